@@ -1,0 +1,25 @@
+/*
+ * From a CRL (DER or PEM) to an index file. Verifies before it writes. Runs in the revocation
+ * process and in easproxyctl; never on an event loop that serves phones.
+ */
+#ifndef AUTH_REVOCATION_COMPILE_H
+#define AUTH_REVOCATION_COMPILE_H
+
+#include "auth/revocation_index.h"
+#include "config/error.h"
+#include "config/span.h"
+
+/* Checks the CRL (RFC 5280 5 and 6.3.3): version, signature by issuer, issuer's name and cRLSign,
+ * no unknown critical extension (issuingDistributionPoint and deltaCRLIndicator count as unknown
+ * until they are supported), thisUpdate not in the future (5 minutes of grace), number not below
+ * that of previous (may be NULL), thisUpdate not before previous's. Then writes the index to
+ * output_fd (a regular file, empty; truncated again when it fails). A nextUpdate in the past is
+ * not an error here: revocation_set_check() refuses. 0, or -1 with err filled. Entries are read
+ * from the DER as a stream: no OpenSSL object per entry. */
+int revocation_compile(struct span crl, X509 *issuer, const struct revocation_facts *previous,
+	int64_t now, int output_fd, struct revocation_facts *facts, struct error *err);
+
+/* The authority_key of an issuer. */
+int revocation_authority_key(X509 *issuer, uint8_t key[32], struct error *err);
+
+#endif

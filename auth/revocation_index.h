@@ -1,0 +1,66 @@
+/*
+ * The compiled revocation index of one authority: a sorted, fixed-width, checksummed file of
+ * revoked serials, mapped read-only. Made by revocation_compile.h in the revocation process, looked
+ * up by workers; a look-up is a binary search that touches no heap and makes no system call.
+ */
+#ifndef AUTH_REVOCATION_INDEX_H
+#define AUTH_REVOCATION_INDEX_H
+
+#include <openssl/x509.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/error.h"
+#include "config/refusal.h"
+
+/* A certificate's serial number, RFC 5280 4.1.2.2: at most 20 octets; right-aligned, so that bytes
+ * compare as numbers. Negative numbers (which some CAs issued) keep their two's complement of 20
+ * octets, sign-extended. */
+struct serial {
+	uint8_t octets[20];
+};
+
+/* 0, or -1 for more than 20 octets. */
+int serial_from_asn1(struct serial *serial, const ASN1_INTEGER *number);
+
+/* Lower-case hex without leading zero octets, at least two digits. */
+void serial_format(const struct serial *serial, char text[41]);
+
+struct revocation_facts {
+	uint8_t authority_key[32]; /* SHA-256 of the issuer's SubjectPublicKeyInfo and name: whose CRL */
+	uint8_t crl_number[20];	   /* right-aligned; zeros where the CRL has none */
+	int64_t this_update, next_update; /* UNIX seconds; next_update 0: none */
+	uint64_t entry_count;
+	uint64_t mapped_size;
+};
+
+struct revocation_index; /* opaque */
+
+/* Maps the file and checks magic, version, size, order and checksum. The descriptor is not kept
+ * and not closed. NULL with err filled. issuer is for messages. */
+struct revocation_index *revocation_index_open(int fd, const char *issuer, struct error *err);
+void revocation_index_close(struct revocation_index *index);
+const struct revocation_facts *revocation_index_facts(const struct revocation_index *index);
+
+/* Whether the serial is in the index; *reason (may be NULL) gets the CRLReason (RFC 5280 5.3.1; 0
+ * where none is given), *date the revocation date (UNIX seconds; may be NULL). */
+bool revocation_index_find(const struct revocation_index *index, const struct serial *serial,
+	unsigned int *reason, int64_t *date);
+
+/* What a worker knows of all authorities, by their numbers in the trust store. */
+struct revocation_set {
+	size_t count;
+	struct revocation_slot {
+		bool is_configured;		/* the authority has a CRL location */
+		struct revocation_index *index; /* owned; NULL until the first one has come */
+	} *slots;
+};
+
+/* DESIGN.md section 4, one row each: NONE (not revoked, or no location configured),
+ * CERTIFICATE_REVOKED, REVOCATION_UNAVAILABLE (no index, or past nextUpdate, or not yet valid by
+ * more than 5 minutes). */
+enum refusal revocation_set_check(const struct revocation_set *set, int authority,
+	const struct serial *serial, int64_t now);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * The names in a certificate's subject alternative name that can lead to a mailbox: Principal Name
+ * (otherName 1.3.6.1.4.1.311.20.2.3, UTF8String) and RFC822 Name (RFC 5280 4.2.1.6). Read strictly:
+ * a name is taken whole or the certificate is refused, never cut. Runs in workers.
+ */
+#ifndef AUTH_SAN_H
+#define AUTH_SAN_H
+
+#include <openssl/x509.h>
+#include <stddef.h>
+
+#include "config/refusal.h"
+#include "config/span.h"
+
+enum { SAN_NAME_MAX = 320, SAN_COUNT_MAX = 8 }; /* local part 64, "@", domain 255: RFC 5321 4.5.3.1 */
+
+enum san_kind { SAN_PRINCIPAL_NAME, SAN_RFC822_NAME };
+
+struct san_name {
+	enum san_kind kind;
+	char value[SAN_NAME_MAX + 1]; /* as in the certificate; printable ASCII, one "@" */
+};
+
+struct san_names {
+	size_t count;
+	struct san_name names[SAN_COUNT_MAX];
+};
+
+/* Reads the value of the extension (DER of GeneralNames). Other kinds of names are passed over.
+ * REFUSAL_NONE (count may be 0), NAME_INVALID (a wanted name is empty, has NUL, control or
+ * non-ASCII characters, no or a second "@", a wrong string type, or is too long; also more than
+ * SAN_COUNT_MAX names), or CERTIFICATE_UNREADABLE (not DER). */
+enum refusal san_read(struct span general_names, struct san_names *names);
+
+/* The same from a certificate; also refuses more than one subjectAltName extension. */
+enum refusal san_read_certificate(X509 *certificate, struct san_names *names);
+
+#endif

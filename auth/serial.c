@@ -1,0 +1,41 @@
+#include <openssl/asn1.h>
+#include <string.h>
+
+#include "auth/revocation_index.h"
+
+int serial_from_asn1(struct serial *serial, const ASN1_INTEGER *number)
+{
+	int len = ASN1_STRING_length(number);
+	unsigned int carry = 1;
+
+	if (len < 0 || (size_t)len > sizeof(serial->octets))
+		return -1;
+	memset(serial->octets, 0, sizeof(serial->octets));
+	memcpy(serial->octets + sizeof(serial->octets) - (size_t)len, ASN1_STRING_get0_data(number),
+		(size_t)len);
+	if (ASN1_STRING_type(number) != V_ASN1_NEG_INTEGER)
+		return 0;
+	/* OpenSSL keeps sign and magnitude; the index keeps two's complement. */
+	for (size_t i = sizeof(serial->octets); i-- > 0;) {
+		unsigned int octet = (unsigned int)(uint8_t)~serial->octets[i] + carry;
+
+		serial->octets[i] = (uint8_t)octet;
+		carry = octet >> 8;
+	}
+	return 0;
+}
+
+void serial_format(const struct serial *serial, char text[41])
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t first = 0;
+	size_t at = 0;
+
+	while (first < sizeof(serial->octets) - 1 && serial->octets[first] == 0)
+		first++;
+	for (size_t i = first; i < sizeof(serial->octets); i++) {
+		text[at++] = digits[serial->octets[i] >> 4];
+		text[at++] = digits[serial->octets[i] & 15];
+	}
+	text[at] = '\0';
+}

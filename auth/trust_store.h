@@ -1,0 +1,60 @@
+/*
+ * The certificate authorities that may vouch for phones: one entry each, with the fields of Entra's
+ * CertificateAuthorityInformation, read from one JSON file with the field names of Microsoft
+ * Graph's certificateBasedAuthConfiguration:
+ *
+ *	{"certificateAuthorities": [{
+ *		"isRootAuthority": true,
+ *		"certificate": "base64 of the DER",
+ *		"certificateRevocationListUrl": "http://…" or "file:/…",
+ *		"deltaCertificateRevocationListUrl": "…",
+ *		"issuer": "…", "issuerSki": "…"}]}
+ *
+ * issuer and issuerSki are derived and checked against the certificate when given. Graph's answer
+ * envelope ({"value": [{…}]}) and the older form (authorityType, trustedCertificate,
+ * crlDistributionPoint, deltaCrlDistributionPoint, trustedIssuer, trustedIssuerSKI) are read too.
+ * Certificates are DER or PEM in base64, or {"certificateFile": "path"} relative to the store.
+ *
+ * Read by the supervisor; used by workers and the revocation process, who inherit it by fork.
+ */
+#ifndef AUTH_TRUST_STORE_H
+#define AUTH_TRUST_STORE_H
+
+#include <openssl/x509.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config/error.h"
+#include "config/span.h"
+
+enum { AUTHORITY_MAX = 256 };
+
+struct authority {
+	X509 *certificate;	/* owned */
+	bool is_root;
+	char *crl_url;		/* "" where none is configured: no revocation check, as Entra */
+	char *delta_crl_url;	/* "" */
+	char *issuer;		/* the subject as text, for messages; RFC 2253 */
+	char key_id[65];	/* hex of the subjectKeyIdentifier, or of the key's SHA-1 without one
+				   (longer identifiers: of their first 32 bytes); names its files */
+};
+
+struct trust_store {
+	size_t count;
+	struct authority *authorities; /* a number of an authority is its place here */
+};
+
+typedef void trust_store_report(void *context, const char *text);
+
+/* Reads the JSON text. Every fault is reported ("trust.json: authority 2: certificate: not a CA"),
+ * not only the first. base_dir: where certificateFile paths start. NULL when anything is wrong:
+ * unreadable, not a CA, wrong root flag, duplicate, URL of a scheme other than http and file. An
+ * expired CA is reported with "warning: " in front and kept. The caller frees it. */
+struct trust_store *trust_store_read(struct span json, const char *name, const char *base_dir,
+	trust_store_report *report, void *context);
+void trust_store_free(struct trust_store *store);
+
+/* The number of the authority whose subject and key are those of certificate; -1 if none. */
+int trust_store_find(const struct trust_store *store, X509 *certificate);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * Verdicts by the SHA-256 of the leaf, bounded, the least recently used one replaced. One per
+ * worker; thrown away when the trust epoch changes. Only paths that hold are kept.
+ */
+#ifndef AUTH_VERDICT_CACHE_H
+#define AUTH_VERDICT_CACHE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "auth/mailbox.h"
+#include "auth/verify.h"
+
+struct verdict_entry {
+	struct verdict verdict;
+	char mailbox[MAILBOX_MAX + 1]; /* "" until the identity process has answered */
+};
+
+struct verdict_cache; /* opaque */
+
+/* NULL when memory runs out. capacity 0: never finds anything. */
+struct verdict_cache *verdict_cache_new(size_t capacity);
+void verdict_cache_free(struct verdict_cache *cache);
+
+/* The entry, or NULL. It stays valid until the next insert or clear. */
+struct verdict_entry *verdict_cache_find(struct verdict_cache *cache, const uint8_t sha256[32]);
+
+/* Inserts a copy of verdict, with no mailbox, and returns it; NULL when memory runs out or the
+ * verdict is a refusal. */
+struct verdict_entry *verdict_cache_insert(struct verdict_cache *cache, const struct verdict *verdict);
+
+void verdict_cache_clear(struct verdict_cache *cache);
+
+#endif

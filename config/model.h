@@ -1,0 +1,204 @@
+/*
+ * The configuration as a value: what easproxy.conf said, checked whole, with every default filled
+ * in. Made by config_load(), never changed afterwards; children of the supervisor inherit it by
+ * fork. Sizes are bytes, times are milliseconds. Strings are never NULL; "" means unset.
+ *
+ * Files whose content a worker needs (certificates, keys, CA bundles) are read once, while the
+ * configuration is checked, into sealed memory files: a struct config_file names the path for
+ * messages and holds the descriptor. A worker that is started again reads the same bytes that were
+ * checked, without reaching the file system.
+ */
+#ifndef CONFIG_MODEL_H
+#define CONFIG_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "config/error.h"
+
+/* Where an option stood, for messages about it: "file:line". */
+struct config_place {
+	const char *file;
+	int line;
+};
+
+struct config_file {
+	char *path;
+	int fd; /* a sealed memfd with the content; -1 when no file is configured */
+	struct config_place place;
+};
+
+struct config_address {
+	char *text; /* as written, for messages */
+	struct sockaddr_storage addr;
+	socklen_t addr_len;
+	struct config_place place;
+};
+
+/* One server certificate with its key. ECDSA and RSA can both be given for the same names. */
+struct config_certificate {
+	struct config_file chain; /* PEM, leaf first */
+	struct config_file key;	  /* PEM */
+	size_t server_name_count;
+	char **server_names; /* SNI names, lower case, "*.example.com" allowed; none: the default one */
+};
+
+enum config_tls_version { CONFIG_TLS_1_2 = 0x0303, CONFIG_TLS_1_3 = 0x0304 };
+
+struct config_listener {
+	char *name;
+	size_t address_count;
+	struct config_address *addresses;
+	size_t certificate_count; /* at least 1 */
+	struct config_certificate *certificates;
+	enum config_tls_version tls_min;
+	char *ciphers;	   /* OpenSSL's cipher list for TLS 1.2 */
+	char *health_path; /* GET of this path is answered by us, without a client certificate's
+			      mailbox; "": no such path */
+	struct config_place place;
+};
+
+struct config_limits {
+	uint32_t connections;		  /* all workers together */
+	uint32_t connections_per_source;  /* per worker and source (IPv4 address or IPv6 /64) */
+	uint32_t handshake_time_ms;	  /* from accept to the end of the handshake */
+	uint32_t head_time_ms;		  /* from the first byte of a head to its last */
+	uint32_t body_time_ms;		  /* without a byte of the body, or of the answer taken */
+	uint32_t idle_time_ms;		  /* between requests */
+	uint32_t head_size;		  /* of a request or an answer */
+	uint64_t body_size;		  /* of a request */
+	uint32_t wbxml_depth;		  /* nesting of elements */
+	uint32_t wbxml_elements;	  /* in one document */
+};
+
+enum config_log_format { CONFIG_LOG_JSON, CONFIG_LOG_LOGFMT };
+enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
+
+struct config_log {
+	enum config_log_format format;
+	enum config_log_level level;
+	char *file; /* "": standard error */
+};
+
+struct config_trust {
+	struct config_file store; /* JSON, see auth/trust_store.h */
+	uint32_t security_level;  /* OpenSSL's, 1 to 5; default 2 */
+	uint32_t depth;		  /* most intermediates in a chain */
+	uint32_t verdict_cache;	  /* verdicts kept per worker */
+};
+
+struct config_revocation {
+	uint64_t size_limit;	       /* of one downloaded CRL */
+	uint32_t time_limit_ms;	       /* of one download */
+	uint32_t refresh_ms;	       /* longest time between two looks at a location */
+	uint32_t retry_ms;	       /* after a failure */
+};
+
+enum config_name_kind { CONFIG_NAME_PRINCIPAL, CONFIG_NAME_RFC822 };
+
+struct config_mailbox {
+	size_t name_count;
+	enum config_name_kind *names; /* in order of preference */
+	size_t domain_count;
+	char **domains; /* routable ones, lower case */
+};
+
+enum config_login {
+	CONFIG_LOGIN_NONE,
+	CONFIG_LOGIN_HEADER,	   /* the fields of `headers` say whose mailbox it is */
+	CONFIG_LOGIN_CLIENT_CERT,  /* RFC 9440 Client-Cert and Client-Cert-Chain, and `headers` */
+	CONFIG_LOGIN_BASIC,	   /* Authorization: Basic from the two templates, and `headers` */
+};
+
+enum config_body { CONFIG_BODY_WBXML, CONFIG_BODY_XML };
+
+/* A field that is added to every request: a name and a template. Templates know %{mailbox},
+ * %{local-part}, %{domain}, %{device-id}, %{device-type}, %{request-id}, %{client-address} and %%;
+ * they are checked when the configuration is. */
+struct config_header {
+	char *name;
+	char *value;
+};
+
+struct config_endpoint {
+	char *text; /* the URL as written */
+	char *host; /* without brackets */
+	uint16_t port;
+	bool is_tls;
+	char *path_prefix; /* before /Microsoft-Server-ActiveSync, e.g. "/SOGo"; "" for none */
+	struct config_place place;
+};
+
+struct config_upstream {
+	char *name;
+	size_t endpoint_count; /* at least 1 */
+	struct config_endpoint *endpoints;
+	char *host;		  /* Host (and SNI) sent; "": the endpoint's own */
+	struct config_file ca;	  /* PEM bundle for HTTPS endpoints; unset: the system's store */
+	enum config_login login;
+	size_t header_count;
+	struct config_header *headers;
+	char *basic_user;	  /* template */
+	struct config_file basic_password; /* one line; the template's %{mailbox} is filled too */
+	bool request_buffering;	  /* collect bodies and send them with Content-Length */
+	uint64_t buffer_memory;	  /* collected beyond this, a body goes to an unlinked file */
+	enum config_body body;
+	uint32_t connections;	  /* per worker and endpoint */
+	uint32_t connect_time_ms;
+	uint32_t answer_time_ms;  /* from the end of the request to the head of the answer, for
+				     commands that do not poll */
+	uint32_t poll_margin_ms;  /* added to the heartbeat of a long poll */
+	uint32_t idle_time_ms;	  /* an idle upstream connection is kept so long */
+	uint32_t health_interval_ms;
+	uint32_t health_failures; /* so many in a row: the endpoint is down */
+	char *health_path;	  /* "": connecting is enough */
+	struct config_place place;
+};
+
+struct config {
+	char *path;
+	char *user;  /* "": stay who we are */
+	char *group; /* "": the user's own */
+	uint32_t workers; /* never 0: filled from the number of cores */
+	char *pid_file;
+	char *state_directory;
+	char *control_socket;
+	uint32_t drain_time_ms;
+	struct config_log log;
+	struct config_limits limits;
+	struct config_trust trust;
+	struct config_revocation revocation;
+	struct config_mailbox mailbox;
+	size_t listener_count;
+	struct config_listener *listeners;
+	struct config_upstream upstream;
+	size_t identity_header_count; /* further request fields that are never taken from a phone */
+	char **identity_headers;      /* names; the fields of upstream/headers are always among them */
+};
+
+/* Called once per fault found, in the order of the file. text is one line, "file:line: …". */
+typedef void config_report(void *context, const char *text);
+
+/*
+ * Reads and checks the whole configuration: syntax, types, ranges, files, keys, addresses, and
+ * what contradicts each other. Every fault is reported, not only the first. Returns the
+ * configuration, or NULL when anything was wrong. The caller frees it with config_free().
+ *
+ * store_check is called for the trust store once its file is read (auth/ knows its format, config/
+ * does not): it reports by the same callback and returns 0 or -1. NULL: not checked.
+ */
+typedef int config_store_check(
+	const struct config_file *store, config_report *report, void *report_context);
+struct config *config_load(const char *path, config_store_check *store_check,
+	config_report *report, void *report_context);
+
+/* Closes the descriptors and frees all. NULL is allowed. */
+void config_free(struct config *config);
+
+/* The content of a configured file, from its memory file: a NUL-terminated copy that the caller
+ * wipes, if it is secret, and frees. *len is its length without the NUL. NULL with err filled. */
+char *config_file_read(const struct config_file *file, size_t *len, struct error *err);
+
+#endif

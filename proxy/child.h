@@ -1,0 +1,43 @@
+/*
+ * What a child of the supervisor is born with, and the main function of each kind. A child is
+ * forked, closes every descriptor that is not named here, takes on its user, enters its sandbox,
+ * and runs until MESSAGE_DRAIN is done or the supervisor's channel ends.
+ */
+#ifndef PROXY_CHILD_H
+#define PROXY_CHILD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "auth/trust_store.h"
+#include "config/model.h"
+#include "proxy/message.h"
+#include "proxy/shared.h"
+
+struct child_socket {
+	int fd;			/* listening, non-blocking */
+	size_t listener;	/* which of config->listeners it belongs to */
+};
+
+struct child {
+	enum role role;
+	unsigned int slot;		  /* workers: shared->workers[slot] */
+	const struct config *config;
+	const struct trust_store *trust; /* workers, revocation */
+	struct shared *shared;
+	int supervisor;			  /* SOCK_SEQPACKET, non-blocking */
+	size_t socket_count;		  /* workers */
+	const struct child_socket *sockets;
+	int state_directory;		  /* revocation: for its indexes; else -1 */
+	int control_socket;		  /* control: listening UNIX socket; else -1 */
+	bool has_sandbox;		  /* false with --no-sandbox */
+};
+
+/* Each returns the exit status of its process. Before entering its loop each calls
+ * sandbox_enter(child), then sends MESSAGE_READY. */
+int worker_main(const struct child *child);
+int revocation_main(const struct child *child);
+int identity_main(const struct child *child);
+int control_main(const struct child *child);
+
+#endif

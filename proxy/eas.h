@@ -1,0 +1,99 @@
+/*
+ * What a request asks, in the terms of MS-ASHTTP 2.2.1.1: the command, device, user and protocol
+ * version, from a plain or a base64 query and the header. No I/O, no allocation. For workers.
+ */
+#ifndef PROXY_EAS_H
+#define PROXY_EAS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/refusal.h"
+#include "config/span.h"
+#include "proxy/http.h"
+
+/* MS-ASHTTP 2.2.1.1.1.1.2; the values are those of the base64 query. */
+enum eas_command {
+	EAS_SYNC = 0,
+	EAS_SEND_MAIL = 1,
+	EAS_SMART_FORWARD = 2,
+	EAS_SMART_REPLY = 3,
+	EAS_GET_ATTACHMENT = 4,
+	EAS_GET_HIERARCHY = 5,
+	EAS_CREATE_COLLECTION = 6,
+	EAS_DELETE_COLLECTION = 7,
+	EAS_MOVE_COLLECTION = 8,
+	EAS_FOLDER_SYNC = 9,
+	EAS_FOLDER_CREATE = 10,
+	EAS_FOLDER_DELETE = 11,
+	EAS_FOLDER_UPDATE = 12,
+	EAS_MOVE_ITEMS = 13,
+	EAS_GET_ITEM_ESTIMATE = 14,
+	EAS_MEETING_RESPONSE = 15,
+	EAS_SEARCH = 16,
+	EAS_SETTINGS = 17,
+	EAS_PING = 18,
+	EAS_ITEM_OPERATIONS = 19,
+	EAS_PROVISION = 20,
+	EAS_RESOLVE_RECIPIENTS = 21,
+	EAS_VALIDATE_CERT = 22,
+	EAS_FIND = 23,
+	EAS_COMMAND_COUNT,
+	EAS_NO_COMMAND = EAS_COMMAND_COUNT /* OPTIONS, Autodiscover */
+};
+
+enum eas_path {
+	EAS_PATH_SYNC,		/* /Microsoft-Server-ActiveSync, any case */
+	EAS_PATH_AUTODISCOVER,	/* /autodiscover/autodiscover.xml, any case */
+	EAS_PATH_OTHER
+};
+
+enum {
+	EAS_DEVICE_ID_MAX = 64, /* 32 characters, or 32 raw bytes shown in hex */
+	EAS_DEVICE_TYPE_MAX = 64,
+	EAS_USER_MAX = 320,
+};
+
+struct eas_request {
+	enum eas_path path;
+	enum eas_command command;
+	unsigned int version; /* 25, 120, 121, 140, 141, 160, 161; 0: not said (OPTIONS) */
+	bool is_base64;	      /* the query's form */
+	bool has_policy_key;
+	uint32_t policy_key;
+	bool accepts_multipart;
+	char device_id[EAS_DEVICE_ID_MAX + 1]; /* "" where none is said; raw ids in lower-case hex */
+	char device_type[EAS_DEVICE_TYPE_MAX + 1]; /* printable ASCII; other bytes became "?" */
+	char user[EAS_USER_MAX + 1]; /* percent-decoded; "" where none is said */
+};
+
+/* "Sync"; "-" for EAS_NO_COMMAND. */
+const char *eas_command_name(enum eas_command command);
+
+/* The path, percent-decoded where that is harmless, compared without case. */
+enum eas_path eas_path_of(const struct http_head *head);
+
+/* Reads path, query and header of a POST or OPTIONS. REFUSAL_NONE, or PATH_NOT_FOUND,
+ * QUERY_MALFORMED (also: a plain name that occurs twice, NUL or control characters, a field too
+ * long), COMMAND_UNKNOWN, PROTOCOL_VERSION, DEVICE_ID. */
+enum refusal eas_request_read(const struct http_head *head, struct eas_request *request);
+
+/* What kind of body a request of this command and version has. */
+enum eas_body_kind { EAS_BODY_NONE, EAS_BODY_WBXML, EAS_BODY_MIME, EAS_BODY_XML };
+
+/* From command, version, Content-Type and framing: REFUSAL_NONE with *kind, or MEDIA_TYPE. An empty
+ * body where the command allows one is EAS_BODY_NONE; Content-Encoding in a request is refused. */
+enum refusal eas_request_body_kind(
+	const struct eas_request *request, const struct http_head *head, enum eas_body_kind *kind);
+
+/*
+ * The answer to a refused request, in the words that the phone understands: for 14.0 and later an
+ * EAS status inside a 200 where the refusal has one and the command has a place for it, else the
+ * HTTP status; Retry-After with 503. Writes a whole answer (head and body) into writer. `close`: adds
+ * Connection: close.
+ */
+void eas_refusal_write(struct http_writer *writer, enum refusal refusal,
+	const struct eas_request *request, unsigned int retry_after_s, bool close);
+
+#endif

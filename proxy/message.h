@@ -1,0 +1,76 @@
+/*
+ * The messages between processes: one SOCK_SEQPACKET packet is one struct message; at most one
+ * descriptor travels beside it. All types are in this one table. What a child sends is checked by
+ * the supervisor as if it came from outside.
+ */
+#ifndef PROXY_MESSAGE_H
+#define PROXY_MESSAGE_H
+
+#include <stdint.h>
+
+#include "auth/mailbox.h"
+#include "auth/san.h"
+#include "config/error.h"
+#include "config/refusal.h"
+
+enum message_type {
+	/* child -> supervisor */
+	MESSAGE_READY = 1,	/* start-up is done */
+	MESSAGE_INDEX,		/* revocation -> supervisor -> workers: u.index, with the index's fd */
+	MESSAGE_INDEX_FAILED,	/* revocation -> supervisor -> control: u.text */
+	MESSAGE_RELOAD,		/* control -> supervisor: as SIGHUP */
+	MESSAGE_RELOADED,	/* supervisor -> control: u.text: "" or the faults (cut) */
+	MESSAGE_REFRESH,	/* control -> supervisor -> revocation: look at all locations now */
+	MESSAGE_DRAINED,	/* worker -> supervisor: no connection is left */
+	/* supervisor -> child */
+	MESSAGE_PEER,		/* u.peer: a channel to another child, with its fd */
+	MESSAGE_LOG,		/* the log file was reopened, with the new fd */
+	MESSAGE_DRAIN,		/* finish: u.drain */
+	MESSAGE_EPOCHS,		/* shared epochs changed: walk the open sessions */
+	/* worker <-> identity */
+	MESSAGE_MAILBOX_QUERY,	/* u.mailbox_query */
+	MESSAGE_MAILBOX_ANSWER, /* u.mailbox_answer */
+};
+
+enum role { ROLE_SUPERVISOR, ROLE_WORKER, ROLE_REVOCATION, ROLE_IDENTITY, ROLE_CONTROL, ROLE_COUNT };
+
+const char *role_name(enum role role); /* "worker" */
+
+struct message {
+	uint32_t type;
+	union {
+		struct {
+			uint32_t authority;
+			int64_t this_update, next_update;
+			uint64_t entry_count;
+			uint8_t crl_number[20];
+		} index;
+		struct {
+			uint32_t role, slot;
+		} peer;
+		struct {
+			uint32_t time_ms;
+		} drain;
+		struct {
+			uint64_t id; /* of the asking session; the answer repeats it */
+			struct san_names names;
+		} mailbox_query;
+		struct {
+			uint64_t id;
+			uint32_t refusal;
+			char mailbox[MAILBOX_MAX + 1];
+		} mailbox_answer;
+		char text[1024];
+	} u;
+};
+
+/* Sends without blocking. passed_fd -1: none; it stays the caller's. Returns 0, or -1 with errno
+ * (EAGAIN: the other side does not read). Only the used part of the union is sent. */
+int message_send(int fd, const struct message *message, int passed_fd);
+
+/* Receives one without blocking. *passed_fd is -1 or the caller's to close. Returns 1, 0 at the end
+ * of the channel, -1 with errno (EAGAIN: none there; EBADMSG: wrong size or type). The rest of the
+ * union is zeroed; strings are always terminated. */
+int message_receive(int fd, struct message *message, int *passed_fd);
+
+#endif

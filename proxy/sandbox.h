@@ -1,0 +1,19 @@
+/*
+ * What each kind of child may do: Landlock for files and a seccomp filter (libseccomp) for system
+ * calls, one table. Called by the child itself once all that needs more is done.
+ */
+#ifndef PROXY_SANDBOX_H
+#define PROXY_SANDBOX_H
+
+#include "config/error.h"
+#include "proxy/child.h"
+
+/* Gives up root for config->user and group (supplementary groups too), in the child, before its
+ * first byte from outside. Without root and with no user configured it does nothing. 0 or -1. */
+int sandbox_drop_user(const struct child *child, struct error *err);
+
+/* no_new_privs, PR_SET_DUMPABLE 0, Landlock, seccomp (violations end the process). Where the kernel
+ * has no Landlock or less of it, a warning is logged and the rest is entered. 0 or -1. */
+int sandbox_enter(const struct child *child, struct error *err);
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * The memory that all processes share: one page of counters per worker, written by its owner alone
+ * and read by anyone, and the epochs of the world. Mapped by the supervisor before the first fork.
+ */
+#ifndef PROXY_SHARED_H
+#define PROXY_SHARED_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "config/refusal.h"
+
+enum { WORKER_MAX = 256 };
+
+/* COUNTER(name, help). Names as easproxyctl status shows them. */
+#define SHARED_COUNTERS(COUNTER)                                                                   \
+	COUNTER(connections_accepted, "connections accepted")                                      \
+	COUNTER(connections_open, "connections open now")                                          \
+	COUNTER(handshakes, "TLS handshakes finished")                                             \
+	COUNTER(verdict_hits, "certificate verdicts found in the cache")                           \
+	COUNTER(verdict_misses, "certificate paths built")                                         \
+	COUNTER(requests, "requests read")                                                         \
+	COUNTER(requests_forwarded, "requests sent to an endpoint, to their end")                  \
+	COUNTER(answers_malformed, "answers whose WBXML was malformed")                            \
+	COUNTER(polls_open, "long polls under way now")                                            \
+	COUNTER(upstream_connections_open, "connections to endpoints open now")                    \
+	COUNTER(upstream_connects, "connections to endpoints made")                                \
+	COUNTER(upstream_failures, "connections to endpoints failed")                              \
+	COUNTER(bytes_from_phones, "bytes of content from phones")                                 \
+	COUNTER(bytes_to_phones, "bytes of content to phones")                                     \
+	COUNTER(log_lines_dropped, "log lines dropped because the log was not writable")
+
+struct shared_worker {
+	_Alignas(64) _Atomic uint64_t pid; /* 0: no worker in this slot */
+#define COUNTER(name, help) _Atomic uint64_t name;
+	SHARED_COUNTERS(COUNTER)
+#undef COUNTER
+	_Atomic uint64_t refusals[REFUSAL_COUNT];
+};
+
+struct shared {
+	_Alignas(64) _Atomic uint64_t trust_epoch;
+	_Atomic uint64_t revocation_epoch;
+	_Atomic uint64_t connections_open; /* of all workers; for limits/connections */
+	_Atomic uint64_t generation;	   /* of the configuration; counts reloads */
+	_Atomic uint64_t started_at;	   /* UNIX seconds */
+	_Atomic uint64_t restarts[8];	   /* of children, by enum role */
+	struct shared_worker workers[WORKER_MAX]; /* a draining worker of the last generation keeps
+						     its slot until it has gone */
+};
+
+/* For the owner of a counter only: no other process writes it. */
+static inline void shared_add(_Atomic uint64_t *counter, uint64_t amount)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + amount,
+		memory_order_relaxed);
+}
+
+static inline void shared_subtract(_Atomic uint64_t *counter, uint64_t amount)
+{
+	shared_add(counter, 0 - amount);
+}
+
+#endif

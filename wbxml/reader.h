@@ -1,0 +1,103 @@
+/*
+ * A pull reader for the WBXML of ActiveSync (MS-ASWBXML; WAP WBXML 1.3). Input comes in pieces of
+ * any size; nothing is copied, allocated or recursed; the struct is all the memory there is.
+ *
+ *	wbxml_reader_init(&reader, &limits);
+ *	for each piece of the body:
+ *		wbxml_reader_feed(&reader, data, len);
+ *		while ((event = wbxml_reader_next(&reader)) > WBXML_MORE)
+ *			…                 look at reader.tag, reader.text
+ *		if (event == WBXML_ERROR) …     reader.fault, reader.offset
+ *	at the end of the body:
+ *		if (wbxml_reader_finish(&reader) != 0) …    truncated
+ *
+ * What it accepts is the profile of EAS: the header 03 01 6A 00; tags, inline strings in valid
+ * UTF-8 without characters that XML cannot hold, OPAQUE, SWITCH_PAGE in front of a tag; exactly one
+ * root; known pages and tokens. Runs of redundant SWITCH_PAGE are bounded. For every process.
+ */
+#ifndef WBXML_READER_H
+#define WBXML_READER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/span.h"
+#include "wbxml/codepages.h"
+
+enum { WBXML_DEPTH_MAX = 64 }; /* of the explicit stack; limits may ask for less */
+
+/* From the document, in this order of values: the loop condition `> WBXML_MORE` relies on it. */
+enum wbxml_event {
+	WBXML_ERROR = -1, /* not EAS WBXML, or over a limit; stays so */
+	WBXML_MORE = 0,	  /* the piece is used up */
+	WBXML_START,	  /* an element begins; tag, is_empty. An empty one still gets its WBXML_END */
+	WBXML_TEXT,	  /* a piece of an inline string: text, is_last */
+	WBXML_OPAQUE,	  /* a piece of opaque data: text, is_last */
+	WBXML_END,	  /* an element ends; tag; depth is that of the parent */
+};
+
+enum wbxml_fault {
+	WBXML_FAULT_NONE,
+	WBXML_FAULT_HEADER,	/* version, public id, charset or string table */
+	WBXML_FAULT_TRUNCATED,	/* ended inside the document */
+	WBXML_FAULT_TRAILING,	/* bytes after the root's end, or a second root */
+	WBXML_FAULT_PAGE,	/* unknown code page */
+	WBXML_FAULT_TAG,	/* unknown tag */
+	WBXML_FAULT_TOKEN,	/* a global token that EAS does not use, or one out of place */
+	WBXML_FAULT_ATTRIBUTES, /* a tag with the attribute bit */
+	WBXML_FAULT_TEXT,	/* invalid UTF-8, or a character that XML 1.0 cannot hold */
+	WBXML_FAULT_OPAQUE,	/* a length that is malformed or over the limit */
+	WBXML_FAULT_DEPTH,	/* nested deeper than the limit */
+	WBXML_FAULT_ELEMENTS,	/* more elements (or strings, or page switches) than the limit */
+};
+
+struct wbxml_limits {
+	uint32_t depth;	   /* 1 to WBXML_DEPTH_MAX */
+	uint32_t elements; /* elements in the document; text pieces and switches count against
+			      a multiple of it */
+	uint64_t opaque;   /* bytes in one OPAQUE; 0: as many as the document has */
+};
+
+struct wbxml_reader {
+	/* What the last event is about. */
+	const struct wbxml_tag *tag;
+	struct span text; /* borrowed from the piece that was fed */
+	bool is_last;	  /* of the pieces of this string or opaque value */
+	bool is_empty;	  /* the element has no content token (0x40 not set) */
+	uint32_t depth;	  /* elements open around the present place; the root's START has 1 */
+	enum wbxml_fault fault;
+	uint64_t offset; /* of the byte looked at next, from the start of the document */
+
+	/* Private to reader.c. */
+	struct wbxml_limits limits;
+	const uint8_t *at, *end;
+	uint64_t opaque_left;
+	uint32_t elements, tokens;
+	uint32_t length_bytes;
+	uint32_t utf8_code;
+	uint8_t utf8_left, utf8_min_class;
+	uint8_t state;
+	uint8_t page, wanted_page_switches;
+	bool end_is_due, has_root;
+	uint16_t stack[WBXML_DEPTH_MAX];
+};
+
+/* limits NULL: depth 32, 200,000 elements, opaque unbounded. */
+void wbxml_reader_init(struct wbxml_reader *reader, const struct wbxml_limits *limits);
+
+/* Hands over the next piece. It must stay unchanged until next() has returned WBXML_MORE. */
+void wbxml_reader_feed(struct wbxml_reader *reader, const void *data, size_t len);
+
+enum wbxml_event wbxml_reader_next(struct wbxml_reader *reader);
+
+/* Whether the document was whole when the body ended: 0, or -1 with reader->fault set. */
+int wbxml_reader_finish(struct wbxml_reader *reader);
+
+/* True once the root has ended: nothing but the end of the body may follow. */
+bool wbxml_reader_is_done(const struct wbxml_reader *reader);
+
+/* "unknown tag", static; for logs and messages. */
+const char *wbxml_fault_text(enum wbxml_fault fault);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * WBXML to XML and back, for easproxyctl decode/encode and for upstreams that read XML.
+ *
+ * Two dialects. EXACT is ours: lossless, every tag of codepages.tsv; namespaces without colon,
+ * xmlns where the page changes, opaque values as base64 with w:opaque="base64" (namespace
+ * urn:eas-sample:wbxml), CR as &#13;. LIBWBXML is what libwbxml reads and writes ("AirSync:", its
+ * own idea of which tags are binary), for backends built on it; it knows fewer tags and loses some
+ * details. Either way no byte reaches libwbxml that our reader has not accepted as a whole
+ * document first, and no XML is parsed with entities, DTDs or network.
+ *
+ * For every process. Documents are held whole: bound them by out->limit and by the caller's limit.
+ */
+#ifndef WBXML_XML_H
+#define WBXML_XML_H
+
+#include "config/error.h"
+#include "config/span.h"
+#include "wbxml/buffer.h"
+#include "wbxml/reader.h"
+
+enum wbxml_dialect { WBXML_DIALECT_EXACT, WBXML_DIALECT_LIBWBXML };
+
+struct wbxml_xml_options {
+	enum wbxml_dialect dialect;
+	bool indent;		    /* two blanks a level; changes white space between elements only */
+	struct wbxml_limits limits; /* of the document; for LIBWBXML, elements are capped at 2,000 */
+};
+
+/* Appends the XML of the WBXML document to out (UTF-8, with an XML declaration). 0, or -1 with err
+ * saying where and why; out is then incomplete. */
+int wbxml_to_xml(struct span document, const struct wbxml_xml_options *options,
+	struct wbxml_buffer *out, struct error *err);
+
+/* Appends the WBXML of the XML document to out. 0, or -1 with err ("line 3: no tag Foo in
+ * namespace AirSync"). */
+int wbxml_from_xml(struct span document, const struct wbxml_xml_options *options,
+	struct wbxml_buffer *out, struct error *err);
+
+#endif
