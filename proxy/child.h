@@ -1,7 +1,11 @@
 /*
  * What a child of the supervisor is born with, and the main function of each kind. A child is
- * forked, closes every descriptor that is not named here, takes on its user, enters its sandbox,
- * and runs until MESSAGE_DRAIN is done or the supervisor's channel ends.
+ * forked, closes every descriptor that is not named here, opens its log, takes on its user, enters
+ * its sandbox, and runs until MESSAGE_DRAIN is done or the supervisor's channel ends. It ignores
+ * SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGPIPE: its channel alone tells it what to do.
+ *
+ * Of the configured files only workers still have the descriptors: server chains and keys, the
+ * upstream's CA and password.
  */
 #ifndef PROXY_CHILD_H
 #define PROXY_CHILD_H
@@ -15,22 +19,23 @@
 #include "proxy/shared.h"
 
 struct child_socket {
-	int fd;			/* listening, non-blocking */
-	size_t listener;	/* which of config->listeners it belongs to */
+	int fd;          /* listening, non-blocking */
+	size_t listener; /* which of config->listeners it belongs to */
 };
 
 struct child {
 	enum role role;
-	unsigned int slot;		  /* workers: shared->workers[slot] */
+	unsigned int slot; /* workers: shared->workers[slot] */
 	const struct config *config;
-	const struct trust_store *trust; /* workers, revocation */
+	const struct trust_store *trust; /* workers, revocation, control (names only) */
 	struct shared *shared;
-	int supervisor;			  /* SOCK_SEQPACKET, non-blocking */
-	size_t socket_count;		  /* workers */
+	int supervisor;      /* SOCK_SEQPACKET, non-blocking */
+	size_t socket_count; /* workers */
 	const struct child_socket *sockets;
-	int state_directory;		  /* revocation: for its indexes; else -1 */
-	int control_socket;		  /* control: listening UNIX socket; else -1 */
-	bool has_sandbox;		  /* false with --no-sandbox */
+	int state_directory; /* revocation: for its indexes; else -1 */
+	int spool_directory; /* workers: where openat(O_TMPFILE) is allowed; else -1 */
+	int control_socket;  /* control: listening UNIX socket; else -1 */
+	bool has_sandbox;    /* false with --no-sandbox */
 };
 
 /* Each returns the exit status of its process. Before entering its loop each calls

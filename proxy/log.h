@@ -23,6 +23,7 @@ enum { LOG_LINE_MAX = 4096 };
 
 struct log_line {
 	bool is_wanted; /* false: below the configured level; the calls below do nothing */
+	bool is_cut;    /* a field did not fit and was left out */
 	size_t len;
 	char text[LOG_LINE_MAX];
 };

@@ -15,24 +15,32 @@
 
 enum message_type {
 	/* child -> supervisor */
-	MESSAGE_READY = 1,	/* start-up is done */
-	MESSAGE_INDEX,		/* revocation -> supervisor -> workers: u.index, with the index's fd */
-	MESSAGE_INDEX_FAILED,	/* revocation -> supervisor -> control: u.text */
-	MESSAGE_RELOAD,		/* control -> supervisor: as SIGHUP */
-	MESSAGE_RELOADED,	/* supervisor -> control: u.text: "" or the faults (cut) */
-	MESSAGE_REFRESH,	/* control -> supervisor -> revocation: look at all locations now */
-	MESSAGE_DRAINED,	/* worker -> supervisor: no connection is left */
+	MESSAGE_READY = 1,    /* start-up is done */
+	MESSAGE_INDEX,        /* revocation -> supervisor -> workers: u.index, with the index's fd;
+				   -> control without it */
+	MESSAGE_INDEX_FAILED, /* revocation -> supervisor -> control: u.failure */
+	MESSAGE_RELOAD,       /* control -> supervisor: as SIGHUP */
+	MESSAGE_RELOADED,     /* supervisor -> control: u.text: "" or the faults (cut) */
+	MESSAGE_REFRESH,      /* control -> supervisor -> revocation: look at all locations now */
+	MESSAGE_DRAINED,      /* worker -> supervisor: no connection is left */
 	/* supervisor -> child */
-	MESSAGE_PEER,		/* u.peer: a channel to another child, with its fd */
-	MESSAGE_LOG,		/* the log file was reopened, with the new fd */
-	MESSAGE_DRAIN,		/* finish: u.drain */
-	MESSAGE_EPOCHS,		/* shared epochs changed: walk the open sessions */
+	MESSAGE_PEER,   /* u.peer: a channel to another child, with its fd */
+	MESSAGE_LOG,    /* the log file was reopened, with the new fd */
+	MESSAGE_DRAIN,  /* finish: u.drain */
+	MESSAGE_EPOCHS, /* shared epochs changed: walk the open sessions */
 	/* worker <-> identity */
-	MESSAGE_MAILBOX_QUERY,	/* u.mailbox_query */
+	MESSAGE_MAILBOX_QUERY,  /* u.mailbox_query */
 	MESSAGE_MAILBOX_ANSWER, /* u.mailbox_answer */
 };
 
-enum role { ROLE_SUPERVISOR, ROLE_WORKER, ROLE_REVOCATION, ROLE_IDENTITY, ROLE_CONTROL, ROLE_COUNT };
+enum role {
+	ROLE_SUPERVISOR,
+	ROLE_WORKER,
+	ROLE_REVOCATION,
+	ROLE_IDENTITY,
+	ROLE_CONTROL,
+	ROLE_COUNT
+};
 
 const char *role_name(enum role role); /* "worker" */
 
@@ -45,6 +53,10 @@ struct message {
 			uint64_t entry_count;
 			uint8_t crl_number[20];
 		} index;
+		struct {
+			uint32_t authority;
+			char text[480];
+		} failure;
 		struct {
 			uint32_t role, slot;
 		} peer;
@@ -65,7 +77,7 @@ struct message {
 };
 
 /* Sends without blocking. passed_fd -1: none; it stays the caller's. Returns 0, or -1 with errno
- * (EAGAIN: the other side does not read). Only the used part of the union is sent. */
+ * (EAGAIN: the other side does not read). Only the used member of the union is sent. */
 int message_send(int fd, const struct message *message, int passed_fd);
 
 /* Receives one without blocking. *passed_fd is -1 or the caller's to close. Returns 1, 0 at the end

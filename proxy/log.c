@@ -1,0 +1,301 @@
+#include "proxy/log.h"
+
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proxy/shared.h"
+
+enum {
+	VALUE_MAX = 512, /* bytes of a value before it is cut */
+	END_MAX = 16,    /* room that is kept for ,"cut":true} and the line's end */
+};
+
+/* One log per process, as there is one standard error. Before log_open() it is standard error. */
+static struct {
+	enum config_log_format format;
+	enum config_log_level level;
+	int fd;
+	bool may_block; /* a pipe, socket or terminal */
+	char process[24];
+	int slot;
+	_Atomic uint64_t *dropped;
+} opened = {
+	.format = CONFIG_LOG_LOGFMT,
+	.level = CONFIG_LOG_INFO,
+	.fd = STDERR_FILENO,
+	.may_block = true,
+	.slot = -1,
+};
+
+static const char *const level_names[] = {
+	[CONFIG_LOG_ERROR] = "error",
+	[CONFIG_LOG_WARNING] = "warning",
+	[CONFIG_LOG_INFO] = "info",
+	[CONFIG_LOG_DEBUG] = "debug",
+};
+
+static void take_fd(int fd)
+{
+	struct stat st;
+
+	opened.fd = fd;
+	opened.may_block = fstat(fd, &st) == -1 || !S_ISREG(st.st_mode);
+}
+
+void log_open(const struct config_log *config, int fd, const char *process, int slot,
+	_Atomic uint64_t *dropped)
+{
+	opened.format = config->format;
+	opened.level = config->level;
+	snprintf(opened.process, sizeof(opened.process), "%s", process);
+	opened.slot = slot;
+	opened.dropped = dropped;
+	take_fd(fd);
+}
+
+void log_reopen(int fd)
+{
+	if (opened.fd != STDERR_FILENO && opened.fd != fd)
+		close(opened.fd);
+	take_fd(fd);
+}
+
+/* Adds bytes that need no escaping. A line that is full stays as it is: see field_end(). */
+static bool add(struct log_line *line, const char *bytes, size_t len)
+{
+	if (len > LOG_LINE_MAX - END_MAX - line->len)
+		return false;
+	memcpy(line->text + line->len, bytes, len);
+	line->len += len;
+	return true;
+}
+
+static bool add_text(struct log_line *line, const char *text)
+{
+	return add(line, text, strlen(text));
+}
+
+/* The length of the well-formed UTF-8 sequence at the start of data (RFC 3629), with its code
+ * point; 0 where there is none. */
+static size_t utf8_length(const uint8_t *data, size_t len, uint32_t *code_point)
+{
+	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+	size_t count;
+
+	if (data[0] < 0x80) {
+		*code_point = data[0];
+		return 1;
+	}
+	if (data[0] < 0xc2 || data[0] > 0xf4)
+		return 0;
+	count = data[0] < 0xe0 ? 2 : data[0] < 0xf0 ? 3 : 4;
+	if (count > len)
+		return 0;
+	*code_point = data[0] & (0x7fu >> count);
+	for (size_t i = 1; i < count; i++) {
+		if ((data[i] & 0xc0) != 0x80)
+			return 0;
+		*code_point = *code_point << 6 | (data[i] & 0x3fu);
+	}
+	if (*code_point < smallest[count] || *code_point > 0x10ffff ||
+		(*code_point >= 0xd800 && *code_point <= 0xdfff))
+		return 0;
+	return count;
+}
+
+/* What could end the line, move a terminal's cursor, or turn the reading direction around. */
+static bool is_treacherous(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200b && c <= 0x200f) ||
+	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
+	       (c >= 0xfff9 && c <= 0xfffb);
+}
+
+/* One character of a quoted value. Both formats quote alike, but JSON knows no \x. */
+static bool add_character(struct log_line *line, const uint8_t *data, size_t len, uint32_t c)
+{
+	char escape[12];
+
+	if (len == 0) /* not UTF-8: one byte, shown as \xe9 */
+		snprintf(escape, sizeof(escape),
+			opened.format == CONFIG_LOG_JSON ? "\\\\x%02x" : "\\x%02x", data[0]);
+	else if (c == '"' || c == '\\')
+		snprintf(escape, sizeof(escape), "\\%c", (char)c);
+	else if (c == '\n')
+		return add_text(line, "\\n");
+	else if (c == '\r')
+		return add_text(line, "\\r");
+	else if (c == '\t')
+		return add_text(line, "\\t");
+	else if (is_treacherous(c))
+		snprintf(escape, sizeof(escape), "\\u%04x", c);
+	else
+		return add(line, (const char *)data, len);
+	return add_text(line, escape);
+}
+
+static bool add_quoted(struct log_line *line, struct span value)
+{
+	size_t at = 0;
+
+	if (!add_text(line, "\""))
+		return false;
+	while (at < value.len) {
+		uint32_t c = 0;
+		size_t len = utf8_length(value.data + at, value.len - at, &c);
+
+		if (at + (len == 0 ? 1 : len) > VALUE_MAX) {
+			if (!add_text(line, "…"))
+				return false;
+			break;
+		}
+		if (!add_character(line, value.data + at, len, c))
+			return false;
+		at += len == 0 ? 1 : len;
+	}
+	return add_text(line, "\"");
+}
+
+/* Whether a logfmt value may stand without quotes. */
+static bool is_plain(struct span value)
+{
+	if (value.len > VALUE_MAX)
+		return false;
+	for (size_t i = 0; i < value.len; i++)
+		if (value.data[i] <= ' ' || value.data[i] >= 0x7f || value.data[i] == '"' ||
+			value.data[i] == '=' || value.data[i] == '\\')
+			return false;
+	return true;
+}
+
+static bool add_key(struct log_line *line, const char *key)
+{
+	if (opened.format == CONFIG_LOG_JSON)
+		return add_text(line, line->len == 0 ? "{\"" : ",\"") && add_text(line, key) &&
+		       add_text(line, "\":");
+	return (line->len == 0 || add_text(line, " ")) && add_text(line, key) &&
+	       add_text(line, "=");
+}
+
+static bool add_value(struct log_line *line, struct span value)
+{
+	if (opened.format == CONFIG_LOG_LOGFMT && is_plain(value))
+		return add(line, (const char *)value.data, value.len);
+	return add_quoted(line, value);
+}
+
+/* A field that does not fit is left out whole, and the line says that it was cut. */
+static void field_end(struct log_line *line, size_t start, bool fits)
+{
+	if (fits)
+		return;
+	line->len = start;
+	line->is_cut = true;
+}
+
+void log_span(struct log_line *line, const char *key, struct span value)
+{
+	size_t start = line->len;
+
+	if (line->is_wanted && value.data != NULL && value.len > 0)
+		field_end(line, start, add_key(line, key) && add_value(line, value));
+}
+
+void log_text(struct log_line *line, const char *key, const char *value)
+{
+	if (value != NULL)
+		log_span(line, key, span_of_string(value));
+}
+
+void log_number(struct log_line *line, const char *key, int64_t value)
+{
+	size_t start = line->len;
+	char text[24];
+
+	if (!line->is_wanted)
+		return;
+	snprintf(text, sizeof(text), "%lld", (long long)value);
+	field_end(line, start, add_key(line, key) && add_text(line, text));
+}
+
+void log_bool(struct log_line *line, const char *key, bool value)
+{
+	size_t start = line->len;
+
+	if (line->is_wanted)
+		field_end(line, start,
+			add_key(line, key) && add_text(line, value ? "true" : "false"));
+}
+
+void log_begin(struct log_line *line, enum config_log_level level, const char *event)
+{
+	char moment[40];
+	struct timespec now;
+	struct tm utc;
+	size_t len;
+
+	line->is_wanted = level <= opened.level;
+	line->is_cut = false;
+	line->len = 0;
+	if (!line->is_wanted)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	len = strftime(moment, sizeof(moment), "%Y-%m-%dT%H:%M:%S", &utc);
+	snprintf(moment + len, sizeof(moment) - len, ".%03dZ", (int)(now.tv_nsec / 1000000));
+	log_text(line, "time", moment);
+	log_text(line, "level", level_names[level]);
+	log_text(line, "process", opened.process);
+	if (opened.slot >= 0)
+		log_number(line, "slot", opened.slot);
+	log_text(line, "event", event);
+}
+
+/* One write, or none: nobody waits for the log. */
+static bool write_line(const char *text, size_t len)
+{
+	struct pollfd ready = {.fd = opened.fd, .events = POLLOUT};
+
+	if (opened.may_block && (poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0))
+		return false;
+	return write(opened.fd, text, len) == (ssize_t)len;
+}
+
+void log_end(struct log_line *line)
+{
+	bool is_json = opened.format == CONFIG_LOG_JSON;
+	const char *end;
+
+	if (!line->is_wanted)
+		return;
+	if (line->is_cut)
+		end = is_json ? ",\"cut\":true}\n" : " cut=true\n";
+	else
+		end = is_json ? "}\n" : "\n";
+	memcpy(line->text + line->len, end, strlen(end));
+	line->len += strlen(end);
+	if (!write_line(line->text, line->len) && opened.dropped != NULL)
+		shared_add(opened.dropped, 1);
+}
+
+void log_message(enum config_log_level level, const char *event, const char *format, ...)
+{
+	struct log_line line;
+	char text[VALUE_MAX];
+	va_list args;
+
+	log_begin(&line, level, event);
+	if (!line.is_wanted)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	log_text(&line, "message", text);
+	log_end(&line);
+}

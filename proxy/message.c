@@ -1,0 +1,187 @@
+#include "proxy/message.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum passed_fd { FD_NEVER, FD_MAYBE, FD_ALWAYS };
+
+#define SIZE_BARE         offsetof(struct message, u)
+#define SIZE_WITH(member) (offsetof(struct message, u) + sizeof(((struct message *)0)->u.member))
+
+/* Every type's exact size on the wire, and whether a descriptor goes with it. */
+static const struct message_row {
+	size_t size;
+	enum passed_fd passed_fd;
+} rows[] = {
+	[MESSAGE_READY] = {SIZE_BARE, FD_NEVER},
+	[MESSAGE_INDEX] = {SIZE_WITH(index), FD_MAYBE},
+	[MESSAGE_INDEX_FAILED] = {SIZE_WITH(failure), FD_NEVER},
+	[MESSAGE_RELOAD] = {SIZE_BARE, FD_NEVER},
+	[MESSAGE_RELOADED] = {SIZE_WITH(text), FD_NEVER},
+	[MESSAGE_REFRESH] = {SIZE_BARE, FD_NEVER},
+	[MESSAGE_DRAINED] = {SIZE_BARE, FD_NEVER},
+	[MESSAGE_PEER] = {SIZE_WITH(peer), FD_ALWAYS},
+	[MESSAGE_LOG] = {SIZE_BARE, FD_ALWAYS},
+	[MESSAGE_DRAIN] = {SIZE_WITH(drain), FD_NEVER},
+	[MESSAGE_EPOCHS] = {SIZE_BARE, FD_NEVER},
+	[MESSAGE_MAILBOX_QUERY] = {SIZE_WITH(mailbox_query), FD_NEVER},
+	[MESSAGE_MAILBOX_ANSWER] = {SIZE_WITH(mailbox_answer), FD_NEVER},
+};
+
+static const struct message_row *row_of(uint32_t type)
+{
+	if (type >= sizeof(rows) / sizeof(rows[0]) || rows[type].size == 0)
+		return NULL;
+	return &rows[type];
+}
+
+const char *role_name(enum role role)
+{
+	static const char *const names[ROLE_COUNT] = {
+		[ROLE_SUPERVISOR] = "supervisor",
+		[ROLE_WORKER] = "worker",
+		[ROLE_REVOCATION] = "revocation",
+		[ROLE_IDENTITY] = "identity",
+		[ROLE_CONTROL] = "control",
+	};
+
+	return (unsigned int)role < ROLE_COUNT ? names[role] : "unknown";
+}
+
+int message_send(int fd, const struct message *message, int passed_fd)
+{
+	const struct message_row *row = row_of(message->type);
+	union {
+		struct cmsghdr header; /* for the alignment */
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec part = {.iov_base = (void *)message};
+	struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1};
+	ssize_t sent;
+
+	if (row == NULL || (passed_fd == -1 && row->passed_fd == FD_ALWAYS) ||
+		(passed_fd != -1 && row->passed_fd == FD_NEVER)) {
+		errno = EINVAL;
+		return -1;
+	}
+	part.iov_len = row->size;
+	if (passed_fd != -1) {
+		struct cmsghdr *header;
+
+		packet.msg_control = control.bytes;
+		packet.msg_controllen = sizeof(control.bytes);
+		header = CMSG_FIRSTHDR(&packet);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(header), &passed_fd, sizeof(int));
+	}
+	do
+		sent = sendmsg(fd, &packet, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (sent == -1 && errno == EINTR);
+	return sent == (ssize_t)row->size ? 0 : -1;
+}
+
+/* Takes the descriptors out of a received packet: the first is handed on, further ones (the
+ * control buffer's padding has room for a second) are closed. Returns how many there were. */
+static size_t take_fds(struct msghdr *packet, int *first)
+{
+	size_t count = 0;
+
+	*first = -1;
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(packet); h != NULL; h = CMSG_NXTHDR(packet, h)) {
+		size_t here;
+
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+			continue;
+		here = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < here; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(h) + i * sizeof(int), sizeof(int));
+			if (count++ == 0)
+				*first = fd;
+			else
+				close(fd);
+		}
+	}
+	return count;
+}
+
+/* Size, type and descriptors as the table says. */
+static bool is_sound(const struct message *message, size_t size, int flags, size_t fd_count)
+{
+	const struct message_row *row;
+
+	if ((flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || size < SIZE_BARE)
+		return false;
+	row = row_of(message->type);
+	if (row == NULL || size != row->size || fd_count > 1)
+		return false;
+	return fd_count == 1 ? row->passed_fd != FD_NEVER : row->passed_fd != FD_ALWAYS;
+}
+
+/* Ends every string and refuses counts and enums that no sender of ours writes. */
+static bool has_sound_content(struct message *message)
+{
+	struct san_names *names = &message->u.mailbox_query.names;
+
+	switch (message->type) {
+	case MESSAGE_INDEX_FAILED:
+		message->u.failure.text[sizeof(message->u.failure.text) - 1] = '\0';
+		return true;
+	case MESSAGE_RELOADED: message->u.text[sizeof(message->u.text) - 1] = '\0'; return true;
+	case MESSAGE_PEER: return message->u.peer.role < ROLE_COUNT;
+	case MESSAGE_MAILBOX_QUERY:
+		if (names->count > SAN_COUNT_MAX)
+			return false;
+		for (size_t i = 0; i < SAN_COUNT_MAX; i++) {
+			names->names[i].value[SAN_NAME_MAX] = '\0';
+			if ((unsigned int)names->names[i].kind > SAN_RFC822_NAME)
+				return false;
+		}
+		return true;
+	case MESSAGE_MAILBOX_ANSWER:
+		message->u.mailbox_answer.mailbox[MAILBOX_MAX] = '\0';
+		return message->u.mailbox_answer.refusal < REFUSAL_COUNT;
+	default: return true;
+	}
+}
+
+int message_receive(int fd, struct message *message, int *passed_fd)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec part = {.iov_base = message, .iov_len = sizeof(*message)};
+	struct msghdr packet = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes)};
+	size_t fd_count;
+	ssize_t size;
+
+	*passed_fd = -1;
+	memset(message, 0, sizeof(*message));
+	do
+		size = recvmsg(fd, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	while (size == -1 && errno == EINTR);
+	if (size <= 0)
+		return (int)size;
+	fd_count = take_fds(&packet, passed_fd);
+	if (is_sound(message, (size_t)size, packet.msg_flags, fd_count) &&
+		has_sound_content(message))
+		return 1;
+	if (*passed_fd != -1)
+		close(*passed_fd);
+	*passed_fd = -1;
+	memset(message, 0, sizeof(*message));
+	errno = EBADMSG;
+	return -1;
+}
