@@ -12,8 +12,14 @@
  *		if (wbxml_reader_finish(&reader) != 0) …    truncated
  *
  * What it accepts is the profile of EAS: the header 03 01 6A 00; tags, inline strings in valid
- * UTF-8 without characters that XML cannot hold, OPAQUE, SWITCH_PAGE in front of a tag; exactly one
- * root; known pages and tokens. Runs of redundant SWITCH_PAGE are bounded. For every process.
+ * UTF-8 without characters that XML cannot hold, OPAQUE with a length in its shortest form,
+ * SWITCH_PAGE in front of a tag; exactly one root; known pages and tokens. A redundant SWITCH_PAGE
+ * in front of a tag is accepted, since real stacks write it, but only a few in a row; one in front
+ * of END, text or opaque data is refused. Text beside child elements is accepted: the wire format
+ * knows no schema.
+ *
+ * The way a document is cut into pieces changes nothing but the cuts of its TEXT and OPAQUE events:
+ * joined up to is_last they are the same, and so are fault and offset. For every process.
  */
 #ifndef WBXML_READER_H
 #define WBXML_READER_H
@@ -30,32 +36,33 @@ enum { WBXML_DEPTH_MAX = 64 }; /* of the explicit stack; limits may ask for less
 /* From the document, in this order of values: the loop condition `> WBXML_MORE` relies on it. */
 enum wbxml_event {
 	WBXML_ERROR = -1, /* not EAS WBXML, or over a limit; stays so */
-	WBXML_MORE = 0,	  /* the piece is used up */
-	WBXML_START,	  /* an element begins; tag, is_empty. An empty one still gets its WBXML_END */
-	WBXML_TEXT,	  /* a piece of an inline string: text, is_last */
-	WBXML_OPAQUE,	  /* a piece of opaque data: text, is_last */
-	WBXML_END,	  /* an element ends; tag; depth is that of the parent */
+	WBXML_MORE = 0,   /* the piece is used up */
+	WBXML_START,  /* an element begins; tag, is_empty. An empty one still gets its WBXML_END */
+	WBXML_TEXT,   /* a piece of an inline string: text, is_last. May end inside a character,
+			     and the last one may be empty */
+	WBXML_OPAQUE, /* a piece of opaque data: text, is_last */
+	WBXML_END,    /* an element ends; tag; depth is that of the parent */
 };
 
 enum wbxml_fault {
 	WBXML_FAULT_NONE,
-	WBXML_FAULT_HEADER,	/* version, public id, charset or string table */
-	WBXML_FAULT_TRUNCATED,	/* ended inside the document */
-	WBXML_FAULT_TRAILING,	/* bytes after the root's end, or a second root */
-	WBXML_FAULT_PAGE,	/* unknown code page */
-	WBXML_FAULT_TAG,	/* unknown tag */
-	WBXML_FAULT_TOKEN,	/* a global token that EAS does not use, or one out of place */
+	WBXML_FAULT_HEADER,     /* version, public id, charset or string table */
+	WBXML_FAULT_TRUNCATED,  /* ended inside the document */
+	WBXML_FAULT_TRAILING,   /* bytes after the root's end, or a second root */
+	WBXML_FAULT_PAGE,       /* unknown code page */
+	WBXML_FAULT_TAG,        /* unknown tag */
+	WBXML_FAULT_TOKEN,      /* a global token that EAS does not use, or one out of place */
 	WBXML_FAULT_ATTRIBUTES, /* a tag with the attribute bit */
-	WBXML_FAULT_TEXT,	/* invalid UTF-8, or a character that XML 1.0 cannot hold */
-	WBXML_FAULT_OPAQUE,	/* a length that is malformed or over the limit */
-	WBXML_FAULT_DEPTH,	/* nested deeper than the limit */
-	WBXML_FAULT_ELEMENTS,	/* more elements (or strings, or page switches) than the limit */
+	WBXML_FAULT_TEXT,       /* invalid UTF-8, or a character that XML 1.0 cannot hold */
+	WBXML_FAULT_OPAQUE,     /* a length that is malformed or over the limit */
+	WBXML_FAULT_DEPTH,      /* nested deeper than the limit */
+	WBXML_FAULT_ELEMENTS,   /* more elements (or strings, or page switches) than the limit */
 };
 
 struct wbxml_limits {
-	uint32_t depth;	   /* 1 to WBXML_DEPTH_MAX */
-	uint32_t elements; /* elements in the document; text pieces and switches count against
-			      a multiple of it */
+	uint32_t depth;    /* up to WBXML_DEPTH_MAX; 0: 32 */
+	uint32_t elements; /* in the document; 0: 200,000. Strings, opaque values and page switches
+			      together may be four times as many */
 	uint64_t opaque;   /* bytes in one OPAQUE; 0: as many as the document has */
 };
 
@@ -63,27 +70,29 @@ struct wbxml_reader {
 	/* What the last event is about. */
 	const struct wbxml_tag *tag;
 	struct span text; /* borrowed from the piece that was fed */
-	bool is_last;	  /* of the pieces of this string or opaque value */
-	bool is_empty;	  /* the element has no content token (0x40 not set) */
-	uint32_t depth;	  /* elements open around the present place; the root's START has 1 */
+	bool is_last;     /* of the pieces of this string or opaque value */
+	bool is_empty;    /* the element has no content token (0x40 not set) */
+	uint32_t depth;   /* elements open around the present place; the root's START has 1 */
 	enum wbxml_fault fault;
-	uint64_t offset; /* of the byte looked at next, from the start of the document */
+	uint64_t offset; /* of the byte looked at next, from the start of the document; after a
+			    fault, of the byte that was wrong */
 
 	/* Private to reader.c. */
 	struct wbxml_limits limits;
 	const uint8_t *at, *end;
-	uint64_t opaque_left;
-	uint32_t elements, tokens;
-	uint32_t length_bytes;
-	uint32_t utf8_code;
-	uint8_t utf8_left, utf8_min_class;
+	uint64_t tokens; /* strings, opaque values, page switches so far */
+	uint32_t elements;
+	uint32_t opaque_left; /* of the OPAQUE; while its length is read, the length so far */
 	uint8_t state;
-	uint8_t page, wanted_page_switches;
-	bool end_is_due, has_root;
-	uint16_t stack[WBXML_DEPTH_MAX];
+	uint8_t step; /* bytes of the header, or of an OPAQUE's length, so far */
+	uint8_t utf8; /* what the character that has begun still needs */
+	uint8_t page;
+	uint8_t switches;                /* page switches since the last tag, string or END */
+	bool end_is_due;                 /* an empty element has begun */
+	uint16_t stack[WBXML_DEPTH_MAX]; /* page << 8 | token of the open elements */
 };
 
-/* limits NULL: depth 32, 200,000 elements, opaque unbounded. */
+/* limits NULL: all of them 0, which is the defaults. */
 void wbxml_reader_init(struct wbxml_reader *reader, const struct wbxml_limits *limits);
 
 /* Hands over the next piece. It must stay unchanged until next() has returned WBXML_MORE. */

@@ -31,7 +31,7 @@ void wbxml_write_end(struct wbxml_writer *writer);
 void wbxml_write_text(struct wbxml_writer *writer, struct span text);
 void wbxml_write_opaque(struct wbxml_writer *writer, struct span data);
 
-/* Start, text, end. */
+/* Start, text, end; with NULL or "" an empty tag. */
 void wbxml_write_element(struct wbxml_writer *writer, uint16_t tag, const char *text);
 
 #endif

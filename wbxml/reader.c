@@ -1,0 +1,284 @@
+#include "wbxml/reader.h"
+
+#include "wbxml/utf8.h"
+
+/* WAP-192 (WBXML 1.3) 7.1, as far as EAS uses them. */
+enum {
+	TOKEN_SWITCH_PAGE = 0x00,
+	TOKEN_END = 0x01,
+	TOKEN_STR_I = 0x03,
+	TOKEN_OPAQUE = 0xC3,
+	TOKEN_HAS_ATTRIBUTES = 0x80,
+	TOKEN_HAS_CONTENT = 0x40,
+	TOKEN_CODE = 0x3F,
+	TOKEN_FIRST_TAG = 0x05, /* codes below are global tokens, whatever the upper bits */
+};
+
+enum {
+	DEPTH_DEFAULT = 32,
+	ELEMENTS_DEFAULT = 200000,
+	TOKENS_PER_ELEMENT = 4,
+	SWITCHES_IN_A_ROW = 8,
+	LENGTH_BYTES = 5, /* of an mb_u_int32 */
+};
+
+enum reader_state {
+	READER_HEADER,
+	READER_CONTENT, /* a tag, or, inside the root, an END, a string, opaque data */
+	READER_PAGE,    /* the byte after SWITCH_PAGE */
+	READER_STRING,
+	READER_LENGTH,
+	READER_OPAQUE,
+	READER_DONE,
+	READER_FAILED,
+};
+
+/* WBXML 1.3, unknown public identifier, UTF-8, no string table: all that EAS writes. */
+static const uint8_t header[] = {0x03, 0x01, 0x6A, 0x00};
+
+void wbxml_reader_init(struct wbxml_reader *reader, const struct wbxml_limits *limits)
+{
+	*reader = (struct wbxml_reader){.state = READER_HEADER};
+	if (limits != NULL)
+		reader->limits = *limits;
+	if (reader->limits.depth == 0)
+		reader->limits.depth = DEPTH_DEFAULT;
+	if (reader->limits.depth > WBXML_DEPTH_MAX)
+		reader->limits.depth = WBXML_DEPTH_MAX;
+	if (reader->limits.elements == 0)
+		reader->limits.elements = ELEMENTS_DEFAULT;
+}
+
+void wbxml_reader_feed(struct wbxml_reader *reader, const void *data, size_t len)
+{
+	reader->at = data;
+	reader->end = len > 0 ? reader->at + len : reader->at;
+}
+
+static enum wbxml_event reader_fail(struct wbxml_reader *reader, enum wbxml_fault fault)
+{
+	reader->fault = fault;
+	reader->state = READER_FAILED;
+	reader->end_is_due = false;
+	return WBXML_ERROR;
+}
+
+/* Takes bytes and lets the loop in next() go on. */
+static enum wbxml_event reader_take(struct wbxml_reader *reader, size_t len)
+{
+	reader->at += len;
+	reader->offset += len;
+	return WBXML_MORE;
+}
+
+static enum wbxml_event reader_piece(
+	struct wbxml_reader *reader, enum wbxml_event event, size_t len, bool is_last)
+{
+	reader->text = span_of(reader->at, len);
+	reader->is_last = is_last;
+	reader_take(reader, len);
+	return event;
+}
+
+static enum wbxml_event reader_header(struct wbxml_reader *reader)
+{
+	if (*reader->at != header[reader->step])
+		return reader_fail(reader, WBXML_FAULT_HEADER);
+	if (++reader->step == sizeof(header))
+		reader->state = READER_CONTENT;
+	return reader_take(reader, 1);
+}
+
+static enum wbxml_event reader_start(struct wbxml_reader *reader, uint8_t token)
+{
+	const struct wbxml_tag *tag;
+
+	if ((token & TOKEN_HAS_ATTRIBUTES) != 0)
+		return reader_fail(reader, WBXML_FAULT_ATTRIBUTES);
+	tag = wbxml_tag_find(reader->page, token & TOKEN_CODE);
+	if (tag == NULL)
+		return reader_fail(reader, WBXML_FAULT_TAG);
+	if (reader->depth >= reader->limits.depth)
+		return reader_fail(reader, WBXML_FAULT_DEPTH);
+	if (reader->elements >= reader->limits.elements)
+		return reader_fail(reader, WBXML_FAULT_ELEMENTS);
+	reader->elements++;
+	reader->stack[reader->depth++] = tag->id;
+	reader->tag = tag;
+	reader->is_empty = (token & TOKEN_HAS_CONTENT) == 0;
+	reader->end_is_due = reader->is_empty;
+	reader->switches = 0;
+	reader_take(reader, 1);
+	return WBXML_START;
+}
+
+static enum wbxml_event reader_end(struct wbxml_reader *reader)
+{
+	uint16_t id = reader->stack[--reader->depth];
+
+	reader->tag = wbxml_tag_find(id >> 8, id & TOKEN_CODE);
+	reader->end_is_due = false;
+	reader->state = reader->depth > 0 ? READER_CONTENT : READER_DONE;
+	return WBXML_END;
+}
+
+/* A string, opaque data or a page switch begins. */
+static enum wbxml_event reader_enter(struct wbxml_reader *reader, enum reader_state state)
+{
+	if (++reader->tokens > (uint64_t)reader->limits.elements * TOKENS_PER_ELEMENT)
+		return reader_fail(reader, WBXML_FAULT_ELEMENTS);
+	reader->state = (uint8_t)state;
+	return reader_take(reader, 1);
+}
+
+static enum wbxml_event reader_switch(struct wbxml_reader *reader)
+{
+	if (reader->switches >= SWITCHES_IN_A_ROW)
+		return reader_fail(reader, WBXML_FAULT_ELEMENTS);
+	reader->switches++;
+	return reader_enter(reader, READER_PAGE);
+}
+
+static enum wbxml_event reader_content(struct wbxml_reader *reader)
+{
+	uint8_t token = *reader->at;
+
+	if ((token & TOKEN_CODE) >= TOKEN_FIRST_TAG)
+		return reader_start(reader, token);
+	if (token == TOKEN_SWITCH_PAGE)
+		return reader_switch(reader);
+	if (reader->depth == 0 || reader->switches > 0)
+		return reader_fail(reader, WBXML_FAULT_TOKEN);
+	switch (token) {
+	case TOKEN_END: reader_take(reader, 1); return reader_end(reader);
+	case TOKEN_STR_I: return reader_enter(reader, READER_STRING);
+	case TOKEN_OPAQUE:
+		reader->step = 0;
+		reader->opaque_left = 0;
+		return reader_enter(reader, READER_LENGTH);
+	default: return reader_fail(reader, WBXML_FAULT_TOKEN);
+	}
+}
+
+static enum wbxml_event reader_page(struct wbxml_reader *reader)
+{
+	if (wbxml_page_name(*reader->at) == NULL)
+		return reader_fail(reader, WBXML_FAULT_PAGE);
+	reader->page = *reader->at;
+	reader->state = READER_CONTENT;
+	return reader_take(reader, 1);
+}
+
+/* Valid bytes in front of a wrong one are handed out first, so that what the caller sees does not
+ * depend on where the pieces were cut. */
+static enum wbxml_event reader_string(struct wbxml_reader *reader)
+{
+	const uint8_t *stop = utf8_scan(reader->at, reader->end, &reader->utf8);
+	size_t len = (size_t)(stop - reader->at);
+
+	if (stop < reader->end && *stop == 0 && reader->utf8 == UTF8_WHOLE) {
+		reader_piece(reader, WBXML_TEXT, len, true);
+		reader_take(reader, 1);
+		reader->state = READER_CONTENT;
+		return WBXML_TEXT;
+	}
+	if (len == 0)
+		return reader_fail(reader, WBXML_FAULT_TEXT);
+	return reader_piece(reader, WBXML_TEXT, len, false);
+}
+
+/* mb_u_int32: groups of seven bits, the top bit means that more follow. Padding in front (80) is legal
+ * WBXML, but no EAS stack writes it: refused, so that a length has one form. */
+static enum wbxml_event reader_length(struct wbxml_reader *reader)
+{
+	uint8_t byte = *reader->at;
+	bool more = (byte & 0x80) != 0;
+
+	if ((reader->step == 0 && byte == 0x80) || reader->opaque_left > UINT32_MAX >> 7)
+		return reader_fail(reader, WBXML_FAULT_OPAQUE);
+	reader->opaque_left = reader->opaque_left << 7 | (byte & 0x7F);
+	reader->step++;
+	if (more && reader->step == LENGTH_BYTES)
+		return reader_fail(reader, WBXML_FAULT_OPAQUE);
+	if (!more && reader->limits.opaque > 0 && reader->opaque_left > reader->limits.opaque)
+		return reader_fail(reader, WBXML_FAULT_OPAQUE);
+	reader_take(reader, 1);
+	if (more)
+		return WBXML_MORE;
+	reader->state = reader->opaque_left > 0 ? READER_OPAQUE : READER_CONTENT;
+	return reader->opaque_left > 0 ? WBXML_MORE : reader_piece(reader, WBXML_OPAQUE, 0, true);
+}
+
+static enum wbxml_event reader_opaque(struct wbxml_reader *reader)
+{
+	size_t len = (size_t)(reader->end - reader->at);
+
+	if (len > reader->opaque_left)
+		len = reader->opaque_left;
+	reader->opaque_left -= (uint32_t)len;
+	if (reader->opaque_left == 0)
+		reader->state = READER_CONTENT;
+	return reader_piece(reader, WBXML_OPAQUE, len, reader->opaque_left == 0);
+}
+
+static enum wbxml_event reader_step(struct wbxml_reader *reader)
+{
+	switch ((enum reader_state)reader->state) {
+	case READER_HEADER: return reader_header(reader);
+	case READER_CONTENT: return reader_content(reader);
+	case READER_PAGE: return reader_page(reader);
+	case READER_STRING: return reader_string(reader);
+	case READER_LENGTH: return reader_length(reader);
+	case READER_OPAQUE: return reader_opaque(reader);
+	case READER_DONE: return reader_fail(reader, WBXML_FAULT_TRAILING);
+	case READER_FAILED: break;
+	}
+	return WBXML_ERROR;
+}
+
+enum wbxml_event wbxml_reader_next(struct wbxml_reader *reader)
+{
+	enum wbxml_event event = WBXML_MORE;
+
+	if (reader->state == READER_FAILED)
+		return WBXML_ERROR;
+	if (reader->end_is_due)
+		return reader_end(reader);
+	while (event == WBXML_MORE && reader->at < reader->end)
+		event = reader_step(reader);
+	return event;
+}
+
+int wbxml_reader_finish(struct wbxml_reader *reader)
+{
+	if (reader->state == READER_DONE)
+		return 0;
+	if (reader->state != READER_FAILED)
+		reader_fail(reader, WBXML_FAULT_TRUNCATED);
+	return -1;
+}
+
+bool wbxml_reader_is_done(const struct wbxml_reader *reader)
+{
+	return reader->state == READER_DONE;
+}
+
+const char *wbxml_fault_text(enum wbxml_fault fault)
+{
+	static const char *const texts[] = {
+		[WBXML_FAULT_NONE] = "no fault",
+		[WBXML_FAULT_HEADER] = "not the header of ActiveSync WBXML",
+		[WBXML_FAULT_TRUNCATED] = "the document ends too early",
+		[WBXML_FAULT_TRAILING] = "bytes after the end of the document",
+		[WBXML_FAULT_PAGE] = "unknown code page",
+		[WBXML_FAULT_TAG] = "unknown tag",
+		[WBXML_FAULT_TOKEN] = "a token that ActiveSync does not use here",
+		[WBXML_FAULT_ATTRIBUTES] = "a tag with attributes",
+		[WBXML_FAULT_TEXT] = "text that is not UTF-8 or that XML cannot hold",
+		[WBXML_FAULT_OPAQUE] = "a malformed or too large length of opaque data",
+		[WBXML_FAULT_DEPTH] = "elements nested too deep",
+		[WBXML_FAULT_ELEMENTS] = "too many elements, strings or page switches",
+	};
+
+	return (size_t)fault < sizeof(texts) / sizeof(texts[0]) ? texts[fault] : "unknown fault";
+}
