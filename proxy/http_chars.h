@@ -1,0 +1,61 @@
+/*
+ * What a byte may be in HTTP, one look-up per byte. Private to proxy/http*.c and the query reader,
+ * who share the grammar of RFC 9110 5.6.2 and RFC 3986.
+ */
+#ifndef PROXY_HTTP_CHARS_H
+#define PROXY_HTTP_CHARS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/span.h"
+
+enum {
+	HTTP_CHAR_TOKEN = 0x01, /* tchar */
+	HTTP_CHAR_VALUE = 0x02, /* in a field value or reason: HTAB, SP, visible, obs-text */
+	HTTP_CHAR_PATH = 0x04,  /* pchar and "/"; "%" too, its digits are checked apart */
+	HTTP_CHAR_QUERY = 0x08, /* the same and "?" */
+	HTTP_CHAR_HOST = 0x10,  /* in a host name as DNS has them, and "_" */
+	HTTP_CHAR_DIGIT = 0x20,
+	HTTP_CHAR_HEX = 0x40,
+	HTTP_CHAR_SPACE = 0x80, /* SP and HTAB */
+};
+
+extern const uint8_t http_chars[256];
+
+static inline bool http_char_is(uint8_t byte, unsigned int classes)
+{
+	return (http_chars[byte] & classes) != 0;
+}
+
+/* Whether all bytes are of the class. */
+static inline bool http_chars_are(struct span bytes, unsigned int classes)
+{
+	for (size_t i = 0; i < bytes.len; i++)
+		if (!http_char_is(bytes.data[i], classes))
+			return false;
+	return true;
+}
+
+/* The value of a hexadecimal digit, for bytes of HTTP_CHAR_HEX alone. */
+static inline unsigned int http_hex_value(uint8_t byte)
+{
+	return byte <= '9' ? byte - (unsigned int)'0' : (byte | 0x20u) - 'a' + 10u;
+}
+
+/* Digits alone, no sign, at least one, at most limit. */
+static inline bool http_number_parse(struct span text, uint64_t limit, uint64_t *number)
+{
+	*number = 0;
+	for (size_t i = 0; i < text.len; i++) {
+		uint64_t digit = (uint64_t)text.data[i] - '0';
+
+		if (!http_char_is(text.data[i], HTTP_CHAR_DIGIT) || digit > limit ||
+			*number > (limit - digit) / 10)
+			return false;
+		*number = *number * 10 + digit;
+	}
+	return text.len > 0;
+}
+
+#endif

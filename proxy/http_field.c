@@ -1,0 +1,93 @@
+/* Looking at the fields of a parsed head. */
+#include "proxy/http.h"
+
+#include "proxy/http_chars.h"
+#include "proxy/http_parse.h"
+
+size_t http_field_find(const struct http_head *head, const char *name, struct span *value)
+{
+	size_t count = 0;
+
+	*value = span_of(NULL, 0);
+	for (size_t i = 0; i < head->field_count; i++) {
+		if (!span_equal_nocase(head->fields[i].name, name))
+			continue;
+		if (count++ == 0)
+			*value = head->fields[i].value;
+	}
+	return count;
+}
+
+/* Takes the next element off a comma separated list, without the white space around it. */
+static struct span list_take(struct span *list)
+{
+	const uint8_t *comma = memchr(list->data, ',', list->len);
+	size_t len = comma == NULL ? list->len : (size_t)(comma - list->data);
+	struct span element = span_of(list->data, len);
+	size_t taken = comma == NULL ? len : len + 1;
+
+	list->data += taken;
+	list->len -= taken;
+	while (element.len > 0 && http_char_is(element.data[0], HTTP_CHAR_SPACE)) {
+		element.data++;
+		element.len--;
+	}
+	while (element.len > 0 && http_char_is(element.data[element.len - 1], HTTP_CHAR_SPACE))
+		element.len--;
+	return element;
+}
+
+static bool spans_equal_nocase(struct span a, struct span b)
+{
+	return a.len == b.len &&
+	       strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0;
+}
+
+bool http_field_lists(const struct http_head *head, const char *name, struct span token)
+{
+	for (size_t i = 0; i < head->field_count; i++) {
+		struct span list = head->fields[i].value;
+
+		if (!span_equal_nocase(head->fields[i].name, name))
+			continue;
+		while (list.len > 0)
+			if (spans_equal_nocase(list_take(&list), token))
+				return true;
+	}
+	return false;
+}
+
+bool http_field_has_token(const struct http_head *head, const char *name, const char *token)
+{
+	return http_field_lists(head, name, span_of_string(token));
+}
+
+bool http_field_is_hop_by_hop(const struct http_head *head, const struct http_field *field)
+{
+	/* RFC 9110 7.6.1 and 11.7; Trailer, because trailer fields are dropped. */
+	static const char *const names[] = {"Connection", "Keep-Alive", "Proxy-Authenticate",
+		"Proxy-Authentication-Info", "Proxy-Authorization", "Proxy-Connection", "TE",
+		"Trailer", "Transfer-Encoding", "Upgrade"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (http_field_resembles(field->name, names[i]))
+			return true;
+	return http_field_lists(head, "Connection", field->name);
+}
+
+/* As a CGI-like server sees names: it turns all of these into one and the same character. */
+static uint8_t letter_folded(uint8_t byte)
+{
+	if (byte == '_' || byte == '.' || byte == ' ')
+		return '-';
+	return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+}
+
+bool http_field_resembles(struct span field_name, const char *name)
+{
+	for (size_t i = 0; i < field_name.len; i++)
+		if (name[i] == '\0' ||
+			letter_folded(field_name.data[i]) != letter_folded((uint8_t)name[i]))
+			return false;
+	return name[field_name.len] == '\0';
+}

@@ -1,0 +1,52 @@
+/*
+ * What requests and answers have in common while their heads are parsed. Private to
+ * proxy/http_head.c, http_request.c and http_answer.c.
+ */
+#ifndef PROXY_HTTP_PARSE_H
+#define PROXY_HTTP_PARSE_H
+
+#include "proxy/http.h"
+
+struct http_cursor {
+	const uint8_t *at, *end;
+};
+
+/* The fields that decide about the message itself: how often each came, and its first value. */
+enum http_special {
+	HTTP_SPECIAL_HOST,
+	HTTP_SPECIAL_EXPECT,
+	HTTP_SPECIAL_CONNECTION,
+	HTTP_SPECIAL_CONTENT_LENGTH,
+	HTTP_SPECIAL_TRANSFER_ENCODING,
+	HTTP_SPECIAL_COUNT
+};
+
+struct http_specials {
+	unsigned int counts[HTTP_SPECIAL_COUNT];
+	struct span values[HTTP_SPECIAL_COUNT];
+};
+
+/* Takes the run of bytes of the given class off the cursor. */
+struct span http_take(struct http_cursor *cursor, unsigned int classes);
+
+/* Takes exactly this text; false when something else stands there. */
+bool http_take_text(struct http_cursor *cursor, const char *text);
+
+/* "HTTP/1.1": NONE, HTTP_VERSION for another version, HTTP_MALFORMED for another text. */
+enum refusal http_take_version(struct http_cursor *cursor, unsigned int *minor_version);
+
+/* All field lines and the empty line, which must be the end of the input. */
+enum refusal http_take_fields(
+	struct http_cursor *cursor, struct http_head *head, struct http_specials *specials);
+
+/* Content-Length, Transfer-Encoding: fills framing (HTTP_NO_BODY where neither is there) and
+ * content_length; NONE or HTTP_FRAMING. */
+enum refusal http_framing_read(struct http_head *head, const struct http_specials *specials);
+
+/* RFC 9112 9.3. */
+bool http_keeps_alive(const struct http_head *head, const struct http_specials *specials);
+
+/* As http_field_has_token(), for a token that is a span. */
+bool http_field_lists(const struct http_head *head, const char *name, struct span token);
+
+#endif
