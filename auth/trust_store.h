@@ -25,6 +25,7 @@
 #include <stddef.h>
 
 #include "config/error.h"
+#include "config/model.h"
 #include "config/span.h"
 
 enum { AUTHORITY_MAX = 256 };
@@ -53,6 +54,14 @@ typedef void trust_store_report(void *context, const char *text);
 struct trust_store *trust_store_read(struct span json, const char *name, const char *base_dir,
 	trust_store_report *report, void *context);
 void trust_store_free(struct trust_store *store);
+
+/* The same from the configured file, whose directory is base_dir. */
+struct trust_store *trust_store_load(
+	const struct config_file *file, trust_store_report *report, void *context);
+
+/* A config_store_check: reads the file and throws the result away. 0, or -1 when it was reported
+ * to be wrong. */
+int trust_store_config_check(const struct config_file *file, config_report *report, void *context);
 
 /* The number of the authority whose subject and key are those of certificate; -1 if none. */
 int trust_store_find(const struct trust_store *store, X509 *certificate);

@@ -1,0 +1,238 @@
+#include "auth/authority.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "auth/openssl_error.h"
+
+enum { CERTIFICATE_SIZE_MAX = 65536 };
+
+static bool is_pem(struct span bytes)
+{
+	static const char begin[] = "-----BEGIN";
+
+	return bytes.len > 0 && memmem(bytes.data, bytes.len, begin, sizeof(begin) - 1) != NULL;
+}
+
+/* OpenSSL would ask on the terminal. */
+static int give_no_password(char *buffer, int size, int is_writing, void *context)
+{
+	(void)buffer, (void)size, (void)is_writing, (void)context;
+	return -1;
+}
+
+static X509 *decode_pem(struct span bytes, struct error *err)
+{
+	BIO *in = BIO_new_mem_buf(bytes.data, (int)bytes.len);
+	X509 *certificate = NULL;
+	X509 *second = NULL;
+
+	if (in != NULL)
+		certificate = PEM_read_bio_X509(in, NULL, give_no_password, NULL);
+	if (certificate == NULL) {
+		error_openssl(err, "not a certificate in PEM");
+		goto out;
+	}
+	second = PEM_read_bio_X509(in, NULL, give_no_password, NULL);
+	if (second != NULL) {
+		error_set(err, "more than one certificate; make an authority of each");
+		X509_free(certificate);
+		certificate = NULL;
+	}
+	X509_free(second);
+out:
+	BIO_free(in);
+	ERR_clear_error();
+	return certificate;
+}
+
+X509 *authority_decode(struct span bytes, struct error *err)
+{
+	const unsigned char *at = bytes.data;
+	X509 *certificate;
+
+	if (bytes.len == 0 || bytes.len > CERTIFICATE_SIZE_MAX) {
+		error_set(err, "%s", bytes.len == 0 ? "empty" : "larger than 64 KiB");
+		return NULL;
+	}
+	if (is_pem(bytes))
+		return decode_pem(bytes, err);
+	certificate = d2i_X509(NULL, &at, (long)bytes.len);
+	if (certificate == NULL) {
+		error_openssl(err, "neither PEM nor a certificate in DER");
+		return NULL;
+	}
+	if (at != bytes.data + bytes.len) {
+		error_set(err, "bytes after the end of the certificate");
+		X509_free(certificate);
+		return NULL;
+	}
+	return certificate;
+}
+
+static int base64_value(uint8_t c)
+{
+	static const char alphabet[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *at = c != '\0' ? strchr(alphabet, c) : NULL;
+
+	return at != NULL ? (int)(at - alphabet) : -1;
+}
+
+/* RFC 4648 4, with padding; blanks and line ends are passed over. bytes has room for text.len. */
+static int base64_decode(struct span text, uint8_t *bytes, size_t *len)
+{
+	uint32_t bits = 0;
+	size_t digits = 0;
+	size_t padding = 0;
+
+	*len = 0;
+	for (size_t i = 0; i < text.len; i++) {
+		int value = base64_value(text.data[i]);
+
+		if (strchr(" \t\r\n", text.data[i]) != NULL && text.data[i] != '\0')
+			continue;
+		if (text.data[i] == '=') {
+			padding++;
+			continue;
+		}
+		if (value < 0 || padding > 0)
+			return -1;
+		bits = (bits << 6 | (uint32_t)value) & 0xffffff;
+		digits++;
+		if (digits % 4 != 1)
+			bytes[(*len)++] = (uint8_t)(bits >> (4 - digits % 4) * 2 % 8);
+	}
+	return padding <= 2 && (digits + padding) % 4 == 0 ? 0 : -1;
+}
+
+X509 *authority_decode_text(struct span text, struct error *err)
+{
+	X509 *certificate = NULL;
+	uint8_t *bytes;
+	size_t len;
+
+	if (is_pem(text))
+		return authority_decode(text, err);
+	if (text.len == 0 || text.len > 2 * CERTIFICATE_SIZE_MAX) {
+		error_set(err, "%s", text.len == 0 ? "empty" : "too long");
+		return NULL;
+	}
+	bytes = malloc(text.len);
+	if (bytes == NULL)
+		error_sys(err, "decoding base64");
+	else if (base64_decode(text, bytes, &len) == -1)
+		error_set(err, "neither PEM nor base64");
+	else
+		certificate = authority_decode(span_of(bytes, len), err);
+	free(bytes);
+	return certificate;
+}
+
+static X509 *decode_open_file(int fd, const char *path, struct error *err)
+{
+	uint8_t *bytes = NULL;
+	X509 *certificate = NULL;
+	struct error cause;
+	struct stat st;
+	ssize_t len;
+
+	if (fstat(fd, &st) == -1) {
+		error_sys(err, "%s", path);
+		return NULL;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		error_set(err, "%s: not a regular file", path);
+		return NULL;
+	}
+	bytes = malloc(CERTIFICATE_SIZE_MAX + 1);
+	len = bytes != NULL ? read(fd, bytes, CERTIFICATE_SIZE_MAX + 1) : -1;
+	if (len == -1) {
+		error_sys(err, "%s", path);
+	} else {
+		certificate = authority_decode(span_of(bytes, (size_t)len), &cause);
+		if (certificate == NULL)
+			error_set(err, "%s: %s", path, cause.text);
+	}
+	free(bytes);
+	return certificate;
+}
+
+X509 *authority_decode_file(const char *base_dir, const char *path, struct error *err)
+{
+	X509 *certificate;
+	char full[4096];
+	int written;
+	int fd;
+
+	if (path[0] == '/')
+		written = snprintf(full, sizeof(full), "%s", path);
+	else
+		written = snprintf(full, sizeof(full), "%s/%s", base_dir, path);
+	if (written < 0 || (size_t)written >= sizeof(full)) {
+		error_set(err, "the path is too long");
+		return NULL;
+	}
+	/* A FIFO must not hold up the start. */
+	fd = open(full, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd == -1) {
+		error_sys(err, "%s", full);
+		return NULL;
+	}
+	certificate = decode_open_file(fd, full, err);
+	close(fd);
+	return certificate;
+}
+
+int authority_check(X509 *certificate, bool is_root, struct error *err)
+{
+	int is_self_signed;
+
+	if (X509_check_purpose(certificate, -1, 0) != 1)
+		return error_openssl(err, "malformed or repeated extensions");
+	if ((X509_get_extension_flags(certificate) & EXFLAG_CA) == 0)
+		return error_set(err, "not a CA (basicConstraints without CA:TRUE)");
+	if (X509_check_ca(certificate) != 1)
+		return error_set(err, "not a CA (keyUsage without keyCertSign)");
+	if (X509_get0_pubkey(certificate) == NULL)
+		return error_openssl(err, "its key cannot be read");
+	is_self_signed = X509_self_signed(certificate, is_root);
+	ERR_clear_error();
+	if (is_root && is_self_signed != 1)
+		return error_set(err, "given as a root, but not self-signed");
+	if (!is_root && is_self_signed != 0)
+		return error_set(err, "given as an intermediate, but self-signed");
+	return 0;
+}
+
+int authority_key_id(X509 *certificate, char key_id[65])
+{
+	static const char digits[] = "0123456789abcdef";
+	const ASN1_OCTET_STRING *identifier = X509_get0_subject_key_id(certificate);
+	unsigned char sha1[EVP_MAX_MD_SIZE];
+	const unsigned char *bytes = sha1;
+	unsigned int len = 0;
+
+	if (identifier != NULL && ASN1_STRING_length(identifier) > 0) {
+		bytes = ASN1_STRING_get0_data(identifier);
+		len = (unsigned int)ASN1_STRING_length(identifier);
+	} else if (X509_pubkey_digest(certificate, EVP_sha1(), sha1, &len) != 1) {
+		return -1;
+	}
+	if (len > 32)
+		len = 32;
+	for (unsigned int i = 0; i < len; i++) {
+		key_id[2 * i] = digits[bytes[i] >> 4];
+		key_id[2 * i + 1] = digits[bytes[i] & 15];
+	}
+	key_id[2 * len] = '\0';
+	return 0;
+}

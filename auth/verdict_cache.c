@@ -1,0 +1,172 @@
+#include "auth/verdict_cache.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * Slots are numbered from 1, so that 0 means none and memory of zeros is an empty cache: large
+ * arrays come from the kernel as zeros, and take up no memory before they are used.
+ */
+struct slot {
+	struct verdict_entry entry;
+	uint32_t next; /* in the same bucket */
+	uint32_t newer, older;
+};
+
+struct verdict_cache {
+	size_t capacity;
+	size_t used; /* slots; they are only given back all at once */
+	size_t bucket_mask;
+	uint32_t newest, oldest;
+	uint32_t *buckets;
+	struct slot *slots;
+};
+
+static struct slot *slot_at(struct verdict_cache *cache, uint32_t number)
+{
+	return &cache->slots[number - 1];
+}
+
+static uint32_t *bucket_of(struct verdict_cache *cache, const uint8_t sha256[32])
+{
+	uint64_t hash;
+
+	/* Any part of a SHA-256 is a good hash. */
+	memcpy(&hash, sha256, sizeof(hash));
+	return &cache->buckets[hash & cache->bucket_mask];
+}
+
+struct verdict_cache *verdict_cache_new(size_t capacity)
+{
+	struct verdict_cache *cache = calloc(1, sizeof(*cache));
+	size_t bucket_count = 1;
+
+	if (cache == NULL || capacity == 0)
+		return cache;
+	if (capacity > INT32_MAX)
+		capacity = INT32_MAX;
+	while (bucket_count < capacity)
+		bucket_count *= 2;
+	cache->capacity = capacity;
+	cache->bucket_mask = bucket_count - 1;
+	cache->buckets = calloc(bucket_count, sizeof(*cache->buckets));
+	cache->slots = calloc(capacity, sizeof(*cache->slots));
+	if (cache->buckets != NULL && cache->slots != NULL)
+		return cache;
+	verdict_cache_free(cache);
+	return NULL;
+}
+
+void verdict_cache_free(struct verdict_cache *cache)
+{
+	if (cache == NULL)
+		return;
+	free(cache->slots);
+	free(cache->buckets);
+	free(cache);
+}
+
+static void unlink_by_age(struct verdict_cache *cache, struct slot *slot)
+{
+	if (slot->newer != 0)
+		slot_at(cache, slot->newer)->older = slot->older;
+	else
+		cache->newest = slot->older;
+	if (slot->older != 0)
+		slot_at(cache, slot->older)->newer = slot->newer;
+	else
+		cache->oldest = slot->newer;
+}
+
+static void link_as_newest(struct verdict_cache *cache, uint32_t number)
+{
+	struct slot *slot = slot_at(cache, number);
+
+	slot->newer = 0;
+	slot->older = cache->newest;
+	if (cache->newest != 0)
+		slot_at(cache, cache->newest)->newer = number;
+	else
+		cache->oldest = number;
+	cache->newest = number;
+}
+
+static void unlink_from_bucket(struct verdict_cache *cache, uint32_t number)
+{
+	struct slot *slot = slot_at(cache, number);
+	uint32_t *link = bucket_of(cache, slot->entry.verdict.leaf_sha256);
+
+	while (*link != number)
+		link = &slot_at(cache, *link)->next;
+	*link = slot->next;
+}
+
+static uint32_t find_number(struct verdict_cache *cache, const uint8_t sha256[32])
+{
+	uint32_t number;
+
+	if (cache->capacity == 0)
+		return 0;
+	number = *bucket_of(cache, sha256);
+	while (number != 0 &&
+		memcmp(slot_at(cache, number)->entry.verdict.leaf_sha256, sha256, 32) != 0)
+		number = slot_at(cache, number)->next;
+	return number;
+}
+
+struct verdict_entry *verdict_cache_find(struct verdict_cache *cache, const uint8_t sha256[32])
+{
+	uint32_t number = find_number(cache, sha256);
+
+	if (number == 0)
+		return NULL;
+	unlink_by_age(cache, slot_at(cache, number));
+	link_as_newest(cache, number);
+	return &slot_at(cache, number)->entry;
+}
+
+/* A slot that is in no list: a fresh one, or that of the least recently used verdict. */
+static uint32_t take_slot(struct verdict_cache *cache)
+{
+	uint32_t number = cache->oldest;
+
+	if (cache->used < cache->capacity)
+		return (uint32_t)++cache->used;
+	unlink_by_age(cache, slot_at(cache, number));
+	unlink_from_bucket(cache, number);
+	return number;
+}
+
+struct verdict_entry *verdict_cache_insert(
+	struct verdict_cache *cache, const struct verdict *verdict)
+{
+	struct verdict_entry *entry;
+	uint32_t *bucket;
+	uint32_t number;
+
+	if (cache->capacity == 0 || verdict->refusal != REFUSAL_NONE)
+		return NULL;
+	entry = verdict_cache_find(cache, verdict->leaf_sha256);
+	if (entry == NULL) {
+		number = take_slot(cache);
+		bucket = bucket_of(cache, verdict->leaf_sha256);
+		slot_at(cache, number)->next = *bucket;
+		*bucket = number;
+		link_as_newest(cache, number);
+		entry = &slot_at(cache, number)->entry;
+	}
+	entry->verdict = *verdict;
+	entry->mailbox[0] = '\0';
+	return entry;
+}
+
+void verdict_cache_clear(struct verdict_cache *cache)
+{
+	if (cache->capacity == 0)
+		return;
+	memset(cache->buckets, 0, (cache->bucket_mask + 1) * sizeof(*cache->buckets));
+	cache->used = 0;
+	cache->newest = 0;
+	cache->oldest = 0;
+}

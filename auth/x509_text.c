@@ -1,0 +1,25 @@
+#include "auth/x509_text.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+
+void x509_name_format(const X509_NAME *name, char *text, size_t size)
+{
+	BIO *out = BIO_new(BIO_s_mem());
+	int len = 0;
+
+	if (size == 0)
+		goto out;
+	if (out != NULL && X509_NAME_print_ex(out, name, 0, XN_FLAG_RFC2253) >= 0)
+		len = BIO_read(out, text, size > 65536 ? 65535 : (int)size - 1);
+	if (len < 0)
+		len = 0;
+	text[len] = '\0';
+	/* OpenSSL escapes them already; a log line must not depend on its flags. */
+	for (int i = 0; i < len; i++)
+		if (text[i] < 0x20 || text[i] > 0x7e)
+			text[i] = '?';
+out:
+	BIO_free(out);
+	ERR_clear_error();
+}
