@@ -1,0 +1,234 @@
+/* What a request asks: path, query and the header's fields put together. */
+#include "proxy/eas.h"
+
+#include "proxy/eas_command.h"
+#include "proxy/eas_query.h"
+#include "proxy/http_chars.h"
+
+/* Compares an encoded path with a plain one without case. Escapes of characters that need none
+ * (RFC 3986 2.3) are decoded, others are never equal: "%2f" is no "/". */
+static bool path_equals(struct span path, const char *text)
+{
+	size_t at = 0;
+
+	while (at < path.len && *text != '\0') {
+		uint8_t byte = path.data[at++];
+
+		if (byte == '%') {
+			if (path.len - at < 2 || !http_char_is(path.data[at], HTTP_CHAR_HEX) ||
+				!http_char_is(path.data[at + 1], HTTP_CHAR_HEX))
+				return false;
+			byte = (uint8_t)(http_hex_value(path.data[at]) << 4 |
+					 http_hex_value(path.data[at + 1]));
+			if (!http_char_is(byte, HTTP_CHAR_HOST))
+				return false;
+			at += 2;
+		}
+		if (byte >= 'A' && byte <= 'Z')
+			byte |= 0x20;
+		if (byte != (uint8_t)*text++)
+			return false;
+	}
+	return at == path.len && *text == '\0';
+}
+
+enum eas_path eas_path_of(const struct http_head *head)
+{
+	if (path_equals(head->path, "/microsoft-server-activesync"))
+		return EAS_PATH_SYNC;
+	if (path_equals(head->path, "/autodiscover/autodiscover.xml"))
+		return EAS_PATH_AUTODISCOVER;
+	return EAS_PATH_OTHER;
+}
+
+/* How often the field came. A name that some server takes for this one, or a field that Connection
+ * takes out of what the next server sees, counts as one too many. */
+static size_t field_count(const struct http_head *head, const char *name, struct span *value)
+{
+	size_t count = http_field_find(head, name, value);
+
+	for (size_t i = 0; i < head->field_count; i++)
+		if (http_field_resembles(head->fields[i].name, name) &&
+			!span_equal_nocase(head->fields[i].name, name))
+			return 2;
+	if (count > 0 && http_field_has_token(head, "Connection", name))
+		return 2;
+	return count;
+}
+
+static unsigned int version_of(struct span text)
+{
+	static const struct {
+		const char *text;
+		unsigned int version;
+	} rows[] = {{"2.5", 25}, {"12.0", 120}, {"12.1", 121}, {"14.0", 140}, {"14.1", 141},
+		{"16.0", 160}, {"16.1", 161}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (span_equal(text, span_of_string(rows[i].text)))
+			return rows[i].version;
+	return 0;
+}
+
+/* MS-ASProtocolVersion: asked for with a plain query, and never another than a base64 query's.
+ * OPTIONS is how a phone finds out about versions, so it may name one from the future. */
+static enum refusal version_read(
+	const struct http_head *head, struct eas_request *request, bool is_options)
+{
+	struct span value;
+	size_t count = field_count(head, "MS-ASProtocolVersion", &value);
+	unsigned int version = version_of(value);
+
+	if (count > 1)
+		return REFUSAL_PROTOCOL_VERSION;
+	if (count == 0)
+		return request->version != 0 || is_options ? REFUSAL_NONE
+							   : REFUSAL_PROTOCOL_VERSION;
+	if (request->is_base64)
+		return version == request->version ? REFUSAL_NONE : REFUSAL_PROTOCOL_VERSION;
+	request->version = version;
+	return version != 0 || is_options ? REFUSAL_NONE : REFUSAL_PROTOCOL_VERSION;
+}
+
+/* X-MS-PolicyKey: a decimal number of 32 bits, and never another than a base64 query's. */
+static enum refusal policy_key_read(const struct http_head *head, struct eas_request *request)
+{
+	struct span value;
+	size_t count = field_count(head, "X-MS-PolicyKey", &value);
+	uint64_t key;
+
+	if (count == 0)
+		return REFUSAL_NONE;
+	if (count > 1 || !http_number_parse(value, UINT32_MAX, &key) ||
+		(request->has_policy_key && request->policy_key != key))
+		return REFUSAL_QUERY_MALFORMED;
+	request->has_policy_key = true;
+	request->policy_key = (uint32_t)key;
+	return REFUSAL_NONE;
+}
+
+static enum refusal multipart_read(const struct http_head *head, struct eas_request *request)
+{
+	struct span value;
+	size_t count = field_count(head, "MS-ASAcceptMultiPart", &value);
+
+	if (count == 0)
+		return REFUSAL_NONE;
+	if (count > 1 || (!span_equal_nocase(value, "T") && !span_equal_nocase(value, "F")))
+		return REFUSAL_QUERY_MALFORMED;
+	if (span_equal_nocase(value, "T"))
+		request->accepts_multipart = true;
+	return REFUSAL_NONE;
+}
+
+static enum refusal query_read(
+	const struct http_head *head, struct eas_request *request, bool is_options)
+{
+	enum refusal refusal = REFUSAL_NONE;
+
+	if (head->query.len > 0) {
+		request->is_base64 = !eas_query_is_plain(head->query);
+		refusal = request->is_base64 ? eas_query_read_base64(head->query, request)
+					     : eas_query_read_plain(head->query, request);
+	}
+	if (refusal != REFUSAL_NONE)
+		return refusal;
+	if (is_options) {
+		request->command = EAS_NO_COMMAND;
+		return REFUSAL_NONE;
+	}
+	if (request->command == EAS_NO_COMMAND)
+		return REFUSAL_QUERY_MALFORMED;
+	return request->device_id[0] == '\0' ? REFUSAL_DEVICE_ID : REFUSAL_NONE;
+}
+
+enum refusal eas_request_read(const struct http_head *head, struct eas_request *request)
+{
+	bool is_options = head->method == HTTP_OPTIONS;
+	enum refusal of_query, of_field;
+
+	*request = (struct eas_request){.path = eas_path_of(head), .command = EAS_NO_COMMAND};
+	if (request->path == EAS_PATH_OTHER)
+		return REFUSAL_PATH_NOT_FOUND;
+	if (head->method == HTTP_GET)
+		return REFUSAL_METHOD_NOT_ALLOWED;
+	if (request->path == EAS_PATH_AUTODISCOVER)
+		return head->query.len == 0 ? REFUSAL_NONE : REFUSAL_QUERY_MALFORMED;
+	/* All is read before the first refusal is given, so that its answer knows the version. */
+	of_query = query_read(head, request, is_options);
+	if ((of_field = version_read(head, request, is_options)) == REFUSAL_NONE &&
+		(of_field = policy_key_read(head, request)) == REFUSAL_NONE)
+		of_field = multipart_read(head, request);
+	return of_query != REFUSAL_NONE ? of_query : of_field;
+}
+
+/* The type and subtype of a Content-Type, without parameters. */
+static bool media_type_is(struct span value, const char *type)
+{
+	const uint8_t *semicolon = value.len == 0 ? NULL : memchr(value.data, ';', value.len);
+
+	if (semicolon != NULL)
+		value.len = (size_t)(semicolon - value.data);
+	while (value.len > 0 && http_char_is(value.data[value.len - 1], HTTP_CHAR_SPACE))
+		value.len--;
+	return span_equal_nocase(value, type);
+}
+
+static bool media_type_fits(struct span value, enum eas_body_kind kind)
+{
+	switch (kind) {
+	case EAS_BODY_WBXML:
+		return media_type_is(value, "application/vnd.ms-sync.wbxml") ||
+		       media_type_is(value, "application/vnd.ms-sync");
+	case EAS_BODY_MIME: return media_type_is(value, "message/rfc822");
+	case EAS_BODY_XML:
+		return media_type_is(value, "text/xml") || media_type_is(value, "application/xml");
+	case EAS_BODY_NONE: break;
+	}
+	return false;
+}
+
+/* What the command wants when there is a body. */
+static enum eas_body_kind kind_wanted(const struct eas_request *request, bool is_options)
+{
+	const struct eas_command_row *row = eas_command_row(request->command);
+
+	if (is_options)
+		return EAS_BODY_NONE;
+	if (row == NULL)
+		return request->path == EAS_PATH_AUTODISCOVER ? EAS_BODY_XML : EAS_BODY_NONE;
+	if (row->form == EAS_FORM_NONE)
+		return EAS_BODY_NONE;
+	return row->form == EAS_FORM_MIME && request->version < 140 ? EAS_BODY_MIME
+								    : EAS_BODY_WBXML;
+}
+
+static bool may_be_empty(const struct eas_request *request, enum eas_body_kind wanted)
+{
+	const struct eas_command_row *row = eas_command_row(request->command);
+
+	if (wanted == EAS_BODY_NONE)
+		return true;
+	return row != NULL && row->form == EAS_FORM_WBXML_OR_NOTHING &&
+	       request->version >= row->empty_since;
+}
+
+enum refusal eas_request_body_kind(
+	const struct eas_request *request, const struct http_head *head, enum eas_body_kind *kind)
+{
+	enum eas_body_kind wanted = kind_wanted(request, head->method == HTTP_OPTIONS);
+	bool has_body = head->framing == HTTP_CHUNKED ||
+			(head->framing == HTTP_LENGTH && head->content_length > 0);
+	struct span value;
+	size_t codings = field_count(head, "Content-Encoding", &value);
+
+	*kind = EAS_BODY_NONE;
+	if (codings > 1 || (codings == 1 && !span_equal_nocase(value, "identity")))
+		return REFUSAL_MEDIA_TYPE;
+	if (!has_body)
+		return may_be_empty(request, wanted) ? REFUSAL_NONE : REFUSAL_MEDIA_TYPE;
+	if (field_count(head, "Content-Type", &value) != 1 || !media_type_fits(value, wanted))
+		return REFUSAL_MEDIA_TYPE;
+	*kind = wanted;
+	return REFUSAL_NONE;
+}
