@@ -30,6 +30,8 @@ struct config_file {
 	struct config_place place;
 };
 
+/* One address that a socket is bound to. A text that means several ("*:443", "localhost:8443")
+ * gives one each, so that IPv6 sockets have to be opened with IPV6_V6ONLY. */
 struct config_address {
 	char *text; /* as written, for messages */
 	struct sockaddr_storage addr;
@@ -39,10 +41,12 @@ struct config_address {
 
 /* One server certificate with its key. ECDSA and RSA can both be given for the same names. */
 struct config_certificate {
+	char *name; /* for messages */
 	struct config_file chain; /* PEM, leaf first */
 	struct config_file key;	  /* PEM */
 	size_t server_name_count;
 	char **server_names; /* SNI names, lower case, "*.example.com" allowed; none: the default one */
+	struct config_place place;
 };
 
 enum config_tls_version { CONFIG_TLS_1_2 = 0x0303, CONFIG_TLS_1_3 = 0x0304 };
@@ -114,6 +118,11 @@ enum config_login {
 
 enum config_body { CONFIG_BODY_WBXML, CONFIG_BODY_XML };
 
+enum config_xml_dialect {
+	CONFIG_XML_EXACT,    /* namespaces as the code pages are named: what MS-ASWBXML writes */
+	CONFIG_XML_LIBWBXML, /* namespaces, DOCTYPE and prefixes as libwbxml's tools write them */
+};
+
 /* A field that is added to every request: a name and a template. Templates know %{mailbox},
  * %{local-part}, %{domain}, %{device-id}, %{device-type}, %{request-id}, %{client-address} and %%;
  * they are checked when the configuration is. */
@@ -140,11 +149,13 @@ struct config_upstream {
 	enum config_login login;
 	size_t header_count;
 	struct config_header *headers;
+	struct config_place headers_place;
 	char *basic_user;	  /* template */
 	struct config_file basic_password; /* one line; the template's %{mailbox} is filled too */
 	bool request_buffering;	  /* collect bodies and send them with Content-Length */
 	uint64_t buffer_memory;	  /* collected beyond this, a body goes to an unlinked file */
 	enum config_body body;
+	enum config_xml_dialect xml_dialect;
 	uint32_t connections;	  /* per worker and endpoint */
 	uint32_t connect_time_ms;
 	uint32_t answer_time_ms;  /* from the end of the request to the head of the answer, for
@@ -159,7 +170,7 @@ struct config_upstream {
 
 struct config {
 	char *path;
-	char *user;  /* "": stay who we are */
+	char *user;  /* "": stay who we are; always so when we are not root */
 	char *group; /* "": the user's own */
 	uint32_t workers; /* never 0: filled from the number of cores */
 	char *pid_file;
@@ -175,10 +186,12 @@ struct config {
 	struct config_listener *listeners;
 	struct config_upstream upstream;
 	size_t identity_header_count; /* further request fields that are never taken from a phone */
-	char **identity_headers;      /* names; the fields of upstream/headers are always among them */
+	char **identity_headers;      /* names, lower case; the fields of upstream/headers and RFC 9440's are
+				   always among them */
 };
 
-/* Called once per fault found, in the order of the file. text is one line, "file:line: …". */
+/* Called once per fault found, in the order of the file. text is one line, "file:line: …"; what
+ * begins "file:line: warning: " does not fail the load. */
 typedef void config_report(void *context, const char *text);
 
 /*

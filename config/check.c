@@ -1,0 +1,194 @@
+#include "config/check.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "config/file.h"
+#include "config/memory.h"
+#include "config/pki.h"
+#include "config/value.h"
+
+static void check_user(const struct check *check)
+{
+	struct config *config = check->config;
+	int line = check->user_line;
+
+	if (geteuid() != 0) {
+		config->user[0] = '\0';
+		config->group[0] = '\0';
+		return;
+	}
+	if (config->user[0] == '\0')
+		fault_warn(check->faults, line, "option 'user' is empty: everything runs as root");
+	else if (getpwnam(config->user) == NULL)
+		fault_add(check->faults, line,
+			"option 'user': there is no user '%s'; make one, or name another",
+			config->user);
+	if (config->group[0] != '\0' && getgrnam(config->group) == NULL)
+		fault_add(check->faults, check->group_line,
+			"option 'group': there is no group '%s'", config->group);
+}
+
+static const struct config_address *find_address(
+	const struct config *config, const struct config_address *wanted)
+{
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+
+		for (size_t j = 0; j < listener->address_count; j++) {
+			const struct config_address *address = &listener->addresses[j];
+
+			if (address == wanted)
+				return NULL;
+			if (address->addr_len == wanted->addr_len &&
+				memcmp(&address->addr, &wanted->addr, wanted->addr_len) == 0)
+				return address;
+		}
+	}
+	return NULL;
+}
+
+static void check_addresses(const struct check *check, const struct config_listener *listener)
+{
+	const struct config_address *last = NULL;
+
+	for (size_t i = 0; i < listener->address_count; i++) {
+		const struct config_address *address = &listener->addresses[i];
+		const struct config_address *other = find_address(check->config, address);
+
+		/* One text can mean several addresses; one fault is enough. */
+		if (other == NULL || (last != NULL && strcmp(last->text, address->text) == 0 &&
+					     last->place.line == address->place.line))
+			continue;
+		fault_add(check->faults, address->place.line,
+			"option 'address' in listener: '%s' is listened on already, line %d",
+			address->text, other->place.line);
+		last = address;
+	}
+}
+
+static void check_listeners(const struct check *check)
+{
+	for (size_t i = 0; i < check->config->listener_count; i++) {
+		const struct config_listener *listener = &check->config->listeners[i];
+
+		check_addresses(check, listener);
+		if (listener->certificate_count == 0)
+			fault_add(check->faults, listener->place.line,
+				"listener '%s' has no certificate", listener->name);
+		for (size_t j = 0; j < listener->certificate_count; j++)
+			pki_check_certificate(&listener->certificates[j], check->faults);
+	}
+}
+
+static int header_line(const struct config_upstream *upstream)
+{
+	return upstream->headers_place.line;
+}
+
+static void check_headers(const struct check *check)
+{
+	const struct config_upstream *upstream = &check->config->upstream;
+	bool is_basic = upstream->login == CONFIG_LOGIN_BASIC;
+	bool is_named = false;
+
+	for (size_t i = 0; i < upstream->header_count; i++) {
+		const char *name = upstream->headers[i].name;
+
+		is_named |= value_names_mailbox(upstream->headers[i].value);
+		for (size_t j = 0; j < i; j++)
+			if (strcasecmp(name, upstream->headers[j].name) == 0)
+				fault_add(check->faults, header_line(upstream),
+					"option 'headers' in upstream: '%s' stands twice", name);
+		if (is_basic && strcasecmp(name, "authorization") == 0)
+			fault_add(check->faults, header_line(upstream),
+				"option 'headers' in upstream: login = basic writes '%s' itself",
+				name);
+	}
+	if (upstream->login == CONFIG_LOGIN_HEADER && !is_named)
+		fault_add(check->faults, header_line(upstream),
+			"upstream '%s': login = header needs a field with %%{mailbox} in headers, "
+			"such "
+			"as \"x-remote-user: %%{mailbox}\"",
+			upstream->name);
+}
+
+static void check_password(const struct check *check)
+{
+	const struct config_file *file = &check->config->upstream.basic_password;
+	struct error err;
+	size_t len;
+	char *text = file->fd == -1 ? NULL : config_file_read(file, &len, &err);
+	size_t line_len;
+
+	if (text == NULL)
+		return;
+	line_len = strcspn(text, "\r\n");
+	if (line_len == 0 || text[line_len + strspn(text + line_len, "\r\n")] != '\0' ||
+		strlen(text) != len)
+		fault_add(
+			check->faults, file->place.line, "%s: a password is one line", file->path);
+	text[line_len] = '\0';
+	/* The reason would show the password. */
+	if (value_check_template(text, &err) == -1)
+		fault_add(check->faults, file->place.line,
+			"%s: a password has printable ASCII alone, and %%%% for a percent sign",
+			file->path);
+	file_wipe(text, len);
+}
+
+static void check_basic(const struct check *check)
+{
+	const struct config_upstream *upstream = &check->config->upstream;
+	int line = upstream->place.line;
+
+	if (upstream->login != CONFIG_LOGIN_BASIC) {
+		if (upstream->basic_user[0] != '\0' || upstream->basic_password.path[0] != '\0')
+			fault_warn(check->faults, line,
+				"upstream '%s': basic-user and basic-password-file say nothing "
+				"without "
+				"login = basic",
+				upstream->name);
+		return;
+	}
+	if (upstream->basic_user[0] == '\0')
+		fault_add(check->faults, line, "upstream '%s': login = basic needs basic-user",
+			upstream->name);
+	else if (strchr(upstream->basic_user, ':') != NULL)
+		fault_add(check->faults, line,
+			"upstream '%s': basic-user cannot have a colon (RFC 7617)", upstream->name);
+	if (upstream->basic_password.path[0] == '\0')
+		fault_add(check->faults, line,
+			"upstream '%s': login = basic needs basic-password-file", upstream->name);
+	check_password(check);
+}
+
+static void check_upstream(const struct check *check)
+{
+	const struct config_upstream *upstream = &check->config->upstream;
+	struct error err;
+
+	if (upstream->name == NULL)
+		return;
+	if (upstream->login == CONFIG_LOGIN_NONE)
+		fault_warn(check->faults, upstream->place.line,
+			"upstream '%s': with login = none the mail server is not told whose "
+			"mailbox it "
+			"is",
+			upstream->name);
+	check_headers(check);
+	check_basic(check);
+	if (upstream->ca.fd != -1 && pki_check_bundle(&upstream->ca, &err) == -1)
+		fault_add(check->faults, upstream->ca.place.line, "%s", err.text);
+}
+
+void check_config(const struct check *check)
+{
+	check_user(check);
+	check_listeners(check);
+	check_upstream(check);
+}

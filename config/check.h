@@ -1,0 +1,18 @@
+/*
+ * What contradicts each other in a configuration whose options are all read. For config/ alone.
+ */
+#ifndef CONFIG_CHECK_H
+#define CONFIG_CHECK_H
+
+#include "config/fault.h"
+#include "config/model.h"
+
+struct check {
+	struct config *config;
+	struct faults *faults;
+	int user_line, group_line; /* where they stand; 0: nowhere */
+};
+
+void check_config(const struct check *check);
+
+#endif

@@ -1,0 +1,83 @@
+/* config_free(): the way back from config_load(), also from where it stopped half-way. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "config/model.h"
+
+static void free_file(struct config_file *file)
+{
+	free(file->path);
+	if (file->fd != -1)
+		close(file->fd);
+}
+
+static void free_texts(char **texts, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(texts[i]);
+	free(texts);
+}
+
+static void free_certificate(struct config_certificate *certificate)
+{
+	free(certificate->name);
+	free_file(&certificate->chain);
+	free_file(&certificate->key);
+	free_texts(certificate->server_names, certificate->server_name_count);
+}
+
+static void free_listener(struct config_listener *listener)
+{
+	for (size_t i = 0; i < listener->address_count; i++)
+		free(listener->addresses[i].text);
+	for (size_t i = 0; i < listener->certificate_count; i++)
+		free_certificate(&listener->certificates[i]);
+	free(listener->addresses);
+	free(listener->certificates);
+	free(listener->name);
+	free(listener->ciphers);
+	free(listener->health_path);
+}
+
+static void free_upstream(struct config_upstream *upstream)
+{
+	for (size_t i = 0; i < upstream->endpoint_count; i++) {
+		free(upstream->endpoints[i].text);
+		free(upstream->endpoints[i].host);
+		free(upstream->endpoints[i].path_prefix);
+	}
+	for (size_t i = 0; i < upstream->header_count; i++) {
+		free(upstream->headers[i].name);
+		free(upstream->headers[i].value);
+	}
+	free(upstream->endpoints);
+	free(upstream->headers);
+	free(upstream->name);
+	free(upstream->host);
+	free_file(&upstream->ca);
+	free(upstream->basic_user);
+	free_file(&upstream->basic_password);
+	free(upstream->health_path);
+}
+
+void config_free(struct config *config)
+{
+	if (config == NULL)
+		return;
+	for (size_t i = 0; i < config->listener_count; i++)
+		free_listener(&config->listeners[i]);
+	free(config->listeners);
+	free_upstream(&config->upstream);
+	free_file(&config->trust.store);
+	free(config->mailbox.names);
+	free_texts(config->mailbox.domains, config->mailbox.domain_count);
+	free_texts(config->identity_headers, config->identity_header_count);
+	free(config->log.file);
+	free(config->control_socket);
+	free(config->state_directory);
+	free(config->pid_file);
+	free(config->group);
+	free(config->user);
+	free(config->path);
+	free(config);
+}

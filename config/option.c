@@ -1,0 +1,196 @@
+#include "config/option.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config/model.h"
+
+#define KB     UINT64_C(1024)
+#define MB     (KB * 1024)
+#define GB     (MB * 1024)
+#define SECOND UINT64_C(1000)
+#define MINUTE (SECOND * 60)
+#define HOUR   (MINUTE * 60)
+#define DAY    (HOUR * 24)
+
+static const struct option_choice log_formats[] = {
+	{"json", CONFIG_LOG_JSON}, {"logfmt", CONFIG_LOG_LOGFMT}, {NULL, 0}};
+static const struct option_choice log_levels[] = {{"error", CONFIG_LOG_ERROR},
+	{"warning", CONFIG_LOG_WARNING}, {"info", CONFIG_LOG_INFO}, {"debug", CONFIG_LOG_DEBUG},
+	{NULL, 0}};
+static const struct option_choice tls_versions[] = {
+	{"1.2", CONFIG_TLS_1_2}, {"1.3", CONFIG_TLS_1_3}, {NULL, 0}};
+static const struct option_choice logins[] = {{"none", CONFIG_LOGIN_NONE},
+	{"header", CONFIG_LOGIN_HEADER}, {"client-cert", CONFIG_LOGIN_CLIENT_CERT},
+	{"basic", CONFIG_LOGIN_BASIC}, {NULL, 0}};
+static const struct option_choice bodies[] = {
+	{"wbxml", CONFIG_BODY_WBXML}, {"xml", CONFIG_BODY_XML}, {NULL, 0}};
+static const struct option_choice xml_dialects[] = {
+	{"exact", CONFIG_XML_EXACT}, {"libwbxml", CONFIG_XML_LIBWBXML}, {NULL, 0}};
+static const struct option_choice switches[] = {
+	{"on", 1}, {"off", 0}, {"yes", 1}, {"no", 0}, {"true", 1}, {"false", 0}, {NULL, 0}};
+
+const struct option option_table[] = {
+#define OPTION(section, name, type, fallback, min, max, choices, model, field, help)               \
+	{SECTION_##section, name, OPTION_##type, fallback, min, max, choices,                      \
+		offsetof(struct model, field), sizeof(((struct model *)0)->field), help},
+#include "config/options.def"
+#undef OPTION
+};
+const size_t option_count = sizeof(option_table) / sizeof(option_table[0]);
+
+const struct option_section_row option_sections[SECTION_COUNT] = {
+	[SECTION_ROOT] = {"", SECTION_ROOT, false},
+	[SECTION_LOG] = {"log", SECTION_ROOT, false},
+	[SECTION_LIMITS] = {"limits", SECTION_ROOT, false},
+	[SECTION_LISTENER] = {"listener", SECTION_ROOT, true},
+	[SECTION_CERTIFICATE] = {"certificate", SECTION_LISTENER, true},
+	[SECTION_TRUST] = {"trust", SECTION_ROOT, false},
+	[SECTION_REVOCATION] = {"revocation", SECTION_ROOT, false},
+	[SECTION_MAILBOX] = {"mailbox", SECTION_ROOT, false},
+	[SECTION_UPSTREAM] = {"upstream", SECTION_ROOT, true},
+};
+
+struct unit {
+	const char *word;
+	uint64_t factor;
+};
+
+static const struct unit size_units[] = {{"B", 1}, {"kB", KB}, {"MB", MB}, {"GB", GB}, {NULL, 0}};
+static const struct unit time_units[] = {
+	{"ms", 1}, {"s", SECOND}, {"m", MINUTE}, {"h", HOUR}, {"d", DAY}, {NULL, 0}};
+
+const struct option *option_find(enum option_section section, const char *name, size_t name_len)
+{
+	for (size_t i = 0; i < option_count; i++) {
+		const struct option *option = &option_table[i];
+
+		if (option->section == section && strlen(option->name) == name_len &&
+			memcmp(option->name, name, name_len) == 0)
+			return option;
+	}
+	return NULL;
+}
+
+enum option_section option_find_section(
+	enum option_section parent, const char *name, size_t name_len)
+{
+	for (enum option_section i = SECTION_ROOT + 1; i < SECTION_COUNT; i++) {
+		const struct option_section_row *row = &option_sections[i];
+
+		if (row->parent == parent && strlen(row->name) == name_len &&
+			memcmp(row->name, name, name_len) == 0)
+			return i;
+	}
+	return SECTION_ROOT;
+}
+
+bool option_is_list(const struct option *option)
+{
+	return option->type >= OPTION_ADDRESSES;
+}
+
+void option_describe(const struct option *option, char *text, size_t text_size)
+{
+	if (option->section == SECTION_ROOT)
+		snprintf(text, text_size, "option '%s'", option->name);
+	else
+		snprintf(text, text_size, "option '%s' in %s", option->name,
+			option_sections[option->section].name);
+}
+
+/* Digits alone: no sign, no fraction, no white space. Returns what follows them, NULL where there
+ * are none or too many. */
+static const char *read_digits(const char *text, uint64_t *value)
+{
+	const char *p = text;
+
+	for (*value = 0; *p >= '0' && *p <= '9'; p++) {
+		if (p - text >= 18)
+			return NULL;
+		*value = *value * 10 + (uint64_t)(*p - '0');
+	}
+	return p == text ? NULL : p;
+}
+
+static int read_with_unit(const char *text, const struct unit *units, uint64_t *value)
+{
+	const char *rest = read_digits(text, value);
+
+	for (; rest != NULL && units->word != NULL; units++)
+		if (strcmp(rest, units->word) == 0)
+			return __builtin_mul_overflow(*value, units->factor, value) ? -1 : 0;
+	return -1;
+}
+
+static int read_choice(
+	const struct option_choice *choices, const char *text, uint64_t *value, struct error *err)
+{
+	char words[200] = "";
+	size_t len = 0;
+
+	for (const struct option_choice *c = choices; c->word != NULL; c++) {
+		if (strcmp(c->word, text) == 0) {
+			*value = (uint64_t)c->value;
+			return 0;
+		}
+		len += (size_t)snprintf(words + len, sizeof(words) - len, "%s%s",
+			c == choices ? "" : ", ", c->word);
+	}
+	return error_set(err, "'%.100s' is not one of %s", text, words);
+}
+
+/* The way back, for messages about ranges: the largest unit that divides the value. */
+static void write_with_unit(uint64_t value, const struct unit *units, char text[32])
+{
+	const struct unit *best = units;
+
+	for (const struct unit *u = units; u->word != NULL; u++)
+		if (value != 0 && value % u->factor == 0)
+			best = u;
+	snprintf(text, 32, "%" PRIu64 "%s", value / best->factor, best->word);
+}
+
+static int check_range(const struct option *option, const char *text, uint64_t value,
+	const struct unit *units, struct error *err)
+{
+	char min[32], max[32];
+
+	if (value >= option->min && value <= option->max)
+		return 0;
+	write_with_unit(option->min, units, min);
+	write_with_unit(option->max, units, max);
+	return error_set(
+		err, "'%.100s' is out of range; from %s to %s is possible", text, min, max);
+}
+
+int option_read_number(
+	const struct option *option, const char *text, uint64_t *value, struct error *err)
+{
+	static const struct unit no_unit[] = {{"", 1}, {NULL, 0}};
+
+	switch (option->type) {
+	case OPTION_COUNT:
+		if (read_with_unit(text, no_unit, value) == -1)
+			return error_set(err, "'%.100s' is not a number", text);
+		return check_range(option, text, *value, no_unit, err);
+	case OPTION_SIZE:
+		if (read_with_unit(text, size_units, value) == -1)
+			return error_set(err,
+				"'%.100s' is not a size; write a number with B, kB, MB or GB, such "
+				"as 20MB",
+				text);
+		return check_range(option, text, *value, size_units, err);
+	case OPTION_TIME:
+		if (read_with_unit(text, time_units, value) == -1)
+			return error_set(err,
+				"'%.100s' is not a time; write a number with ms, s, m, h or d, "
+				"such as 20s",
+				text);
+		return check_range(option, text, *value, time_units, err);
+	case OPTION_SWITCH: return read_choice(switches, text, value, err);
+	case OPTION_CHOICE: return read_choice(option->choices, text, value, err);
+	default: return error_set(err, "'%.100s' is not a number", text);
+	}
+}

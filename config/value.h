@@ -1,0 +1,38 @@
+/*
+ * The grammars of single values: what an address, an endpoint, a name or a field looks like. Each
+ * function reads one value as it was written. For config/ alone.
+ */
+#ifndef CONFIG_VALUE_H
+#define CONFIG_VALUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config/model.h"
+
+/* "0.0.0.0:443", "[::]:443", "*:443", "localhost:8443": appends every socket address that it means
+ * to *list. The place of each is left to the caller. -1 with err filled. */
+int value_read_address(
+	const char *text, struct config_address **list, size_t *count, struct error *err);
+
+/* "https://mail.example.com:444/prefix". Fills all but the place. -1 with err filled. */
+int value_read_endpoint(const char *text, struct config_endpoint *endpoint, struct error *err);
+
+/* "name: template". -1 with err filled. */
+int value_read_field(const char *text, struct config_header *header, struct error *err);
+
+/* The rest check only: 0, or -1 with err filled. */
+int value_check_template(const char *text, struct error *err);
+int value_check_field_name(const char *text, struct error *err);
+int value_check_host_name(const char *text, bool may_have_wildcard, struct error *err);
+int value_check_host(const char *text, struct error *err); /* with an optional port */
+int value_check_url_path(const char *text, struct error *err);
+int value_check_title(const char *text, struct error *err);
+
+/* Whether a template has a part that says whose mailbox it is. */
+bool value_names_mailbox(const char *text);
+
+/* Letters of ASCII, in place. */
+void value_lower(char *text);
+
+#endif

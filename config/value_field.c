@@ -1,0 +1,159 @@
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "config/memory.h"
+#include "config/value.h"
+
+static const char *const template_names[] = {"mailbox", "local-part", "domain", "device-id",
+	"device-type", "request-id", "client-address", NULL};
+
+/* Fields that easproxyd writes itself, or whose meaning ends at the next hop (RFC 9110 7.6.1). */
+static const char *const reserved_fields[] = {"connection", "content-encoding", "content-length",
+	"content-type", "date", "expect", "host", "keep-alive", "proxy-authenticate",
+	"proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+	NULL};
+
+void value_lower(char *text)
+{
+	for (; *text != '\0'; text++)
+		if (*text >= 'A' && *text <= 'Z')
+			*text = (char)(*text - 'A' + 'a');
+}
+
+static bool is_listed(const char *const *list, const char *text, size_t len)
+{
+	for (; *list != NULL; list++)
+		if (strlen(*list) == len && strncasecmp(*list, text, len) == 0)
+			return true;
+	return false;
+}
+
+int value_check_template(const char *text, struct error *err)
+{
+	const char *p = text;
+
+	for (; *p != '\0'; p++) {
+		const char *end;
+
+		if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f)
+			return error_set(
+				err, "'%.100s' has characters other than printable ASCII", text);
+		if (*p != '%')
+			continue;
+		p++;
+		if (*p == '%')
+			continue;
+		end = *p == '{' ? strchr(p, '}') : NULL;
+		if (end == NULL)
+			return error_set(err,
+				"'%.100s': after %% comes {mailbox} or another name; a percent "
+				"sign "
+				"itself is %%%%",
+				text);
+		if (!is_listed(template_names, p + 1, (size_t)(end - p) - 1))
+			return error_set(err,
+				"%%%.*s is unknown; there are %%{mailbox}, %%{local-part}, "
+				"%%{domain}, "
+				"%%{device-id}, %%{device-type}, %%{request-id} and "
+				"%%{client-address}",
+				(int)(end - p < 60 ? end - p + 1 : 60), p);
+		p = end;
+	}
+	return 0;
+}
+
+/* Only ever called with a template that was checked. */
+bool value_names_mailbox(const char *text)
+{
+	return strstr(text, "%{mailbox}") != NULL || strstr(text, "%{local-part}") != NULL;
+}
+
+static bool is_token(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (!isalnum((unsigned char)text[i]) && strchr("!#$%&'*+-.^_`|~", text[i]) == NULL)
+			return false;
+	return len > 0;
+}
+
+static int check_field_name(const char *text, size_t len, struct error *err)
+{
+	if (!is_token(text, len) || len > 100)
+		return error_set(err, "'%.*s' is not the name of a field",
+			(int)(len < 100 ? len : 100), text);
+	if (is_listed(reserved_fields, text, len))
+		return error_set(err, "the field '%.*s' belongs to HTTP and is not configurable",
+			(int)len, text);
+	return 0;
+}
+
+int value_check_field_name(const char *text, struct error *err)
+{
+	return check_field_name(text, strlen(text), err);
+}
+
+int value_read_field(const char *text, struct config_header *header, struct error *err)
+{
+	const char *colon = strchr(text, ':');
+	const char *value;
+	size_t len;
+
+	if (colon == NULL)
+		return error_set(err,
+			"'%.100s' is not a field; write its name, a colon and its value", text);
+	if (check_field_name(text, (size_t)(colon - text), err) == -1)
+		return -1;
+	value = colon + 1 + strspn(colon + 1, " ");
+	len = strlen(value);
+	if (len == 0 || value[len - 1] == ' ' || len > 1000)
+		return error_set(err,
+			"'%.100s': the value of a field is not empty, ends in no space and has at "
+			"most "
+			"1,000 characters",
+			text);
+	if (value_check_template(value, err) == -1)
+		return -1;
+	header->name = memory_copy_part(text, (size_t)(colon - text));
+	header->value = memory_copy(value);
+	return 0;
+}
+
+/* RFC 1123 2.1: labels of letters, digits and hyphens; underscores are met in the wild. */
+int value_check_host_name(const char *text, bool may_have_wildcard, struct error *err)
+{
+	const char *p = text;
+
+	if (may_have_wildcard && strncmp(p, "*.", 2) == 0)
+		p += 2;
+	if (*p == '\0' || strlen(text) > 253)
+		goto wrong;
+	while (true) {
+		size_t len =
+			strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				  "-_");
+
+		if (len == 0 || len > 63 || p[0] == '-' || p[len - 1] == '-')
+			goto wrong;
+		if (p[len] == '\0')
+			return 0;
+		if (p[len] != '.')
+			goto wrong;
+		p += len + 1;
+	}
+wrong:
+	return error_set(err, "'%.100s' is not a host name", text);
+}
+
+int value_check_title(const char *text, struct error *err)
+{
+	size_t len =
+		strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
+
+	if (len > 0 && len <= 64 && text[len] == '\0')
+		return 0;
+	return error_set(
+		err, "'%.100s' is not a name; it has 1 to 64 letters, digits, -, _ and .", text);
+}
