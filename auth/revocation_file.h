@@ -34,6 +34,11 @@ struct revocation_entry {
 	uint8_t reason;
 	uint8_t hours[3];
 };
+
+/* The size of a file with so many entries as there may be. */
+#define REVOCATION_FILE_SIZE_MAX                                                                   \
+	(REVOCATION_FILE_HEADER_SIZE +                                                             \
+		(uint64_t)REVOCATION_FILE_ENTRY_MAX * sizeof(struct revocation_entry))
 _Static_assert(sizeof(struct revocation_entry) == 24, "an entry is what the file holds");
 
 /* A date before 1970 becomes 1970, one too late the last hour that fits. */

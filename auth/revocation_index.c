@@ -89,9 +89,6 @@ static int index_check(struct revocation_index *index, const char *issuer, struc
 
 struct revocation_index *revocation_index_open(int fd, const char *issuer, struct error *err)
 {
-	static const size_t size_max =
-		REVOCATION_FILE_HEADER_SIZE +
-		(size_t)REVOCATION_FILE_ENTRY_MAX * sizeof(struct revocation_entry);
 	struct revocation_index *index;
 	struct stat st;
 
@@ -100,7 +97,7 @@ struct revocation_index *revocation_index_open(int fd, const char *issuer, struc
 		return NULL;
 	}
 	if (!S_ISREG(st.st_mode) || st.st_size < REVOCATION_FILE_HEADER_SIZE ||
-		(uint64_t)st.st_size > size_max) {
+		(uint64_t)st.st_size > REVOCATION_FILE_SIZE_MAX) {
 		error_set(err, "reading the revocation index of %s: not an index file", issuer);
 		return NULL;
 	}

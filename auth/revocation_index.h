@@ -29,11 +29,11 @@ int serial_from_asn1(struct serial *serial, const ASN1_INTEGER *number);
 void serial_format(const struct serial *serial, char text[41]);
 
 struct revocation_facts {
-	uint8_t authority_key
-		[32]; /* SHA-256 of the issuer's SubjectPublicKeyInfo and name: whose CRL */
-	uint8_t crl_number[20];           /* right-aligned; zeros where the CRL has none */
-	int64_t this_update, next_update; /* UNIX seconds; next_update is never 0 in an index: a CRL
-					     without one is refused, it would never be too old */
+	uint8_t authority_key[32]; /* whose CRL: SHA-256 of the issuer's key and name */
+	uint8_t crl_number[20];    /* right-aligned; zeros where the CRL has none */
+	/* UNIX seconds. An index always has a nextUpdate: a CRL without one would never be too old,
+	 * so it is refused. */
+	int64_t this_update, next_update;
 	uint64_t entry_count;
 	uint64_t mapped_size;
 };
@@ -61,7 +61,7 @@ struct revocation_set {
 		bool is_configured;             /* the authority has a CRL location */
 		uint8_t authority_key[32];      /* whose index belongs here */
 		struct revocation_index *index; /* owned; NULL until the first one has come */
-	} * slots;
+	} *slots;
 };
 
 /* One slot per authority of the store, no index yet. 0, or -1 with err filled. */
