@@ -15,8 +15,6 @@ enum {
 };
 
 enum {
-	DEPTH_DEFAULT = 32,
-	ELEMENTS_DEFAULT = 200000,
 	TOKENS_PER_ELEMENT = 4,
 	SWITCHES_IN_A_ROW = 8,
 	LENGTH_BYTES = 5, /* of an mb_u_int32 */
@@ -36,17 +34,25 @@ enum reader_state {
 /* WBXML 1.3, unknown public identifier, UTF-8, no string table: all that EAS writes. */
 static const uint8_t header[] = {0x03, 0x01, 0x6A, 0x00};
 
+struct wbxml_limits wbxml_limits_complete(const struct wbxml_limits *limits)
+{
+	struct wbxml_limits complete = {0};
+
+	if (limits != NULL)
+		complete = *limits;
+	if (complete.depth == 0)
+		complete.depth = WBXML_DEPTH_DEFAULT;
+	if (complete.depth > WBXML_DEPTH_MAX)
+		complete.depth = WBXML_DEPTH_MAX;
+	if (complete.elements == 0)
+		complete.elements = WBXML_ELEMENTS_DEFAULT;
+	return complete;
+}
+
 void wbxml_reader_init(struct wbxml_reader *reader, const struct wbxml_limits *limits)
 {
-	*reader = (struct wbxml_reader){.state = READER_HEADER};
-	if (limits != NULL)
-		reader->limits = *limits;
-	if (reader->limits.depth == 0)
-		reader->limits.depth = DEPTH_DEFAULT;
-	if (reader->limits.depth > WBXML_DEPTH_MAX)
-		reader->limits.depth = WBXML_DEPTH_MAX;
-	if (reader->limits.elements == 0)
-		reader->limits.elements = ELEMENTS_DEFAULT;
+	*reader = (struct wbxml_reader){
+		.state = READER_HEADER, .limits = wbxml_limits_complete(limits)};
 }
 
 void wbxml_reader_feed(struct wbxml_reader *reader, const void *data, size_t len)

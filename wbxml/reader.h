@@ -31,7 +31,11 @@
 #include "config/span.h"
 #include "wbxml/codepages.h"
 
-enum { WBXML_DEPTH_MAX = 64 }; /* of the explicit stack; limits may ask for less */
+enum {
+	WBXML_DEPTH_MAX = 64, /* of the explicit stack; limits may ask for less */
+	WBXML_DEPTH_DEFAULT = 32,
+	WBXML_ELEMENTS_DEFAULT = 200000,
+};
 
 /* From the document, in this order of values: the loop condition `> WBXML_MORE` relies on it. */
 enum wbxml_event {
@@ -60,8 +64,8 @@ enum wbxml_fault {
 };
 
 struct wbxml_limits {
-	uint32_t depth;    /* up to WBXML_DEPTH_MAX; 0: 32 */
-	uint32_t elements; /* in the document; 0: 200,000. Strings, opaque values and page switches
+	uint32_t depth;    /* up to WBXML_DEPTH_MAX; 0: the default */
+	uint32_t elements; /* in the document; 0: the default. Strings, opaque values and page switches
 			      together may be four times as many */
 	uint64_t opaque;   /* bytes in one OPAQUE; 0: as many as the document has */
 };
@@ -91,6 +95,9 @@ struct wbxml_reader {
 	bool end_is_due;                 /* an empty element has begun */
 	uint16_t stack[WBXML_DEPTH_MAX]; /* page << 8 | token of the open elements */
 };
+
+/* The limits with defaults filled in; NULL: all of them are 0. */
+struct wbxml_limits wbxml_limits_complete(const struct wbxml_limits *limits);
 
 /* limits NULL: all of them 0, which is the defaults. */
 void wbxml_reader_init(struct wbxml_reader *reader, const struct wbxml_limits *limits);

@@ -1,0 +1,36 @@
+/*
+ * Takes XML apart with libxml2's push parser: no network, no entities but the five predefined ones,
+ * no declarations, bounded depth and count, and only what WBXML can carry. What is left goes to a
+ * sink in document order. Used by xml_encode.c and xml_libwbxml.c.
+ */
+#ifndef WBXML_XML_PARSE_H
+#define WBXML_XML_PARSE_H
+
+#include "config/error.h"
+#include "config/span.h"
+#include "wbxml/reader.h"
+
+/* Each returns 0, or -1 with err filled; the line of the document is put in front. */
+struct xml_sink {
+	/* The name is NUL-terminated and lives as long as the call. is_opaque: it has the attribute
+	 * w:opaque="base64"; then it has no children and at most one text. */
+	int (*start)(void *context, unsigned int page, const char *name, bool is_opaque,
+		struct error *err);
+	/* All the text between two tags, never empty. White space alone beside child elements is
+	 * layout and left out. */
+	int (*text)(void *context, struct span text, struct error *err);
+	int (*end)(void *context, struct error *err);
+	void *context;
+};
+
+struct xml_parse_options {
+	struct wbxml_limits limits;
+	bool allows_doctype; /* one that declares nothing; it is not looked at */
+	bool allows_opaque;  /* the attribute w:opaque */
+};
+
+/* sink NULL: just looks whether the document is as it should be. */
+int xml_parse(struct span document, const struct xml_parse_options *options,
+	const struct xml_sink *sink, struct error *err);
+
+#endif
