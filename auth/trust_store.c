@@ -67,7 +67,7 @@ struct reader {
 	size_t fault_count;
 };
 
-static void report_text(
+__attribute__((format(printf, 3, 0))) static void report_text(
 	const struct reader *reader, const char *prefix, const char *format, va_list args)
 {
 	char what[768];

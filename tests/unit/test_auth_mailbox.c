@@ -1,0 +1,160 @@
+#include <string.h>
+
+#include "auth/mailbox.h"
+#include "tests/unit/check.h"
+
+static enum config_name_kind principal_first[] = {CONFIG_NAME_PRINCIPAL, CONFIG_NAME_RFC822};
+static enum config_name_kind rfc822_first[] = {CONFIG_NAME_RFC822, CONFIG_NAME_PRINCIPAL};
+static enum config_name_kind principal_only[] = {CONFIG_NAME_PRINCIPAL};
+static char *domains[] = {"example.com", "example.org"};
+
+static const struct config_mailbox by_principal = {
+	.name_count = 2, .names = principal_first, .domain_count = 2, .domains = domains};
+static const struct config_mailbox by_rfc822 = {
+	.name_count = 2, .names = rfc822_first, .domain_count = 2, .domains = domains};
+static const struct config_mailbox by_principal_alone = {
+	.name_count = 1, .names = principal_only, .domain_count = 2, .domains = domains};
+
+#define UPN(text)                                                                                  \
+	{                                                                                          \
+		SAN_PRINCIPAL_NAME, text                                                           \
+	}
+#define RFC822(text)                                                                               \
+	{                                                                                          \
+		SAN_RFC822_NAME, text                                                              \
+	}
+
+static const struct {
+	const char *what;
+	const struct config_mailbox *config;
+	struct san_names names;
+	enum refusal refusal;
+	const char *mailbox;
+} cases[] = {
+	{"one name", &by_principal, {1, {UPN("alice@example.com")}}, REFUSAL_NONE,
+		"alice@example.com"},
+	{"lower case", &by_principal, {1, {UPN("Alice.O'Hara@EXAMPLE.com")}}, REFUSAL_NONE,
+		"alice.o'hara@example.com"},
+	{"first wanted kind decides", &by_principal,
+		{2, {RFC822("bob@example.com"), UPN("alice@example.com")}}, REFUSAL_NONE,
+		"alice@example.com"},
+	{"the other order decides otherwise", &by_rfc822,
+		{2, {RFC822("bob@example.com"), UPN("alice@example.com")}}, REFUSAL_NONE,
+		"bob@example.com"},
+	{"second kind where the first is absent", &by_principal, {1, {RFC822("bob@example.org")}},
+		REFUSAL_NONE, "bob@example.org"},
+	{"no second kind where the first cannot be routed", &by_principal,
+		{2, {UPN("alice@corp.local"), RFC822("alice@example.com")}},
+		REFUSAL_DOMAIN_NOT_ROUTABLE, ""},
+	{"kind that is not wanted", &by_principal_alone, {1, {RFC822("bob@example.com")}},
+		REFUSAL_NAME_MISSING, ""},
+	{"no names", &by_principal, {0, {{0}}}, REFUSAL_NAME_MISSING, ""},
+	{"two of one kind", &by_principal, {2, {UPN("alice@example.com"), UPN("bob@example.com")}},
+		REFUSAL_NAME_AMBIGUOUS, ""},
+	{"the same twice in different case", &by_principal,
+		{2, {UPN("alice@example.com"), UPN("ALICE@Example.COM")}}, REFUSAL_NONE,
+		"alice@example.com"},
+	{"two domains", &by_principal, {2, {UPN("alice@example.com"), UPN("alice@example.org")}},
+		REFUSAL_NAME_AMBIGUOUS, ""},
+	{"a third differs", &by_rfc822,
+		{3, {RFC822("a@example.com"), RFC822("A@example.com"), RFC822("b@example.com")}},
+		REFUSAL_NAME_AMBIGUOUS, ""},
+	{"ambiguous before not routable", &by_principal,
+		{2, {UPN("alice@corp.local"), UPN("alice@example.com")}}, REFUSAL_NAME_AMBIGUOUS,
+		""},
+	{"a domain under a routable one", &by_principal, {1, {UPN("alice@sub.example.com")}},
+		REFUSAL_DOMAIN_NOT_ROUTABLE, ""},
+	{"a domain that ends like a routable one", &by_principal,
+		{1, {UPN("alice@evilexample.com")}}, REFUSAL_DOMAIN_NOT_ROUTABLE, ""},
+	{"a domain that begins like a routable one", &by_principal,
+		{1, {UPN("alice@example.com.evil.com")}}, REFUSAL_DOMAIN_NOT_ROUTABLE, ""},
+};
+
+static void test_names_lead_to_one_mailbox_or_none(void)
+{
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char mailbox[MAILBOX_MAX + 1] = "left from before";
+		enum refusal refusal = mailbox_resolve(cases[i].config, &cases[i].names, mailbox);
+
+		if (refusal != cases[i].refusal)
+			fprintf(stderr, "%s: %s\n", cases[i].what, refusal_row(refusal)->name);
+		CU_ASSERT_EQUAL(refusal, cases[i].refusal);
+		CU_ASSERT_STRING_EQUAL(mailbox, cases[i].mailbox);
+	}
+}
+
+static void test_no_domains_route_nothing(void)
+{
+	const struct config_mailbox config = {.name_count = 1, .names = principal_only};
+	const struct san_names names = {1, {UPN("alice@example.com")}};
+	char mailbox[MAILBOX_MAX + 1];
+
+	CU_ASSERT_EQUAL(mailbox_resolve(&config, &names, mailbox), REFUSAL_DOMAIN_NOT_ROUTABLE);
+}
+
+static const struct {
+	const char *user;
+	size_t len; /* where it has a NUL; else 0 */
+	bool is_same;
+} users[] = {
+	{"alice@example.com", 0, true},
+	{"ALICE@Example.Com", 0, true},
+	{"alice", 0, true},
+	{"Alice", 0, true},
+	{"CORP\\alice", 0, true},
+	{"corp.example\\ALICE", 0, true},
+	{"\\alice", 0, true},
+	{"", 0, false},
+	{"\\", 0, false},
+	{"CORP\\", 0, false},
+	{"CORP\\bob", 0, false},
+	{"CORP\\alice\\", 0, false},
+	{"X\\CORP\\alice", 0, false},
+	{"CORP\\alice@example.com", 0, false},
+	{"bob@example.com", 0, false},
+	{"alice@example.org", 0, false},
+	{"alice@", 0, false},
+	{"@example.com", 0, false},
+	{"alic", 0, false},
+	{"alicee", 0, false},
+	{" alice", 0, false},
+	{"alice ", 0, false},
+	{"alice@example.com ", 0, false},
+	{"alice@example.co", 0, false},
+	{"alice\0", 6, false},
+	{"alice\0@bob.com", 14, false},
+	{"alice@example.com\0", 18, false},
+};
+
+static void test_user_means_the_mailbox_or_not(void)
+{
+	for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
+		size_t len = users[i].len != 0 ? users[i].len : strlen(users[i].user);
+		bool is_same = mailbox_is_user("alice@example.com", span_of(users[i].user, len));
+
+		if (is_same != users[i].is_same)
+			fprintf(stderr, "user %s\n", users[i].user);
+		CU_ASSERT_EQUAL(is_same, users[i].is_same);
+	}
+}
+
+static void test_no_mailbox_is_nobodys(void)
+{
+	CU_ASSERT_FALSE(mailbox_is_user("", span_of("", 0)));
+	CU_ASSERT_FALSE(mailbox_is_user("", span_of_string("alice")));
+	CU_ASSERT_FALSE(mailbox_is_user("alice", span_of_string("alice")));
+	CU_ASSERT_FALSE(mailbox_is_user("@example.com", span_of_string("@example.com")));
+	CU_ASSERT_FALSE(mailbox_is_user("alice@example.com", span_of(NULL, 0)));
+}
+
+static const struct check checks[] = {
+	{"names lead to one mailbox or none", test_names_lead_to_one_mailbox_or_none},
+	{"no domains route nothing", test_no_domains_route_nothing},
+	{"a User means the mailbox or not", test_user_means_the_mailbox_or_not},
+	{"no mailbox is nobody's", test_no_mailbox_is_nobodys},
+};
+
+int main(void)
+{
+	return check_run("auth/mailbox", checks, sizeof(checks) / sizeof(checks[0]));
+}
