@@ -32,9 +32,12 @@ static void keep_format(
 {
 	char words[FAULT_TEXT_MAX];
 	char text[FAULT_TEXT_MAX + 300];
+	char number[16] = "";
 
 	vsnprintf(words, sizeof(words), format, args);
-	snprintf(text, sizeof(text), "%.250s:%d: %s%s", faults->file, line, mark, words);
+	if (line > 0)
+		snprintf(number, sizeof(number), ":%d", line);
+	snprintf(text, sizeof(text), "%.250s%s: %s%s", faults->file, number, mark, words);
 	keep(faults, line, text);
 }
 

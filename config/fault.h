@@ -23,6 +23,7 @@ struct faults {
 	bool is_cut;    /* there were more than are worth reading */
 };
 
+/* Line 0: the file as a whole. */
 void faults_begin(struct faults *faults, const char *file);
 void fault_add(struct faults *faults, int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -199,7 +199,8 @@ static cfg_t *parse(struct text *text, struct faults *faults)
 	struct faults broken;
 	cfg_t *tree;
 
-	text_strip_unknown(text, faults);
+	if (text_strip_unknown(text, faults) == -1)
+		return NULL;
 	faults_begin(&broken, faults->file);
 	tree = syntax_parse(text, &broken);
 	if (tree == NULL) {

@@ -34,8 +34,9 @@ int text_read(struct text *text, const char *path, struct faults *faults);
 int text_clean(struct text *text, struct faults *faults);
 
 /* Reports and blanks what the table of options does not know, and what stands twice. Where the
- * grammar is broken it stops; libconfuse will say so. */
-void text_strip_unknown(struct text *text, struct faults *faults);
+ * grammar is broken it stops; libconfuse will say so. -1 with one fault where a section is not
+ * closed. */
+int text_strip_unknown(struct text *text, struct faults *faults);
 
 /* The line where the nth section (from 0) of that kind begins; the last line if there is none. */
 int text_section_line(const struct text *text, enum option_section section, size_t nth);

@@ -5,7 +5,10 @@
 #include "config/memory.h"
 #include "config/text.h"
 
-enum { DEPTH_MAX = 4 }; /* root, listener, certificate, and one to spare */
+enum {
+	DEPTH_MAX = 4, /* root, listener, certificate, and one to spare */
+	SECTIONS_MAX = 1000
+};
 
 /* kind is 's' for a string or word, '+' for "+=", '\0' at the end, else the sign itself. */
 struct token {
@@ -195,6 +198,10 @@ static bool walk_section(struct walk *walk, enum option_section section, struct 
 		walk->token = after_name.token;
 		return strip_statement(walk, name.begin);
 	}
+	if (walk->text->section_count == SECTIONS_MAX) {
+		fault_add(walk->faults, name.line, "more than %d sections", SECTIONS_MAX);
+		return strip_statement(walk, name.begin);
+	}
 	remember(walk, row, title.value, title.value_len, name.line);
 	enter_section(walk, section, name.line);
 	next_token(walk);
@@ -239,12 +246,32 @@ static bool walk_statement(struct walk *walk)
 	return walk_unknown(walk, name);
 }
 
-void text_strip_unknown(struct text *text, struct faults *faults)
+/* libconfuse takes the end of the file for the end of every section. */
+static int check_closed(const struct walk *walk)
+{
+	const struct text_section *last;
+	int depth = walk->depth;
+
+	if (walk->token.kind != '\0' || depth == 0)
+		return 0;
+	last = &walk->text->sections[walk->text->section_count - 1];
+	for (; last->section != walk->levels[depth].section; last--)
+		;
+	faults_clear(walk->faults);
+	fault_add(walk->faults, last->line, "section '%s' is not closed",
+		option_sections[last->section].name);
+	return -1;
+}
+
+int text_strip_unknown(struct text *text, struct faults *faults)
 {
 	struct walk walk = {.text = text, .faults = faults, .p = text->data, .line = 1};
+	int result;
 
 	next_token(&walk);
 	while (walk_statement(&walk))
 		;
+	result = check_closed(&walk);
 	free(walk.known);
+	return result;
 }
