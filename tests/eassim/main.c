@@ -1,0 +1,46 @@
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "commands.h"
+
+static const char usage[] =
+	"eassim plays both ends of Exchange ActiveSync, to try a proxy between them.\n"
+	"\n"
+	"  eassim serve [option...]   a small ActiveSync server, a stand-in for Exchange\n"
+	"  eassim run [option...]     a fleet of simulated phones\n"
+	"  eassim phone [option...]   one phone that tells each step: run --devices 1 --verbose\n"
+	"  eassim version\n"
+	"\n"
+	"eassim serve --help and eassim run --help list the options. Manual: eassim(1).\n";
+
+void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	/* root may go past its hard limit; others may not, and take what there is */
+	if (limit.rlim_max < 200000)
+		setrlimit(RLIMIT_NOFILE, &(struct rlimit){200000, 200000});
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const char *command = argc > 1 ? argv[1] : "";
+
+	if (strcmp(command, "serve") == 0)
+		return serve_main(argc - 1, argv + 1);
+	if (strcmp(command, "run") == 0 || strcmp(command, "phone") == 0)
+		return run_main(argc - 1, argv + 1);
+	if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0) {
+		printf("eassim %s\n", EASPROXY_VERSION);
+		return 0;
+	}
+	fputs(usage, strcmp(command, "--help") == 0 ? stdout : stderr);
+	return strcmp(command, "--help") == 0 ? 0 : 2;
+}
