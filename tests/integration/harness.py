@@ -245,6 +245,28 @@ class Proxy(Program):
                     out.append(line)
         return out
 
+    def pids(self, role):
+        """Of the children of that role: worker, revocation, identity, control."""
+        found = []
+        for pid in children(self.pid):
+            try:
+                with open("/proc/%d/comm" % pid, encoding="ascii") as f:
+                    if f.read().startswith("eas-" + role[:7]):
+                        found.append(pid)
+            except OSError:
+                pass
+        return found
+
+    def wait_until_answering(self, user="bob"):
+        """Until the CRLs are loaded and the upstream is there."""
+        def answers():
+            try:
+                with self.dial(user) as connection:
+                    return connection.request("OPTIONS", client.PATH).status == 200
+            except (client.Closed, OSError):
+                return False
+        wait_for("%s to get in" % user, answers, None, self)
+
     def dial(self, user=None, certificate=None, timeout=None, source=None, **options):
         """A TLS connection as that user, or with that certificate, or without any."""
         certificate = certificate or (self.case.pki.user(user) if user else None)

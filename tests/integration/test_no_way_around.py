@@ -95,14 +95,8 @@ class CertificateTest(WayAroundCase):
         self.proxy = self.start_proxy("http://127.0.0.1:%d" % self.recorder.port,
                                       {"trust": {"store": self.trust}})
         # The indexes are there once a good certificate passes.
-        harness.wait_for("alice to get in", self.gets_in, None, self.proxy)
+        self.proxy.wait_until_answering("alice")
         self.recorder.clear()
-
-    def gets_in(self):
-        try:
-            return self.proxy.phone("alice").post("FolderSync", client.folder_sync()).status == 200
-        except (client.Closed, OSError):
-            return False
 
     def test_certificates_that_do_not_verify(self):
         bob = upn("bob" + CONTOSO)
@@ -196,9 +190,7 @@ class RevocationTest(WayAroundCase):
             (self.pki.path("authority", "root.pem"), True, "file:" + self.pki.path("crl", "root.crl")),
             (self.pki.path("authority", "issuing.pem"), False, "file:" + self.crl)])
 
-    def start(self, program=None):
-        if program is not None:
-            return super().start(program)
+    def start_here(self):
         return self.start_proxy("http://127.0.0.1:%d" % self.recorder.port, {
             "trust": {"store": self.path("trust.json")}, "revocation": {"refresh": "1s", "retry": "200ms"}})
 
@@ -211,7 +203,7 @@ class RevocationTest(WayAroundCase):
             return None
 
     def test_a_crl_that_was_never_there(self):
-        proxy = self.start()
+        proxy = self.start_here()
         self.assert_refused_by_tls(proxy, self.recorder, self.pki.user("bob"), "revocation-unavailable")
         self.issuing.write_crl(self.crl)
         harness.wait_for("bob to get in once the CRL is there", lambda: self.ask(proxy) == 200, None, proxy)
@@ -219,21 +211,21 @@ class RevocationTest(WayAroundCase):
 
     def test_a_crl_past_its_next_update(self):
         self.issuing.write_crl(self.crl, "20250101000000Z", "20250201000000Z")
-        proxy = self.start()
+        proxy = self.start_here()
         time.sleep(1)
         self.assert_refused_by_tls(proxy, self.recorder, self.pki.user("bob"), "revocation-unavailable")
 
     def test_a_crl_of_another_key(self):
         root = certificates.self_signed(self.directory, "forger", None, ca=True)
         certificates.Authority("forger", root.certificate, root.key, self.directory).write_crl(self.crl)
-        proxy = self.start()
+        proxy = self.start_here()
         time.sleep(1)
         self.assert_refused_by_tls(proxy, self.recorder, self.pki.user("bob"), "revocation-unavailable")
 
     def test_a_crl_that_is_none(self):
         with open(self.crl, "wb") as f:
             f.write(os.urandom(1000))
-        proxy = self.start()
+        proxy = self.start_here()
         time.sleep(1)
         self.assert_refused_by_tls(proxy, self.recorder, self.pki.user("bob"), "revocation-unavailable")
 
@@ -248,7 +240,7 @@ class RevocationTest(WayAroundCase):
             return answer_bytes()
 
         self.recorder.answer = answer
-        proxy = self.start()
+        proxy = self.start_here()
         harness.wait_for("bob to get in", lambda: self.ask(proxy) == 200, None, proxy)
         idle, asleep, alice = (self.enterContext(proxy.dial(user)) for user in ("bob", "bob", "alice"))
         idle.send(sync_bytes())
@@ -276,14 +268,7 @@ class RequestTest(WayAroundCase):
         super().setUp()
         self.recorder = self.start_recorder()
         self.proxy = self.start_proxy("http://127.0.0.1:%d" % self.recorder.port)
-
-        def gets_in():
-            try:
-                with self.proxy.dial("bob") as connection:
-                    return connection.request("OPTIONS", PATH).status == 200
-            except (client.Closed, OSError):
-                return False
-        harness.wait_for("bob to get in", gets_in, None, self.proxy)
+        self.proxy.wait_until_answering()
         self.recorder.clear()
 
     def exchange(self, data):

@@ -1,0 +1,127 @@
+"""easproxyd -t and easproxyctl: every fault of a configuration with its place, in one run, and
+nothing started."""
+import os
+import re
+import shutil
+import subprocess
+import unittest
+
+import harness
+from harness import EASPROXYCTL, EASPROXYD
+
+
+class ConfigurationTest(harness.Case):
+    def setUp(self):
+        super().setUp()
+        for name in ("server.pem", "server.key", "server-rsa.key", "trust.json"):
+            shutil.copy(self.pki.path(name), self.path(name))
+        self.good = """
+user = ""
+state-directory = "%s"
+control-socket = ""
+listener phones {
+	address = {"127.0.0.1:%d"}
+	certificate default {
+		chain = "server.pem"
+		key = "server.key"
+	}
+}
+trust {
+	store = "trust.json"
+}
+mailbox {
+	domains = {"contoso.test"}
+}
+upstream exchange {
+	endpoints = {"http://127.0.0.1:1"}
+	headers = {"x-mailbox: %%{mailbox}"}
+}
+""" % (self.directory, harness.free_port())
+
+    def run_program(self, *arguments):
+        done = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=30, check=False, cwd=self.directory)
+        return done.returncode, done.stdout.decode()
+
+    def check(self, text, program=(EASPROXYD, "-t", "-c")):
+        with open(self.path("easproxy.conf"), "w", encoding="utf-8") as f:
+            f.write(text)
+        return self.run_program(*program, self.path("easproxy.conf"))
+
+    def line_of(self, text, needle):
+        return text[:text.index(needle)].count("\n") + 1
+
+    def test_a_good_one(self):
+        status, output = self.check(self.good)
+        self.assertEqual(status, 0, output)
+
+    def test_each_fault_says_its_line_and_all_come_in_one_run(self):
+        os.chmod(self.path("server.key"), 0o644)
+        text = self.good
+        for old, new in (('user = ""', 'colour = "blue"\nuser = ""'),
+                         ("trust {", "trust {\n\tdepth = deep"),
+                         ('store = "trust.json"', 'store = "missing.json"'),
+                         ('endpoints = {"http://127.0.0.1:1"}', 'endpoints = {"gopher://127.0.0.1:1"}'),
+                         ("%{mailbox}", "%{mailboks}"),
+                         ('listener phones {', 'log {\n\tlevel = loud\n}\nlimits {\n\thead-time = 10 parsecs\n}\n'
+                          'listener phones {')):
+            self.assertIn(old, text)
+            text = text.replace(old, new, 1)
+        status, output = self.check(text)
+        self.assertEqual(status, 1, output)
+        for needle in ("colour", "deep", "missing.json", "gopher", "mailboks", "loud", "server.key"):
+            with self.subTest(needle):
+                said = [l for l in output.splitlines() if needle in l]
+                self.assertTrue(said, output)
+                self.assertRegex(said[0], r"easproxy\.conf:%d: " % self.line_of(text, needle))
+        self.assertEqual(len(set(output.splitlines())), len(output.splitlines()), "a fault is said twice")
+
+    def test_faults_one_by_one(self):
+        for name, old, new, expected in (
+                ("the key of another certificate", 'key = "server.key"', 'key = "server-rsa.key"', "match"),
+                ("no such file", 'chain = "server.pem"', 'chain = "nowhere.pem"', "nowhere.pem"),
+                ("a file that is no certificate", 'chain = "server.pem"', 'chain = "trust.json"', "trust.json"),
+                ("an address that does not resolve", "127.0.0.1:1\"", "no-such-host.invalid:1\"", "no-such-host"),
+                ("no listener", re.search(r"listener phones \{.*?\n\}\n", self.good, re.S).group(0), "", "listener"),
+                ("no domains", 'domains = {"contoso.test"}', "", "domains"),
+                ("a block that does not end", "mailbox {", "mailbox {{", ""),
+                ("a line break in a header", "x-mailbox: ", "x-mailbox\\r\\nx: ", ""),
+                ("a header that is the proxy's own", "x-mailbox: ", "Content-Length: ", "")):
+            with self.subTest(name):
+                self.assertIn(old, self.good)
+                status, output = self.check(self.good.replace(old, new, 1))
+                self.assertEqual(status, 1, output)
+                self.assertRegex(output, r"easproxy\.conf:\d+: ")
+                self.assertIn(expected, output)
+
+    def test_the_same_address_twice(self):
+        listener = re.search(r"listener phones \{.*?\n\}\n", self.good, re.S).group(0)
+        status, output = self.check(self.good + listener.replace("phones", "again"))
+        self.assertEqual(status, 1, output)
+        self.assertRegex(output, r"easproxy\.conf:\d+: ")
+
+    def test_nothing_starts_on_a_bad_one(self):
+        with open(self.path("easproxy.conf"), "w", encoding="utf-8") as f:
+            f.write(self.good.replace("domains", "domain"))
+        status, output = self.run_program(EASPROXYD, "-c", self.path("easproxy.conf"))
+        self.assertEqual(status, 1, output)
+        self.assertRegex(output, r"easproxy\.conf:\d+: ")
+
+    def test_easproxyctl_checks_too(self):
+        self.assertEqual(self.check(self.good, (EASPROXYCTL, "check"))[0], 0)
+        status, output = self.check(self.good.replace("domains", "domain"), (EASPROXYCTL, "check"))
+        self.assertEqual(status, 1, output)
+        self.assertRegex(output, r"easproxy\.conf:\d+: ")
+
+    def test_the_sample_names_every_option(self):
+        with open(os.path.join(harness.ROOT, "config", "options.def"), encoding="utf-8") as f:
+            names = set(re.findall(r'^OPTION\(\w+, "([^"]+)"', f.read(), re.M))
+        self.assertGreater(len(names), 40)
+        with open(os.path.join(harness.ROOT, "config", "easproxy.conf"), encoding="utf-8") as f:
+            sample = f.read()
+        missing = [n for n in names if not re.search(r"^\s*#?%s = " % re.escape(n), sample, re.M)]
+        self.assertEqual(missing, [])
+
+
+if __name__ == "__main__":
+    unittest.main()
