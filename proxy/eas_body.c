@@ -1,0 +1,229 @@
+/* What is worth knowing of a body, found by its place in the document while it passes. */
+#include "proxy/eas_body.h"
+
+#include "proxy/eas_command.h"
+#include "wbxml/codepages.h"
+
+enum { HEARTBEAT_MAX_S = 3540 }; /* MS-ASCMD 2.2.3.79: the longest that a server grants */
+
+enum { PATH_MAX_LEN = sizeof(((struct eas_body *)NULL)->path) / sizeof(uint16_t) };
+
+enum what {
+	WHAT_STATUS,
+	WHAT_HEARTBEAT,
+	WHAT_WAIT,
+	WHAT_COLLECTION_ID,
+	WHAT_POLICY_KEY,
+	WHAT_LAST_WITH_TEXT = WHAT_POLICY_KEY, /* below: the element's being there is all */
+	WHAT_ITEM,
+	WHAT_MORE,
+	WHAT_PARTIAL
+};
+
+/* An element at this depth (the root has 1), in this root, right below this parent. The global
+ * Status of each command is in the table of commands. */
+static const struct rule {
+	uint16_t root, parent, tag;
+	uint8_t depth, what;
+} rules[] = {
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_HEARTBEATINTERVAL, 2,
+		WHAT_HEARTBEAT},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_WAIT, 2, WHAT_WAIT},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_PARTIAL, 2, WHAT_PARTIAL},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COLLECTION, WBXML_AIRSYNC_COLLECTIONID, 4,
+		WHAT_COLLECTION_ID},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COLLECTION, WBXML_AIRSYNC_MOREAVAILABLE, 4, WHAT_MORE},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COMMANDS, WBXML_AIRSYNC_ADD, 5, WHAT_ITEM},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COMMANDS, WBXML_AIRSYNC_CHANGE, 5, WHAT_ITEM},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COMMANDS, WBXML_AIRSYNC_DELETE, 5, WHAT_ITEM},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COMMANDS, WBXML_AIRSYNC_FETCH, 5, WHAT_ITEM},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_RESPONSES, WBXML_AIRSYNC_ADD, 5, WHAT_ITEM},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_RESPONSES, WBXML_AIRSYNC_CHANGE, 5, WHAT_ITEM},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_RESPONSES, WBXML_AIRSYNC_DELETE, 5, WHAT_ITEM},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_RESPONSES, WBXML_AIRSYNC_FETCH, 5, WHAT_ITEM},
+	{WBXML_PING_PING, WBXML_PING_PING, WBXML_PING_HEARTBEATINTERVAL, 2, WHAT_HEARTBEAT},
+	{WBXML_PING_PING, WBXML_PING_FOLDER, WBXML_PING_ID, 4, WHAT_COLLECTION_ID},
+	/* In an answer the id is the Folder's own text. */
+	{WBXML_PING_PING, WBXML_PING_FOLDERS, WBXML_PING_FOLDER, 3, WHAT_COLLECTION_ID},
+	{WBXML_GETITEMESTIMATE_GETITEMESTIMATE, WBXML_GETITEMESTIMATE_COLLECTION,
+		WBXML_GETITEMESTIMATE_COLLECTIONID, 4, WHAT_COLLECTION_ID},
+	{WBXML_PROVISION_PROVISION, WBXML_PROVISION_POLICY, WBXML_PROVISION_POLICYKEY, 4,
+		WHAT_POLICY_KEY},
+};
+
+enum { RULE_DEPTH_MAX = 5, NOT_CAPTURING = -1, NOTHING_SAID = -1 };
+
+void eas_body_begin(struct eas_body *body, const struct wbxml_limits *limits)
+{
+	memset(body, 0, sizeof(*body));
+	body->capture_what = NOT_CAPTURING;
+	wbxml_reader_init(&body->reader, limits);
+}
+
+/* Whether the tag is where a command of this root has its global Status. */
+static bool is_global_status(uint16_t root, uint16_t tag)
+{
+	for (unsigned int i = 0; i < EAS_COMMAND_COUNT; i++) {
+		const struct eas_command_row *row = eas_command_row((enum eas_command)i);
+
+		if (row->root == root && row->status == tag && tag != 0)
+			return true;
+	}
+	return false;
+}
+
+/* What the element means that has just begun: enum what, or NOTHING_SAID. */
+static int rule_find(const struct eas_body *body, uint32_t depth, uint16_t tag)
+{
+	if (depth < 2 || depth > RULE_DEPTH_MAX)
+		return NOTHING_SAID;
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		if (rules[i].tag == tag && rules[i].depth == depth && rules[i].root == body->root &&
+			rules[i].parent == body->path[depth - 2])
+			return rules[i].what;
+	return depth == 2 && is_global_status(body->root, tag) ? WHAT_STATUS : NOTHING_SAID;
+}
+
+static void element_start(struct eas_body *body)
+{
+	uint32_t depth = body->reader.depth;
+	uint16_t tag = body->reader.tag->id;
+	int what;
+
+	if (depth <= PATH_MAX_LEN)
+		body->path[depth - 1] = tag;
+	if (depth == 1)
+		body->root = tag;
+	body->capture_what = NOT_CAPTURING; /* the value was an element's, not a text */
+	what = rule_find(body, depth, tag);
+	if (what > WHAT_LAST_WITH_TEXT) {
+		body->item_count += what == WHAT_ITEM;
+		body->has_more |= what == WHAT_MORE;
+		body->is_partial |= what == WHAT_PARTIAL;
+	} else if (what != NOTHING_SAID) {
+		body->capture_what = (int8_t)what;
+		body->capture_len = 0;
+		body->capture_is_cut = false;
+	}
+}
+
+static void text_capture(struct eas_body *body)
+{
+	struct span text = body->reader.text;
+	size_t room = sizeof(body->capture) - body->capture_len;
+
+	if (body->capture_what == NOT_CAPTURING || text.len == 0)
+		return;
+	if (text.len > room) {
+		body->capture_is_cut = true;
+		text.len = room;
+	}
+	memcpy(body->capture + body->capture_len, text.data, text.len);
+	body->capture_len = (uint8_t)(body->capture_len + text.len);
+}
+
+/* 0 for anything but digits, or beyond 32 bits: what is kept is for logs and timers. */
+static uint32_t captured_number(const struct eas_body *body)
+{
+	uint64_t number = 0;
+
+	if (body->capture_is_cut)
+		return 0;
+	for (size_t i = 0; i < body->capture_len; i++) {
+		if (body->capture[i] < '0' || body->capture[i] > '9')
+			return 0;
+		number = number * 10 + (uint64_t)(body->capture[i] - '0');
+		if (number > UINT32_MAX)
+			return 0;
+	}
+	return (uint32_t)number;
+}
+
+static void collection_note(struct eas_body *body)
+{
+	char *name;
+
+	if (body->capture_len == 0)
+		return;
+	if (body->collection_count < EAS_COLLECTIONS_NAMED) {
+		name = body->collections[body->collection_count];
+		for (size_t i = 0; i < body->capture_len; i++) {
+			char byte = body->capture[i];
+
+			name[i] = byte >= ' ' && byte <= '~' ? byte : '?';
+		}
+		name[body->capture_len] = '\0';
+	}
+	body->collection_count++;
+}
+
+/* Where a phone says it twice the longer one counts: a timer of ours must not cut it short. */
+static void heartbeat_note(struct eas_body *body, uint32_t number, uint32_t unit_s)
+{
+	uint32_t seconds = number > UINT32_MAX / unit_s ? UINT32_MAX : number * unit_s;
+
+	if (seconds > body->heartbeat_s)
+		body->heartbeat_s = seconds;
+}
+
+static void element_end(struct eas_body *body)
+{
+	int what = body->capture_what;
+
+	body->capture_what = NOT_CAPTURING;
+	switch (what) {
+	case WHAT_STATUS:
+		if (body->status == 0)
+			body->status = captured_number(body);
+		break;
+	case WHAT_HEARTBEAT: heartbeat_note(body, captured_number(body), 1); break;
+	case WHAT_WAIT: heartbeat_note(body, captured_number(body), 60); break;
+	case WHAT_COLLECTION_ID: collection_note(body); break;
+	case WHAT_POLICY_KEY: body->provision_policy_key = captured_number(body); break;
+	default: break;
+	}
+}
+
+static enum refusal fault_refusal(enum wbxml_fault fault)
+{
+	return fault == WBXML_FAULT_DEPTH || fault == WBXML_FAULT_ELEMENTS
+		       ? REFUSAL_WBXML_LIMIT
+		       : REFUSAL_WBXML_MALFORMED;
+}
+
+enum refusal eas_body_feed(struct eas_body *body, struct span piece)
+{
+	enum wbxml_event event;
+
+	wbxml_reader_feed(&body->reader, piece.data, piece.len);
+	while ((event = wbxml_reader_next(&body->reader)) > WBXML_MORE) {
+		switch (event) {
+		case WBXML_START: element_start(body); break;
+		case WBXML_TEXT:
+		case WBXML_OPAQUE: text_capture(body); break;
+		case WBXML_END: element_end(body); break;
+		case WBXML_MORE:
+		case WBXML_ERROR: break;
+		}
+	}
+	return event == WBXML_ERROR ? fault_refusal(body->reader.fault) : REFUSAL_NONE;
+}
+
+enum refusal eas_body_end(struct eas_body *body)
+{
+	return wbxml_reader_finish(&body->reader) == 0 ? REFUSAL_NONE
+						       : fault_refusal(body->reader.fault);
+}
+
+uint32_t eas_body_poll_time(
+	enum eas_command command, enum eas_body_kind kind, const struct eas_body *body)
+{
+	if (command != EAS_PING && command != EAS_SYNC)
+		return 0;
+	if (kind == EAS_BODY_NONE || body == NULL)
+		return HEARTBEAT_MAX_S;
+	if (body->heartbeat_s > 0)
+		return body->heartbeat_s < HEARTBEAT_MAX_S ? body->heartbeat_s : HEARTBEAT_MAX_S;
+	/* What is left out was said in an earlier request, which may have gone another way. */
+	return command == EAS_PING || body->is_partial ? HEARTBEAT_MAX_S : 0;
+}
