@@ -58,7 +58,8 @@ int xml_encode_exact(struct span document, const struct wbxml_xml_options *optio
 {
 	struct encoder encoder = {.opaque = {.limit = document.len}};
 	struct xml_sink sink = {encode_start, encode_text, encode_end, &encoder};
-	struct xml_parse_options parse = {.limits = options->limits, .allows_opaque = true};
+	struct xml_parse_options parse = {
+		.limits = options->limits, .dialect = WBXML_DIALECT_EXACT};
 	int result;
 
 	wbxml_write_header(&encoder.writer, out);

@@ -53,7 +53,7 @@ static int document_check(
 /* A tag that libwbxml does not know becomes <unknown>; in text, "<" is always escaped. */
 static int xml_check(struct span xml, const struct wbxml_limits *limits, struct error *err)
 {
-	struct xml_parse_options options = {.limits = *limits, .allows_doctype = true};
+	struct xml_parse_options options = {.limits = *limits, .dialect = WBXML_DIALECT_LIBWBXML};
 	struct error cause;
 
 	if (memmem(xml.data, xml.len, "<unknown", 8) != NULL)
@@ -93,9 +93,25 @@ struct rewriter {
 	struct wbxml_buffer names; /* of the open elements, LIBWBXML_NAME bytes each */
 };
 
+static const char doctype[] = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>"
+			      "<!DOCTYPE ActiveSync PUBLIC \"-//MICROSOFT//DTD ActiveSync//EN\" "
+			      "\"http://www.microsoft.com/\">";
+
 static void rewrite(struct rewriter *rewriter, const char *text)
 {
 	wbxml_buffer_append(&rewriter->xml, text, strlen(text));
+}
+
+static void rewrite_namespace(struct rewriter *rewriter, unsigned int page)
+{
+	rewrite(rewriter, " xmlns=\"");
+	if (page == WBXML_GAL_DISPLAYNAME >> 8) {
+		rewrite(rewriter, WBXML_LIBWBXML_GAL);
+	} else {
+		rewrite(rewriter, wbxml_page_name(page));
+		rewrite(rewriter, ":");
+	}
+	rewrite(rewriter, "\">");
 }
 
 static int rewrite_start(
@@ -112,9 +128,7 @@ static int rewrite_start(
 	wbxml_buffer_append(&rewriter->names, slot, sizeof(slot));
 	rewrite(rewriter, "<");
 	rewrite(rewriter, name);
-	rewrite(rewriter, " xmlns=\"");
-	rewrite(rewriter, wbxml_page_name(page));
-	rewrite(rewriter, ":\">");
+	rewrite_namespace(rewriter, page);
 	return rewriter->names.has_failed ? error_set(err, "out of memory") : 0;
 }
 
@@ -143,11 +157,13 @@ static int rewrite_document(struct rewriter *rewriter, struct span document,
 	const struct wbxml_limits *limits, struct error *err)
 {
 	struct xml_sink sink = {rewrite_start, rewrite_text, rewrite_end, rewriter};
-	struct xml_parse_options options = {.limits = *limits, .allows_doctype = true};
+	struct xml_parse_options options = {.limits = *limits, .dialect = WBXML_DIALECT_LIBWBXML};
 
 	/* A character grows to six bytes at most; a tag, written twice, to its name and namespace. */
-	rewriter->xml.limit = document.len * 6 + LIBWBXML_ELEMENTS * 4 * LIBWBXML_NAME;
+	rewriter->xml.limit =
+		document.len * 6 + LIBWBXML_ELEMENTS * 4 * LIBWBXML_NAME + sizeof(doctype);
 	rewriter->names.limit = WBXML_DEPTH_MAX * LIBWBXML_NAME;
+	rewrite(rewriter, doctype);
 	if (xml_parse(document, &options, &sink, err) != 0)
 		return -1;
 	return rewriter->xml.has_failed ? error_set(err, "out of memory") : 0;

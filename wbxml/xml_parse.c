@@ -62,6 +62,16 @@ static void parse_flush(struct parse *parse, bool is_beside_child)
 		parse_sink_failed(parse, &cause);
 }
 
+static int parse_page(const struct parse *parse, const char *space)
+{
+	if (space == NULL)
+		return -1;
+	if (parse->options->dialect == WBXML_DIALECT_LIBWBXML &&
+		strcmp(space, WBXML_LIBWBXML_GAL) == 0)
+		return WBXML_GAL_DISPLAYNAME >> 8;
+	return wbxml_page_find(space, strlen(space));
+}
+
 /* libxml2 gives five pointers an attribute: name, prefix, namespace, value, end of value. */
 static int parse_attributes(
 	struct parse *parse, int count, const xmlChar **attributes, bool *is_opaque)
@@ -70,7 +80,7 @@ static int parse_attributes(
 	for (int i = 0; i < count; i++, attributes += 5) {
 		size_t len = (size_t)(attributes[4] - attributes[3]);
 
-		if (!parse->options->allows_opaque || attributes[2] == NULL ||
+		if (parse->options->dialect != WBXML_DIALECT_EXACT || attributes[2] == NULL ||
 			strcmp((const char *)attributes[2], WBXML_OPAQUE_NAMESPACE) != 0 ||
 			strcmp((const char *)attributes[0], "opaque") != 0 || len != 6 ||
 			memcmp(attributes[3], "base64", 6) != 0)
@@ -101,13 +111,12 @@ static void on_start(void *context, const xmlChar *name, const xmlChar *prefix,
 {
 	struct parse *parse = context;
 	bool is_opaque;
-	int page = -1;
+	int page;
 
 	(void)prefix, (void)namespace_count, (void)namespaces, (void)defaulted;
 	if (parse->has_failed)
 		return;
-	if (space != NULL)
-		page = wbxml_page_find((const char *)space, strlen((const char *)space));
+	page = parse_page(parse, (const char *)space);
 	parse_flush(parse, true);
 	if (parse->has_failed)
 		return;
@@ -158,7 +167,7 @@ static void on_doctype(
 	struct parse *parse = context;
 
 	(void)name, (void)public_id, (void)system_id;
-	if (!parse->options->allows_doctype)
+	if (parse->options->dialect != WBXML_DIALECT_LIBWBXML)
 		parse_fail(parse, "a DOCTYPE, which is not accepted here");
 }
 

@@ -8,7 +8,7 @@
 
 #include "config/error.h"
 #include "config/span.h"
-#include "wbxml/reader.h"
+#include "wbxml/xml.h"
 
 /* Each returns 0, or -1 with err filled; the line of the document is put in front. */
 struct xml_sink {
@@ -25,8 +25,9 @@ struct xml_sink {
 
 struct xml_parse_options {
 	struct wbxml_limits limits;
-	bool allows_doctype; /* one that declares nothing; it is not looked at */
-	bool allows_opaque;  /* the attribute w:opaque */
+	/* EXACT has the attribute w:opaque; LIBWBXML a DOCTYPE that declares nothing (it is not
+	 * looked at) and "Gal" for the namespace GAL. */
+	enum wbxml_dialect dialect;
 };
 
 /* sink NULL: just looks whether the document is as it should be. */

@@ -8,6 +8,9 @@
 
 #define WBXML_OPAQUE_NAMESPACE "urn:eas-sample:wbxml"
 
+/* libwbxml's name of page 16; the others differ by the colon only. */
+#define WBXML_LIBWBXML_GAL "Gal:"
+
 int xml_decode_exact(struct span document, const struct wbxml_xml_options *options,
 	struct wbxml_buffer *out, struct error *err);
 int xml_encode_exact(struct span document, const struct wbxml_xml_options *options,
