@@ -1,0 +1,305 @@
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "auth/revocation_compile.h"
+#include "auth/revocation_file.h"
+#include "auth/revocation_index.h"
+#include "check.h"
+#include "tests/unit/auth_crl_maker.h"
+
+static struct maker_ca ca;
+static struct maker_ca other_ca;
+
+static const int64_t now = 1800000000;
+
+static struct revocation_entry entry_of(uint8_t first, uint8_t last)
+{
+	struct revocation_entry entry = {.reason = 1};
+
+	entry.serial.octets[0] = first;
+	entry.serial.octets[19] = last;
+	revocation_entry_set_date(&entry, now);
+	return entry;
+}
+
+/* A memory file with an index of ca's, with that validity and those entries. */
+static int index_file_of(const struct maker_ca *issuer, int64_t this_update, int64_t next_update,
+	const struct revocation_entry *entries, size_t count)
+{
+	struct revocation_facts facts = {
+		.this_update = this_update, .next_update = next_update, .entry_count = count};
+	int fd = memfd_create("index", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct error err;
+
+	maker_must(fd != -1, "a memory file");
+	maker_must(revocation_authority_key(issuer->certificate, facts.authority_key, &err) == 0,
+		"an authority key");
+	maker_must(revocation_file_write(fd, &facts, entries, &err) == 0, "an index");
+	return fd;
+}
+
+static int index_file(void)
+{
+	struct revocation_entry entries[] = {entry_of(0, 5), entry_of(0, 6), entry_of(0xff, 1)};
+
+	return index_file_of(&ca, now - 60, now + 60, entries, 3);
+}
+
+static struct revocation_index *open_and_close(int fd)
+{
+	struct error err;
+	struct revocation_index *index = revocation_index_open(fd, "test", &err);
+
+	close(fd);
+	return index;
+}
+
+static bool is_found(const struct revocation_index *index, uint8_t first, uint8_t last)
+{
+	struct serial serial = entry_of(first, last).serial;
+
+	return revocation_index_find(index, &serial, NULL, NULL);
+}
+
+static void test_sound_index_opens(void)
+{
+	struct revocation_index *index = open_and_close(index_file());
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(index);
+	CU_ASSERT_EQUAL(revocation_index_facts(index)->entry_count, 3);
+	CU_ASSERT_EQUAL(revocation_index_facts(index)->mapped_size, 128 + 3 * 24);
+	CU_ASSERT_TRUE(is_found(index, 0, 5));
+	CU_ASSERT_TRUE(is_found(index, 0, 6));
+	CU_ASSERT_TRUE(is_found(index, 0xff, 1));
+	CU_ASSERT_FALSE(is_found(index, 0, 4));
+	CU_ASSERT_FALSE(is_found(index, 0, 7));
+	CU_ASSERT_FALSE(is_found(index, 0xff, 2));
+	revocation_index_close(index);
+}
+
+static void test_damage_to_any_byte_is_noticed(void)
+{
+	for (off_t at = 0; at < 128 + 3 * 24; at++) {
+		int fd = index_file();
+		uint8_t octet;
+		struct revocation_index *index;
+
+		CU_ASSERT_EQUAL(pread(fd, &octet, 1, at), 1);
+		octet ^= 0x10;
+		CU_ASSERT_EQUAL(pwrite(fd, &octet, 1, at), 1);
+		index = open_and_close(fd);
+		CU_ASSERT_PTR_NULL(index);
+		revocation_index_close(index);
+	}
+}
+
+static void test_wrong_sizes_are_noticed(void)
+{
+	static const off_t sizes[] = {0, 1, 95, 127, 128, 128 + 24, 128 + 3 * 24 - 1,
+		128 + 3 * 24 + 1, 128 + 4 * 24, 1 << 20};
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		int fd = index_file();
+		struct revocation_index *index;
+
+		CU_ASSERT_EQUAL(ftruncate(fd, sizes[i]), 0);
+		index = open_and_close(fd);
+		CU_ASSERT_PTR_NULL(index);
+		revocation_index_close(index);
+	}
+}
+
+static void test_entries_out_of_order_or_twice_are_noticed(void)
+{
+	struct revocation_entry unsorted[] = {entry_of(0, 6), entry_of(0, 5)};
+	struct revocation_entry twice[] = {entry_of(0, 5), entry_of(0, 5)};
+
+	CU_ASSERT_PTR_NULL(open_and_close(index_file_of(&ca, now - 60, now + 60, unsorted, 2)));
+	CU_ASSERT_PTR_NULL(open_and_close(index_file_of(&ca, now - 60, now + 60, twice, 2)));
+}
+
+static void test_other_kinds_of_files_are_refused(void)
+{
+	int pipe_fds[2];
+
+	CU_ASSERT_EQUAL_FATAL(pipe(pipe_fds), 0);
+	CU_ASSERT_PTR_NULL(open_and_close(pipe_fds[0]));
+	close(pipe_fds[1]);
+	CU_ASSERT_PTR_NULL(open_and_close(open("/", O_RDONLY | O_DIRECTORY)));
+	CU_ASSERT_PTR_NULL(open_and_close(open("/dev/zero", O_RDONLY)));
+	CU_ASSERT_PTR_NULL(open_and_close(-1));
+}
+
+static void test_file_that_is_cut_later_does_no_harm(void)
+{
+	struct error err;
+	int fd = index_file();
+	struct revocation_index *index = revocation_index_open(fd, "test", &err);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(index);
+	CU_ASSERT_EQUAL(ftruncate(fd, 0), 0);
+	CU_ASSERT_TRUE(is_found(index, 0xff, 1));
+	close(fd);
+	revocation_index_close(index);
+}
+
+static void test_sealed_file_is_mapped(void)
+{
+	struct error err;
+	int fd = index_file();
+	struct revocation_index *index;
+
+	CU_ASSERT_EQUAL(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW), 0);
+	index = revocation_index_open(fd, "test", &err);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(index);
+	CU_ASSERT_EQUAL(ftruncate(fd, 0), -1);
+	CU_ASSERT_TRUE(is_found(index, 0xff, 1));
+	close(fd);
+	revocation_index_close(index);
+}
+
+static void test_dates_are_clamped(void)
+{
+	static const struct {
+		int64_t date, kept;
+	} cases[] = {{-1, 0}, {0, 0}, {3599, 0}, {3600, 3600}, {1700000000, 1699999200},
+		{INT64_MAX, (int64_t)0xffffff * 3600}, {INT64_MIN, 0}};
+	struct revocation_entry entry;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		revocation_entry_set_date(&entry, cases[i].date);
+		CU_ASSERT_EQUAL(revocation_entry_date(&entry), cases[i].kept);
+	}
+}
+
+static void test_serials_are_formatted(void)
+{
+	struct serial serial = entry_of(0, 5).serial;
+	char text[41];
+
+	serial_format(&serial, text);
+	CU_ASSERT_STRING_EQUAL(text, "05");
+	serial.octets[0] = 0xab;
+	serial_format(&serial, text);
+	CU_ASSERT_STRING_EQUAL(text, "ab00000000000000000000000000000000000005");
+	memset(&serial, 0, sizeof(serial));
+	serial_format(&serial, text);
+	CU_ASSERT_STRING_EQUAL(text, "00");
+}
+
+/* Three authorities: one without a location, ca, and other_ca. */
+static struct authority authorities[3];
+static const struct trust_store store = {.count = 3, .authorities = authorities};
+
+static void set_new(struct revocation_set *set)
+{
+	static char none[] = "";
+	static char url[] = "http://crl.example/ca.crl";
+	struct error err;
+
+	authorities[0] = (struct authority){.certificate = ca.certificate, .crl_url = none};
+	authorities[1] = (struct authority){.certificate = ca.certificate, .crl_url = url};
+	authorities[2] = (struct authority){.certificate = other_ca.certificate, .crl_url = url};
+	CU_ASSERT_EQUAL_FATAL(revocation_set_init(set, &store, &err), 0);
+}
+
+static struct revocation_index *index_with_times(int64_t this_update, int64_t next_update)
+{
+	struct revocation_entry entry = entry_of(0, 5);
+
+	return open_and_close(index_file_of(&ca, this_update, next_update, &entry, 1));
+}
+
+static void test_set_follows_the_table(void)
+{
+	static const struct {
+		int64_t this_update, next_update;
+		uint8_t serial;
+		enum refusal refusal;
+	} cases[] = {
+		{-60, 60, 5, REFUSAL_CERTIFICATE_REVOKED},
+		{-60, 60, 6, REFUSAL_NONE},
+		{-60, 0, 6, REFUSAL_NONE},
+		{-60, -1, 6, REFUSAL_REVOCATION_UNAVAILABLE},
+		{-60, -1, 5, REFUSAL_REVOCATION_UNAVAILABLE},
+		{300, 600, 6, REFUSAL_NONE},
+		{301, 600, 6, REFUSAL_REVOCATION_UNAVAILABLE},
+	};
+	struct serial serial = entry_of(0, 5).serial;
+	struct revocation_set set;
+	struct error err;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		set_new(&set);
+		CU_ASSERT_EQUAL(revocation_set_check(&set, 1, &serial, now),
+			REFUSAL_REVOCATION_UNAVAILABLE);
+		CU_ASSERT_EQUAL(revocation_set_put(&set, 1,
+					index_with_times(now + cases[i].this_update,
+						now + cases[i].next_update),
+					&err),
+			0);
+		serial = entry_of(0, cases[i].serial).serial;
+		CU_ASSERT_EQUAL(revocation_set_check(&set, 1, &serial, now), cases[i].refusal);
+		CU_ASSERT_EQUAL(revocation_set_check(&set, 0, &serial, now), REFUSAL_NONE);
+		CU_ASSERT_EQUAL(revocation_set_check(&set, -1, &serial, now), REFUSAL_NONE);
+		CU_ASSERT_EQUAL(revocation_set_check(&set, 2, &serial, now),
+			REFUSAL_REVOCATION_UNAVAILABLE);
+		CU_ASSERT_EQUAL(revocation_set_check(&set, 3, &serial, now),
+			REFUSAL_REVOCATION_UNAVAILABLE);
+		CU_ASSERT_EQUAL(revocation_set_check(&set, -2, &serial, now),
+			REFUSAL_REVOCATION_UNAVAILABLE);
+		revocation_set_clear(&set);
+		CU_ASSERT_EQUAL(set.count, 0);
+	}
+}
+
+static void test_set_takes_only_what_belongs_there(void)
+{
+	struct revocation_entry entry = entry_of(0, 6);
+	struct serial serial = entry_of(0, 5).serial;
+	struct revocation_set set;
+	struct error err;
+
+	set_new(&set);
+	CU_ASSERT_EQUAL(revocation_set_put(&set, 0, index_with_times(now, now + 60), &err), -1);
+	CU_ASSERT_EQUAL(revocation_set_put(&set, 2, index_with_times(now, now + 60), &err), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "not one of authority 2"));
+	CU_ASSERT_EQUAL(revocation_set_put(&set, 3, index_with_times(now, now + 60), &err), -1);
+	CU_ASSERT_EQUAL(revocation_set_put(&set, -1, index_with_times(now, now + 60), &err), -1);
+	CU_ASSERT_EQUAL(revocation_set_put(&set, 1, index_with_times(now, now + 60), &err), 0);
+	CU_ASSERT_EQUAL(revocation_set_put(&set, 1, index_with_times(now - 1, now + 60), &err), -1);
+	CU_ASSERT_EQUAL(revocation_set_check(&set, 1, &serial, now), REFUSAL_CERTIFICATE_REVOKED);
+	CU_ASSERT_EQUAL(
+		revocation_set_put(&set, 1,
+			open_and_close(index_file_of(&ca, now + 1, now + 60, &entry, 1)), &err),
+		0);
+	CU_ASSERT_EQUAL(revocation_set_check(&set, 1, &serial, now), REFUSAL_NONE);
+	revocation_set_clear(&set);
+}
+
+int main(void)
+{
+	static const struct check checks[] = {
+		{"a sound index opens", test_sound_index_opens},
+		{"damage to any byte is noticed", test_damage_to_any_byte_is_noticed},
+		{"wrong sizes are noticed", test_wrong_sizes_are_noticed},
+		{"entries out of order or twice are noticed",
+			test_entries_out_of_order_or_twice_are_noticed},
+		{"other kinds of files are refused", test_other_kinds_of_files_are_refused},
+		{"a file that is cut later does no harm", test_file_that_is_cut_later_does_no_harm},
+		{"a sealed file is mapped", test_sealed_file_is_mapped},
+		{"dates are clamped", test_dates_are_clamped},
+		{"serials are formatted", test_serials_are_formatted},
+		{"the set follows the table", test_set_follows_the_table},
+		{"the set takes only what belongs there", test_set_takes_only_what_belongs_there},
+	};
+	int status;
+
+	ca = maker_ca_new("Test CA");
+	other_ca = maker_ca_new("Other CA");
+	status = check_run("auth/revocation_index", checks, sizeof(checks) / sizeof(checks[0]));
+	maker_ca_free(&ca);
+	maker_ca_free(&other_ca);
+	return status;
+}
