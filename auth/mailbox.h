@@ -17,7 +17,7 @@ enum { MAILBOX_MAX = SAN_NAME_MAX };
 /* Picks by config->names in order: the first kind that the certificate has decides. All names of
  * that kind must lead to the same mailbox (compared without case), else NAME_AMBIGUOUS. The domain
  * must be in config->domains, else DOMAIN_NOT_ROUTABLE. No name of any wanted kind: NAME_MISSING.
- * On REFUSAL_NONE mailbox holds the address, in lower case. */
+ * On REFUSAL_NONE mailbox holds the address, in lower case; else it is empty. */
 enum refusal mailbox_resolve(const struct config_mailbox *config, const struct san_names *names,
 	char mailbox[MAILBOX_MAX + 1]);
 

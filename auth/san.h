@@ -28,11 +28,13 @@ struct san_names {
 
 /* Reads the value of the extension (DER of GeneralNames). Other kinds of names are passed over.
  * REFUSAL_NONE (count may be 0), NAME_INVALID (a wanted name is empty, has NUL, control or
- * non-ASCII characters, no or a second "@", a wrong string type, or is too long; also more than
- * SAN_COUNT_MAX names), or CERTIFICATE_UNREADABLE (not DER). */
+ * non-ASCII characters, no or a second "@", a wrong string type, is too long, or is not a dot-string
+ * and a domain of letters, digits and hyphens: no quoted strings, no address literals; also more than
+ * SAN_COUNT_MAX names), or CERTIFICATE_UNREADABLE (not DER). names is empty where it is refused. */
 enum refusal san_read(struct span general_names, struct san_names *names);
 
-/* The same from a certificate; also refuses more than one subjectAltName extension. */
+/* The same from a certificate: no names without the extension, CERTIFICATE_UNREADABLE with more than
+ * one. */
 enum refusal san_read_certificate(X509 *certificate, struct san_names *names);
 
 #endif

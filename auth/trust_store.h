@@ -10,10 +10,12 @@
  *		"deltaCertificateRevocationListUrl": "…",
  *		"issuer": "…", "issuerSki": "…"}]}
  *
- * issuer and issuerSki are derived and checked against the certificate when given. Graph's answer
- * envelope ({"value": [{…}]}) and the older form (authorityType, trustedCertificate,
+ * issuer and issuerSki are derived and checked against the certificate when given; issuer, which
+ * tools write in different ways, with a warning only. Graph's answer envelope ({"value": [{…}]}), a
+ * bare list of authorities, and the older form (authorityType, trustedCertificate,
  * crlDistributionPoint, deltaCrlDistributionPoint, trustedIssuer, trustedIssuerSKI) are read too.
- * Certificates are DER or PEM in base64, or {"certificateFile": "path"} relative to the store.
+ * Member names are compared without case; unknown ones are reported as warnings. Certificates are
+ * DER or PEM in base64, PEM as it is, or {"certificateFile": "path"} relative to the store.
  *
  * Read by the supervisor; used by workers and the revocation process, who inherit it by fork.
  */
@@ -48,9 +50,12 @@ struct trust_store {
 typedef void trust_store_report(void *context, const char *text);
 
 /* Reads the JSON text. Every fault is reported ("trust.json: authority 2: certificate: not a CA"),
- * not only the first. base_dir: where certificateFile paths start. NULL when anything is wrong:
- * unreadable, not a CA, wrong root flag, duplicate, URL of a scheme other than http and file. An
- * expired CA is reported with "warning: " in front and kept. The caller frees it. */
+ * not only the first; people count authorities from 1. base_dir: where certificateFile paths start.
+ * NULL when anything is wrong: unreadable, not a CA, wrong root flag, no root at all, duplicate, two
+ * certificates of one authority (same name and key) with different CRL locations, one key identifier
+ * for two authorities, URL of a scheme other than http and file. What may be meant so is reported
+ * with "warning: " in front and kept: an expired CA, one without a valid path to a root. The caller
+ * frees it. */
 struct trust_store *trust_store_read(struct span json, const char *name, const char *base_dir,
 	trust_store_report *report, void *context);
 void trust_store_free(struct trust_store *store);
@@ -63,7 +68,7 @@ struct trust_store *trust_store_load(
  * to be wrong. */
 int trust_store_config_check(const struct config_file *file, config_report *report, void *context);
 
-/* The number of the authority whose subject and key are those of certificate; -1 if none. */
+/* The number of the (first) authority whose subject and key are those of certificate; -1 if none. */
 int trust_store_find(const struct trust_store *store, X509 *certificate);
 
 #endif

@@ -25,8 +25,8 @@ void verdict_cache_free(struct verdict_cache *cache);
 /* The entry, or NULL. It stays valid until the next insert or clear. */
 struct verdict_entry *verdict_cache_find(struct verdict_cache *cache, const uint8_t sha256[32]);
 
-/* Inserts a copy of verdict, with no mailbox, and returns it; NULL when memory runs out or the
- * verdict is a refusal. */
+/* Inserts a copy of verdict, with no mailbox, and returns it, replacing what was known of the same
+ * leaf; NULL when the verdict is a refusal or the capacity 0. Allocates nothing. */
 struct verdict_entry *verdict_cache_insert(struct verdict_cache *cache, const struct verdict *verdict);
 
 void verdict_cache_clear(struct verdict_cache *cache);

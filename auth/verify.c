@@ -109,12 +109,13 @@ static int set_parameters(X509_STORE *roots, const struct config_trust *config)
 	X509_VERIFY_PARAM_set_depth(param, (int)depth);
 	X509_VERIFY_PARAM_set_auth_level(param, (int)config->security_level);
 	X509_STORE_set_verify_cb(roots, on_verify_step);
-	return X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_CLIENT) == 1 &&
-			       X509_VERIFY_PARAM_set_flags(
-				       param, X509_V_FLAG_X509_STRICT | X509_V_FLAG_POLICY_CHECK |
-						      X509_V_FLAG_TRUSTED_FIRST) == 1
-		       ? 0
-		       : -1;
+	if (X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_CLIENT) != 1 ||
+		X509_VERIFY_PARAM_set_flags(
+			param, X509_V_FLAG_X509_STRICT | X509_V_FLAG_POLICY_CHECK) != 1)
+		return -1;
+	/* RFC 5280 6.1.1 (c): any policy will do, but where a CA requires one, there must be one.
+	 * To OpenSSL an empty set means that none will do. */
+	return X509_VERIFY_PARAM_add0_policy(param, OBJ_nid2obj(NID_any_policy)) == 1 ? 0 : -1;
 }
 
 struct verifier *verifier_new(
@@ -377,18 +378,31 @@ static enum refusal check_link(const struct verdict_link *link, const struct tru
 	return revocation_set_check(revocation, link->authority, &link->serial, now);
 }
 
+enum refusal verdict_links_check(const struct verdict_links *links, const struct trust_store *store,
+	const struct revocation_set *revocation, int64_t now)
+{
+	enum refusal refusal = REFUSAL_NONE;
+
+	if (links->count == 0 || links->count > VERDICT_CHAIN_MAX)
+		return REFUSAL_INTERNAL; /* a verdict that nobody has filled */
+	if (now < links->not_before)
+		return REFUSAL_CERTIFICATE_NOT_YET_VALID;
+	if (now > links->not_after)
+		return REFUSAL_CERTIFICATE_EXPIRED;
+	for (uint32_t i = 0; refusal == REFUSAL_NONE && i < links->count; i++)
+		refusal = check_link(&links->links[i], store, revocation, now);
+	return refusal;
+}
+
 enum refusal verdict_check(const struct verdict *verdict, const struct trust_store *store,
 	const struct revocation_set *revocation, int64_t now)
 {
-	enum refusal refusal = verdict->refusal;
+	const struct verdict_links links = {.links = verdict->links,
+		.count = verdict->link_count,
+		.not_before = verdict->not_before,
+		.not_after = verdict->not_after};
 
-	if (refusal == REFUSAL_NONE && verdict->link_count == 0)
-		refusal = REFUSAL_INTERNAL; /* a verdict that nobody has filled */
-	if (refusal == REFUSAL_NONE && now < verdict->not_before)
-		refusal = REFUSAL_CERTIFICATE_NOT_YET_VALID;
-	if (refusal == REFUSAL_NONE && now > verdict->not_after)
-		refusal = REFUSAL_CERTIFICATE_EXPIRED;
-	for (uint32_t i = 0; refusal == REFUSAL_NONE && i < verdict->link_count; i++)
-		refusal = check_link(&verdict->links[i], store, revocation, now);
-	return refusal;
+	if (verdict->refusal != REFUSAL_NONE)
+		return verdict->refusal;
+	return verdict_links_check(&links, store, revocation, now);
 }

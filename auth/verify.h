@@ -35,7 +35,8 @@ struct verdict {
 	uint32_t link_count;
 	struct verdict_link links[VERDICT_CHAIN_MAX]; /* leaf first */
 	struct san_names names; /* empty unless the path holds */
-	enum refusal names_refusal; /* why the names cannot be used; NONE: they can */
+	enum refusal names_refusal; /* why the names cannot be used (the refusal, where the path does
+				       not hold); NONE: they can, if there are any */
 	char subject[256]; /* for logs: RFC 2253, escaped, cut at the end */
 	char issuer[256];
 	char reason[160]; /* for logs, when refused: OpenSSL's reason and depth */
@@ -49,16 +50,37 @@ struct verifier *verifier_new(
 void verifier_free(struct verifier *verifier);
 
 /* The names for the CertificateRequest's certificate_authorities (RFC 8446 4.2.4): subjects of all
- * authorities. Owned by the caller. NULL when memory runs out. */
+ * authorities, each once; an empty list, which lets phones offer any certificate, where they are too
+ * long for a handshake. Owned by the caller. NULL when memory runs out. */
 STACK_OF(X509_NAME) *verifier_ca_names(const struct verifier *verifier);
 
-/* Builds and checks the path from leaf, with what the phone sent beside it (may be NULL). Fills all
- * of verdict, whose refusal it returns. Times are judged by verdict_check(), not here. */
+/* Builds and checks the path from leaf, with what the phone sent beside it (may be NULL; the leaf may
+ * be among it; more than VERDICT_CHAIN_MAX others, or one larger than 16 KiB, is refused). Only roots
+ * of the trust store end a path. OpenSSL's strict mode, and of the leaf more than OpenSSL asks: it
+ * must not be a CA's, must have an extended key usage with clientAuth (or any), and digitalSignature
+ * where it has a key usage. Fills all of verdict, whose refusal it returns.
+ *
+ * Times are judged by verdict_check(), not here; but where there is a choice, certificates that are
+ * valid now make the path. So a verdict that verdict_check() finds expired is worth one more run: an
+ * authority may have renewed its certificate. */
 enum refusal verifier_run(struct verifier *verifier, X509 *leaf, STACK_OF(X509) *sent,
 	struct verdict *verdict);
 
-/* Whether the verdict still holds now: its own refusal, then times, then revocation of every link
- * (links without a CRL location pass). No heap, no system call. */
+/* What of a verdict has to be looked at again and again; links is borrowed. */
+struct verdict_links {
+	const struct verdict_link *links;
+	uint32_t count;
+	int64_t not_before, not_after; /* UNIX seconds */
+};
+
+/* Whether a path that held still holds now: times, then revocation of every link (links without a
+ * CRL location pass). No heap, no system call. */
+enum refusal verdict_links_check(const struct verdict_links *links, const struct trust_store *store,
+	const struct revocation_set *revocation, int64_t now);
+
+/* Whether the verdict still holds now: its own refusal, then times, then revocation of every link.
+ * Links of an authority without a CRL location in store pass; those with one are refused where
+ * revocation knows nothing of it. No heap, no system call. */
 enum refusal verdict_check(const struct verdict *verdict, const struct trust_store *store,
 	const struct revocation_set *revocation, int64_t now);
 

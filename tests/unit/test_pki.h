@@ -36,6 +36,7 @@ struct pki_spec {
 	const char *extended_key_usage;
 	const char *san;
 	const char *name_constraints;
+	const char *policies;
 	const char *policy_constraints;
 	bool has_no_key_identifiers;
 };
@@ -60,14 +61,20 @@ static inline EVP_PKEY *pki_make_key(int rsa_bits)
 
 static inline void pki_add(X509 *certificate, X509V3_CTX *ctx, int nid, const char *value)
 {
+	/* Some kinds of extension are only made with a configuration, if an empty one. */
+	CONF *none = NCONF_new(NULL);
 	X509_EXTENSION *extension;
 
 	if (value == NULL)
-		return;
-	extension = X509V3_EXT_conf_nid(NULL, ctx, nid, value);
+		goto out;
+	PKI_MUST(none != NULL);
+	X509V3_set_nconf(ctx, none);
+	extension = X509V3_EXT_nconf_nid(none, ctx, nid, value);
 	PKI_MUST(extension != NULL);
 	PKI_MUST(X509_add_ext(certificate, extension, -1) == 1);
 	X509_EXTENSION_free(extension);
+out:
+	NCONF_free(none);
 }
 
 /* The caller frees both with pki_free(). */
@@ -100,6 +107,7 @@ static inline struct pki pki_make(struct pki_spec spec)
 	pki_add(made.certificate, &ctx, NID_ext_key_usage, spec.extended_key_usage);
 	pki_add(made.certificate, &ctx, NID_subject_alt_name, spec.san);
 	pki_add(made.certificate, &ctx, NID_name_constraints, spec.name_constraints);
+	pki_add(made.certificate, &ctx, NID_certificate_policies, spec.policies);
 	pki_add(made.certificate, &ctx, NID_policy_constraints, spec.policy_constraints);
 	if (!spec.has_no_key_identifiers) {
 		pki_add(made.certificate, &ctx, NID_subject_key_identifier, "hash");
