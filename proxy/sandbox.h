@@ -5,8 +5,14 @@
 #ifndef PROXY_SANDBOX_H
 #define PROXY_SANDBOX_H
 
+#include <sys/types.h>
+
 #include "config/error.h"
 #include "proxy/child.h"
+
+/* Who children shall be: the configured user and group, or who we are where none is configured. 0, or -1
+ * for an unknown name. */
+int sandbox_find_user(const struct config *config, uid_t *uid, gid_t *gid, struct error *err);
 
 /* Gives up root for config->user and group (supplementary groups too), in the child, before its
  * first byte from outside. Without root and with no user configured it does nothing. 0 or -1. */

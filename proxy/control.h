@@ -1,0 +1,17 @@
+/*
+ * The protocol of the control socket, as both sides know it: the client sends one line with one
+ * word, gets one line of JSON, and the connection ends. {"ok":true,…} or {"ok":false,"error":"…"}.
+ * Who may open the socket (root and the group of easproxyd) may ask for everything.
+ */
+#ifndef PROXY_CONTROL_H
+#define PROXY_CONTROL_H
+
+enum {
+	CONTROL_REQUEST_MAX = 4096, /* with its line feed */
+	CONTROL_ANSWER_MAX = 4 * 1024 * 1024,
+	CONTROL_CLIENTS_MAX = 16,
+	CONTROL_TIME_MS = 10 * 1000,         /* for a request to come and an answer to be taken */
+	CONTROL_RELOAD_TIME_MS = 120 * 1000, /* for a reload to be done */
+};
+
+#endif

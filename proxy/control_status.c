@@ -1,0 +1,180 @@
+#include "proxy/control_status.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* json_int_t is signed; no counter gets there. */
+static json_t *number(uint64_t value)
+{
+	return json_integer((json_int_t)value);
+}
+
+static uint64_t load(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static json_t *worker_counters(const struct shared_worker *worker)
+{
+	json_t *object = json_object();
+
+#define COUNTER(name, help) json_object_set_new(object, #name, number(load(&worker->name)));
+	SHARED_COUNTERS(COUNTER)
+#undef COUNTER
+	return object;
+}
+
+static json_t *workers(const struct shared *shared)
+{
+	json_t *array = json_array();
+
+	for (unsigned int slot = 0; slot < WORKER_MAX; slot++) {
+		const struct shared_worker *worker = &shared->workers[slot];
+		uint64_t pid = load(&worker->pid);
+		json_t *object;
+
+		if (pid == 0)
+			continue;
+		object = json_object();
+		json_object_set_new(object, "slot", number(slot));
+		json_object_set_new(object, "pid", number(pid));
+		json_object_set_new(object, "counters", worker_counters(worker));
+		json_array_append_new(array, object);
+	}
+	return array;
+}
+
+/* Of all slots: those whose worker has gone still hold what it counted. */
+static json_t *totals(const struct shared *shared)
+{
+	json_t *object = json_object();
+
+#define COUNTER(name, help)                                                                        \
+	{                                                                                          \
+		uint64_t sum = 0;                                                                  \
+                                                                                                   \
+		for (unsigned int slot = 0; slot < WORKER_MAX; slot++)                             \
+			sum += load(&shared->workers[slot].name);                                  \
+		json_object_set_new(object, #name, number(sum));                                   \
+	}
+	SHARED_COUNTERS(COUNTER)
+#undef COUNTER
+	return object;
+}
+
+static json_t *refusals(const struct shared *shared)
+{
+	json_t *object = json_object();
+
+	for (unsigned int code = REFUSAL_NONE + 1; code < REFUSAL_COUNT; code++) {
+		uint64_t sum = 0;
+
+		for (unsigned int slot = 0; slot < WORKER_MAX; slot++)
+			sum += load(&shared->workers[slot].refusals[code]);
+		if (sum > 0)
+			json_object_set_new(
+				object, refusal_row((enum refusal)code)->name, number(sum));
+	}
+	return object;
+}
+
+static json_t *restarts(const struct shared *shared)
+{
+	json_t *object = json_object();
+
+	for (unsigned int role = ROLE_WORKER; role < ROLE_COUNT; role++)
+		json_object_set_new(
+			object, role_name((enum role)role), number(load(&shared->restarts[role])));
+	return object;
+}
+
+/* A CRL's number is up to 20 octets: hex without leading zeros, "" where there is none. */
+static void format_number(const uint8_t octets[20], char text[41])
+{
+	size_t at = 0;
+
+	text[0] = '\0';
+	while (at < 20 && octets[at] == 0)
+		at++;
+	for (size_t i = 0; at < 20; at++, i += 2)
+		snprintf(text + i, 3, "%02x", octets[at]);
+}
+
+static const char *state_of(
+	const struct authority *authority, const struct control_authority *known, int64_t now)
+{
+	if (authority->crl_url[0] == '\0')
+		return "no-location";
+	if (!known->has_index)
+		return "never-fetched";
+	if (known->index.u.index.next_update != 0 && known->index.u.index.next_update < now)
+		return "expired";
+	return "current";
+}
+
+static json_t *authority_status(const struct authority *authority,
+	const struct control_authority *known, size_t place, int64_t now)
+{
+	json_t *object = json_object();
+	char crl_number[41];
+
+	json_object_set_new(object, "number", number(place));
+	json_object_set_new(object, "issuer", json_string(authority->issuer));
+	json_object_set_new(object, "root", json_boolean(authority->is_root));
+	json_object_set_new(object, "crl", json_string(authority->crl_url));
+	json_object_set_new(object, "state", json_string(state_of(authority, known, now)));
+	if (known->has_index) {
+		format_number(known->index.u.index.crl_number, crl_number);
+		json_object_set_new(object, "crl_number", json_string(crl_number));
+		json_object_set_new(
+			object, "this_update", json_integer(known->index.u.index.this_update));
+		json_object_set_new(
+			object, "next_update", json_integer(known->index.u.index.next_update));
+		json_object_set_new(object, "entries", number(known->index.u.index.entry_count));
+	}
+	if (known->failure.type != 0)
+		json_object_set_new(object, "error", json_string(known->failure.u.failure.text));
+	return object;
+}
+
+static json_t *authorities_status(
+	const struct trust_store *trust, const struct control_authority *authorities, int64_t now)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < trust->count; i++)
+		json_array_append_new(
+			array, authority_status(&trust->authorities[i], &authorities[i], i, now));
+	return array;
+}
+
+char *control_status(const struct child *child, const struct control_authority *authorities)
+{
+	const struct shared *shared = child->shared;
+	int64_t now = (int64_t)time(NULL);
+	json_t *object = json_object();
+	char *text;
+
+	json_object_set_new(object, "ok", json_true());
+	json_object_set_new(object, "version", json_string(EASPROXY_VERSION));
+	json_object_set_new(object, "pid", json_integer(getppid()));
+	json_object_set_new(
+		object, "uptime_s", json_integer(now - (int64_t)load(&shared->started_at)));
+	json_object_set_new(object, "generation", number(load(&shared->generation)));
+	json_object_set_new(object, "config", json_string(child->config->path));
+	json_object_set_new(object, "sandbox", json_boolean(child->has_sandbox));
+	json_object_set_new(object, "connections_open", number(load(&shared->connections_open)));
+	json_object_set_new(object, "connections_limit", number(child->config->limits.connections));
+	json_object_set_new(object, "workers", workers(shared));
+	json_object_set_new(object, "totals", totals(shared));
+	json_object_set_new(object, "refusals", refusals(shared));
+	json_object_set_new(object, "restarts", restarts(shared));
+	json_object_set_new(
+		object, "authorities", authorities_status(child->trust, authorities, now));
+	text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+	json_decref(object);
+	return text;
+}

@@ -1,0 +1,22 @@
+/*
+ * What easproxyctl status shows: one JSON object, put together from the shared counters and from
+ * what the revocation process has said. For the control process.
+ */
+#ifndef PROXY_CONTROL_STATUS_H
+#define PROXY_CONTROL_STATUS_H
+
+#include <stdbool.h>
+
+#include "proxy/child.h"
+
+/* What is known of one authority's CRL. */
+struct control_authority {
+	bool has_index;
+	struct message index;   /* MESSAGE_INDEX */
+	struct message failure; /* MESSAGE_INDEX_FAILED; type 0: the last try went well */
+};
+
+/* One line of JSON without its end, for the caller to free. NULL when memory runs out. */
+char *control_status(const struct child *child, const struct control_authority *authorities);
+
+#endif

@@ -1,0 +1,225 @@
+#include "proxy/sandbox_landlock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <linux/landlock.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "auth/revocation.h"
+#include "proxy/log.h"
+
+/* Debian 12's header knows Landlock's second version; the kernel may know more. The numbers are
+ * ABI. */
+enum {
+	ABI_TRUNCATE = 3,
+	ABI_NET = 4,
+	ABI_IOCTL = 5,
+	ABI_SCOPE = 6,
+	RULE_NET_PORT = 2,
+};
+#define FS_TRUNCATE         (UINT64_C(1) << 14)
+#define FS_IOCTL_DEV        (UINT64_C(1) << 15)
+#define NET_BIND_TCP        (UINT64_C(1) << 0)
+#define NET_CONNECT_TCP     (UINT64_C(1) << 1)
+#define SCOPE_ABSTRACT_UNIX (UINT64_C(1) << 0)
+#define SCOPE_SIGNAL        (UINT64_C(1) << 1)
+
+#define FS_ALL_OF_FIRST ((UINT64_C(1) << 13) - 1) /* execute to make-symlink */
+
+#define FS_READ_FILE  LANDLOCK_ACCESS_FS_READ_FILE
+#define FS_READ_DIR   LANDLOCK_ACCESS_FS_READ_DIR
+#define FS_WRITE_FILE LANDLOCK_ACCESS_FS_WRITE_FILE
+#define FS_STATE                                                                                   \
+	(FS_READ_FILE | FS_READ_DIR | FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE |             \
+		LANDLOCK_ACCESS_FS_MAKE_REG | FS_TRUNCATE)
+#define FS_SPOOL (FS_READ_FILE | FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | FS_TRUNCATE)
+
+struct ruleset_attr {
+	uint64_t handled_access_fs;
+	uint64_t handled_access_net;
+	uint64_t scoped;
+};
+
+struct net_port_attr {
+	uint64_t allowed_access;
+	uint64_t port;
+};
+
+struct ruleset {
+	int fd;
+	int abi;
+	uint64_t handled_fs;
+};
+
+/* What name resolution reads. */
+static const char *const resolver_files[] = {
+	"/etc/resolv.conf",
+	"/etc/hosts",
+	"/etc/nsswitch.conf",
+	"/etc/host.conf",
+	"/etc/gai.conf",
+	"/run/systemd/resolve/stub-resolv.conf",
+};
+
+static uint64_t handled_fs(int abi)
+{
+	uint64_t access = FS_ALL_OF_FIRST;
+
+	if (abi >= 2)
+		access |= LANDLOCK_ACCESS_FS_REFER;
+	if (abi >= ABI_TRUNCATE)
+		access |= FS_TRUNCATE;
+	if (abi >= ABI_IOCTL)
+		access |= FS_IOCTL_DEV;
+	return access;
+}
+
+/* Nobody binds a TCP port: listening sockets are inherited. Connecting: workers to the ports of
+ * their endpoints, revocation to any (CRL locations redirect nowhere, but name any port), the others
+ * to none. */
+static uint64_t handled_net(const struct child *child, int abi)
+{
+	if (abi < ABI_NET)
+		return 0;
+	return child->role == ROLE_REVOCATION ? NET_BIND_TCP : NET_BIND_TCP | NET_CONNECT_TCP;
+}
+
+static int ruleset_open(struct ruleset *ruleset, const struct child *child, struct error *err)
+{
+	struct ruleset_attr attr = {0};
+	size_t size = sizeof(attr.handled_access_fs);
+
+	ruleset->abi =
+		(int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	if (ruleset->abi == -1 && (errno == ENOSYS || errno == EOPNOTSUPP))
+		return 0;
+	if (ruleset->abi == -1)
+		return error_sys(err, "asking for Landlock");
+	ruleset->handled_fs = handled_fs(ruleset->abi);
+	attr.handled_access_fs = ruleset->handled_fs;
+	attr.handled_access_net = handled_net(child, ruleset->abi);
+	if (ruleset->abi >= ABI_NET)
+		size = offsetof(struct ruleset_attr, scoped);
+	if (ruleset->abi >= ABI_SCOPE) {
+		attr.scoped = SCOPE_ABSTRACT_UNIX | SCOPE_SIGNAL;
+		size = sizeof(attr);
+	}
+	ruleset->fd = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
+	return ruleset->fd == -1 ? error_sys(err, "making a Landlock ruleset") : 0;
+}
+
+static int allow_directory(
+	const struct ruleset *ruleset, int directory, uint64_t access, struct error *err)
+{
+	struct landlock_path_beneath_attr attr = {
+		.allowed_access = access & ruleset->handled_fs, .parent_fd = directory};
+
+	if (syscall(SYS_landlock_add_rule, ruleset->fd, LANDLOCK_RULE_PATH_BENEATH, &attr, 0) == -1)
+		return error_sys(err, "allowing a directory to the sandbox");
+	return 0;
+}
+
+/* A path that does not exist (yet) is passed over: what must exist was checked with the
+ * configuration. */
+static int allow_path(const struct ruleset *ruleset, const char *path, struct error *err)
+{
+	int fd = open(path, O_PATH | O_CLOEXEC), result;
+
+	if (fd == -1)
+		return 0;
+	result = allow_directory(ruleset, fd, FS_READ_FILE, err);
+	close(fd);
+	return result;
+}
+
+/* A CRL is replaced by renaming a new file over it, and a rule holds for the file that is there now:
+ * so the directory around it is what may be read. */
+static int allow_crl(const struct ruleset *ruleset, const char *file, struct error *err)
+{
+	char path[PATH_MAX];
+
+	if (strlen(file) >= sizeof(path))
+		return 0;
+	memcpy(path, file, strlen(file) + 1);
+	return allow_path(ruleset, dirname(path), err);
+}
+
+static int allow_revocation(
+	const struct ruleset *ruleset, const struct child *child, struct error *err)
+{
+	const char *files[AUTHORITY_MAX];
+	size_t count;
+
+	if (allow_directory(ruleset, child->state_directory, FS_STATE, err) == -1)
+		return -1;
+	for (size_t i = 0; i < sizeof(resolver_files) / sizeof(resolver_files[0]); i++)
+		if (allow_path(ruleset, resolver_files[i], err) == -1)
+			return -1;
+	count = revocation_file_paths(child->trust, files, AUTHORITY_MAX);
+	for (size_t i = 0; i < count && i < AUTHORITY_MAX; i++)
+		if (allow_crl(ruleset, files[i], err) == -1)
+			return -1;
+	return 0;
+}
+
+static int allow_worker(const struct ruleset *ruleset, const struct child *child, struct error *err)
+{
+	const struct config_upstream *upstream = &child->config->upstream;
+
+	if (child->spool_directory != -1 &&
+		allow_directory(ruleset, child->spool_directory, FS_SPOOL, err) == -1)
+		return -1;
+	for (size_t i = 0; ruleset->abi >= ABI_NET && i < upstream->endpoint_count; i++) {
+		struct net_port_attr attr = {
+			.allowed_access = NET_CONNECT_TCP, .port = upstream->endpoints[i].port};
+
+		if (syscall(SYS_landlock_add_rule, ruleset->fd, RULE_NET_PORT, &attr, 0) == -1)
+			return error_sys(err, "allowing port %u to the sandbox",
+				(unsigned int)upstream->endpoints[i].port);
+	}
+	return 0;
+}
+
+static int allow_role(const struct ruleset *ruleset, const struct child *child, struct error *err)
+{
+	switch (child->role) {
+	case ROLE_WORKER: return allow_worker(ruleset, child, err);
+	case ROLE_REVOCATION: return allow_revocation(ruleset, child, err);
+	default: return 0;
+	}
+}
+
+int sandbox_landlock(const struct child *child, struct error *err)
+{
+	struct ruleset ruleset = {.fd = -1};
+	int result = -1;
+
+	if (ruleset_open(&ruleset, child, err) == -1)
+		return -1;
+	if (ruleset.fd == -1) {
+		log_message(CONFIG_LOG_WARNING, "sandbox-incomplete",
+			"this kernel has no Landlock, or it is switched off: files are protected "
+			"by "
+			"permissions and seccomp alone");
+		return 0;
+	}
+	if (ruleset.abi < ABI_NET)
+		log_message(CONFIG_LOG_DEBUG, "sandbox-incomplete",
+			"Landlock of version %d does not know TCP ports", ruleset.abi);
+	if (allow_role(&ruleset, child, err) == -1)
+		goto out;
+	if (syscall(SYS_landlock_restrict_self, ruleset.fd, 0) == -1)
+		error_sys(err, "entering Landlock");
+	else
+		result = 0;
+out:
+	close(ruleset.fd);
+	return result;
+}

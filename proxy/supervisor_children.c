@@ -1,0 +1,453 @@
+#include "proxy/supervisor_children.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proxy/child.h"
+#include "proxy/log.h"
+#include "proxy/sandbox.h"
+
+enum {
+	START_TIME_MS = 60 * 1000,
+	BACKOFF_MIN_MS = 100,
+	KEEP_MAX = 1024, /* descriptors that a child keeps */
+};
+
+int64_t children_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* --- birth, in the child --- */
+
+struct keep_list {
+	int fds[KEEP_MAX];
+	size_t count;
+};
+
+static void keep(struct keep_list *list, int fd)
+{
+	if (fd < 0)
+		return;
+	if (list->count == KEEP_MAX)
+		_exit(1);
+	list->fds[list->count++] = fd;
+}
+
+static int compare_ints(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* Server chains and keys, the upstream's CA and password: for workers alone. */
+static void keep_config_files(struct keep_list *list, const struct config *config)
+{
+	for (size_t i = 0; i < config->listener_count; i++)
+		for (size_t j = 0; j < config->listeners[i].certificate_count; j++) {
+			keep(list, config->listeners[i].certificates[j].chain.fd);
+			keep(list, config->listeners[i].certificates[j].key.fd);
+		}
+	keep(list, config->upstream.ca.fd);
+	keep(list, config->upstream.basic_password.fd);
+}
+
+static void close_all_but(struct keep_list *list)
+{
+	unsigned int from = 0;
+
+	qsort(list->fds, list->count, sizeof(list->fds[0]), compare_ints);
+	for (size_t i = 0; i < list->count; i++) {
+		unsigned int fd = (unsigned int)list->fds[i];
+
+		if (fd > from)
+			close_range(from, fd - 1, 0);
+		from = fd + 1;
+	}
+	close_range(from, ~0u, 0);
+}
+
+static void close_inherited(const struct child *child, int log_fd)
+{
+	struct keep_list list = {.count = 0};
+
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		keep(&list, fd);
+	keep(&list, log_fd);
+	keep(&list, child->supervisor);
+	keep(&list, child->state_directory);
+	keep(&list, child->spool_directory);
+	keep(&list, child->control_socket);
+	for (size_t i = 0; i < child->socket_count; i++)
+		keep(&list, child->sockets[i].fd);
+	if (child->role == ROLE_WORKER)
+		keep_config_files(&list, child->config);
+	close_all_but(&list);
+}
+
+static void reset_signals(void)
+{
+	static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE};
+	sigset_t none;
+
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int run(const struct child *child)
+{
+	switch (child->role) {
+	case ROLE_WORKER: return worker_main(child);
+	case ROLE_REVOCATION: return revocation_main(child);
+	case ROLE_IDENTITY: return identity_main(child);
+	case ROLE_CONTROL: return control_main(child);
+	default: return 1;
+	}
+}
+
+static _Noreturn void live(
+	struct children *children, const struct child_record *record, int channel, pid_t supervisor)
+{
+	const struct generation *generation = record->generation;
+	bool is_worker = record->role == ROLE_WORKER;
+	struct child child = {
+		.role = record->role,
+		.slot = record->slot,
+		.config = generation->config,
+		.trust = generation->trust,
+		.shared = children->shared,
+		.supervisor = channel,
+		.state_directory =
+			record->role == ROLE_REVOCATION ? generation->state_directory : -1,
+		.spool_directory = is_worker ? generation->spool_directory : -1,
+		.control_socket = record->role == ROLE_CONTROL ? generation->control_socket : -1,
+		.has_sandbox = children->has_sandbox,
+	};
+	struct error err;
+	char name[16];
+
+	snprintf(name, sizeof(name), is_worker ? "eas-%s-%u" : "eas-%s", role_name(record->role),
+		record->number);
+	prctl(PR_SET_NAME, name);
+	reset_signals();
+	if (is_worker) {
+		child.sockets = sockets_share(
+			children->sockets, generation->config, record->number, &child.socket_count);
+		if (child.sockets == NULL)
+			_exit(1);
+	}
+	close_inherited(&child, children->log_fd);
+	log_open(&generation->config->log, children->log_fd, role_name(record->role),
+		is_worker ? (int)record->slot : -1,
+		is_worker ? &children->shared->workers[record->slot].log_lines_dropped : NULL);
+	if (sandbox_drop_user(&child, &err) == -1) {
+		log_message(CONFIG_LOG_ERROR, "start-failed", "%s", err.text);
+		_exit(1);
+	}
+	/* After the change of user, which the kernel takes as a reason to forget it. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != supervisor)
+		_exit(1);
+	_exit(run(&child));
+}
+
+/* --- records --- */
+
+static struct child_record *find_free(struct children *children)
+{
+	for (size_t i = 0; i < CHILD_MAX; i++)
+		if (children->records[i].state == CHILD_FREE)
+			return &children->records[i];
+	return NULL;
+}
+
+/* A slot that no record owns: draining workers of the last generation keep theirs. */
+static int find_slot(const struct children *children)
+{
+	bool is_used[WORKER_MAX] = {false};
+
+	for (size_t i = 0; i < CHILD_MAX; i++) {
+		const struct child_record *record = &children->records[i];
+
+		if (record->state != CHILD_FREE && record->role == ROLE_WORKER)
+			is_used[record->slot] = true;
+	}
+	for (int slot = 0; slot < WORKER_MAX; slot++)
+		if (!is_used[slot])
+			return slot;
+	return -1;
+}
+
+bool child_is_alive(const struct child_record *record)
+{
+	return record->state >= CHILD_STARTING;
+}
+
+struct child_record *children_find(struct children *children, pid_t pid)
+{
+	for (size_t i = 0; i < CHILD_MAX; i++)
+		if (child_is_alive(&children->records[i]) && children->records[i].pid == pid)
+			return &children->records[i];
+	return NULL;
+}
+
+struct child_record *children_next(struct children *children, const struct child_record *record)
+{
+	size_t i = record == NULL ? 0 : (size_t)(record - children->records) + 1;
+
+	for (; i < CHILD_MAX; i++)
+		if (children->records[i].state != CHILD_FREE)
+			return &children->records[i];
+	return NULL;
+}
+
+size_t children_count(const struct children *children, const struct generation *generation,
+	enum role role, enum child_state at_least)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < CHILD_MAX; i++) {
+		const struct child_record *record = &children->records[i];
+
+		if (record->state != CHILD_FREE && record->state >= at_least &&
+			(generation == NULL || record->generation == generation) &&
+			(role == ROLE_COUNT || record->role == role))
+			count++;
+	}
+	return count;
+}
+
+/* --- channels --- */
+
+void child_kill(struct child_record *record, const char *why)
+{
+	struct log_line line;
+
+	log_begin(&line, CONFIG_LOG_ERROR, "child-killed");
+	log_text(&line, "child", role_name(record->role));
+	log_number(&line, "pid", record->pid);
+	log_text(&line, "message", why);
+	log_end(&line);
+	kill(record->pid, SIGKILL);
+}
+
+void child_send(struct child_record *record, const struct message *message, int passed_fd)
+{
+	if (message_send(record->channel, message, passed_fd) == 0)
+		return;
+	/* EPIPE: it is dead already and will be reaped. */
+	if (errno != EPIPE && errno != ECONNRESET)
+		child_kill(record, "it does not read its messages");
+}
+
+bool child_has_pending(const struct child_record *record)
+{
+	for (size_t i = 0; i < PENDING_WORDS; i++)
+		if (record->pending[i] != 0)
+			return true;
+	return false;
+}
+
+/* What one authority has of news for this child. Control gets the facts without the file. */
+static int send_index(const struct child_record *record, const struct generation_index *index)
+{
+	bool is_control = record->role == ROLE_CONTROL;
+
+	if (index->fd != -1 &&
+		message_send(record->channel, &index->index, is_control ? -1 : index->fd) == -1)
+		return -1;
+	if (is_control && index->failure.type != 0)
+		return message_send(record->channel, &index->failure, -1);
+	return 0;
+}
+
+void child_flush(struct child_record *record)
+{
+	for (size_t i = 0; i < AUTHORITY_MAX; i++) {
+		uint64_t bit = UINT64_C(1) << (i % 64);
+
+		if ((record->pending[i / 64] & bit) == 0)
+			continue;
+		if (send_index(record, &record->generation->indexes[i]) == -1) {
+			if (record->stalled_at_ms == 0)
+				record->stalled_at_ms = children_now_ms();
+			return;
+		}
+		record->pending[i / 64] &= ~bit;
+	}
+	record->stalled_at_ms = 0;
+}
+
+static void queue_all_indexes(struct child_record *record)
+{
+	for (size_t i = 0; i < record->generation->trust->count; i++)
+		record->pending[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
+static void connect_peers(struct child_record *worker, struct child_record *identity)
+{
+	struct message to_worker = {.type = MESSAGE_PEER, .u.peer = {.role = ROLE_IDENTITY}};
+	struct message to_identity = {
+		.type = MESSAGE_PEER, .u.peer = {.role = ROLE_WORKER, .slot = worker->slot}};
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == -1) {
+		child_kill(worker, "no channel to the identity process could be made");
+		return;
+	}
+	child_send(worker, &to_worker, pair[0]);
+	child_send(identity, &to_identity, pair[1]);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+/* Whichever of the two started last finds the other here. */
+static void connect_with_peers(struct children *children, struct child_record *record)
+{
+	enum role wanted = record->role == ROLE_WORKER ? ROLE_IDENTITY : ROLE_WORKER;
+
+	if (record->role != ROLE_WORKER && record->role != ROLE_IDENTITY)
+		return;
+	for (size_t i = 0; i < CHILD_MAX; i++) {
+		struct child_record *other = &children->records[i];
+
+		if (!child_is_alive(other) || other->role != wanted ||
+			other->generation != record->generation)
+			continue;
+		if (wanted == ROLE_IDENTITY)
+			connect_peers(record, other);
+		else
+			connect_peers(other, record);
+	}
+}
+
+/* --- birth, in the supervisor --- */
+
+static int give_birth(struct children *children, struct child_record *record, struct error *err)
+{
+	pid_t supervisor = getpid(), pid;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == -1)
+		return error_sys(err, "making a channel for the %s", role_name(record->role));
+	pid = fork();
+	if (pid == 0)
+		live(children, record, pair[1], supervisor);
+	close(pair[1]);
+	if (pid == -1) {
+		error_sys(err, "forking the %s", role_name(record->role));
+		close(pair[0]);
+		return -1;
+	}
+	record->pid = pid;
+	record->channel = pair[0];
+	record->state = CHILD_STARTING;
+	record->was_ready = false;
+	record->started_at_ms = children_now_ms();
+	record->deadline_ms = record->started_at_ms + START_TIME_MS;
+	record->stalled_at_ms = 0;
+	memset(record->pending, 0, sizeof(record->pending));
+	if (record->role == ROLE_WORKER)
+		atomic_store(&children->shared->workers[record->slot].pid, (uint64_t)pid);
+	connect_with_peers(children, record);
+	if (record->role == ROLE_WORKER || record->role == ROLE_CONTROL) {
+		queue_all_indexes(record);
+		child_flush(record);
+	}
+	return 0;
+}
+
+struct child_record *children_start(struct children *children, struct generation *generation,
+	enum role role, unsigned int number, struct error *err)
+{
+	struct child_record *record = find_free(children);
+	int slot = role == ROLE_WORKER ? find_slot(children) : 0;
+
+	if (record == NULL || slot == -1) {
+		error_set(err, "too many processes are still finishing; try again later");
+		return NULL;
+	}
+	*record = (struct child_record){.role = role,
+		.number = number,
+		.slot = (unsigned int)slot,
+		.generation = generation,
+		.channel = -1,
+		.backoff_ms = BACKOFF_MIN_MS};
+	return give_birth(children, record, err) == 0 ? record : NULL;
+}
+
+int children_restart(struct children *children, struct child_record *record, struct error *err)
+{
+	shared_add(&children->shared->restarts[record->role], 1);
+	return give_birth(children, record, err);
+}
+
+/* --- end --- */
+
+void child_describe_end(int status, char *text, size_t size)
+{
+	if (WIFEXITED(status))
+		snprintf(text, size, "exit status %d", WEXITSTATUS(status));
+	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		snprintf(text, size,
+			"killed by SIGSYS (seccomp): a system call that its sandbox "
+			"does not allow");
+	else
+		snprintf(text, size, "killed by SIG%s", sigabbrev_np(WTERMSIG(status)));
+}
+
+void child_log_end(const struct child_record *record, bool is_wanted, const char *how)
+{
+	struct log_line line;
+
+	log_begin(&line, is_wanted ? CONFIG_LOG_INFO : CONFIG_LOG_ERROR,
+		is_wanted ? "child-ended" : "child-died");
+	log_text(&line, "child", role_name(record->role));
+	if (record->role == ROLE_WORKER)
+		log_number(&line, "child_slot", record->slot);
+	log_number(&line, "pid", record->pid);
+	log_number(&line, "generation", record->generation->number);
+	log_text(&line, "message", how);
+	log_end(&line);
+}
+
+/* A worker that was killed had no chance to count its connections down. */
+static void take_back_gauges(struct shared *shared, struct shared_worker *worker)
+{
+	atomic_fetch_sub(&shared->connections_open, atomic_load(&worker->connections_open));
+	atomic_store(&worker->connections_open, 0);
+	atomic_store(&worker->polls_open, 0);
+	atomic_store(&worker->upstream_connections_open, 0);
+	atomic_store(&worker->pid, 0);
+}
+
+void children_bury(struct children *children, struct child_record *record)
+{
+	if (record->channel != -1)
+		close(record->channel);
+	record->channel = -1;
+	record->pid = 0;
+	record->deadline_ms = 0;
+	if (record->role == ROLE_WORKER)
+		take_back_gauges(children->shared, &children->shared->workers[record->slot]);
+}
+
+void child_release(struct child_record *record)
+{
+	record->state = CHILD_FREE;
+	record->generation = NULL;
+}

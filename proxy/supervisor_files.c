@@ -1,0 +1,164 @@
+#include "proxy/supervisor_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { CONTROL_BACKLOG = 16 };
+
+/* Opens a directory below at, and makes it first where there is none. Owner and mode are looked at
+ * through the descriptor, so nobody can swap the name in between. */
+static int open_directory(int at, const char *name, uid_t uid, gid_t gid, struct error *err)
+{
+	bool is_new = mkdirat(at, name, 0700) == 0;
+	struct stat st;
+	int fd;
+
+	if (!is_new && errno != EEXIST)
+		return error_sys(err, "making the directory %s", name);
+	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1)
+		return error_sys(err, "opening the directory %s", name);
+	if (is_new && fchown(fd, uid, gid) == -1) {
+		error_sys(err, "giving the directory %s to its user", name);
+		goto fail;
+	}
+	if (fstat(fd, &st) == -1) {
+		error_sys(err, "looking at the directory %s", name);
+		goto fail;
+	}
+	if (st.st_uid != uid) {
+		error_set(err, "the directory %s belongs to user id %u, not to %u", name,
+			(unsigned int)st.st_uid, (unsigned int)uid);
+		goto fail;
+	}
+	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+		error_set(err, "the directory %s can be written to by others: chmod go-w", name);
+		goto fail;
+	}
+	return fd;
+
+fail:
+	close(fd);
+	return -1;
+}
+
+int files_open_state(const struct config *config, uid_t uid, gid_t gid, int *state, int *spool,
+	struct error *err)
+{
+	*spool = -1;
+	*state = open_directory(AT_FDCWD, config->state_directory, uid, gid, err);
+	if (*state == -1)
+		return -1;
+	*spool = open_directory(*state, "spool", uid, gid, err);
+	if (*spool != -1)
+		return 0;
+	close(*state);
+	*state = -1;
+	return -1;
+}
+
+static int make_parent(const char *path, struct error *err)
+{
+	char copy[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	const char *parent;
+
+	snprintf(copy, sizeof(copy), "%s", path);
+	parent = dirname(copy);
+	if (mkdir(parent, 0755) == -1 && errno != EEXIST)
+		return error_sys(err, "making the directory %s", parent);
+	return 0;
+}
+
+/* Takes away a socket that nobody listens on. */
+static int remove_stale(const struct sockaddr_un *address, struct error *err)
+{
+	struct stat st;
+	int probe, result;
+
+	if (lstat(address->sun_path, &st) == -1)
+		return errno == ENOENT ? 0 : error_sys(err, "looking at %s", address->sun_path);
+	if (!S_ISSOCK(st.st_mode))
+		return error_set(
+			err, "control socket: %s exists and is not a socket", address->sun_path);
+	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (probe == -1)
+		return error_sys(err, "making a socket");
+	result = connect(probe, (const struct sockaddr *)address, sizeof(*address));
+	close(probe);
+	if (result == 0 || errno == EAGAIN)
+		return error_set(
+			err, "control socket: another easproxyd listens on %s", address->sun_path);
+	if (unlink(address->sun_path) == -1)
+		return error_sys(err, "removing the old control socket %s", address->sun_path);
+	return 0;
+}
+
+int files_open_control(const char *path, gid_t gid, struct error *err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	mode_t mask;
+	int fd, result;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return error_set(err, "control socket: %s is longer than %zu characters", path,
+			sizeof(address.sun_path) - 1);
+	memcpy(address.sun_path, path, strlen(path));
+	if (make_parent(path, err) == -1 || remove_stale(&address, err) == -1)
+		return -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return error_sys(err, "making the control socket");
+	mask = umask(0117);
+	result = bind(fd, (const struct sockaddr *)&address, sizeof(address));
+	umask(mask);
+	if (result == -1 || lchown(path, (uid_t)-1, gid) == -1 ||
+		listen(fd, CONTROL_BACKLOG) == -1) {
+		error_sys(err, "opening the control socket %s", path);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int files_open_log(const struct config_log *config, struct error *err)
+{
+	int fd;
+
+	if (config->file[0] == '\0')
+		return STDERR_FILENO;
+	fd = open(config->file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	return fd == -1 ? error_sys(err, "opening the log file %s", config->file) : fd;
+}
+
+int files_lock_pid(const char *path, struct error *err)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	char text[24];
+	int fd, len;
+
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd == -1)
+		return error_sys(err, "opening the pid file %s", path);
+	if (fcntl(fd, F_SETLK, &lock) == -1) {
+		if (errno == EACCES || errno == EAGAIN)
+			error_set(err, "pid file %s: another easproxyd is running", path);
+		else
+			error_sys(err, "locking the pid file %s", path);
+		close(fd);
+		return -1;
+	}
+	len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	if (ftruncate(fd, 0) == -1 || pwrite(fd, text, (size_t)len, 0) != len) {
+		error_sys(err, "writing the pid file %s", path);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}

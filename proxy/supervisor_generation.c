@@ -1,0 +1,128 @@
+#include "proxy/supervisor_generation.h"
+
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proxy/sandbox.h"
+#include "proxy/supervisor_files.h"
+
+static int open_control(struct generation *generation, const struct generation *previous, gid_t gid,
+	struct error *err)
+{
+	const char *path = generation->config->control_socket;
+
+	if (path[0] == '\0')
+		return 0;
+	if (previous == NULL || strcmp(previous->config->control_socket, path) != 0) {
+		generation->control_socket = files_open_control(path, gid, err);
+		return generation->control_socket == -1 ? -1 : 0;
+	}
+	generation->control_socket = fcntl(previous->control_socket, F_DUPFD_CLOEXEC, 0);
+	if (generation->control_socket == -1)
+		return error_sys(err, "taking over the control socket %s", path);
+	return 0;
+}
+
+static int open_files(
+	struct generation *generation, const struct generation *previous, struct error *err)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (sandbox_find_user(generation->config, &uid, &gid, err) == -1 ||
+		files_open_state(generation->config, uid, gid, &generation->state_directory,
+			&generation->spool_directory, err) == -1 ||
+		open_control(generation, previous, gid, err) == -1)
+		return -1;
+	return 0;
+}
+
+/* config_load() had the trust store checked and its faults and warnings reported. */
+static void report_nothing(void *context, const char *text)
+{
+	(void)context;
+	(void)text;
+}
+
+struct generation *generation_new(const char *config_path, const struct generation *previous,
+	config_report *report, void *report_context)
+{
+	struct generation *generation = calloc(1, sizeof(*generation));
+	struct error err = {"out of memory"};
+
+	if (generation == NULL) {
+		report(report_context, err.text);
+		return NULL;
+	}
+	generation->number = previous == NULL ? 1 : previous->number + 1;
+	generation->state_directory = generation->spool_directory = -1;
+	generation->control_socket = -1;
+	for (size_t i = 0; i < AUTHORITY_MAX; i++)
+		generation->indexes[i].fd = -1;
+
+	generation->config =
+		config_load(config_path, trust_store_config_check, report, report_context);
+	if (generation->config == NULL)
+		goto fail;
+	generation->trust =
+		trust_store_load(&generation->config->trust.store, report_nothing, NULL);
+	if (generation->trust == NULL) {
+		report(report_context, "the trust store could be read once, but not twice");
+		goto fail;
+	}
+	if (open_files(generation, previous, &err) == -1) {
+		report(report_context, err.text);
+		goto fail;
+	}
+	return generation;
+
+fail:
+	generation_free(generation);
+	return NULL;
+}
+
+static void close_if_open(int fd)
+{
+	if (fd != -1)
+		close(fd);
+}
+
+void generation_free(struct generation *generation)
+{
+	if (generation == NULL)
+		return;
+	for (size_t i = 0; i < AUTHORITY_MAX; i++)
+		close_if_open(generation->indexes[i].fd);
+	close_if_open(generation->control_socket);
+	close_if_open(generation->spool_directory);
+	close_if_open(generation->state_directory);
+	trust_store_free(generation->trust);
+	config_free(generation->config);
+	free(generation);
+}
+
+bool generation_keep_index(
+	struct generation *generation, const struct message *message, int passed_fd)
+{
+	struct generation_index *kept;
+
+	if (message->u.index.authority >= generation->trust->count || passed_fd == -1)
+		return false;
+	kept = &generation->indexes[message->u.index.authority];
+	close_if_open(kept->fd);
+	kept->fd = passed_fd;
+	kept->index = *message;
+	kept->failure.type = 0;
+	return true;
+}
+
+bool generation_keep_failure(struct generation *generation, const struct message *message)
+{
+	if (message->u.failure.authority >= generation->trust->count)
+		return false;
+	generation->indexes[message->u.failure.authority].failure = *message;
+	return true;
+}

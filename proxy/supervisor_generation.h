@@ -1,0 +1,51 @@
+/*
+ * A generation: one configuration that was taken over, or is about to be, with all that its
+ * children share. For the supervisor alone.
+ */
+#ifndef PROXY_SUPERVISOR_GENERATION_H
+#define PROXY_SUPERVISOR_GENERATION_H
+
+#include <stdbool.h>
+
+#include "auth/trust_store.h"
+#include "config/error.h"
+#include "config/model.h"
+#include "proxy/message.h"
+
+/* The latest that the revocation process has said of an authority. */
+struct generation_index {
+	int fd; /* -1: none yet */
+	struct message index;
+	struct message failure; /* type 0: the last try went well */
+};
+
+struct generation {
+	enum generation_state {
+		GENERATION_HELPERS, /* waiting for revocation, identity and control */
+		GENERATION_WORKERS, /* waiting for the workers */
+		GENERATION_CURRENT,
+		GENERATION_OLD, /* its workers finish */
+	} state;
+	unsigned int number;
+	struct config *config;     /* owned */
+	struct trust_store *trust; /* owned */
+	int state_directory, spool_directory, control_socket;
+	struct generation_index indexes[AUTHORITY_MAX];
+};
+
+/* Reads and checks the configuration and opens what the children need. The control socket is that
+ * of previous (may be NULL) where the path is the same. Every fault is reported. NULL when anything
+ * was wrong. */
+struct generation *generation_new(const char *config_path, const struct generation *previous,
+	config_report *report, void *report_context);
+
+/* NULL is allowed. */
+void generation_free(struct generation *generation);
+
+/* Keeps what the revocation process sent; takes passed_fd over. False when the message names no
+ * authority of ours. */
+bool generation_keep_index(
+	struct generation *generation, const struct message *message, int passed_fd);
+bool generation_keep_failure(struct generation *generation, const struct message *message);
+
+#endif
