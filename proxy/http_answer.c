@@ -66,8 +66,6 @@ enum http_result http_answer_parse(
 
 	memcpy(head, &nothing, offsetof(struct http_head, fields));
 	head->method = request_method; /* none of them changes the framing; HEAD would */
-	if (answer_take(&cursor, head))
-		return HTTP_DONE;
-	head->refusal = REFUSAL_UPSTREAM_MALFORMED;
-	return HTTP_REFUSED;
+	head->refusal = answer_take(&cursor, head) ? REFUSAL_NONE : REFUSAL_UPSTREAM_MALFORMED;
+	return head->refusal == REFUSAL_NONE ? HTTP_DONE : HTTP_REFUSED;
 }
