@@ -26,10 +26,9 @@ struct revocation_callbacks {
 	void (*on_failure)(void *context, int authority, const char *text);
 };
 
-/* directory: an open descriptor of the directory for index files (KEYID.index), written as a
- * temporary name and renamed; -1: indexes do not outlive the process. All pointers are borrowed and
- * must live as long. Starts work on base; no callback is called before its loop runs. NULL with err
- * filled. */
+/* directory: open for reading; holds index files (KEYID.index), each written under another name and
+ * renamed; -1: indexes do not outlive the process. All pointers are borrowed and must live as long.
+ * Starts work on base; no callback is called before its loop runs. NULL with err filled. */
 struct revocation *revocation_new(struct event_base *base, const struct trust_store *store,
 	const struct config_revocation *config, int directory,
 	const struct revocation_callbacks *callbacks, struct error *err);
