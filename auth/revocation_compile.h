@@ -9,8 +9,8 @@
 #include "config/error.h"
 #include "config/span.h"
 
-/* Checks the CRL (RFC 5280 5 and 6.3.3): version, signature by issuer, issuer's name and cRLSign,
- * no unknown critical extension (issuingDistributionPoint and deltaCRLIndicator count as unknown
+/* Checks the CRL (RFC 5280 5 and 6.3.3): version, signature by issuer (SHA-256 or stronger; RSA,
+ * RSA-PSS, ECDSA, EdDSA), issuer's name, key identifier and cRLSign, a nextUpdate, no unknown critical extension (issuingDistributionPoint and deltaCRLIndicator count as unknown
  * until they are supported), thisUpdate not in the future (5 minutes of grace), number not below
  * that of previous (may be NULL), thisUpdate not before previous's. Then writes the index to
  * output_fd (a regular file, empty; truncated again when it fails). A nextUpdate in the past is
