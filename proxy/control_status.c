@@ -166,7 +166,6 @@ char *control_status(const struct child *child, const struct control_authority *
 	json_object_set_new(object, "generation", number(load(&shared->generation)));
 	json_object_set_new(object, "config", json_string(child->config->path));
 	json_object_set_new(object, "sandbox", json_boolean(child->has_sandbox));
-	json_object_set_new(object, "connections_open", number(load(&shared->connections_open)));
 	json_object_set_new(object, "connections_limit", number(child->config->limits.connections));
 	json_object_set_new(object, "workers", workers(shared));
 	json_object_set_new(object, "totals", totals(shared));

@@ -91,9 +91,9 @@ enum refusal eas_request_body_kind(
  * The answer to a refused request, in the words that the phone understands: for 14.0 and later an
  * EAS status inside a 200 where the refusal has one and the command has a place for it, else the
  * HTTP status; Retry-After with 503. Writes a whole answer (head and body) into writer. `close`: adds
- * Connection: close.
+ * Connection: close. Returns the HTTP status written.
  */
-void eas_refusal_write(struct http_writer *writer, enum refusal refusal,
+unsigned int eas_refusal_write(struct http_writer *writer, enum refusal refusal,
 	const struct eas_request *request, unsigned int retry_after_s, bool close);
 
 #endif

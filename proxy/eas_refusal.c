@@ -55,7 +55,7 @@ static void content_write(struct http_writer *writer, const void *content, size_
 	writer->len += len;
 }
 
-void eas_refusal_write(struct http_writer *writer, enum refusal refusal,
+unsigned int eas_refusal_write(struct http_writer *writer, enum refusal refusal,
 	const struct eas_request *request, unsigned int retry_after_s, bool close)
 {
 	const struct refusal_row *row = refusal_row(refusal);
@@ -72,7 +72,7 @@ void eas_refusal_write(struct http_writer *writer, enum refusal refusal,
 		len = status_document(document, command, (unsigned int)row->eas_status);
 		answer_write(writer, 200, "application/vnd.ms-sync.wbxml", len, 0, close);
 		content_write(writer, document, len);
-		return;
+		return 200;
 	}
 	len = strlen(row->name) + strlen(": ") + strlen(row->cause) + strlen("\n");
 	answer_write(writer, status, "text/plain", len, retry_after_s, close);
@@ -80,4 +80,5 @@ void eas_refusal_write(struct http_writer *writer, enum refusal refusal,
 	content_write(writer, ": ", 2);
 	content_write(writer, row->cause, strlen(row->cause));
 	content_write(writer, "\n", 1);
+	return status;
 }

@@ -25,6 +25,7 @@ enum message_type {
 	MESSAGE_DRAINED,      /* worker -> supervisor: no connection is left */
 	/* supervisor -> child */
 	MESSAGE_PEER,   /* u.peer: a channel to another child, with its fd */
+	MESSAGE_START,  /* worker: all indexes and peers that there are have been sent */
 	MESSAGE_LOG,    /* the log file was reopened, with the new fd */
 	MESSAGE_DRAIN,  /* finish: u.drain */
 	MESSAGE_EPOCHS, /* shared epochs changed: walk the open sessions */

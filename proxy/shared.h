@@ -41,7 +41,6 @@ struct shared_worker {
 struct shared {
 	_Alignas(64) _Atomic uint64_t trust_epoch;
 	_Atomic uint64_t revocation_epoch;
-	_Atomic uint64_t connections_open; /* of all workers; for limits/connections */
 	_Atomic uint64_t generation;	   /* of the configuration; counts reloads */
 	_Atomic uint64_t started_at;	   /* UNIX seconds */
 	_Atomic uint64_t restarts[8];	   /* of children, by enum role */

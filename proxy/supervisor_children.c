@@ -290,6 +290,12 @@ void child_flush(struct child_record *record)
 		record->pending[i / 64] &= ~bit;
 	}
 	record->stalled_at_ms = 0;
+	if (record->role == ROLE_WORKER && !record->was_told_to_start) {
+		const struct message start = {.type = MESSAGE_START};
+
+		record->was_told_to_start = true;
+		child_send(record, &start, -1);
+	}
 }
 
 static void queue_all_indexes(struct child_record *record)
@@ -357,6 +363,7 @@ static int give_birth(struct children *children, struct child_record *record, st
 	record->channel = pair[0];
 	record->state = CHILD_STARTING;
 	record->was_ready = false;
+	record->was_told_to_start = false;
 	record->started_at_ms = children_now_ms();
 	record->deadline_ms = record->started_at_ms + START_TIME_MS;
 	record->stalled_at_ms = 0;
@@ -426,9 +433,8 @@ void child_log_end(const struct child_record *record, bool is_wanted, const char
 }
 
 /* A worker that was killed had no chance to count its connections down. */
-static void take_back_gauges(struct shared *shared, struct shared_worker *worker)
+static void take_back_gauges(struct shared_worker *worker)
 {
-	atomic_fetch_sub(&shared->connections_open, atomic_load(&worker->connections_open));
 	atomic_store(&worker->connections_open, 0);
 	atomic_store(&worker->polls_open, 0);
 	atomic_store(&worker->upstream_connections_open, 0);
@@ -443,7 +449,7 @@ void children_bury(struct children *children, struct child_record *record)
 	record->pid = 0;
 	record->deadline_ms = 0;
 	if (record->role == ROLE_WORKER)
-		take_back_gauges(children->shared, &children->shared->workers[record->slot]);
+		take_back_gauges(&children->shared->workers[record->slot]);
 }
 
 void child_release(struct child_record *record)

@@ -36,6 +36,7 @@ struct child_record {
 	pid_t pid;
 	int channel;
 	bool was_ready;
+	bool was_told_to_start; /* workers: MESSAGE_START was sent */
 	int64_t started_at_ms, restart_at_ms;
 	int64_t deadline_ms;             /* of starting or draining; 0: none */
 	int64_t stalled_at_ms;           /* since when the channel is full; 0: it is not */

@@ -1,0 +1,36 @@
+/*
+ * What a session keeps of the certificate that it came in with: enough to judge it again whenever
+ * the world has changed, and to say in a log line whose it was. For workers.
+ */
+#ifndef PROXY_CREDENTIAL_H
+#define PROXY_CREDENTIAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "auth/mailbox.h"
+#include "auth/verify.h"
+
+struct credential {
+	uint8_t leaf_sha256[32];
+	int64_t not_before, not_after; /* UNIX seconds */
+	enum refusal refusal;    /* of the names or the mailbox: requests are refused with it */
+	char *mailbox;           /* "" until known */
+	char *issuer;            /* for logs */
+	struct san_names *names; /* until the mailbox is known */
+	uint32_t link_count;
+	struct verdict_link links[]; /* leaf first */
+};
+
+/* A copy of what matters in verdict, which is no refusal. NULL when memory runs out. */
+struct credential *credential_new(const struct verdict *verdict);
+void credential_free(struct credential *credential);
+
+/* Also lets go of the names. 0, or -1 when memory runs out. */
+int credential_set_mailbox(struct credential *credential, const char *mailbox);
+
+/* As verdict_check(): times, then revocation, as they are now. */
+enum refusal credential_check(const struct credential *credential, const struct trust_store *store,
+	const struct revocation_set *revocation, int64_t now);
+
+#endif

@@ -1,0 +1,278 @@
+#include "proxy/exchange.h"
+
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/log.h"
+
+struct wbxml_limits exchange_limits(const struct config *config)
+{
+	return (struct wbxml_limits){
+		.depth = config->limits.wbxml_depth, .elements = config->limits.wbxml_elements};
+}
+
+static void exchange_free_content(struct exchange *exchange)
+{
+	spool_free(&exchange->spool);
+	free(exchange->request_facts);
+	free(exchange->answer_facts);
+	gunzip_free(exchange->gunzip);
+	free(exchange->answer_head);
+	if (exchange->fields != NULL)
+		OPENSSL_cleanse(exchange->fields, exchange->fields_len);
+	free(exchange->fields);
+	free(exchange->query);
+	if (exchange->collected != NULL)
+		wbxml_buffer_free(exchange->collected);
+	if (exchange->answer_xml != NULL)
+		wbxml_buffer_free(exchange->answer_xml);
+	free(exchange->collected);
+	free(exchange->answer_xml);
+}
+
+void exchange_free(struct exchange *exchange)
+{
+	exchange_free_content(exchange);
+	free(exchange);
+}
+
+static void log_certificate(struct log_line *line, const struct credential *credential)
+{
+	char serial[41] = "";
+
+	if (credential == NULL)
+		return;
+	log_text(line, "mailbox", credential->mailbox);
+	if (credential->link_count > 0)
+		serial_format(&credential->links[0].serial, serial);
+	log_text(line, "serial", serial);
+	log_text(line, "issuer", credential->issuer);
+}
+
+static void log_request(struct log_line *line, const struct exchange *exchange)
+{
+	static const char *const methods[] = {
+		[HTTP_OPTIONS] = "OPTIONS", [HTTP_POST] = "POST", [HTTP_GET] = "GET"};
+	const struct eas_request *request = &exchange->request;
+	char version[16];
+
+	log_text(line, "method", methods[exchange->method]);
+	log_text(line, "command",
+		request->path == EAS_PATH_AUTODISCOVER ? "Autodiscover"
+		: request->command != EAS_NO_COMMAND   ? eas_command_name(request->command)
+						       : NULL);
+	log_text(line, "device", request->device_id);
+	log_text(line, "device_type", request->device_type);
+	log_text(line, "user", request->user);
+	if (request->version != 0) {
+		snprintf(version, sizeof(version), "%u.%u", request->version / 10,
+			request->version % 10);
+		log_text(line, "version", version);
+	}
+}
+
+static void log_body(struct log_line *line, const struct eas_body *body, bool is_answer)
+{
+	const struct wbxml_tag *root;
+
+	if (body == NULL)
+		return;
+	root = wbxml_tag_find(body->root >> 8, body->root & 0xff);
+	log_text(
+		line, is_answer ? "answer_document" : "document", root != NULL ? root->name : NULL);
+	if (is_answer && body->status != 0)
+		log_number(line, "eas_status", body->status);
+	if (!is_answer && body->heartbeat_s != 0)
+		log_number(line, "heartbeat", body->heartbeat_s);
+	if (body->collection_count > 0) {
+		char names[EAS_COLLECTIONS_NAMED * (EAS_COLLECTION_NAME_MAX + 1)] = "";
+
+		for (uint32_t i = 0; i < body->collection_count && i < EAS_COLLECTIONS_NAMED; i++) {
+			if (i > 0)
+				strcat(names, ",");
+			strcat(names, body->collections[i]);
+		}
+		log_text(line, is_answer ? "answer_collections" : "collections", names);
+	}
+	if (body->item_count > 0)
+		log_number(line, is_answer ? "answer_items" : "items", body->item_count);
+	if (is_answer && body->has_more)
+		log_bool(line, "has_more", true);
+}
+
+/* Microseconds between two moments, where both have come. */
+static void log_span_of_time(struct log_line *line, const char *key, uint64_t from, uint64_t to)
+{
+	if (from != 0 && to >= from)
+		log_number(line, key, (int64_t)(to - from));
+}
+
+void exchange_log(const struct exchange *exchange)
+{
+	const struct session *session = exchange->session;
+	char address[INET6_ADDRSTRLEN];
+	struct log_line line;
+
+	log_begin(&line, CONFIG_LOG_INFO, "request");
+	if (!line.is_wanted)
+		return;
+	log_text(&line, "id", exchange->id);
+	session_address(session, address);
+	log_text(&line, "client", address);
+	log_certificate(&line, session->credential);
+	log_request(&line, exchange);
+	log_body(&line, exchange->request_facts, false);
+	log_number(&line, "status", exchange->status);
+	if (exchange->endpoint_status != 0)
+		log_number(&line, "endpoint_status", exchange->endpoint_status);
+	log_text(&line, "endpoint", exchange->endpoint);
+	log_body(&line, exchange->answer_facts, true);
+	if (exchange->refusal != REFUSAL_NONE)
+		log_text(&line, "refusal", refusal_row(exchange->refusal)->name);
+	log_text(&line, "reason", exchange->reason);
+	if (exchange->answer_is_malformed)
+		log_bool(&line, "answer_malformed", true);
+	log_number(&line, "bytes_in", (int64_t)exchange->bytes_in);
+	log_number(&line, "bytes_out", (int64_t)exchange->bytes_out);
+	if (session->is_first_request)
+		log_number(&line, "handshake_us", session->handshake_us);
+	if (session->is_first_request)
+		log_number(&line, "auth_us", session->auth_us);
+	log_span_of_time(&line, "upstream_us", exchange->sent_us, exchange->answered_us);
+	log_span_of_time(&line, "total_us", exchange->begun_us, worker_clock_us());
+	log_text(&line, "tls", exchange->tls_version);
+	log_text(&line, "cipher", exchange->tls_cipher);
+	log_text(&line, "server_name", tls_server_name(&session->tls));
+	log_end(&line);
+}
+
+void exchange_finish(struct exchange *exchange, bool is_last)
+{
+	struct session *session = exchange->session;
+	struct worker *worker = session->worker;
+
+	if (exchange->stage == EXCHANGE_OVER)
+		return;
+	if (exchange->is_poll)
+		shared_subtract(&worker->counters->polls_open, 1);
+	if (exchange->link != NULL)
+		link_release(exchange->link,
+			exchange->link_is_reusable && exchange->stage == EXCHANGE_SENT);
+	exchange->link = NULL;
+	exchange->stage = EXCHANGE_OVER;
+	if (exchange->refusal != REFUSAL_NONE)
+		shared_add(&worker->counters->refusals[exchange->refusal], 1);
+	shared_add(&worker->counters->bytes_from_phones, exchange->bytes_in);
+	shared_add(&worker->counters->bytes_to_phones, exchange->bytes_out);
+	exchange_log(exchange);
+	exchange->next_over = worker->over;
+	worker->over = exchange;
+	worker_bury_soon(worker);
+	session_exchange_over(session, is_last || !exchange->is_read);
+}
+
+void exchange_refuse(struct exchange *exchange, enum refusal refusal, const char *reason)
+{
+	struct session *session = exchange->session;
+	struct worker *worker = session->worker;
+	struct http_writer writer = {
+		.data = (char *)worker->scratch, .capacity = 2 * (size_t)WORKER_BUFFER};
+	/* Where the request's end is not certain, nothing behind it can be believed. */
+	bool is_last = !exchange->is_read || worker->is_draining || exchange->minor_version == 0 ||
+		       exchange->answer_closes;
+
+	if (exchange->stage == EXCHANGE_OVER)
+		return;
+	exchange->refusal = refusal;
+	snprintf(exchange->reason, sizeof(exchange->reason), "%s", reason != NULL ? reason : "");
+	exchange->link_is_reusable = false;
+	if (exchange->answer != EXCHANGE_NO_ANSWER || refusal_row(refusal)->http_status == 0) {
+		/* The phone has a part of another answer: only the connection's end can tell it. */
+		exchange_abort(exchange, refusal, reason);
+		return;
+	}
+	exchange->status =
+		eas_refusal_write(&writer, refusal, &exchange->request, EXCHANGE_RETRY_S, is_last);
+	exchange->answer = EXCHANGE_ANSWERED;
+	if (writer.has_failed) {
+		exchange_abort(exchange, refusal, reason);
+		return;
+	}
+	session_write(session, writer.data, writer.len);
+	exchange_finish(exchange, is_last);
+}
+
+void exchange_abort(struct exchange *exchange, enum refusal refusal, const char *reason)
+{
+	struct session *session = exchange->session;
+
+	if (exchange->stage == EXCHANGE_OVER)
+		return;
+	if (exchange->refusal == REFUSAL_NONE)
+		exchange->refusal = refusal;
+	if (exchange->reason[0] == '\0' && reason != NULL)
+		snprintf(exchange->reason, sizeof(exchange->reason), "%s", reason);
+	exchange->link_is_reusable = false;
+	exchange_finish(exchange, true);
+	session_close(session);
+}
+
+/* Time */
+
+static void exchange_answer_poll(struct exchange *exchange)
+{
+	/* MS-ASCMD 2.2.1.13: Ping, Status 1: the heartbeat is over and nothing has changed. */
+	static const uint8_t nothing_new[] = {
+		0x03, 0x01, 0x6a, 0x00, 0x00, 0x0d, 0x45, 0x47, 0x03, '1', 0x00, 0x01, 0x01};
+	struct session *session = exchange->session;
+	char data[256];
+	struct http_writer writer = {.data = data, .capacity = sizeof(data)};
+	bool is_ping = exchange->request.command == EAS_PING;
+
+	http_write_status_line(&writer, 200, span_of_string(http_reason(200)));
+	if (is_ping)
+		http_write_field_text(&writer, "Content-Type", "application/vnd.ms-sync.wbxml");
+	/* An empty answer to a Sync says that nothing has changed, MS-ASCMD 2.2.1.21. */
+	http_write_field_number(&writer, "Content-Length", is_ping ? sizeof(nothing_new) : 0);
+	http_write_field_text(&writer, "Connection", "close");
+	http_write_end(&writer);
+	session_write(session, writer.data, writer.len);
+	if (is_ping)
+		session_write(session, nothing_new, sizeof(nothing_new));
+	exchange->status = 200;
+	exchange->bytes_out += is_ping ? sizeof(nothing_new) : 0;
+	exchange->answer = EXCHANGE_ANSWERED;
+	snprintf(exchange->reason, sizeof(exchange->reason), "poll ended: draining");
+	exchange->link_is_reusable = false;
+	exchange_finish(exchange, true);
+}
+
+void exchange_timed_out(struct exchange *exchange)
+{
+	if (exchange->ends_poll)
+		exchange_answer_poll(exchange);
+	else if (!exchange->is_read && exchange->link != NULL && link_queued(exchange->link) > 0)
+		exchange_refuse(exchange, REFUSAL_UPSTREAM_TIMEOUT, "the endpoint takes no more");
+	else if (!exchange->is_read)
+		exchange_refuse(exchange, REFUSAL_BODY_TIMEOUT, NULL);
+	else if (exchange->answer == EXCHANGE_NO_ANSWER)
+		exchange_refuse(exchange, REFUSAL_UPSTREAM_TIMEOUT, NULL);
+	else if (session_queued(exchange->session) > 0)
+		exchange_abort(
+			exchange, REFUSAL_BODY_TIMEOUT, "the phone takes no more of the answer");
+	else
+		exchange_abort(exchange, REFUSAL_UPSTREAM_TIMEOUT, "the answer stopped short");
+}
+
+bool exchange_end_poll(struct exchange *exchange, uint32_t time_ms)
+{
+	uint64_t share = time_ms - time_ms / 5; /* the phones' last answers need time too */
+
+	if (!exchange->is_poll || exchange->answer != EXCHANGE_NO_ANSWER)
+		return false;
+	exchange->ends_poll = true;
+	session_set_timer(exchange->session, 1 + (uint32_t)((uint64_t)random() * share / RAND_MAX));
+	return true;
+}

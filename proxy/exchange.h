@@ -1,0 +1,133 @@
+/*
+ * One request and its answer, from a parsed head to the log line. The request's way is in
+ * exchange_request.c, the answer's in exchange_answer.c. The invariants are kept here: nothing is
+ * sent to an endpoint without a mailbox, and the last bytes of a request are held back until its
+ * document has been decoded to the end. For workers.
+ */
+#ifndef PROXY_EXCHANGE_H
+#define PROXY_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proxy/eas.h"
+#include "proxy/eas_body.h"
+#include "proxy/gunzip.h"
+#include "proxy/http.h"
+#include "proxy/link.h"
+#include "proxy/session.h"
+#include "proxy/spool.h"
+#include "wbxml/buffer.h"
+
+enum {
+	EXCHANGE_ID_SIZE = 24,
+	EXCHANGE_RETRY_S = 30 /* Retry-After of our own 503s */
+};
+
+/* How far the request has come towards the endpoint. */
+enum exchange_stage {
+	EXCHANGE_COLLECT, /* no link yet: the body is small, or has to be whole first */
+	EXCHANGE_CONNECT, /* a link is being made */
+	EXCHANGE_SEND,    /* the head is sent, content follows */
+	EXCHANGE_SENT,    /* to its last byte */
+	EXCHANGE_OVER     /* answered or given up; freed at the end of this turn of the loop */
+};
+
+enum exchange_answer {
+	EXCHANGE_NO_ANSWER,   /* nothing was sent to the phone */
+	EXCHANGE_ANSWER_BODY, /* the head was sent */
+	EXCHANGE_ANSWERED     /* to its last byte */
+};
+
+struct exchange {
+	struct session *session;
+	struct exchange *next_over; /* among those to be freed */
+
+	/* The request. */
+	char id[EXCHANGE_ID_SIZE];
+	enum http_method method;
+	unsigned int minor_version;
+	struct eas_request request;
+	enum eas_body_kind kind;
+	struct http_body body;
+	uint64_t content_length;        /* as the phone said it, with HTTP_LENGTH */
+	struct eas_body *request_facts; /* NULL unless kind is EAS_BODY_WBXML */
+	struct wbxml_buffer *collected; /* the document, for upstream/body = xml; NULL otherwise */
+	bool is_read;                   /* the phone has sent all of it */
+	bool is_released;               /* decoded to the end and allowed: it may go out whole */
+
+	/* Towards the endpoint. */
+	enum exchange_stage stage;
+	struct link *link;
+	struct spool spool;
+	char *query;  /* of the target, "" without one */
+	char *fields; /* the head's fields but for Host and framing; NULL once sent */
+	size_t fields_len;
+	bool is_chunked; /* how the body is sent */
+
+	/* The answer. */
+	enum exchange_answer answer;
+	struct session_input *answer_head; /* a head that came in pieces; NULL otherwise */
+	size_t answer_scanned;
+	struct http_body answer_body;
+	struct eas_body *answer_facts;   /* NULL unless it is WBXML */
+	struct gunzip *gunzip;           /* NULL unless it is compressed WBXML */
+	struct wbxml_buffer *answer_xml; /* the document, for upstream/body = xml; NULL otherwise */
+	bool link_is_reusable, answer_is_chunked, answer_closes, answer_is_malformed;
+	bool ends_poll; /* the timer ends a long poll, because we drain */
+	bool is_poll;
+
+	/* For the log. */
+	enum refusal refusal;
+	char reason[160];
+	unsigned int status;          /* to the phone */
+	unsigned int endpoint_status; /* 0: no answer */
+	uint64_t bytes_in, bytes_out;
+	uint64_t begun_us, sent_us, answered_us;
+	char endpoint[80];
+	const char *tls_version, *tls_cipher; /* static strings of the TLS library */
+};
+
+/* Begins with a request's head, whose spans end with this call. It may be refused at once. */
+void exchange_begin(struct session *session, const struct http_head *head);
+
+/* Begins and ends with a refusal, for what could not even be parsed. */
+void exchange_begin_refused(struct session *session, enum refusal refusal);
+
+/* Takes bytes of the body; returns how many. Fewer than there are: the rest belongs to the next
+ * request (is_read is true), or there is no room now (session_resume() follows). */
+size_t exchange_take(struct exchange *exchange, const char *data, size_t len);
+
+/* All that was queued for the phone is written. */
+void exchange_phone_drained(struct exchange *exchange);
+
+/* The session's timer has fired. */
+void exchange_timed_out(struct exchange *exchange);
+
+/* The connection has ended, or has to. Logs, and lets go of the link. */
+void exchange_abort(struct exchange *exchange, enum refusal refusal, const char *reason);
+
+/* Ends a long poll within time_ms in the protocol's words; false: it is none. */
+bool exchange_end_poll(struct exchange *exchange, uint32_t time_ms);
+
+/* Frees what is over. For session_bury(). */
+void exchange_free(struct exchange *exchange);
+
+/* Between the two files. */
+
+/* Refuses: answers, unless an answer is under way, and ends the exchange. */
+void exchange_refuse(struct exchange *exchange, enum refusal refusal, const char *reason);
+
+/* The answer is complete, or its connection is lost: logs, lets go of the link, tells the session. */
+void exchange_finish(struct exchange *exchange, bool is_last);
+
+/* For the link's calls, in exchange_answer.c. */
+void exchange_link_readable(void *owner);
+
+/* Writes the log line. */
+void exchange_log(const struct exchange *exchange);
+
+/* The worker's reading limits as the reader takes them. */
+struct wbxml_limits exchange_limits(const struct config *config);
+
+#endif

@@ -1,0 +1,442 @@
+/*
+ * The answer's way: from the endpoint, looked into, and on to the phone.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/exchange.h"
+#include "proxy/log.h"
+#include "proxy/rewrite.h"
+#include "wbxml/xml.h"
+
+enum { GUNZIP_MAX = 256 * 1024 * 1024 /* of one answer; beyond it is not looked into */ };
+
+/* What is written to the phone in one go: a head and the content that came with it. */
+struct parcel {
+	struct exchange *exchange;
+	char *data; /* the worker's scratch */
+	size_t len, capacity;
+};
+
+static const struct config *config_of(const struct exchange *exchange)
+{
+	return exchange->session->worker->config;
+}
+
+static void parcel_send(struct parcel *parcel)
+{
+	if (parcel->len > 0)
+		session_write(parcel->exchange->session, parcel->data, parcel->len);
+	parcel->len = 0;
+}
+
+static void parcel_add(struct parcel *parcel, const void *data, size_t len)
+{
+	if (len > parcel->capacity - parcel->len)
+		parcel_send(parcel);
+	if (len > parcel->capacity) {
+		session_write(parcel->exchange->session, data, len);
+		return;
+	}
+	memcpy(parcel->data + parcel->len, data, len);
+	parcel->len += len;
+}
+
+static bool is_over(const struct exchange *exchange)
+{
+	return exchange->stage == EXCHANGE_OVER;
+}
+
+/* Looking into it */
+
+static int look_at(void *context, struct span piece)
+{
+	struct exchange *exchange = context;
+
+	return eas_body_feed(exchange->answer_facts, piece) == REFUSAL_NONE ? 0 : -1;
+}
+
+/* The server is trusted: a document that we cannot read passes, but it is logged and counted. */
+static void answer_is_malformed(struct exchange *exchange)
+{
+	if (!exchange->answer_is_malformed)
+		shared_add(&exchange->session->worker->counters->answers_malformed, 1);
+	exchange->answer_is_malformed = true;
+}
+
+static void look_into(struct exchange *exchange, struct span content)
+{
+	int status;
+
+	if (exchange->answer_facts == NULL || exchange->answer_is_malformed)
+		return;
+	if (exchange->gunzip != NULL)
+		status = gunzip_feed(exchange->gunzip, content, look_at, exchange);
+	else
+		status = look_at(exchange, content);
+	if (status != 0)
+		answer_is_malformed(exchange);
+}
+
+static bool has_media_type(struct span value, const char *type)
+{
+	size_t len = 0;
+
+	while (len < value.len && value.data[len] != ';' && value.data[len] != ' ')
+		len++;
+	return span_equal_nocase(span_of(value.data, len), type);
+}
+
+static void begin_looking(struct exchange *exchange, const struct http_head *head)
+{
+	const struct wbxml_limits limits = exchange_limits(config_of(exchange));
+	struct span type = {0};
+	struct span coding = {0};
+
+	http_field_find(head, "content-type", &type);
+	http_field_find(head, "content-encoding", &coding);
+	if (!has_media_type(type, "application/vnd.ms-sync.wbxml") &&
+		!has_media_type(type, "application/vnd.ms-sync"))
+		return;
+	if (head->framing == HTTP_NO_BODY ||
+		(head->framing == HTTP_LENGTH && head->content_length == 0))
+		return;
+	if (span_equal_nocase(coding, "gzip"))
+		exchange->gunzip = gunzip_new(GUNZIP_MAX);
+	else if (coding.len > 0 && !span_equal_nocase(coding, "identity"))
+		return;
+	exchange->answer_facts = malloc(sizeof(*exchange->answer_facts));
+	if (exchange->answer_facts != NULL)
+		eas_body_begin(exchange->answer_facts, &limits);
+}
+
+/* On to the phone */
+
+static bool answer_is_last(const struct exchange *exchange)
+{
+	return exchange->answer_closes || exchange->session->worker->is_draining;
+}
+
+static void answer_complete(struct exchange *exchange, struct parcel *parcel)
+{
+	bool is_last = answer_is_last(exchange);
+
+	if (exchange->answer_facts != NULL && !exchange->answer_is_malformed &&
+		eas_body_end(exchange->answer_facts) != REFUSAL_NONE)
+		answer_is_malformed(exchange);
+	if (exchange->answer_is_chunked)
+		parcel_add(parcel, "0\r\n\r\n", 5);
+	parcel_send(parcel);
+	exchange->answer = EXCHANGE_ANSWERED;
+	exchange_finish(exchange, is_last);
+}
+
+static void pass_on(struct exchange *exchange, struct parcel *parcel, struct span content)
+{
+	char head[20];
+
+	look_into(exchange, content);
+	exchange->bytes_out += content.len;
+	if (exchange->answer_is_chunked)
+		parcel_add(parcel, head, http_chunk_head(head, content.len));
+	parcel_add(parcel, content.data, content.len);
+	if (exchange->answer_is_chunked)
+		parcel_add(parcel, "\r\n", 2);
+}
+
+/* An XML answer is held until it is whole, then sent as the WBXML that it stands for. */
+static void answer_from_xml(struct exchange *exchange, struct parcel *parcel)
+{
+	const struct config *config = config_of(exchange);
+	const struct wbxml_xml_options options = {.limits = exchange_limits(config),
+		.dialect = config->upstream.xml_dialect == CONFIG_XML_LIBWBXML
+				   ? WBXML_DIALECT_LIBWBXML
+				   : WBXML_DIALECT_EXACT};
+	const struct wbxml_limits limits = options.limits;
+	struct wbxml_buffer document = {.limit = exchange->answer_xml->limit};
+	struct wbxml_buffer *xml = exchange->answer_xml;
+	struct http_writer writer = {.data = parcel->data, .capacity = parcel->capacity};
+	struct error err;
+
+	if (wbxml_from_xml(span_of(xml->data, xml->len), &options, &document, &err) != 0) {
+		exchange_refuse(exchange, REFUSAL_UPSTREAM_MALFORMED, err.text);
+		wbxml_buffer_free(&document);
+		return;
+	}
+	http_write_status_line(&writer, 200, span_of_string(http_reason(200)));
+	http_write_field_text(&writer, "Content-Type", "application/vnd.ms-sync.wbxml");
+	http_write_field_number(&writer, "Content-Length", document.len);
+	http_write_field_text(&writer, "Cache-Control", "private");
+	if (answer_is_last(exchange))
+		http_write_field_text(&writer, "Connection", "close");
+	http_write_end(&writer);
+	parcel->len = writer.len;
+	exchange->status = 200;
+	exchange->answer = EXCHANGE_ANSWER_BODY;
+	exchange->answer_facts = malloc(sizeof(*exchange->answer_facts));
+	if (exchange->answer_facts != NULL)
+		eas_body_begin(exchange->answer_facts, &limits);
+	pass_on(exchange, parcel, span_of(document.data, document.len));
+	wbxml_buffer_free(&document);
+	answer_complete(exchange, parcel);
+}
+
+static bool is_xml_answer(const struct exchange *exchange, const struct http_head *head)
+{
+	struct span type = {0};
+
+	http_field_find(head, "content-type", &type);
+	return exchange->collected != NULL && head->status == 200 &&
+	       head->framing != HTTP_NO_BODY &&
+	       !(head->framing == HTTP_LENGTH && head->content_length == 0) &&
+	       (has_media_type(type, "text/xml") || has_media_type(type, "application/xml"));
+}
+
+static void write_answer_head(
+	struct exchange *exchange, struct parcel *parcel, const struct http_head *head)
+{
+	struct http_writer writer = {.data = parcel->data, .capacity = parcel->capacity};
+	enum rewrite_framing framing = REWRITE_NO_LENGTH;
+
+	if (head->framing == HTTP_LENGTH) {
+		framing = REWRITE_LENGTH;
+	} else if (head->framing != HTTP_NO_BODY) {
+		exchange->answer_is_chunked = exchange->minor_version > 0;
+		framing = exchange->answer_is_chunked ? REWRITE_CHUNKED : REWRITE_CLOSE;
+		if (!exchange->answer_is_chunked)
+			exchange->answer_closes = true;
+	}
+	/* What the phone still sends of a request that was answered early is not read. */
+	if (!exchange->is_read)
+		exchange->answer_closes = true;
+	rewrite_answer(
+		&writer, head, framing, head->content_length, NULL, answer_is_last(exchange));
+	if (writer.has_failed) {
+		exchange_refuse(
+			exchange, REFUSAL_UPSTREAM_MALFORMED, "the answer's head is too large");
+		return;
+	}
+	parcel->len = writer.len;
+	exchange->status = head->status;
+	exchange->answer = EXCHANGE_ANSWER_BODY;
+}
+
+/* A whole head. */
+static void answer_begin(
+	struct exchange *exchange, struct parcel *parcel, const struct http_head *head)
+{
+	exchange->answered_us = worker_clock_us();
+	exchange->endpoint_status = head->status;
+	exchange->link_is_reusable = head->keeps_alive && head->framing != HTTP_UNTIL_CLOSE;
+	http_body_begin(&exchange->answer_body, head);
+	if (head->status == 401) {
+		/* The phone must not be asked for a password that it has no business knowing. */
+		exchange_refuse(exchange, REFUSAL_UPSTREAM_LOGIN, NULL);
+		return;
+	}
+	if (is_xml_answer(exchange, head)) {
+		exchange->answer_xml = calloc(1, sizeof(*exchange->answer_xml));
+		if (exchange->answer_xml == NULL) {
+			exchange_refuse(exchange, REFUSAL_INTERNAL, "out of memory");
+			return;
+		}
+		exchange->answer_xml->limit = 4 * config_of(exchange)->limits.body_size;
+		return;
+	}
+	begin_looking(exchange, head);
+	write_answer_head(exchange, parcel, head);
+}
+
+/* In from the endpoint */
+
+static size_t take_head(
+	struct exchange *exchange, struct parcel *parcel, const char *data, size_t len)
+{
+	const struct config_limits *limits = &config_of(exchange)->limits;
+	struct http_head head;
+	size_t head_len = 0;
+	enum http_result result =
+		http_head_find_end(data, len, &exchange->answer_scanned, &head_len);
+
+	if (result == HTTP_MORE && len < limits->head_size)
+		return 0;
+	exchange->answer_scanned = 0;
+	if (result != HTTP_DONE || head_len > limits->head_size ||
+		http_answer_parse(&head, data, head_len, exchange->method) != HTTP_DONE) {
+		exchange_refuse(exchange, REFUSAL_UPSTREAM_MALFORMED, "the answer's head");
+		return 0;
+	}
+	if (head.status >= 200)
+		answer_begin(exchange, parcel, &head);
+	else if (head.status == 101)
+		exchange_refuse(exchange, REFUSAL_UPSTREAM_MALFORMED, "switching protocols");
+	/* Other interim answers are not for the phone: it has our own 100 Continue. */
+	return head_len;
+}
+
+static bool has_begun(const struct exchange *exchange)
+{
+	return exchange->answer != EXCHANGE_NO_ANSWER || exchange->answer_xml != NULL;
+}
+
+static void answer_end(struct exchange *exchange, struct parcel *parcel)
+{
+	if (exchange->answer_xml != NULL)
+		answer_from_xml(exchange, parcel);
+	else
+		answer_complete(exchange, parcel);
+}
+
+static void take_answer_content(
+	struct exchange *exchange, struct parcel *parcel, struct span content)
+{
+	if (exchange->answer_xml == NULL) {
+		pass_on(exchange, parcel, content);
+		return;
+	}
+	wbxml_buffer_append(exchange->answer_xml, content.data, content.len);
+	if (exchange->answer_xml->has_failed)
+		exchange_refuse(
+			exchange, REFUSAL_UPSTREAM_MALFORMED, "the XML answer is too large");
+}
+
+/* Content; true when the body is at its end. */
+static bool take_body(
+	struct exchange *exchange, struct parcel *parcel, const char **data, size_t *len)
+{
+	while (!is_over(exchange)) {
+		struct span content = {0};
+		enum http_result result =
+			http_body_next(&exchange->answer_body, data, len, &content);
+
+		if (result == HTTP_REFUSED) {
+			exchange_refuse(
+				exchange, REFUSAL_UPSTREAM_MALFORMED, "the answer's framing");
+			return false;
+		}
+		if (content.len > 0)
+			take_answer_content(exchange, parcel, content);
+		if (http_body_is_done(&exchange->answer_body))
+			return !is_over(exchange);
+		if (content.len == 0)
+			return false;
+	}
+	return false;
+}
+
+/* Keeps a head that is not whole yet. */
+static void keep_answer_head(struct exchange *exchange, const char *data, size_t len)
+{
+	size_t had = exchange->answer_head != NULL ? exchange->answer_head->len : 0;
+	struct session_input *grown = realloc(exchange->answer_head, sizeof(*grown) + had + len);
+
+	if (grown == NULL) {
+		exchange_refuse(exchange, REFUSAL_INTERNAL, "out of memory");
+		return;
+	}
+	memcpy(grown->data + had, data, len);
+	grown->len = had + len;
+	grown->capacity = had + len;
+	exchange->answer_head = grown;
+}
+
+static void answer_take(
+	struct exchange *exchange, struct parcel *parcel, const char *data, size_t len)
+{
+	while (len > 0 && !is_over(exchange) && !has_begun(exchange)) {
+		size_t used = take_head(exchange, parcel, data, len);
+
+		if (used == 0)
+			break;
+		data += used;
+		len -= used;
+	}
+	if (is_over(exchange))
+		return;
+	if (!has_begun(exchange)) {
+		keep_answer_head(exchange, data, len);
+		return;
+	}
+	if (take_body(exchange, parcel, &data, &len)) {
+		if (len > 0)
+			exchange->link_is_reusable = false; /* it speaks without being asked */
+		answer_end(exchange, parcel);
+	}
+}
+
+/* The endpoint has ended its connection. */
+static void answer_cut(struct exchange *exchange, struct parcel *parcel, enum tls_result result)
+{
+	exchange->link_is_reusable = false;
+	if (!has_begun(exchange)) {
+		exchange_refuse(exchange, REFUSAL_UPSTREAM_UNREACHABLE,
+			"the endpoint hung up before its answer");
+	} else if (result == TLS_EOF && exchange->answer_body.framing == HTTP_UNTIL_CLOSE) {
+		answer_end(exchange, parcel);
+	} else if (exchange->answer_xml != NULL) {
+		exchange_refuse(exchange, REFUSAL_UPSTREAM_UNREACHABLE,
+			"the endpoint hung up within its answer");
+	} else {
+		exchange_abort(exchange, REFUSAL_UPSTREAM_UNREACHABLE,
+			"the endpoint hung up within its answer");
+	}
+}
+
+static void answer_received(struct exchange *exchange, size_t len)
+{
+	struct worker *worker = exchange->session->worker;
+	struct parcel parcel = {.exchange = exchange,
+		.data = (char *)worker->scratch,
+		.capacity = 2 * (size_t)WORKER_BUFFER};
+	struct session_input *kept;
+
+	if (exchange->answer_head != NULL) {
+		keep_answer_head(exchange, (const char *)worker->buffer, len);
+		if (is_over(exchange))
+			return;
+		kept = exchange->answer_head;
+		exchange->answer_head = NULL;
+		answer_take(exchange, &parcel, kept->data, kept->len);
+		free(kept);
+	} else {
+		answer_take(exchange, &parcel, (const char *)worker->buffer, len);
+	}
+	if (is_over(exchange))
+		return;
+	parcel_send(&parcel);
+	if (is_over(exchange))
+		return;
+	if (has_begun(exchange))
+		session_set_timer(exchange->session, config_of(exchange)->limits.body_time_ms);
+	if (session_queued(exchange->session) > WORKER_QUEUE_MAX)
+		link_want_read(exchange->link, false);
+}
+
+void exchange_link_readable(void *owner)
+{
+	struct exchange *exchange = owner;
+	struct worker *worker = exchange->session->worker;
+	struct parcel parcel = {.exchange = exchange,
+		.data = (char *)worker->scratch,
+		.capacity = 2 * (size_t)WORKER_BUFFER};
+	size_t len = 0;
+	enum tls_result result = link_read(exchange->link, worker->buffer, WORKER_BUFFER, &len);
+
+	if (result == TLS_WANTS_READ || result == TLS_WANTS_WRITE)
+		return;
+	if (result != TLS_DONE) {
+		answer_cut(exchange, &parcel, result);
+		return;
+	}
+	answer_received(exchange, len);
+	if (!is_over(exchange) && exchange->link != NULL &&
+		session_queued(exchange->session) <= WORKER_QUEUE_MAX)
+		link_want_read(exchange->link, true);
+}
+
+void exchange_phone_drained(struct exchange *exchange)
+{
+	if (exchange->link != NULL && link_is_ready(exchange->link))
+		link_want_read(exchange->link, true);
+}

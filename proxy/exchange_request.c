@@ -1,0 +1,544 @@
+/*
+ * The request's way: is it allowed, what does its body say, and out to the endpoint.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/exchange.h"
+#include "proxy/log.h"
+#include "proxy/rewrite.h"
+#include "wbxml/xml.h"
+
+enum {
+	/* A body up to this size is whole before the endpoint hears of the request: it is sent with
+	 * its length, and a connection that fails meanwhile costs nothing. */
+	COLLECT_MAX = 32 * 1024,
+	/* Of a longer one, so much is held back until it has been decoded to its end. */
+	HOLD_BACK = 64,
+	PIECE = 16 * 1024,
+	TARGET_MAX = 8 * 1024
+};
+
+static const char sync_path[] = "/Microsoft-Server-ActiveSync";
+static const char autodiscover_path[] = "/autodiscover/autodiscover.xml";
+
+static void link_ready(void *owner);
+static void link_failed(void *owner, enum refusal refusal, const char *reason);
+static void link_drained(void *owner);
+
+static const struct link_calls link_calls = {
+	link_ready, link_failed, exchange_link_readable, link_drained};
+
+static const struct config *config_of(const struct exchange *exchange)
+{
+	return exchange->session->worker->config;
+}
+
+/* Out to the endpoint */
+
+/* All that may go out has gone: the end of the body, if the endpoint is told of it, and then the
+ * wait for the answer. */
+static void request_sent(struct exchange *exchange)
+{
+	const struct config_upstream *upstream = &config_of(exchange)->upstream;
+	struct worker *worker = exchange->session->worker;
+	uint32_t poll_s = eas_body_poll_time(
+		exchange->request.command, exchange->kind, exchange->request_facts);
+	uint32_t time_ms = upstream->answer_time_ms;
+
+	if (exchange->is_chunked && link_write(exchange->link, "0\r\n\r\n", 5) != 0) {
+		exchange_refuse(exchange, REFUSAL_UPSTREAM_UNREACHABLE, "writing: connection lost");
+		return;
+	}
+	exchange->stage = EXCHANGE_SENT;
+	exchange->sent_us = worker_clock_us();
+	shared_add(&worker->counters->requests_forwarded, 1);
+	if (poll_s > 0 && exchange->answer == EXCHANGE_NO_ANSWER) {
+		exchange->is_poll = true;
+		shared_add(&worker->counters->polls_open, 1);
+		time_ms = poll_s * 1000 + upstream->poll_margin_ms;
+	}
+	session_set_timer(exchange->session, time_ms);
+	if (exchange->is_poll && worker->is_draining)
+		exchange_end_poll(exchange, worker->drain_time_ms);
+}
+
+static int send_piece(struct exchange *exchange, const uint8_t *data, size_t len)
+{
+	char head[20];
+
+	if (!exchange->is_chunked)
+		return link_write(exchange->link, data, len);
+	if (link_write(exchange->link, head, http_chunk_head(head, len)) != 0 ||
+		link_write(exchange->link, data, len) != 0)
+		return -1;
+	return link_write(exchange->link, "\r\n", 2);
+}
+
+/* Sends of the body what may go out now. */
+static void request_send(struct exchange *exchange)
+{
+	uint8_t *piece = exchange->session->worker->scratch;
+	uint64_t held_back = exchange->is_released ? 0 : HOLD_BACK;
+
+	while (spool_len(&exchange->spool) > held_back &&
+		link_queued(exchange->link) < WORKER_QUEUE_MAX) {
+		uint64_t may_go = spool_len(&exchange->spool) - held_back;
+		int64_t len = spool_take(
+			&exchange->spool, piece, may_go < PIECE ? (size_t)may_go : PIECE);
+
+		if (len <= 0) {
+			exchange_refuse(exchange, REFUSAL_INTERNAL, "reading the spooled body");
+			return;
+		}
+		if (send_piece(exchange, piece, (size_t)len) != 0) {
+			exchange_refuse(
+				exchange, REFUSAL_UPSTREAM_UNREACHABLE, "writing: connection lost");
+			return;
+		}
+	}
+	if (exchange->is_released && spool_len(&exchange->spool) == 0)
+		request_sent(exchange);
+	else
+		session_resume(exchange->session);
+}
+
+static const char *request_path(const struct exchange *exchange)
+{
+	return exchange->request.path == EAS_PATH_AUTODISCOVER ? autodiscover_path : sync_path;
+}
+
+/* The head, which is complete only now that the endpoint and the framing are known. */
+static void write_head(struct exchange *exchange, struct http_writer *writer)
+{
+	const struct config_endpoint *endpoint = exchange->link->endpoint->config;
+	const struct config_upstream *upstream = &config_of(exchange)->upstream;
+	struct span query = span_of_string(exchange->query);
+	char host[300];
+	bool is_named = upstream->host[0] != '\0';
+
+	http_write_request_line(writer, exchange->method, span_of_string(endpoint->path_prefix),
+		span_of_string(request_path(exchange)), query.len > 0 ? query : (struct span){0});
+	if (is_named || endpoint->port == (endpoint->is_tls ? 443 : 80))
+		snprintf(host, sizeof(host),
+			strchr(endpoint->host, ':') && !is_named ? "[%s]" : "%s",
+			is_named ? upstream->host : endpoint->host);
+	else
+		snprintf(host, sizeof(host), strchr(endpoint->host, ':') ? "[%s]:%u" : "%s:%u",
+			endpoint->host, (unsigned int)endpoint->port);
+	http_write_field_text(writer, "Host", host);
+	if (writer->has_failed || exchange->fields_len > writer->capacity - writer->len) {
+		writer->has_failed = true;
+		return;
+	}
+	memcpy(writer->data + writer->len, exchange->fields, exchange->fields_len);
+	writer->len += exchange->fields_len;
+	exchange->is_chunked = !exchange->is_released && exchange->body.framing != HTTP_LENGTH;
+	if (exchange->is_chunked)
+		http_write_field_text(writer, "Transfer-Encoding", "chunked");
+	else if (exchange->is_released &&
+		 (exchange->method == HTTP_POST || spool_len(&exchange->spool) > 0))
+		http_write_field_number(writer, "Content-Length", spool_len(&exchange->spool));
+	else if (!exchange->is_released)
+		http_write_field_number(writer, "Content-Length", exchange->content_length);
+	http_write_end(writer);
+}
+
+static void request_start(struct exchange *exchange)
+{
+	struct http_writer writer = {
+		.data = (char *)exchange->session->worker->scratch, .capacity = WORKER_BUFFER};
+	size_t small = 0;
+	int64_t taken;
+
+	snprintf(exchange->endpoint, sizeof(exchange->endpoint), "%s",
+		exchange->link->endpoint->config->text);
+	write_head(exchange, &writer);
+	OPENSSL_cleanse(exchange->fields, exchange->fields_len);
+	free(exchange->fields);
+	exchange->fields = NULL;
+	if (writer.has_failed) {
+		exchange_refuse(exchange, REFUSAL_INTERNAL, "the request's head does not fit");
+		return;
+	}
+	/* A small body goes out in the same packet as its head. */
+	if (exchange->is_released && !exchange->is_chunked &&
+		spool_len(&exchange->spool) <= WORKER_BUFFER) {
+		small = (size_t)spool_len(&exchange->spool);
+		taken = small > 0 ? spool_take(&exchange->spool, writer.data + writer.len, small)
+				  : 0;
+		if (taken < 0) {
+			exchange_refuse(exchange, REFUSAL_INTERNAL, "reading the spooled body");
+			return;
+		}
+		writer.len += (size_t)taken;
+	}
+	exchange->stage = EXCHANGE_SEND;
+	if (link_write(exchange->link, writer.data, writer.len) != 0) {
+		exchange_refuse(exchange, REFUSAL_UPSTREAM_UNREACHABLE, "writing: connection lost");
+		return;
+	}
+	request_send(exchange);
+}
+
+static void request_connect(struct exchange *exchange)
+{
+	struct upstream *upstream = exchange->session->worker->upstream;
+
+	exchange->stage = EXCHANGE_CONNECT;
+	exchange->link = upstream_open(upstream, &link_calls, exchange);
+	if (exchange->link == NULL)
+		exchange_refuse(exchange, REFUSAL_UPSTREAM_UNAVAILABLE, NULL);
+	else if (link_is_ready(exchange->link))
+		request_start(exchange);
+}
+
+static void link_ready(void *owner)
+{
+	request_start(owner);
+}
+
+static void link_failed(void *owner, enum refusal refusal, const char *reason)
+{
+	struct exchange *exchange = owner;
+
+	exchange->link = NULL;
+	exchange_refuse(exchange, refusal, reason);
+}
+
+static void link_drained(void *owner)
+{
+	struct exchange *exchange = owner;
+
+	if (exchange->stage == EXCHANGE_SEND)
+		request_send(exchange);
+}
+
+/* In from the phone */
+
+static int collect_xml(struct exchange *exchange)
+{
+	const struct config *config = config_of(exchange);
+	const struct wbxml_xml_options options = {.limits = exchange_limits(config),
+		.dialect = config->upstream.xml_dialect == CONFIG_XML_LIBWBXML
+				   ? WBXML_DIALECT_LIBWBXML
+				   : WBXML_DIALECT_EXACT};
+	struct wbxml_buffer xml = {.limit = 4 * config->limits.body_size};
+	struct error err;
+	int status;
+
+	status = wbxml_to_xml(
+		span_of(exchange->collected->data, exchange->collected->len), &options, &xml, &err);
+	wbxml_buffer_free(exchange->collected);
+	if (status == 0)
+		status = spool_put(&exchange->spool, span_of(xml.data, xml.len));
+	else
+		snprintf(exchange->reason, sizeof(exchange->reason), "%.150s", err.text);
+	wbxml_buffer_free(&xml);
+	return status;
+}
+
+/* The phone has sent all of it. Only what is whole and allowed is released. */
+static void request_read(struct exchange *exchange)
+{
+	enum refusal refusal = REFUSAL_NONE;
+
+	exchange->is_read = true;
+	session_request_read(exchange->session);
+	if (exchange->request_facts != NULL)
+		refusal = eas_body_end(exchange->request_facts);
+	if (refusal != REFUSAL_NONE) {
+		exchange_refuse(
+			exchange, refusal, wbxml_fault_text(exchange->request_facts->reader.fault));
+		return;
+	}
+	if (exchange->collected != NULL && collect_xml(exchange) != 0) {
+		exchange_refuse(exchange, REFUSAL_INTERNAL, "making XML of the request");
+		return;
+	}
+	exchange->is_released = true;
+	if (exchange->stage == EXCHANGE_COLLECT)
+		request_connect(exchange);
+	else if (exchange->stage == EXCHANGE_SEND)
+		request_send(exchange);
+}
+
+static int keep_content(struct exchange *exchange, struct span content)
+{
+	if (exchange->collected == NULL)
+		return spool_put(&exchange->spool, content);
+	wbxml_buffer_append(exchange->collected, content.data, content.len);
+	return exchange->collected->has_failed ? -1 : 0;
+}
+
+static bool must_be_whole(const struct exchange *exchange)
+{
+	return config_of(exchange)->upstream.request_buffering || exchange->collected != NULL;
+}
+
+static void take_content(struct exchange *exchange, struct span content)
+{
+	enum refusal refusal = REFUSAL_NONE;
+
+	exchange->bytes_in += content.len;
+	if (exchange->bytes_in > config_of(exchange)->limits.body_size) {
+		exchange_refuse(exchange, REFUSAL_BODY_TOO_LARGE, NULL);
+		return;
+	}
+	if (exchange->request_facts != NULL)
+		refusal = eas_body_feed(exchange->request_facts, content);
+	if (refusal != REFUSAL_NONE) {
+		exchange_refuse(
+			exchange, refusal, wbxml_fault_text(exchange->request_facts->reader.fault));
+		return;
+	}
+	if (keep_content(exchange, content) != 0) {
+		exchange_refuse(exchange, REFUSAL_INTERNAL, "keeping the body");
+		return;
+	}
+	if (exchange->stage == EXCHANGE_COLLECT && !must_be_whole(exchange) &&
+		spool_len(&exchange->spool) > COLLECT_MAX)
+		request_connect(exchange);
+	else if (exchange->stage == EXCHANGE_SEND)
+		request_send(exchange);
+}
+
+/* No more is taken from the phone while so much of it waits for the endpoint. */
+static bool is_full(const struct exchange *exchange)
+{
+	return !must_be_whole(exchange) && exchange->stage != EXCHANGE_COLLECT &&
+	       spool_len(&exchange->spool) >= WORKER_QUEUE_MAX;
+}
+
+size_t exchange_take(struct exchange *exchange, const char *data, size_t len)
+{
+	const char *at = data;
+	size_t left = len;
+
+	if (is_full(exchange))
+		return 0;
+	session_set_timer(exchange->session, config_of(exchange)->limits.body_time_ms);
+	while (exchange->stage != EXCHANGE_OVER && !is_full(exchange)) {
+		struct span content = {0};
+		enum http_result result = http_body_next(&exchange->body, &at, &left, &content);
+
+		if (result == HTTP_REFUSED) {
+			exchange_refuse(exchange, REFUSAL_HTTP_FRAMING, NULL);
+			break;
+		}
+		if (content.len > 0)
+			take_content(exchange, content);
+		if (exchange->stage == EXCHANGE_OVER)
+			break;
+		if (http_body_is_done(&exchange->body)) {
+			request_read(exchange);
+			break;
+		}
+		if (content.len == 0)
+			break;
+	}
+	return len - left;
+}
+
+/* Is it allowed? */
+
+static struct exchange *exchange_new(struct session *session)
+{
+	struct exchange *exchange = calloc(1, sizeof(*exchange));
+	struct worker *worker = session->worker;
+
+	if (exchange == NULL)
+		return NULL;
+	exchange->session = session;
+	exchange->begun_us = worker_clock_us();
+	exchange->request.command = EAS_NO_COMMAND;
+	exchange->request.path = EAS_PATH_OTHER;
+	exchange->minor_version = 1;
+	exchange->method = HTTP_POST;
+	exchange->tls_version = tls_version(&session->tls);
+	exchange->tls_cipher = tls_cipher(&session->tls);
+	exchange->query = strdup("");
+	snprintf(exchange->id, sizeof(exchange->id), "%s%08x", worker->id_prefix,
+		(unsigned int)++worker->request_count);
+	spool_init(&exchange->spool, UINT64_MAX, -1);
+	session->exchange = exchange;
+	shared_add(&worker->counters->requests, 1);
+	return exchange;
+}
+
+void exchange_begin_refused(struct session *session, enum refusal refusal)
+{
+	struct exchange *exchange = exchange_new(session);
+
+	if (exchange == NULL)
+		session_close(session);
+	else
+		exchange_refuse(exchange, refusal, NULL);
+}
+
+/* The fields that go to the endpoint, written now because the head's bytes do not stay. */
+static int keep_head(struct exchange *exchange, const struct http_head *head)
+{
+	const struct config *config = config_of(exchange);
+	struct session *session = exchange->session;
+	struct http_writer writer = {
+		.data = (char *)session->worker->scratch, .capacity = WORKER_BUFFER - TARGET_MAX};
+	const char *content_type = NULL;
+	char address[INET6_ADDRSTRLEN];
+	struct template_values values = {
+		.mailbox = session->credential->mailbox,
+		.device_id = exchange->request.device_id,
+		.device_type = exchange->request.device_type,
+		.request_id = exchange->id,
+		.client_address = address,
+	};
+
+	session_address(session, address);
+	if (exchange->collected != NULL)
+		content_type = "text/xml; charset=utf-8";
+	rewrite_request_fields(&writer, config, head, &values, content_type,
+		tls_peer(&session->tls), tls_peer_chain(&session->tls));
+	if (writer.has_failed || head->query.len > TARGET_MAX / 2)
+		return -1;
+	free(exchange->query);
+	exchange->query = strndup((const char *)head->query.data, head->query.len);
+	exchange->fields = malloc(writer.len + 1);
+	if (exchange->query == NULL || exchange->fields == NULL)
+		return -1;
+	memcpy(exchange->fields, writer.data, writer.len);
+	exchange->fields_len = writer.len;
+	return 0;
+}
+
+static int prepare_body(struct exchange *exchange)
+{
+	const struct config *config = config_of(exchange);
+	const struct wbxml_limits limits = exchange_limits(config);
+	uint64_t memory_max = config->upstream.request_buffering ? config->upstream.buffer_memory
+								 : 2 * (uint64_t)WORKER_QUEUE_MAX;
+
+	spool_init(&exchange->spool, memory_max,
+		config->upstream.request_buffering
+			? exchange->session->worker->child->spool_directory
+			: -1);
+	if (exchange->kind != EAS_BODY_WBXML)
+		return 0;
+	exchange->request_facts = malloc(sizeof(*exchange->request_facts));
+	if (exchange->request_facts == NULL)
+		return -1;
+	eas_body_begin(exchange->request_facts, &limits);
+	if (config->upstream.body != CONFIG_BODY_XML)
+		return 0;
+	exchange->collected = calloc(1, sizeof(*exchange->collected));
+	if (exchange->collected == NULL)
+		return -1;
+	exchange->collected->limit = config->limits.body_size;
+	spool_init(&exchange->spool, UINT64_MAX, -1);
+	return 0;
+}
+
+/* Whether this certificate may still come in, and whose mailbox it opens. */
+static enum refusal check_credential(struct session *session)
+{
+	struct worker *worker = session->worker;
+	struct credential *credential = session->credential;
+	enum refusal refusal;
+
+	if (credential == NULL)
+		return REFUSAL_CERTIFICATE_MISSING;
+	refusal = credential_check(
+		credential, worker->child->trust, &worker->revocation, worker_now(worker));
+	if (refusal == REFUSAL_NONE)
+		refusal = credential->refusal;
+	if (refusal == REFUSAL_NONE && credential->mailbox[0] == '\0')
+		refusal = REFUSAL_INTERNAL;
+	return refusal;
+}
+
+static enum refusal check_request(struct exchange *exchange, const struct http_head *head)
+{
+	struct session *session = exchange->session;
+	enum refusal refusal = check_credential(session);
+
+	if (refusal == REFUSAL_NONE && head->method == HTTP_GET)
+		refusal = REFUSAL_METHOD_NOT_ALLOWED;
+	if (refusal == REFUSAL_NONE)
+		refusal = eas_request_read(head, &exchange->request);
+	if (refusal == REFUSAL_NONE && exchange->request.user[0] != '\0' &&
+		!mailbox_is_user(
+			session->credential->mailbox, span_of_string(exchange->request.user)))
+		refusal = REFUSAL_USER_MISMATCH;
+	if (refusal == REFUSAL_NONE)
+		refusal = eas_request_body_kind(&exchange->request, head, &exchange->kind);
+	if (refusal == REFUSAL_NONE && head->framing == HTTP_LENGTH &&
+		head->content_length > config_of(exchange)->limits.body_size)
+		refusal = REFUSAL_BODY_TOO_LARGE;
+	return refusal;
+}
+
+/* A load balancer's question, answered without a look at certificates. */
+static bool is_health_check(const struct exchange *exchange, const struct http_head *head)
+{
+	const struct session *session = exchange->session;
+	const char *path = config_of(exchange)->listeners[session->listener].health_path;
+
+	return head->method == HTTP_GET && head->framing == HTTP_NO_BODY && path[0] != '\0' &&
+	       span_equal(head->path, span_of_string(path));
+}
+
+static void answer_health_check(struct exchange *exchange, bool keeps_alive)
+{
+	bool is_draining = exchange->session->worker->is_draining;
+	char data[256];
+	struct http_writer writer = {.data = data, .capacity = sizeof(data)};
+
+	exchange->is_read = true;
+	exchange->status = is_draining ? 503 : 200;
+	http_write_status_line(
+		&writer, exchange->status, span_of_string(http_reason(exchange->status)));
+	http_write_field_number(&writer, "Content-Length", 0);
+	http_write_field_text(&writer, "Cache-Control", "no-store");
+	if (!keeps_alive || is_draining)
+		http_write_field_text(&writer, "Connection", "close");
+	http_write_end(&writer);
+	session_request_read(exchange->session);
+	session_write(exchange->session, data, writer.len);
+	exchange->answer = EXCHANGE_ANSWERED;
+	exchange_finish(exchange, !keeps_alive || is_draining);
+}
+
+void exchange_begin(struct session *session, const struct http_head *head)
+{
+	struct exchange *exchange = exchange_new(session);
+	enum refusal refusal;
+
+	if (exchange == NULL) {
+		session_close(session);
+		return;
+	}
+	exchange->method = head->method;
+	exchange->minor_version = head->minor_version;
+	exchange->answer_closes = !head->keeps_alive;
+	exchange->content_length = head->content_length;
+	http_body_begin(&exchange->body, head);
+	exchange->is_read = http_body_is_done(&exchange->body);
+	if (is_health_check(exchange, head)) {
+		answer_health_check(exchange, head->keeps_alive);
+		return;
+	}
+	refusal = check_request(exchange, head);
+	if (refusal == REFUSAL_NONE &&
+		(prepare_body(exchange) != 0 || keep_head(exchange, head) != 0))
+		refusal = REFUSAL_INTERNAL;
+	if (refusal != REFUSAL_NONE) {
+		exchange_refuse(exchange, refusal, NULL);
+		return;
+	}
+	if (exchange->is_read) {
+		request_read(exchange);
+		return;
+	}
+	if (head->expects_continue && head->minor_version > 0)
+		session_write(session, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+}

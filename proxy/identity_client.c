@@ -1,0 +1,154 @@
+#include "proxy/identity_client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proxy/log.h"
+#include "proxy/session.h"
+
+/* A place where a session waits. The serial keeps a late answer from the place's next tenant. */
+struct waiting {
+	struct session *session; /* NULL: free */
+	uint32_t serial;
+	uint32_t next_free; /* index + 1 of the next free place; 0: none */
+};
+
+struct identity_client {
+	struct worker *worker;
+	int fd;
+	struct event *event;
+	struct waiting *waiting;
+	uint32_t capacity;
+	uint32_t first_free; /* index + 1; 0: none */
+};
+
+struct identity_client *identity_client_new(struct worker *worker)
+{
+	struct identity_client *client = calloc(1, sizeof(*client));
+
+	if (client == NULL)
+		return NULL;
+	client->worker = worker;
+	client->fd = -1;
+	return client;
+}
+
+static void identity_client_detach(struct identity_client *client)
+{
+	if (client->event != NULL)
+		event_free(client->event);
+	if (client->fd != -1)
+		close(client->fd);
+	client->event = NULL;
+	client->fd = -1;
+}
+
+void identity_client_free(struct identity_client *client)
+{
+	if (client == NULL)
+		return;
+	identity_client_detach(client);
+	free(client->waiting);
+	free(client);
+}
+
+static void identity_client_answer(struct identity_client *client, const struct message *message)
+{
+	uint32_t slot = (uint32_t)message->u.mailbox_answer.id;
+	uint32_t serial = (uint32_t)(message->u.mailbox_answer.id >> 32);
+	uint32_t refusal = message->u.mailbox_answer.refusal;
+	struct session *session;
+
+	if (slot >= client->capacity || client->waiting[slot].session == NULL ||
+		client->waiting[slot].serial != serial)
+		return; /* the session has gone meanwhile */
+	session = client->waiting[slot].session;
+	identity_client_forget(client, session);
+	if (refusal >= REFUSAL_COUNT)
+		refusal = REFUSAL_INTERNAL;
+	session_identified(session, (enum refusal)refusal, message->u.mailbox_answer.mailbox);
+}
+
+static void on_message(evutil_socket_t fd, short what, void *arg)
+{
+	struct identity_client *client = arg;
+	struct message message;
+	int passed = -1;
+	int result;
+
+	(void)what;
+	while ((result = message_receive(fd, &message, &passed)) == 1) {
+		if (passed != -1)
+			close(passed);
+		if (message.type == MESSAGE_MAILBOX_ANSWER)
+			identity_client_answer(client, &message);
+	}
+	if (result == 0 || (errno != EAGAIN && errno != EINTR)) {
+		/* The supervisor starts another one and sends us the channel to it. */
+		log_message(CONFIG_LOG_WARNING, "identity", "the identity process has gone");
+		identity_client_detach(client);
+	}
+}
+
+void identity_client_attach(struct identity_client *client, int fd)
+{
+	identity_client_detach(client);
+	client->event =
+		event_new(client->worker->base, fd, EV_READ | EV_PERSIST, on_message, client);
+	if (client->event == NULL || event_add(client->event, NULL) != 0) {
+		close(fd);
+		identity_client_detach(client);
+		return;
+	}
+	client->fd = fd;
+}
+
+static int identity_client_grow(struct identity_client *client)
+{
+	uint32_t capacity = client->capacity > 0 ? client->capacity * 2 : 64;
+	struct waiting *grown = realloc(client->waiting, capacity * sizeof(*grown));
+
+	if (grown == NULL)
+		return -1;
+	for (uint32_t i = client->capacity; i < capacity; i++) {
+		grown[i] = (struct waiting){.next_free = client->first_free};
+		client->first_free = i + 1;
+	}
+	client->waiting = grown;
+	client->capacity = capacity;
+	return 0;
+}
+
+int identity_client_ask(
+	struct identity_client *client, struct session *session, const struct san_names *names)
+{
+	struct message message = {.type = MESSAGE_MAILBOX_QUERY};
+	struct waiting *waiting;
+	uint32_t slot;
+
+	if (client->fd == -1)
+		return -1;
+	if (client->first_free == 0 && identity_client_grow(client) != 0)
+		return -1;
+	slot = client->first_free - 1;
+	waiting = &client->waiting[slot];
+	message.u.mailbox_query.id = (uint64_t)(waiting->serial + 1) << 32 | slot;
+	message.u.mailbox_query.names = *names;
+	if (message_send(client->fd, &message, -1) != 0)
+		return -1;
+	client->first_free = waiting->next_free;
+	waiting->serial++;
+	waiting->session = session;
+	session->identity_slot = slot;
+	return 0;
+}
+
+void identity_client_forget(struct identity_client *client, const struct session *session)
+{
+	struct waiting *waiting = &client->waiting[session->identity_slot];
+
+	waiting->session = NULL;
+	waiting->next_free = client->first_free;
+	client->first_free = session->identity_slot + 1;
+}

@@ -1,0 +1,29 @@
+/*
+ * A worker's side of its channel to the identity process: sessions that wait to hear whose mailbox
+ * their certificate leads to. For workers.
+ */
+#ifndef PROXY_IDENTITY_CLIENT_H
+#define PROXY_IDENTITY_CLIENT_H
+
+#include "auth/san.h"
+#include "proxy/worker.h"
+
+struct identity_client;
+
+/* NULL when memory runs out. There is no channel yet. */
+struct identity_client *identity_client_new(struct worker *worker);
+void identity_client_free(struct identity_client *client);
+
+/* Takes a channel over (closing an older one). Questions that were asked on the older one are asked
+ * again by the sessions' timers. */
+void identity_client_attach(struct identity_client *client, int fd);
+
+/* Asks for a session, whose identity_slot is set. session_identified() is called with the answer. 0,
+ * or -1: there is no channel, or it is full. */
+int identity_client_ask(
+	struct identity_client *client, struct session *session, const struct san_names *names);
+
+/* The session does not wait any more. */
+void identity_client_forget(struct identity_client *client, const struct session *session);
+
+#endif

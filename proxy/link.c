@@ -1,0 +1,431 @@
+#include "proxy/link.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/upstream.h"
+
+enum { FLUSH_PIECE = 16 * 1024 }; /* one TLS record */
+
+static void on_readable(evutil_socket_t fd, short what, void *arg);
+static void on_writable(evutil_socket_t fd, short what, void *arg);
+static void on_timer(evutil_socket_t fd, short what, void *arg);
+
+static struct timeval time_of(uint32_t time_ms)
+{
+	return (struct timeval){
+		.tv_sec = time_ms / 1000, .tv_usec = (suseconds_t)(time_ms % 1000) * 1000};
+}
+
+static void link_enter(struct link *link, enum link_state state)
+{
+	struct endpoint *endpoint = link->endpoint;
+
+	if (link->state == LINK_IDLE) {
+		TAILQ_REMOVE(&endpoint->idle, link, entry);
+		endpoint->idle_count--;
+		TAILQ_INSERT_HEAD(&endpoint->busy, link, entry);
+		endpoint->busy_count++;
+	} else if (state == LINK_IDLE) {
+		TAILQ_REMOVE(&endpoint->busy, link, entry);
+		endpoint->busy_count--;
+		TAILQ_INSERT_HEAD(&endpoint->idle, link, entry);
+		endpoint->idle_count++;
+	}
+	link->state = state;
+}
+
+static void link_close_socket(struct link *link)
+{
+	struct shared_worker *counters = link->endpoint->upstream->counters;
+
+	if (link->has_events) {
+		event_del(&link->read_event);
+		event_del(&link->write_event);
+		event_del(&link->timer);
+		link->has_events = false;
+	}
+	tls_close(&link->tls);
+	if (link->tls.fd != -1) {
+		close(link->tls.fd);
+		shared_subtract(&counters->upstream_connections_open, 1);
+	}
+	link->tls.fd = -1;
+}
+
+void link_free(struct link *link)
+{
+	struct endpoint *endpoint = link->endpoint;
+
+	link_close_socket(link);
+	if (link->queue != NULL)
+		evbuffer_free(link->queue);
+	if (link->state == LINK_IDLE) {
+		TAILQ_REMOVE(&endpoint->idle, link, entry);
+		endpoint->idle_count--;
+	} else {
+		TAILQ_REMOVE(&endpoint->busy, link, entry);
+		endpoint->busy_count--;
+	}
+	free(link);
+}
+
+/* One try: a socket towards the endpoint's next address. */
+static int link_dial(struct link *link)
+{
+	struct endpoint *endpoint = link->endpoint;
+	struct event_base *base = endpoint->upstream->base;
+	struct timeval limit = time_of(endpoint->upstream->config->connect_time_ms);
+	unsigned int which;
+	int on = 1;
+	int fd;
+
+	if (endpoint->address_count == 0) {
+		errno = EHOSTUNREACH;
+		return -1;
+	}
+	which = endpoint->next_address++ % endpoint->address_count;
+	fd = socket(endpoint->addresses[which].address.ss_family,
+		SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return -1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (connect(fd, (struct sockaddr *)&endpoint->addresses[which].address,
+		    endpoint->addresses[which].len) != 0 &&
+		errno != EINPROGRESS) {
+		close(fd);
+		return -1;
+	}
+	link->tls = (struct tls){.fd = fd};
+	shared_add(&endpoint->upstream->counters->upstream_connections_open, 1);
+	link_enter(link, LINK_CONNECTING);
+	event_assign(&link->read_event, base, fd, EV_READ | EV_PERSIST, on_readable, link);
+	event_assign(&link->write_event, base, fd, EV_WRITE, on_writable, link);
+	evtimer_assign(&link->timer, base, on_timer, link);
+	link->has_events = true;
+	if (event_add(&link->write_event, NULL) != 0 || event_add(&link->timer, &limit) != 0) {
+		link_close_socket(link);
+		errno = ENOMEM;
+		return -1;
+	}
+	return 0;
+}
+
+static void link_fail(struct link *link, enum refusal refusal, const char *reason)
+{
+	const struct link_calls *calls = link->calls;
+	void *owner = link->owner;
+	char copy[160];
+
+	snprintf(copy, sizeof(copy), "%s: %s", link->endpoint->config->text, reason);
+	link_free(link);
+	calls->failed(owner, refusal, copy);
+}
+
+static void link_move(struct link *link, struct endpoint *endpoint)
+{
+	TAILQ_REMOVE(&link->endpoint->busy, link, entry);
+	link->endpoint->busy_count--;
+	link->endpoint = endpoint;
+	TAILQ_INSERT_HEAD(&endpoint->busy, link, entry);
+	endpoint->busy_count++;
+}
+
+/* After a failed try: whether another one is under way. */
+static bool link_dial_other(struct link *link, char *reason, size_t reason_size)
+{
+	struct upstream *upstream = link->endpoint->upstream;
+
+	while (!link->is_probe && ++link->tries <= upstream->config->endpoint_count) {
+		struct endpoint *other = upstream_other(upstream, link->endpoint);
+
+		if (other == NULL)
+			return false;
+		link_move(link, other);
+		if (link_dial(link) == 0)
+			return true;
+		snprintf(reason, reason_size, "connecting: %s", strerror(errno));
+		endpoint_failed(other, reason);
+	}
+	return false;
+}
+
+/* Connecting failed. Nothing was sent, so another address or endpoint may be tried. */
+static void link_retry(struct link *link, const char *reason)
+{
+	char copy[160];
+
+	snprintf(copy, sizeof(copy), "%s", reason);
+	link_close_socket(link);
+	endpoint_failed(link->endpoint, copy);
+	if (!link_dial_other(link, copy, sizeof(copy)))
+		link_fail(link, REFUSAL_UPSTREAM_UNREACHABLE, copy);
+}
+
+static void link_become_ready(struct link *link)
+{
+	event_del(&link->timer);
+	/* Where a health check asks for more than a connection, only its answer counts. */
+	if (link->endpoint->upstream->config->health_path[0] == '\0')
+		endpoint_succeeded(link->endpoint);
+	link_enter(link, LINK_READY);
+	event_add(&link->read_event, NULL);
+	link->calls->ready(link->owner);
+}
+
+static const char *handshake_reason(const struct link *link)
+{
+	long verified = SSL_get_verify_result(link->tls.ssl);
+
+	if (verified != X509_V_OK)
+		return X509_verify_cert_error_string(verified);
+	return tls_failure(&link->tls)[0] != '\0' ? tls_failure(&link->tls)
+						  : "closed by the server";
+}
+
+static void link_shake_hands(struct link *link)
+{
+	char reason[160];
+
+	switch (tls_handshake(&link->tls)) {
+	case TLS_DONE:
+		event_del(&link->read_event);
+		event_del(&link->write_event);
+		link_become_ready(link);
+		return;
+	case TLS_WANTS_READ:
+		event_del(&link->write_event);
+		event_add(&link->read_event, NULL);
+		return;
+	case TLS_WANTS_WRITE: event_add(&link->write_event, NULL); return;
+	default:
+		snprintf(reason, sizeof(reason), "TLS handshake: %s", handshake_reason(link));
+		link_retry(link, reason);
+	}
+}
+
+static void link_connected(struct link *link)
+{
+	const struct upstream *upstream = link->endpoint->upstream;
+	const struct config_endpoint *config = link->endpoint->config;
+	const char *host =
+		upstream->config->host[0] != '\0' ? upstream->config->host : config->host;
+	int failure = 0;
+	socklen_t len = sizeof(failure);
+	char reason[160];
+
+	if (getsockopt(link->tls.fd, SOL_SOCKET, SO_ERROR, &failure, &len) != 0)
+		failure = errno;
+	if (failure != 0) {
+		snprintf(reason, sizeof(reason), "connecting: %s", strerror(failure));
+		link_retry(link, reason);
+		return;
+	}
+	shared_add(&upstream->counters->upstream_connects, 1);
+	if (!config->is_tls) {
+		link_become_ready(link);
+		return;
+	}
+	if (tls_connect(&link->tls, upstream->tls, link->tls.fd, host) != 0) {
+		link_retry(link, "TLS: out of memory");
+		return;
+	}
+	link_enter(link, LINK_HANDSHAKE);
+	link_shake_hands(link);
+}
+
+/* Writes what is queued. 0, or -1 when the link is broken. */
+static int link_flush(struct link *link)
+{
+	while (link_queued(link) > 0) {
+		size_t piece = link_queued(link) < FLUSH_PIECE ? link_queued(link) : FLUSH_PIECE;
+		unsigned char *data = evbuffer_pullup(link->queue, (ev_ssize_t)piece);
+		size_t written = 0;
+
+		if (data == NULL)
+			return -1;
+		switch (tls_write(&link->tls, data, piece, &written)) {
+		case TLS_DONE: evbuffer_drain(link->queue, written); break;
+		case TLS_WANTS_READ: return 0; /* the read event is on */
+		case TLS_WANTS_WRITE: return event_add(&link->write_event, NULL);
+		default: return -1;
+		}
+	}
+	return 0;
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct link *link = arg;
+
+	(void)fd;
+	(void)what;
+	switch (link->state) {
+	case LINK_CONNECTING: link_connected(link); return;
+	case LINK_HANDSHAKE: link_shake_hands(link); return;
+	case LINK_IDLE: return;
+	case LINK_READY: break;
+	}
+	if (link_flush(link) != 0) {
+		link_fail(link, REFUSAL_UPSTREAM_UNREACHABLE, "writing: connection lost");
+		return;
+	}
+	if (link_queued(link) == 0) {
+		if (link->queue != NULL)
+			evbuffer_free(link->queue);
+		link->queue = NULL;
+		link->calls->drained(link->owner);
+	}
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct link *link = arg;
+
+	(void)fd;
+	(void)what;
+	switch (link->state) {
+	case LINK_HANDSHAKE: link_shake_hands(link); return;
+	case LINK_IDLE: link_free(link); return; /* it has ended, or speaks without being asked */
+	case LINK_READY: link->calls->readable(link->owner); return;
+	case LINK_CONNECTING: return;
+	}
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct link *link = arg;
+
+	(void)fd;
+	(void)what;
+	if (link->state == LINK_IDLE)
+		link_free(link);
+	else if (link->state != LINK_READY)
+		link_retry(link, "connecting: no answer in time");
+}
+
+bool link_is_ready(const struct link *link)
+{
+	return link->state == LINK_READY;
+}
+
+int link_write(struct link *link, const void *data, size_t len)
+{
+	const unsigned char *at = data;
+
+	while (len > 0 && link->queue == NULL) {
+		size_t written = 0;
+		enum tls_result result = tls_write(&link->tls, at, len, &written);
+
+		if (result == TLS_EOF || result == TLS_ERROR)
+			return -1;
+		if (result != TLS_DONE)
+			break;
+		at += written;
+		len -= written;
+	}
+	if (len == 0)
+		return 0;
+	if (link->queue == NULL) {
+		link->queue = evbuffer_new();
+		if (link->queue == NULL || event_add(&link->write_event, NULL) != 0)
+			return -1;
+	}
+	return evbuffer_add(link->queue, at, len);
+}
+
+size_t link_queued(const struct link *link)
+{
+	return link->queue != NULL ? evbuffer_get_length(link->queue) : 0;
+}
+
+enum tls_result link_read(struct link *link, void *data, size_t capacity, size_t *len)
+{
+	return tls_read(&link->tls, data, capacity, len);
+}
+
+void link_want_read(struct link *link, bool wanted)
+{
+	if (!wanted)
+		event_del(&link->read_event);
+	else if (event_add(&link->read_event, NULL) == 0 && tls_has_pending(&link->tls))
+		event_active(&link->read_event, EV_READ, 0);
+}
+
+void link_release(struct link *link, bool is_reusable)
+{
+	const struct upstream *upstream = link->endpoint->upstream;
+	struct timeval limit = time_of(upstream->config->idle_time_ms);
+
+	if (!is_reusable || upstream->is_closing || upstream->config->idle_time_ms == 0 ||
+		link->state != LINK_READY || link_queued(link) > 0 || tls_has_pending(&link->tls) ||
+		event_add(&link->timer, &limit) != 0) {
+		link_free(link);
+		return;
+	}
+	link->calls = NULL;
+	link->owner = NULL;
+	link_want_read(link, true);
+	link_enter(link, LINK_IDLE);
+}
+
+static struct link *link_new(struct endpoint *endpoint, const struct link_calls *calls, void *owner)
+{
+	struct link *link = calloc(1, sizeof(*link));
+
+	if (link == NULL)
+		return NULL;
+	link->endpoint = endpoint;
+	link->calls = calls;
+	link->owner = owner;
+	link->tls.fd = -1;
+	link->state = LINK_CONNECTING;
+	TAILQ_INSERT_HEAD(&endpoint->busy, link, entry);
+	endpoint->busy_count++;
+	return link;
+}
+
+static struct link *link_start(struct link *link)
+{
+	char reason[160];
+
+	if (link == NULL || link_dial(link) == 0)
+		return link;
+	snprintf(reason, sizeof(reason), "connecting: %s", strerror(errno));
+	endpoint_failed(link->endpoint, reason);
+	if (link_dial_other(link, reason, sizeof(reason)))
+		return link;
+	link_free(link);
+	return NULL;
+}
+
+struct link *link_connect(struct endpoint *endpoint, const struct link_calls *calls, void *owner)
+{
+	return link_start(link_new(endpoint, calls, owner));
+}
+
+struct link *link_probe(struct endpoint *endpoint, const struct link_calls *calls, void *owner)
+{
+	struct link *link = link_new(endpoint, calls, owner);
+
+	if (link != NULL)
+		link->is_probe = true;
+	return link_start(link);
+}
+
+void link_take(struct link *link, const struct link_calls *calls, void *owner)
+{
+	event_del(&link->timer);
+	link->calls = calls;
+	link->owner = owner;
+	link_enter(link, LINK_READY);
+}

@@ -1,0 +1,75 @@
+/*
+ * One connection to an endpoint, plain or TLS. It serves one exchange at a time and may be kept for
+ * the next one. Connecting tries other addresses and endpoints by itself, because nothing was sent
+ * yet; afterwards a failure is the owner's. For workers.
+ */
+#ifndef PROXY_LINK_H
+#define PROXY_LINK_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/queue.h>
+
+#include "config/refusal.h"
+#include "proxy/tls.h"
+
+struct endpoint;
+struct evbuffer;
+
+/* What the owner of a link is told. */
+struct link_calls {
+	/* Connected: writing may begin. */
+	void (*ready)(void *owner);
+	/* The link has ended by itself and is already freed. */
+	void (*failed)(void *owner, enum refusal refusal, const char *reason);
+	/* link_read() will give something. */
+	void (*readable)(void *owner);
+	/* All that was queued is written. */
+	void (*drained)(void *owner);
+};
+
+enum link_state { LINK_CONNECTING, LINK_HANDSHAKE, LINK_READY, LINK_IDLE };
+
+struct link {
+	TAILQ_ENTRY(link) entry; /* in its endpoint's idle or busy list */
+	struct endpoint *endpoint;
+	struct tls tls;
+	enum link_state state;
+	unsigned int tries;
+	bool is_probe; /* a health check: it never goes to another endpoint */
+	struct event read_event, write_event, timer;
+	bool has_events;
+	struct evbuffer *queue; /* NULL while nothing waits to be written */
+	const struct link_calls *calls;
+	void *owner;
+};
+
+/* True when writing may begin at once: `ready` is not called then. */
+bool link_is_ready(const struct link *link);
+
+/* Queues what cannot be written at once. 0, or -1 when the link is broken (the owner releases it). */
+int link_write(struct link *link, const void *data, size_t len);
+size_t link_queued(const struct link *link);
+
+/* As tls_read(). */
+enum tls_result link_read(struct link *link, void *data, size_t capacity, size_t *len);
+
+/* Whether `readable` is called. */
+void link_want_read(struct link *link, bool wanted);
+
+/* Gives the link back: kept for the next one where is_reusable, else closed. */
+void link_release(struct link *link, bool is_reusable);
+
+/* For upstream.c: begins to connect to endpoint. NULL when memory or descriptors run out. */
+struct link *link_connect(struct endpoint *endpoint, const struct link_calls *calls, void *owner);
+/* For upstream.c: the same for a health check, which tries this endpoint alone. NULL: it has failed
+ * already. */
+struct link *link_probe(struct endpoint *endpoint, const struct link_calls *calls, void *owner);
+/* For upstream.c: gives an idle link a new owner. */
+void link_take(struct link *link, const struct link_calls *calls, void *owner);
+/* For upstream.c: closes without a word to the owner. */
+void link_free(struct link *link);
+
+#endif

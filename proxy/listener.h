@@ -1,0 +1,24 @@
+/*
+ * Accepts phones' connections, within the limits, and hands them to sessions. For workers.
+ */
+#ifndef PROXY_LISTENER_H
+#define PROXY_LISTENER_H
+
+#include "config/error.h"
+#include "proxy/worker.h"
+
+struct listener {
+	struct worker *worker;
+	const struct child_socket *socket;
+	struct event *event;
+	struct event *pause; /* runs while accepting rests, because descriptors ran out */
+};
+
+/* 0, or -1 with err filled. */
+int listener_start(struct listener *listener, struct worker *worker,
+	const struct child_socket *socket, struct error *err);
+
+/* Stops accepting; the socket itself is the supervisor's and stays open there. */
+void listener_stop(struct listener *listener);
+
+#endif

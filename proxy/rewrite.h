@@ -1,0 +1,41 @@
+/*
+ * What is passed on is written anew from what was parsed, never copied through: the request's head
+ * towards an endpoint, with the mailbox asserted and everything taken out that a phone might assert
+ * itself; and the answer's head towards the phone. For workers.
+ */
+#ifndef PROXY_REWRITE_H
+#define PROXY_REWRITE_H
+
+#include <openssl/x509.h>
+#include <stdbool.h>
+
+#include "config/model.h"
+#include "proxy/http.h"
+#include "proxy/template.h"
+
+/* Whether a phone's field is kept from the endpoint: hop-by-hop ones, framing, Host, Expect,
+ * credentials, every field by which some server learns who a user is, the configured identity
+ * headers, and whatever could be mistaken for one of them. */
+bool rewrite_is_taken_out(
+	const struct config *config, const struct http_head *head, const struct http_field *field);
+
+/*
+ * Writes the request line's fields but for Host, the framing and the empty line, which depend on
+ * the endpoint and on how the body is sent: the phone's fields that are left, then the login.
+ * leaf and chain are for CONFIG_LOGIN_CLIENT_CERT. content_type NULL: as the phone said; else the
+ * body is sent in another form, and no content coding is asked for. writer->has_failed when it does
+ * not fit.
+ */
+void rewrite_request_fields(struct http_writer *writer, const struct config *config,
+	const struct http_head *head, const struct template_values *values,
+	const char *content_type, X509 *leaf, const STACK_OF(X509) * chain);
+
+/* How an answer's body is sent to the phone. */
+enum rewrite_framing { REWRITE_NO_LENGTH, REWRITE_LENGTH, REWRITE_CHUNKED, REWRITE_CLOSE };
+
+/* Writes a whole answer head. Left out: hop-by-hop fields, framing, WWW-Authenticate, and the names
+ * of inner servers. content_type NULL: as the endpoint said. */
+void rewrite_answer(struct http_writer *writer, const struct http_head *head,
+	enum rewrite_framing framing, uint64_t length, const char *content_type, bool close);
+
+#endif

@@ -1,0 +1,746 @@
+#include "proxy/session.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/exchange.h"
+#include "proxy/identity_client.h"
+#include "proxy/log.h"
+
+enum {
+	LINGER_MS = 2000,       /* what a refused phone still sends is dropped for so long */
+	FLUSH_PIECE = 16 * 1024 /* one TLS record */
+};
+
+static const char *const state_names[] = {
+	[SESSION_SILENT] = "silent",
+	[SESSION_HANDSHAKE] = "handshake",
+	[SESSION_IDENTIFY] = "identify",
+	[SESSION_HEAD] = "head",
+	[SESSION_BODY] = "body",
+	[SESSION_ANSWER] = "answer",
+	[SESSION_LINGER] = "linger",
+	[SESSION_CLOSED] = "closed",
+};
+
+static void on_readable(evutil_socket_t fd, short what, void *arg);
+static void on_writable(evutil_socket_t fd, short what, void *arg);
+static void on_timer(evutil_socket_t fd, short what, void *arg);
+
+static void session_enter(struct session *session, enum session_state state)
+{
+	struct log_line line;
+
+	log_begin(&line, CONFIG_LOG_DEBUG, "session");
+	log_text(&line, "from", state_names[session->state]);
+	log_text(&line, "to", state_names[state]);
+	log_number(&line, "port", ntohs(session->port));
+	log_end(&line);
+	session->state = state;
+}
+
+void session_set_timer(struct session *session, uint32_t time_ms)
+{
+	struct timeval limit = worker_timeval(time_ms);
+
+	if (time_ms == 0)
+		event_del(&session->timer);
+	else if (event_add(&session->timer, &limit) != 0)
+		session_close(session);
+}
+
+static size_t input_len(const struct session *session)
+{
+	return session->input != NULL ? session->input->len : 0;
+}
+
+/* Whether more may be read now. While an answer is under way one read's worth of a pipelined request
+ * is taken, mostly to learn that the phone has gone. */
+static bool session_wants_read(const struct session *session)
+{
+	switch (session->state) {
+	case SESSION_SILENT:
+	case SESSION_HANDSHAKE:
+	case SESSION_HEAD:
+	case SESSION_LINGER: return true;
+	case SESSION_BODY:
+	case SESSION_ANSWER: return input_len(session) == 0;
+	case SESSION_IDENTIFY:
+	case SESSION_CLOSED: return false;
+	}
+	return false;
+}
+
+static void session_update_events(struct session *session)
+{
+	if (session->state == SESSION_CLOSED)
+		return;
+	if (session_wants_read(session)) {
+		if (event_add(&session->read_event, NULL) != 0)
+			session_close(session);
+	} else {
+		event_del(&session->read_event);
+	}
+}
+
+/* Has the loop call on_readable() although the socket may have nothing new. */
+static void session_run_soon(struct session *session)
+{
+	event_active(&session->read_event, EV_READ, 0);
+}
+
+int session_open(struct worker *worker, size_t listener, int fd,
+	const struct sockaddr_storage *address, struct source *source)
+{
+	struct session *session = calloc(1, sizeof(*session));
+
+	if (session == NULL)
+		return -1;
+	session->worker = worker;
+	session->source = source;
+	session->listener = (uint16_t)listener;
+	session->tls.fd = fd;
+	session->is_first_request = true;
+	session->since_us = worker_clock_us();
+	if (address->ss_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
+
+		session->address = in6->sin6_addr;
+		session->port = in6->sin6_port;
+	} else {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+
+		session->address.s6_addr[10] = 0xff;
+		session->address.s6_addr[11] = 0xff;
+		memcpy(&session->address.s6_addr[12], &in->sin_addr, 4);
+		session->port = in->sin_port;
+	}
+	event_assign(
+		&session->read_event, worker->base, fd, EV_READ | EV_PERSIST, on_readable, session);
+	event_assign(&session->write_event, worker->base, fd, EV_WRITE, on_writable, session);
+	evtimer_assign(&session->timer, worker->base, on_timer, session);
+	if (event_add(&session->read_event, NULL) != 0) {
+		free(session);
+		return -1;
+	}
+	TAILQ_INSERT_HEAD(&worker->sessions, session, entry);
+	worker->connection_count++;
+	shared_add(&worker->counters->connections_open, 1);
+	session_set_timer(session, worker->config->limits.handshake_time_ms);
+	return 0;
+}
+
+void session_close(struct session *session)
+{
+	struct worker *worker = session->worker;
+
+	if (session->state == SESSION_CLOSED)
+		return;
+	if (session->state == SESSION_IDENTIFY)
+		identity_client_forget(worker->identity, session);
+	session_enter(session, SESSION_CLOSED);
+	if (session->exchange != NULL)
+		exchange_abort(session->exchange, REFUSAL_NONE, "connection closed");
+	event_del(&session->read_event);
+	event_del(&session->write_event);
+	event_del(&session->timer);
+	tls_close(&session->tls);
+	close(session->tls.fd);
+	source_give(worker->sources, session->source);
+	TAILQ_REMOVE(&worker->sessions, session, entry);
+	TAILQ_INSERT_HEAD(&worker->closed, session, entry);
+	worker->connection_count--;
+	shared_subtract(&worker->counters->connections_open, 1);
+	worker_bury_soon(worker);
+}
+
+void session_bury(struct session *session)
+{
+	TAILQ_REMOVE(&session->worker->closed, session, entry);
+	if (session->queue != NULL)
+		evbuffer_free(session->queue);
+	credential_free(session->credential);
+	free(session->input);
+	free(session);
+}
+
+void session_address(const struct session *session, char text[INET6_ADDRSTRLEN])
+{
+	if (IN6_IS_ADDR_V4MAPPED(&session->address))
+		inet_ntop(AF_INET, &session->address.s6_addr[12], text, INET6_ADDRSTRLEN);
+	else
+		inet_ntop(AF_INET6, &session->address, text, INET6_ADDRSTRLEN);
+}
+
+/* Who it is */
+
+static void log_refused_handshake(const struct session *session, enum refusal refusal,
+	const struct verdict *verdict, const char *tls)
+{
+	char address[INET6_ADDRSTRLEN];
+	struct log_line line;
+
+	log_begin(&line, CONFIG_LOG_INFO, "refused");
+	session_address(session, address);
+	log_text(&line, "client", address);
+	log_text(&line, "refusal", refusal_row(refusal)->name);
+	log_text(&line, "tls", tls);
+	log_text(&line, "server_name", tls_server_name(&session->tls));
+	if (verdict != NULL) {
+		char serial[41] = "";
+
+		if (verdict->link_count > 0)
+			serial_format(&verdict->links[0].serial, serial);
+		log_text(&line, "reason", verdict->reason);
+		log_text(&line, "subject", verdict->subject);
+		log_text(&line, "issuer", verdict->issuer);
+		log_text(&line, "serial", serial);
+	}
+	log_end(&line);
+}
+
+static enum refusal judge_fresh(struct session *session, X509 *leaf, STACK_OF(X509) * sent,
+	const uint8_t sha256[32], struct verdict *verdict)
+{
+	struct worker *worker = session->worker;
+
+	shared_add(&worker->counters->verdict_misses, 1);
+	verifier_run(worker->verifier, leaf, sent, verdict);
+	memcpy(verdict->leaf_sha256, sha256, sizeof(verdict->leaf_sha256));
+	if (verdict->refusal == REFUSAL_NONE)
+		verdict_cache_insert(worker->verdicts, verdict);
+	return verdict->refusal;
+}
+
+/* In the middle of the handshake: the tls_judge of every listener. */
+enum refusal session_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent)
+{
+	struct session *session = owner;
+	struct worker *worker = session->worker;
+	struct verdict_entry *entry;
+	struct verdict fresh;
+	const struct verdict *verdict = &fresh;
+	uint8_t sha256[EVP_MAX_MD_SIZE];
+	unsigned int len = 0;
+
+	if (X509_digest(leaf, EVP_sha256(), sha256, &len) != 1 || len != 32) {
+		session->refusal = REFUSAL_CERTIFICATE_UNREADABLE;
+		return session->refusal;
+	}
+	entry = verdict_cache_find(worker->verdicts, sha256);
+	if (entry != NULL) {
+		shared_add(&worker->counters->verdict_hits, 1);
+		verdict = &entry->verdict;
+	} else {
+		memset(&fresh, 0, sizeof(fresh));
+		judge_fresh(session, leaf, sent, sha256, &fresh);
+	}
+	session->refusal = verdict_check(
+		verdict, worker->child->trust, &worker->revocation, worker_now(worker));
+	if (session->refusal != REFUSAL_NONE) {
+		log_refused_handshake(
+			session, session->refusal, verdict, tls_version(&session->tls));
+		return session->refusal;
+	}
+	credential_free(session->credential);
+	session->credential = credential_new(verdict);
+	if (session->credential == NULL)
+		session->refusal = REFUSAL_INTERNAL;
+	return session->refusal;
+}
+
+static void session_await_head(struct session *session)
+{
+	if (session->state == SESSION_HANDSHAKE || session->state == SESSION_IDENTIFY)
+		session->auth_us = (uint32_t)(worker_clock_us() - session->since_us);
+	session->since_us = 0; /* no byte of a head yet */
+	session_enter(session, SESSION_HEAD);
+	session_set_timer(session, session->worker->config->limits.idle_time_ms);
+	session_update_events(session);
+	if (session->state == SESSION_HEAD &&
+		(input_len(session) > 0 || tls_has_pending(&session->tls)))
+		session_run_soon(session);
+}
+
+/* The certificate is good; whose mailbox is it? */
+static void session_identify(struct session *session)
+{
+	struct credential *credential = session->credential;
+	struct worker *worker = session->worker;
+	struct verdict_entry *entry;
+
+	if (credential == NULL || credential->refusal != REFUSAL_NONE) {
+		session_await_head(session);
+		return;
+	}
+	entry = verdict_cache_find(worker->verdicts, credential->leaf_sha256);
+	if (entry != NULL && entry->mailbox[0] != '\0') {
+		if (credential_set_mailbox(credential, entry->mailbox) != 0)
+			credential->refusal = REFUSAL_INTERNAL;
+		session_await_head(session);
+		return;
+	}
+	if (identity_client_ask(worker->identity, session, credential->names) != 0) {
+		credential->refusal = REFUSAL_DIRECTORY_UNAVAILABLE;
+		session_await_head(session);
+		return;
+	}
+	session_enter(session, SESSION_IDENTIFY);
+	session_set_timer(session, worker->config->limits.handshake_time_ms);
+	session_update_events(session);
+}
+
+void session_identified(struct session *session, enum refusal refusal, const char *mailbox)
+{
+	struct credential *credential = session->credential;
+	struct verdict_entry *entry;
+
+	if (refusal == REFUSAL_NONE && mailbox[0] == '\0')
+		refusal = REFUSAL_INTERNAL;
+	credential->refusal = refusal;
+	if (refusal == REFUSAL_NONE) {
+		if (credential_set_mailbox(credential, mailbox) != 0)
+			credential->refusal = REFUSAL_INTERNAL;
+		entry = verdict_cache_find(session->worker->verdicts, credential->leaf_sha256);
+		if (entry != NULL)
+			strcpy(entry->mailbox, credential->mailbox);
+	}
+	session_await_head(session);
+}
+
+void session_recheck(struct session *session)
+{
+	struct worker *worker = session->worker;
+	enum refusal refusal;
+
+	if (session->credential == NULL || session->state == SESSION_CLOSED)
+		return;
+	refusal = credential_check(
+		session->credential, worker->child->trust, &worker->revocation, worker_now(worker));
+	if (refusal == REFUSAL_NONE)
+		return;
+	if (session->exchange != NULL)
+		exchange_abort(
+			session->exchange, refusal, "the certificate may not come in any more");
+	else
+		shared_add(&worker->counters->refusals[refusal], 1);
+	session_close(session);
+}
+
+/* Handshake */
+
+static void session_handshake_failed(struct session *session, const char *reason)
+{
+	enum refusal refusal = session->refusal;
+
+	if (refusal == REFUSAL_NONE && strstr(reason, "peer did not return a certificate") != NULL)
+		refusal = REFUSAL_CERTIFICATE_MISSING;
+	if (refusal == REFUSAL_NONE)
+		refusal = REFUSAL_TLS_HANDSHAKE;
+	/* The judge has logged what it refused. */
+	if (session->refusal == REFUSAL_NONE)
+		log_refused_handshake(session, refusal, NULL, reason);
+	shared_add(&session->worker->counters->refusals[refusal], 1);
+	session_close(session);
+}
+
+static void session_shake_hands(struct session *session)
+{
+	struct worker *worker = session->worker;
+
+	switch (tls_handshake(&session->tls)) {
+	case TLS_DONE:
+		session->handshake_us = (uint32_t)(worker_clock_us() - session->since_us);
+		session->since_us += session->handshake_us;
+		shared_add(&worker->counters->handshakes, 1);
+		session_identify(session);
+		return;
+	case TLS_WANTS_READ: return;
+	case TLS_WANTS_WRITE:
+		if (event_add(&session->write_event, NULL) != 0)
+			session_close(session);
+		return;
+	case TLS_EOF:
+	case TLS_ERROR: session_handshake_failed(session, tls_failure(&session->tls)); return;
+	}
+}
+
+static void session_greet(struct session *session)
+{
+	session->since_us = worker_clock_us();
+	if (tls_accept(&session->tls, session->worker->tls_servers[session->listener],
+		    session->tls.fd, session) != 0) {
+		session_close(session);
+		return;
+	}
+	session_enter(session, SESSION_HANDSHAKE);
+	session_shake_hands(session);
+}
+
+/* Reading */
+
+/* A head, or the part of one that is there. Returns how many bytes are done with. */
+static size_t session_take_head(struct session *session, const char *data, size_t len)
+{
+	const struct config_limits *limits = &session->worker->config->limits;
+	struct http_head head;
+	size_t head_len = 0;
+	enum http_result result = http_head_find_end(data, len, &session->scanned, &head_len);
+
+	if (result == HTTP_MORE && len < limits->head_size) {
+		if (session->since_us == 0 && len > 0) {
+			session->since_us = worker_clock_us();
+			session_set_timer(session, limits->head_time_ms);
+		}
+		return 0;
+	}
+	session->scanned = 0;
+	session_set_timer(session, limits->body_time_ms);
+	if (result == HTTP_REFUSED) {
+		exchange_begin_refused(session, REFUSAL_HTTP_MALFORMED);
+		return len;
+	}
+	if (result == HTTP_MORE || head_len > limits->head_size) {
+		exchange_begin_refused(session, REFUSAL_HEAD_TOO_LARGE);
+		return len;
+	}
+	if (http_request_parse(&head, data, head_len) != HTTP_DONE) {
+		exchange_begin_refused(session, head.refusal);
+		return len;
+	}
+	session_enter(session, SESSION_BODY);
+	exchange_begin(session, &head);
+	return head_len;
+}
+
+/* Hands bytes to the stages until they are used up or a stage wants no more. */
+static size_t session_advance(struct session *session, const char *data, size_t len)
+{
+	size_t used = 0;
+
+	while (used < len) {
+		size_t taken = 0;
+
+		switch (session->state) {
+		case SESSION_HEAD:
+			taken = session_take_head(session, data + used, len - used);
+			break;
+		case SESSION_BODY:
+			taken = exchange_take(session->exchange, data + used, len - used);
+			break;
+		case SESSION_LINGER:
+		case SESSION_CLOSED: return len;
+		default: return used;
+		}
+		if (taken == 0)
+			return used;
+		used += taken;
+	}
+	return used;
+}
+
+static int session_keep(struct session *session, const char *data, size_t len)
+{
+	size_t needed = input_len(session) + len;
+
+	if (len == 0)
+		return 0;
+	if (session->input == NULL || session->input->capacity < needed) {
+		size_t capacity = needed < 1024 ? 1024 : needed + needed / 2;
+		struct session_input *grown = realloc(session->input, sizeof(*grown) + capacity);
+
+		if (grown == NULL)
+			return -1;
+		grown->len = input_len(session);
+		grown->capacity = capacity;
+		if (session->input == NULL)
+			grown->len = 0;
+		session->input = grown;
+	}
+	memcpy(session->input->data + session->input->len, data, len);
+	session->input->len += len;
+	return 0;
+}
+
+/* The bytes kept from earlier reads go first; what is left of them stays. */
+static void session_advance_kept(struct session *session)
+{
+	struct session_input *input = session->input;
+	size_t used = session_advance(session, input->data, input->len);
+
+	if (session->state == SESSION_CLOSED)
+		return;
+	input->len -= used;
+	memmove(input->data, input->data + used, input->len);
+	if (input->len == 0) {
+		free(input);
+		session->input = NULL;
+	}
+}
+
+static void session_receive(struct session *session, const char *data, size_t len)
+{
+	bool is_behind_kept = session->input != NULL;
+	size_t used = is_behind_kept ? 0 : session_advance(session, data, len);
+
+	if (session->state == SESSION_CLOSED)
+		return;
+	if (session_keep(session, data + used, len - used) != 0)
+		session_close(session);
+	else if (is_behind_kept)
+		session_advance_kept(session);
+}
+
+static void session_read(struct session *session)
+{
+	struct worker *worker = session->worker;
+	size_t len = 0;
+
+	switch (tls_read(&session->tls, worker->buffer, WORKER_BUFFER, &len)) {
+	case TLS_DONE: session_receive(session, (const char *)worker->buffer, len); break;
+	case TLS_WANTS_READ: return;
+	case TLS_WANTS_WRITE:
+		if (event_add(&session->write_event, NULL) != 0)
+			session_close(session);
+		return;
+	case TLS_EOF:
+	case TLS_ERROR: session_close(session); return;
+	}
+	session_update_events(session);
+	if (session_wants_read(session) && tls_has_pending(&session->tls))
+		session_run_soon(session);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct session *session = arg;
+
+	(void)fd;
+	(void)what;
+	switch (session->state) {
+	case SESSION_SILENT: session_greet(session); return;
+	case SESSION_HANDSHAKE: session_shake_hands(session); return;
+	case SESSION_IDENTIFY:
+	case SESSION_CLOSED: return;
+	default: break;
+	}
+	if (session->input != NULL &&
+		(session->state == SESSION_HEAD || session->state == SESSION_BODY)) {
+		size_t before = session->input->len;
+
+		session_advance_kept(session);
+		if (session->state == SESSION_CLOSED || input_len(session) != before) {
+			/* One step a turn; more may wait in the TLS layer or be kept still. */
+			session_update_events(session);
+			if (session->state == SESSION_HEAD &&
+				(input_len(session) > 0 || tls_has_pending(&session->tls)))
+				session_run_soon(session);
+			return;
+		}
+	}
+	if (session_wants_read(session))
+		session_read(session);
+}
+
+void session_resume(struct session *session)
+{
+	if (session->state != SESSION_BODY)
+		return;
+	session_update_events(session);
+	if (input_len(session) > 0 || tls_has_pending(&session->tls))
+		session_run_soon(session);
+}
+
+void session_request_read(struct session *session)
+{
+	if (session->state == SESSION_BODY)
+		session_enter(session, SESSION_ANSWER);
+}
+
+/* Writing */
+
+size_t session_queued(const struct session *session)
+{
+	return session->queue != NULL ? evbuffer_get_length(session->queue) : 0;
+}
+
+/* The last answer is written. A refused phone may still be sending: closing now would reset the
+ * connection, and the answer could be lost with it. What comes is dropped undeciphered. */
+static void session_say_goodbye(struct session *session)
+{
+	tls_close(&session->tls);
+	shutdown(session->tls.fd, SHUT_WR);
+	session_set_timer(session, LINGER_MS);
+}
+
+/* All is written that was to be. */
+static void session_written(struct session *session)
+{
+	if (session->state == SESSION_LINGER)
+		session_say_goodbye(session);
+	else if (session->exchange != NULL)
+		exchange_phone_drained(session->exchange);
+}
+
+static void session_flush(struct session *session)
+{
+	while (session_queued(session) > 0) {
+		size_t queued = session_queued(session);
+		size_t piece = queued < FLUSH_PIECE ? queued : FLUSH_PIECE;
+		unsigned char *data = evbuffer_pullup(session->queue, (ev_ssize_t)piece);
+		size_t written = 0;
+		enum tls_result result = TLS_ERROR;
+
+		if (data != NULL)
+			result = tls_write(&session->tls, data, piece, &written);
+		if (result == TLS_WANTS_READ)
+			return; /* the read event is on; it ends up here again by the timer at worst */
+		if (result == TLS_WANTS_WRITE) {
+			if (event_add(&session->write_event, NULL) != 0)
+				session_close(session);
+			return;
+		}
+		if (result != TLS_DONE) {
+			session_close(session);
+			return;
+		}
+		evbuffer_drain(session->queue, written);
+		session_set_timer(session, session->worker->config->limits.body_time_ms);
+	}
+	evbuffer_free(session->queue);
+	session->queue = NULL;
+	session_written(session);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct session *session = arg;
+
+	(void)fd;
+	(void)what;
+	if (session->state == SESSION_HANDSHAKE)
+		session_shake_hands(session);
+	else if (session->state != SESSION_CLOSED && session->queue != NULL)
+		session_flush(session);
+	else if (session->state != SESSION_CLOSED && session_wants_read(session))
+		session_read(session);
+}
+
+void session_write(struct session *session, const void *data, size_t len)
+{
+	const char *at = data;
+
+	if (session->state == SESSION_CLOSED)
+		return;
+	while (len > 0 && session->queue == NULL) {
+		size_t written = 0;
+		enum tls_result result = tls_write(&session->tls, at, len, &written);
+
+		if (result == TLS_EOF || result == TLS_ERROR) {
+			session_close(session);
+			return;
+		}
+		if (result != TLS_DONE)
+			break;
+		at += written;
+		len -= written;
+	}
+	if (len == 0)
+		return;
+	if (session->queue == NULL) {
+		session->queue = evbuffer_new();
+		if (session->queue == NULL || event_add(&session->write_event, NULL) != 0) {
+			session_close(session);
+			return;
+		}
+	}
+	if (evbuffer_add(session->queue, at, len) != 0)
+		session_close(session);
+}
+
+void session_exchange_over(struct session *session, bool is_last)
+{
+	session->exchange = NULL;
+	session->is_first_request = false;
+	if (session->state == SESSION_CLOSED)
+		return;
+	if (!is_last && !session->worker->is_draining) {
+		session_await_head(session);
+		return;
+	}
+	session_enter(session, SESSION_LINGER);
+	free(session->input);
+	session->input = NULL;
+	session_set_timer(session, session->worker->config->limits.body_time_ms);
+	session_update_events(session);
+	if (session->queue == NULL && session->state == SESSION_LINGER)
+		session_say_goodbye(session);
+}
+
+/* Time */
+
+static void session_timed_out(struct session *session)
+{
+	struct worker *worker = session->worker;
+
+	switch (session->state) {
+	case SESSION_SILENT:
+	case SESSION_HANDSHAKE:
+		session->refusal = REFUSAL_TLS_TIMEOUT;
+		log_refused_handshake(session, REFUSAL_TLS_TIMEOUT, NULL, "no handshake in time");
+		shared_add(&worker->counters->refusals[REFUSAL_TLS_TIMEOUT], 1);
+		session_close(session);
+		return;
+	case SESSION_IDENTIFY:
+		identity_client_forget(worker->identity, session);
+		session->credential->refusal = REFUSAL_DIRECTORY_UNAVAILABLE;
+		session_await_head(session);
+		return;
+	case SESSION_HEAD:
+		if (session->since_us != 0)
+			exchange_begin_refused(session, REFUSAL_HEAD_TIMEOUT);
+		else
+			session_close(session);
+		return;
+	case SESSION_BODY:
+	case SESSION_ANSWER:
+		if (session->exchange != NULL)
+			exchange_timed_out(session->exchange);
+		else
+			session_close(session);
+		return;
+	case SESSION_LINGER: session_close(session); return;
+	case SESSION_CLOSED: return;
+	}
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	session_timed_out(arg);
+}
+
+void session_drain(struct session *session, uint32_t time_ms)
+{
+	switch (session->state) {
+	case SESSION_SILENT:
+	case SESSION_HANDSHAKE:
+	case SESSION_IDENTIFY: return; /* one request is served, then it ends */
+	case SESSION_HEAD:
+		if (session->since_us == 0 && session->queue == NULL)
+			session_close(session);
+		return;
+	case SESSION_ANSWER:
+		if (session->exchange != NULL)
+			exchange_end_poll(session->exchange, time_ms);
+		return;
+	default: return;
+	}
+}

@@ -1,0 +1,103 @@
+/*
+ * One phone's connection, from accept to close: handshake, who it is, and one request after the
+ * other, each of which is an exchange (exchange.h). A silent peer costs this struct and a timer: the
+ * SSL object is made when the first byte is there. For workers.
+ */
+#ifndef PROXY_SESSION_H
+#define PROXY_SESSION_H
+
+#include <event2/event_struct.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "proxy/credential.h"
+#include "proxy/worker.h"
+
+struct exchange;
+
+enum session_state {
+	SESSION_SILENT, /* connected, and no byte yet */
+	SESSION_HANDSHAKE,
+	SESSION_IDENTIFY, /* the identity process looks for the mailbox */
+	SESSION_HEAD,     /* idle, or a request's head is under way */
+	SESSION_BODY,     /* its body is */
+	SESSION_ANSWER, /* all of the request is read, the answer is under way: a Ping sleeps here */
+	SESSION_LINGER, /* the last answer is sent; what still comes is read and dropped */
+	SESSION_CLOSED  /* freed at the end of this turn of the loop */
+};
+
+/* Bytes that were read and belong to what comes next. */
+struct session_input {
+	size_t len, capacity;
+	char data[];
+};
+
+struct session {
+	TAILQ_ENTRY(session) entry; /* in worker->sessions, or among the closed ones */
+	struct worker *worker;
+	struct source *source;
+	struct tls tls;
+	struct event read_event, write_event, timer;
+	struct evbuffer *queue;      /* for the phone; NULL while nothing waits */
+	struct session_input *input; /* NULL while there is none */
+	size_t scanned;              /* of a head under way, http_head_find_end() */
+	struct credential
+		*credential;       /* NULL until the handshake is done, or without a certificate */
+	struct exchange *exchange; /* NULL between requests */
+	struct in6_addr address;   /* an IPv4 one is mapped */
+	in_port_t port;
+	uint16_t listener;
+	enum session_state state;
+	enum refusal refusal; /* from the judge, during the handshake */
+	bool is_first_request;
+	uint32_t identity_slot; /* while SESSION_IDENTIFY */
+	uint32_t handshake_us;  /* from the first byte to its end */
+	uint32_t auth_us;       /* from there until the mailbox was known */
+	uint64_t since_us;      /* when the present stage began */
+};
+
+/* The tls_judge of every listener (tls.h): owner is a session. */
+enum refusal session_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent);
+
+/* Takes over the accepted socket and its source. 0, or -1 (both stay the caller's). */
+int session_open(struct worker *worker, size_t listener, int fd,
+	const struct sockaddr_storage *address, struct source *source);
+
+/* The answer of the identity process. mailbox is "" with a refusal. */
+void session_identified(struct session *session, enum refusal refusal, const char *mailbox);
+
+/* For the exchange. Sends bytes to the phone, queueing what cannot be written at once. */
+void session_write(struct session *session, const void *data, size_t len);
+size_t session_queued(const struct session *session);
+
+/* For the exchange: it is over and freed by the caller. is_last: the connection ends once all is
+ * written. */
+void session_exchange_over(struct session *session, bool is_last);
+
+/* For the exchange: there is room again for what the phone sends. */
+void session_resume(struct session *session);
+
+/* For the exchange: the request is read to its end. */
+void session_request_read(struct session *session);
+
+/* Starts the timer of the present stage afresh; 0: none. */
+void session_set_timer(struct session *session, uint32_t time_ms);
+
+/* Ends it at once. The struct stays until the loop's turn is over. */
+void session_close(struct session *session);
+
+/* The world has changed: closes the session if its certificate may not come in any more. */
+void session_recheck(struct session *session);
+
+/* The worker drains: ends the session when idle; long polls are ended in the protocol's words within
+ * time_ms, all else after its answer. */
+void session_drain(struct session *session, uint32_t time_ms);
+
+/* "192.0.2.1", for logs and templates. */
+void session_address(const struct session *session, char text[INET6_ADDRSTRLEN]);
+
+/* Frees what was closed in this turn of the loop. For the worker. */
+void session_bury(struct session *session);
+
+#endif

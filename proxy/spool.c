@@ -1,0 +1,81 @@
+#include "proxy/spool.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+void spool_init(struct spool *spool, uint64_t memory_max, int directory)
+{
+	*spool = (struct spool){.memory_max = memory_max, .directory = directory, .fd = -1};
+}
+
+void spool_free(struct spool *spool)
+{
+	if (spool->memory != NULL)
+		evbuffer_free(spool->memory);
+	if (spool->fd != -1)
+		close(spool->fd);
+	spool_init(spool, spool->memory_max, spool->directory);
+}
+
+static size_t memory_len(const struct spool *spool)
+{
+	return spool->memory != NULL ? evbuffer_get_length(spool->memory) : 0;
+}
+
+uint64_t spool_len(const struct spool *spool)
+{
+	return memory_len(spool) + (spool->file_len - spool->file_read);
+}
+
+static int file_put(struct spool *spool, struct span bytes)
+{
+	if (spool->fd == -1 && spool->directory != -1)
+		spool->fd = openat(
+			spool->directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
+	if (spool->fd == -1)
+		return -1;
+	while (bytes.len > 0) {
+		ssize_t n = pwrite(spool->fd, bytes.data, bytes.len, (off_t)spool->file_len);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -1;
+		bytes = span_of(bytes.data + n, bytes.len - (size_t)n);
+		spool->file_len += (uint64_t)n;
+	}
+	return 0;
+}
+
+int spool_put(struct spool *spool, struct span bytes)
+{
+	if (bytes.len == 0)
+		return 0;
+	/* Once there is a file, everything goes behind it: the order must hold. */
+	if (spool->fd != -1 || memory_len(spool) + bytes.len > spool->memory_max)
+		return file_put(spool, bytes);
+	if (spool->memory == NULL)
+		spool->memory = evbuffer_new();
+	if (spool->memory == NULL)
+		return -1;
+	return evbuffer_add(spool->memory, bytes.data, bytes.len);
+}
+
+int64_t spool_take(struct spool *spool, void *data, size_t len)
+{
+	ssize_t n;
+
+	if (memory_len(spool) > 0)
+		return evbuffer_remove(spool->memory, data, len);
+	if (spool->file_read == spool->file_len)
+		return 0;
+	do
+		n = pread(spool->fd, data, len, (off_t)spool->file_read);
+	while (n == -1 && errno == EINTR);
+	if (n <= 0)
+		return -1;
+	spool->file_read += (uint64_t)n;
+	return n;
+}

@@ -1,0 +1,90 @@
+/*
+ * Encrypted channels (OpenSSL) to phones and to endpoints, and plain ones to endpoints, behind one
+ * interface: what is above reads and writes bytes and never sees an SSL object. A record layer of
+ * our own can take the place of the SSL object below this interface once a handshake is done.
+ *
+ * For workers alone.
+ */
+#ifndef PROXY_TLS_H
+#define PROXY_TLS_H
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config/error.h"
+#include "config/model.h"
+#include "config/refusal.h"
+#include "config/span.h"
+
+enum tls_result {
+	TLS_DONE,        /* the call did what it was asked */
+	TLS_WANTS_READ,  /* again when the socket is readable */
+	TLS_WANTS_WRITE, /* again when it is writable */
+	TLS_EOF,         /* the peer has ended its stream */
+	TLS_ERROR        /* the channel is of no further use */
+};
+
+/* A channel: plain while ssl is NULL. It does not own the descriptor. */
+struct tls {
+	int fd;
+	SSL *ssl;
+};
+
+/*
+ * Asked once per handshake, in the middle of it: may this certificate come in? leaf and sent are
+ * OpenSSL's. The refusal decides the alert. owner is what tls_accept() was given.
+ */
+typedef enum refusal tls_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent);
+
+/* A listener's contexts: one per set of server names, with every certificate for these names. */
+struct tls_server;
+
+/* ca_names: sent in the CertificateRequest (RFC 8446 4.2.4); borrowed for the call. A client
+ * certificate is required, unless the listener has a health path. NULL with err filled. */
+struct tls_server *tls_server_new(const struct config_listener *listener,
+	const struct config_trust *trust, const STACK_OF(X509_NAME) * ca_names, tls_judge *judge,
+	struct error *err);
+void tls_server_free(struct tls_server *server);
+
+/* Begins the server's side on an accepted socket. 0, or -1 when memory runs out. */
+int tls_accept(struct tls *tls, const struct tls_server *server, int fd, void *owner);
+
+/* The client's side towards HTTPS endpoints. */
+struct tls_client;
+
+/* ca: trusted roots; path "" for the system's. NULL with err filled. */
+struct tls_client *tls_client_new(const struct config_file *ca, struct error *err);
+void tls_client_free(struct tls_client *client);
+
+/* Begins it on a connected socket; the peer must prove to be host (RFC 9525). 0 or -1. */
+int tls_connect(struct tls *tls, const struct tls_client *client, int fd, const char *host);
+
+/* One step of the handshake. */
+enum tls_result tls_handshake(struct tls *tls);
+
+/* Reads what is there, at most capacity bytes. TLS_DONE with *len > 0. */
+enum tls_result tls_read(struct tls *tls, void *data, size_t capacity, size_t *len);
+
+/* Writes what fits; *written may be less than len with TLS_DONE. After TLS_WANTS_*, the next call
+ * must offer the same bytes first (they may have moved). */
+enum tls_result tls_write(struct tls *tls, const void *data, size_t len, size_t *written);
+
+/* True while bytes that were received wait inside, so that the socket will not announce them. */
+bool tls_has_pending(const struct tls *tls);
+
+/* Sends close_notify, if that is possible now, and frees the SSL object. Not the descriptor. */
+void tls_close(struct tls *tls);
+
+/* For logs: "TLSv1.3", "TLS_AES_128_GCM_SHA256", the SNI name ("" without one), and the reason of
+ * the last failure ("" without one). Valid until the channel is used again. */
+const char *tls_version(const struct tls *tls);
+const char *tls_cipher(const struct tls *tls);
+const char *tls_server_name(const struct tls *tls);
+const char *tls_failure(const struct tls *tls);
+
+/* The peer's certificate and what it sent beside it, borrowed; NULL without one. */
+X509 *tls_peer(const struct tls *tls);
+STACK_OF(X509) * tls_peer_chain(const struct tls *tls);
+
+#endif

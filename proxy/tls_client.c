@@ -1,0 +1,98 @@
+#include <arpa/inet.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+
+#include "auth/openssl_error.h"
+#include "proxy/tls.h"
+
+struct tls_client {
+	SSL_CTX *ctx;
+};
+
+static int trust_bundle(SSL_CTX *ctx, const struct config_file *ca, struct error *err)
+{
+	X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+	size_t len = 0;
+	char *copy = config_file_read(ca, &len, err);
+	BIO *bio;
+	X509 *certificate;
+	int count = 0;
+
+	if (copy == NULL)
+		return -1;
+	bio = len <= INT32_MAX ? BIO_new_mem_buf(copy, (int)len) : NULL;
+	while (bio != NULL && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+		count += X509_STORE_add_cert(store, certificate);
+		X509_free(certificate);
+	}
+	ERR_clear_error();
+	BIO_free(bio);
+	free(copy);
+	return count > 0 ? 0 : error_set(err, "%s: no certificate in it", ca->path);
+}
+
+struct tls_client *tls_client_new(const struct config_file *ca, struct error *err)
+{
+	struct tls_client *client = calloc(1, sizeof(*client));
+
+	if (client == NULL) {
+		error_set(err, "setting up TLS towards the upstream: out of memory");
+		return NULL;
+	}
+	client->ctx = SSL_CTX_new(TLS_client_method());
+	if (client->ctx == NULL ||
+		SSL_CTX_set_min_proto_version(client->ctx, TLS1_2_VERSION) != 1) {
+		error_openssl(err, "setting up TLS towards the upstream");
+		goto failed;
+	}
+	SSL_CTX_set_options(client->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_mode(client->ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+					      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_session_cache_mode(client->ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_verify(client->ctx, SSL_VERIFY_PEER, NULL);
+	if (ca->fd != -1) {
+		if (trust_bundle(client->ctx, ca, err) != 0)
+			goto failed;
+	} else if (SSL_CTX_set_default_verify_file(client->ctx) != 1) {
+		error_openssl(err, "reading the system's CA certificates");
+		goto failed;
+	}
+	return client;
+failed:
+	tls_client_free(client);
+	return NULL;
+}
+
+void tls_client_free(struct tls_client *client)
+{
+	if (client == NULL)
+		return;
+	SSL_CTX_free(client->ctx);
+	free(client);
+}
+
+static int expect_host(SSL *ssl, const char *host)
+{
+	unsigned char address[16];
+
+	if (inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1)
+		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host);
+	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+}
+
+int tls_connect(struct tls *tls, const struct tls_client *client, int fd, const char *host)
+{
+	*tls = (struct tls){.fd = fd, .ssl = SSL_new(client->ctx)};
+	if (tls->ssl == NULL)
+		return -1;
+	if (SSL_set_fd(tls->ssl, fd) != 1 || expect_host(tls->ssl, host) != 1) {
+		SSL_free(tls->ssl);
+		tls->ssl = NULL;
+		return -1;
+	}
+	SSL_set_connect_state(tls->ssl);
+	return 0;
+}

@@ -1,0 +1,367 @@
+#include "proxy/upstream.h"
+
+#include <event2/dns.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/http.h"
+#include "proxy/log.h"
+
+enum {
+	RESOLVE_MS = 60 * 1000,      /* names are looked up again so often */
+	RESOLVE_RETRY_MS = 5 * 1000, /* while there is no address at all */
+	PROBE_ANSWER_MAX = 8 * 1024
+};
+
+static struct timeval time_of(uint32_t time_ms)
+{
+	return (struct timeval){
+		.tv_sec = time_ms / 1000, .tv_usec = (suseconds_t)(time_ms % 1000) * 1000};
+}
+
+static void endpoint_log(const struct endpoint *endpoint, enum config_log_level level,
+	const char *what, const char *reason)
+{
+	struct log_line line;
+
+	log_begin(&line, level, what);
+	log_text(&line, "endpoint", endpoint->config->text);
+	log_text(&line, "reason", reason);
+	log_end(&line);
+}
+
+void endpoint_succeeded(struct endpoint *endpoint)
+{
+	endpoint->failures = 0;
+	if (endpoint->is_up)
+		return;
+	endpoint->is_up = true;
+	endpoint_log(endpoint, CONFIG_LOG_WARNING, "endpoint-up", NULL);
+}
+
+void endpoint_failed(struct endpoint *endpoint, const char *reason)
+{
+	shared_add(&endpoint->upstream->counters->upstream_failures, 1);
+	if (endpoint->failures < UINT32_MAX)
+		endpoint->failures++;
+	if (!endpoint->is_up || endpoint->failures < endpoint->upstream->config->health_failures)
+		return;
+	endpoint->is_up = false;
+	endpoint_log(endpoint, CONFIG_LOG_ERROR, "endpoint-down", reason);
+}
+
+/* Addresses */
+
+static void endpoint_use_addresses(struct endpoint *endpoint, const struct addrinfo *found)
+{
+	unsigned int count = 0;
+
+	for (; found != NULL && count < ENDPOINT_ADDRESSES; found = found->ai_next) {
+		struct sockaddr_storage *address = &endpoint->addresses[count].address;
+
+		if (found->ai_addrlen > sizeof(*address))
+			continue;
+		memcpy(address, found->ai_addr, found->ai_addrlen);
+		endpoint->addresses[count].len = found->ai_addrlen;
+		count++;
+	}
+	if (count > 0)
+		endpoint->address_count = count;
+}
+
+static void endpoint_resolve_later(struct endpoint *endpoint)
+{
+	struct timeval delay = time_of(endpoint->address_count > 0 ? RESOLVE_MS : RESOLVE_RETRY_MS);
+
+	event_add(endpoint->resolve_timer, &delay);
+}
+
+static void on_resolved(int result, struct evutil_addrinfo *found, void *arg)
+{
+	struct endpoint *endpoint = arg;
+
+	endpoint->resolving = NULL;
+	if (result == EVUTIL_EAI_CANCEL)
+		return;
+	if (result != 0)
+		endpoint_log(endpoint, CONFIG_LOG_WARNING, "endpoint-resolve",
+			evutil_gai_strerror(result));
+	endpoint_use_addresses(endpoint, result == 0 ? found : NULL);
+	if (found != NULL)
+		evutil_freeaddrinfo(found);
+	endpoint_resolve_later(endpoint);
+}
+
+static const struct addrinfo resolve_hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+
+static void on_resolve_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct endpoint *endpoint = arg;
+	char port[8];
+
+	(void)fd;
+	(void)what;
+	snprintf(port, sizeof(port), "%u", (unsigned int)endpoint->config->port);
+	endpoint->resolving = evdns_getaddrinfo(endpoint->upstream->dns, endpoint->config->host,
+		port, &resolve_hints, on_resolved, endpoint);
+}
+
+/* At start, where blocking is allowed. Names are looked up again on the loop afterwards. */
+static int endpoint_resolve_first(struct endpoint *endpoint, struct error *err)
+{
+	struct addrinfo hints = resolve_hints;
+	struct addrinfo *found = NULL;
+	char port[8];
+	int result;
+
+	snprintf(port, sizeof(port), "%u", (unsigned int)endpoint->config->port);
+	hints.ai_flags = AI_NUMERICHOST;
+	result = getaddrinfo(endpoint->config->host, port, &hints, &found);
+	if (result == 0) {
+		endpoint_use_addresses(endpoint, found);
+		freeaddrinfo(found);
+		return 0;
+	}
+	if (endpoint->upstream->dns == NULL)
+		endpoint->upstream->dns = evdns_base_new(endpoint->upstream->base,
+			EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+	hints.ai_flags = 0;
+	result = getaddrinfo(endpoint->config->host, port, &hints, &found);
+	if (result == 0) {
+		endpoint_use_addresses(endpoint, found);
+		freeaddrinfo(found);
+	} else {
+		endpoint_log(
+			endpoint, CONFIG_LOG_WARNING, "endpoint-resolve", gai_strerror(result));
+	}
+	if (endpoint->upstream->dns == NULL)
+		return 0; /* no name server is configured: what was found stays */
+	endpoint->resolve_timer = evtimer_new(endpoint->upstream->base, on_resolve_timer, endpoint);
+	if (endpoint->resolve_timer == NULL)
+		return error_set(err, "endpoint %s: out of memory", endpoint->config->text);
+	endpoint_resolve_later(endpoint);
+	return 0;
+}
+
+/* Health */
+
+static void probe_end(struct endpoint *endpoint, bool is_reusable)
+{
+	struct link *probe = endpoint->probe;
+
+	endpoint->probe = NULL;
+	link_release(probe, is_reusable);
+}
+
+static void probe_ready(void *owner)
+{
+	struct endpoint *endpoint = owner;
+	const struct config_upstream *config = endpoint->upstream->config;
+	char data[1024];
+	struct http_writer writer = {.data = data, .capacity = sizeof(data)};
+
+	if (config->health_path[0] == '\0') {
+		probe_end(endpoint, true);
+		return;
+	}
+	http_write_request_line(&writer, HTTP_GET, span_of_string(""),
+		span_of_string(config->health_path), (struct span){0});
+	http_write_field_text(
+		&writer, "Host", config->host[0] != '\0' ? config->host : endpoint->config->host);
+	http_write_field_text(&writer, "Connection", "close");
+	http_write_end(&writer);
+	if (writer.has_failed || link_write(endpoint->probe, data, writer.len) != 0) {
+		endpoint_failed(endpoint, "health check: not writable");
+		probe_end(endpoint, false);
+	}
+}
+
+static void probe_failed(void *owner, enum refusal refusal, const char *reason)
+{
+	struct endpoint *endpoint = owner;
+
+	(void)refusal;
+	(void)reason; /* endpoint_failed() has it already */
+	endpoint->probe = NULL;
+}
+
+/* Only the status line counts; a server that splits it over two reads is asked again later. */
+static void probe_readable(void *owner)
+{
+	struct endpoint *endpoint = owner;
+	char data[PROBE_ANSWER_MAX];
+	size_t len = 0;
+	unsigned int status = 0;
+	enum tls_result result = link_read(endpoint->probe, data, sizeof(data) - 1, &len);
+
+	if (result == TLS_WANTS_READ || result == TLS_WANTS_WRITE)
+		return;
+	data[len] = '\0';
+	if (result == TLS_DONE && sscanf(data, "HTTP/1.%*1[01] %3u", &status) == 1 && status < 500)
+		endpoint_succeeded(endpoint);
+	else
+		endpoint_failed(endpoint, "health check: no good answer");
+	probe_end(endpoint, false);
+}
+
+static void probe_drained(void *owner)
+{
+	(void)owner;
+}
+
+static const struct link_calls probe_calls = {
+	probe_ready, probe_failed, probe_readable, probe_drained};
+
+static void on_health_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct endpoint *endpoint = arg;
+
+	(void)fd;
+	(void)what;
+	if (endpoint->probe != NULL) {
+		/* The last one got no answer within a whole interval. */
+		endpoint_failed(endpoint, "health check: no answer in time");
+		probe_end(endpoint, false);
+		return;
+	}
+	endpoint->probe = link_probe(endpoint, &probe_calls, endpoint);
+}
+
+/* Life */
+
+static int endpoint_init(struct endpoint *endpoint, struct upstream *upstream,
+	const struct config_endpoint *config, struct error *err)
+{
+	struct timeval interval = time_of(upstream->config->health_interval_ms);
+
+	endpoint->upstream = upstream;
+	endpoint->config = config;
+	endpoint->is_up = true;
+	TAILQ_INIT(&endpoint->busy);
+	TAILQ_INIT(&endpoint->idle);
+	if (config->is_tls && upstream->tls == NULL)
+		upstream->tls = tls_client_new(&upstream->config->ca, err);
+	if (config->is_tls && upstream->tls == NULL)
+		return -1;
+	if (endpoint_resolve_first(endpoint, err) != 0)
+		return -1;
+	if (upstream->config->health_interval_ms == 0)
+		return 0;
+	endpoint->health_timer =
+		event_new(upstream->base, -1, EV_PERSIST, on_health_timer, endpoint);
+	if (endpoint->health_timer == NULL || event_add(endpoint->health_timer, &interval) != 0)
+		return error_set(err, "endpoint %s: out of memory", config->text);
+	return 0;
+}
+
+struct upstream *upstream_new(struct event_base *base, const struct config_upstream *config,
+	struct shared_worker *counters, struct error *err)
+{
+	struct upstream *upstream = calloc(1, sizeof(*upstream));
+
+	if (upstream != NULL)
+		upstream->endpoints = calloc(config->endpoint_count, sizeof(*upstream->endpoints));
+	if (upstream == NULL || upstream->endpoints == NULL) {
+		free(upstream);
+		error_set(err, "setting up upstream %s: out of memory", config->name);
+		return NULL;
+	}
+	upstream->base = base;
+	upstream->config = config;
+	upstream->counters = counters;
+	for (size_t i = 0; i < config->endpoint_count; i++) {
+		if (endpoint_init(&upstream->endpoints[i], upstream, &config->endpoints[i], err) !=
+			0) {
+			upstream_free(upstream);
+			return NULL;
+		}
+	}
+	return upstream;
+}
+
+static void endpoint_stop(struct endpoint *endpoint)
+{
+	if (endpoint->probe != NULL)
+		probe_end(endpoint, false);
+	if (endpoint->resolving != NULL)
+		evdns_getaddrinfo_cancel(endpoint->resolving);
+	if (endpoint->health_timer != NULL)
+		event_free(endpoint->health_timer);
+	if (endpoint->resolve_timer != NULL)
+		event_free(endpoint->resolve_timer);
+	endpoint->resolving = NULL;
+	endpoint->health_timer = NULL;
+	endpoint->resolve_timer = NULL;
+	while (!TAILQ_EMPTY(&endpoint->idle))
+		link_free(TAILQ_FIRST(&endpoint->idle));
+}
+
+void upstream_close(struct upstream *upstream)
+{
+	upstream->is_closing = true;
+	for (size_t i = 0; i < upstream->config->endpoint_count; i++)
+		if (upstream->endpoints[i].upstream != NULL)
+			endpoint_stop(&upstream->endpoints[i]);
+}
+
+void upstream_free(struct upstream *upstream)
+{
+	if (upstream == NULL)
+		return;
+	upstream_close(upstream);
+	if (upstream->dns != NULL)
+		evdns_base_free(upstream->dns, 0);
+	tls_client_free(upstream->tls);
+	free(upstream->endpoints);
+	free(upstream);
+}
+
+/* Choice */
+
+static bool endpoint_has_room(const struct endpoint *endpoint)
+{
+	return endpoint->is_up && endpoint->busy_count < endpoint->upstream->config->connections;
+}
+
+static struct endpoint *least_busy(struct upstream *upstream, const struct endpoint *except)
+{
+	struct endpoint *best = NULL;
+	size_t count = upstream->config->endpoint_count;
+
+	for (size_t i = 0; i < count; i++) {
+		struct endpoint *endpoint = &upstream->endpoints[(upstream->next + i) % count];
+
+		if (endpoint == except || !endpoint_has_room(endpoint))
+			continue;
+		if (best == NULL || endpoint->busy_count < best->busy_count)
+			best = endpoint;
+	}
+	upstream->next = (upstream->next + 1) % count;
+	return best;
+}
+
+struct link *upstream_open(struct upstream *upstream, const struct link_calls *calls, void *owner)
+{
+	struct endpoint *endpoint = least_busy(upstream, NULL);
+	struct link *link;
+
+	if (endpoint == NULL)
+		return NULL;
+	link = TAILQ_FIRST(&endpoint->idle);
+	if (link == NULL)
+		return link_connect(endpoint, calls, owner);
+	link_take(link, calls, owner);
+	return link;
+}
+
+struct endpoint *upstream_other(struct upstream *upstream, const struct endpoint *failed)
+{
+	struct endpoint *other = least_busy(upstream, failed);
+
+	/* The same one, by its next address. */
+	if (other == NULL && failed->address_count > 1)
+		other = &upstream->endpoints[failed - upstream->endpoints];
+	return other;
+}

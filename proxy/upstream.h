@@ -1,0 +1,72 @@
+/*
+ * The endpoints of a worker: their addresses, health, and connections. For workers.
+ */
+#ifndef PROXY_UPSTREAM_H
+#define PROXY_UPSTREAM_H
+
+#include <event2/event.h>
+#include <event2/util.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "config/error.h"
+#include "config/model.h"
+#include "proxy/link.h"
+#include "proxy/shared.h"
+
+struct evdns_base;
+struct evdns_getaddrinfo_request;
+
+enum { ENDPOINT_ADDRESSES = 8 };
+
+TAILQ_HEAD(link_list, link);
+
+struct endpoint {
+	struct upstream *upstream;
+	const struct config_endpoint *config;
+	struct {
+		struct sockaddr_storage address;
+		socklen_t len;
+	} addresses[ENDPOINT_ADDRESSES];
+	unsigned int address_count, next_address;
+	struct link_list busy, idle; /* idle: the one used last comes first */
+	uint32_t busy_count, idle_count;
+	bool is_up;
+	uint32_t failures;  /* in a row */
+	struct link *probe; /* the health check under way */
+	struct event *health_timer;
+	struct event *resolve_timer;
+	struct evdns_getaddrinfo_request *resolving;
+};
+
+struct upstream {
+	const struct config_upstream *config;
+	struct event_base *base;
+	struct evdns_base *dns; /* NULL: no endpoint has a name */
+	struct tls_client *tls; /* NULL: no endpoint wants TLS */
+	struct shared_worker *counters;
+	struct endpoint *endpoints;
+	size_t next;     /* where the search for the least busy one starts */
+	bool is_closing; /* links are not kept any more */
+};
+
+/* Resolves all names once, blocking, and starts health checks. Called before the sandbox is
+ * entered. NULL with err filled. */
+struct upstream *upstream_new(struct event_base *base, const struct config_upstream *config,
+	struct shared_worker *counters, struct error *err);
+void upstream_free(struct upstream *upstream);
+
+/* From now on no link is kept idle, and none is probed. */
+void upstream_close(struct upstream *upstream);
+
+/* A link to the healthy endpoint with the fewest in use. NULL: none is healthy, or all are full. */
+struct link *upstream_open(struct upstream *upstream, const struct link_calls *calls, void *owner);
+
+/* For link.c. The next endpoint to try after `failed`, or NULL. */
+struct endpoint *upstream_other(struct upstream *upstream, const struct endpoint *failed);
+/* For link.c. What became of a connection. reason is for the log. */
+void endpoint_succeeded(struct endpoint *endpoint);
+void endpoint_failed(struct endpoint *endpoint, const char *reason);
+
+#endif

@@ -1,0 +1,282 @@
+#include "proxy/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proxy/exchange.h"
+#include "proxy/identity_client.h"
+#include "proxy/listener.h"
+#include "proxy/log.h"
+#include "proxy/sandbox.h"
+#include "proxy/session.h"
+
+enum { RECHECK_MS = 60 * 1000 /* certificates and CRLs expire while phones sleep */ };
+
+int64_t worker_now(const struct worker *worker)
+{
+	struct timeval now;
+
+	if (event_base_gettimeofday_cached(worker->base, &now) != 0)
+		return (int64_t)time(NULL);
+	return (int64_t)now.tv_sec;
+}
+
+uint64_t worker_clock_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+struct timeval worker_timeval(uint32_t time_ms)
+{
+	return (struct timeval){
+		.tv_sec = time_ms / 1000, .tv_usec = (suseconds_t)(time_ms % 1000) * 1000};
+}
+
+/* What is over */
+
+void worker_bury_soon(struct worker *worker)
+{
+	event_active(worker->bury_event, EV_TIMEOUT, 0);
+}
+
+static void worker_finish_if_drained(struct worker *worker)
+{
+	const struct message drained = {.type = MESSAGE_DRAINED};
+
+	if (!worker->is_draining || !TAILQ_EMPTY(&worker->sessions))
+		return;
+	message_send(worker->child->supervisor, &drained, -1);
+	event_base_loopbreak(worker->base);
+}
+
+static void on_bury(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+
+	(void)fd;
+	(void)what;
+	while (worker->over != NULL) {
+		struct exchange *exchange = worker->over;
+
+		worker->over = exchange->next_over;
+		exchange_free(exchange);
+	}
+	while (!TAILQ_EMPTY(&worker->closed))
+		session_bury(TAILQ_FIRST(&worker->closed));
+	worker_finish_if_drained(worker);
+}
+
+/* The world */
+
+/* Every open session is judged anew: what is no longer allowed ends now, sleeping Pings too. */
+static void worker_recheck(struct worker *worker)
+{
+	struct session *session = TAILQ_FIRST(&worker->sessions);
+
+	while (session != NULL) {
+		struct session *next = TAILQ_NEXT(session, entry);
+
+		session_recheck(session);
+		session = next;
+	}
+}
+
+static void on_recheck(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	worker_recheck(arg);
+}
+
+static void worker_take_index(struct worker *worker, const struct message *message, int fd)
+{
+	const struct trust_store *trust = worker->child->trust;
+	uint32_t authority = message->u.index.authority;
+	struct revocation_index *index;
+	struct error err;
+
+	if (fd == -1 || authority >= trust->count)
+		return;
+	index = revocation_index_open(fd, trust->authorities[authority].issuer, &err);
+	if (index == NULL ||
+		revocation_set_put(&worker->revocation, (int)authority, index, &err) != 0) {
+		log_message(CONFIG_LOG_ERROR, "revocation-index", "%s", err.text);
+		return;
+	}
+	worker_recheck(worker);
+}
+
+static void worker_drain(struct worker *worker, uint32_t time_ms)
+{
+	struct session *session = TAILQ_FIRST(&worker->sessions);
+
+	worker->is_draining = true;
+	worker->drain_time_ms = time_ms;
+	for (size_t i = 0; i < worker->child->socket_count; i++)
+		listener_stop(&worker->listeners[i]);
+	while (session != NULL) {
+		struct session *next = TAILQ_NEXT(session, entry);
+
+		session_drain(session, time_ms);
+		session = next;
+	}
+	upstream_close(worker->upstream);
+	worker_bury_soon(worker); /* there may be no session at all */
+}
+
+/* Returns whether fd was taken over. */
+static bool worker_take_message(struct worker *worker, const struct message *message, int fd)
+{
+	switch (message->type) {
+	case MESSAGE_INDEX: worker_take_index(worker, message, fd); return false;
+	case MESSAGE_EPOCHS: worker_recheck(worker); return false;
+	case MESSAGE_DRAIN: worker_drain(worker, message->u.drain.time_ms); return false;
+	case MESSAGE_START: worker->has_started = true; return false;
+	case MESSAGE_PEER:
+		if (fd != -1 && message->u.peer.role == ROLE_IDENTITY)
+			identity_client_attach(worker->identity, fd);
+		return fd != -1 && message->u.peer.role == ROLE_IDENTITY;
+	case MESSAGE_LOG:
+		if (fd != -1)
+			log_reopen(fd);
+		return fd != -1;
+	default: return false;
+	}
+}
+
+static void on_supervisor(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+	struct message message;
+	int passed = -1;
+	int result;
+
+	(void)what;
+	while ((result = message_receive(fd, &message, &passed)) == 1) {
+		if (!worker_take_message(worker, &message, passed) && passed != -1)
+			close(passed);
+	}
+	if (result == 0 || (errno != EAGAIN && errno != EINTR))
+		event_base_loopbreak(worker->base); /* without a supervisor there is no worker */
+}
+
+/* Life */
+
+static int worker_start_tls(struct worker *worker, struct error *err)
+{
+	const struct config *config = worker->config;
+	STACK_OF(X509_NAME) *names = verifier_ca_names(worker->verifier);
+	int status = 0;
+
+	if (names == NULL)
+		return error_set(err, "out of memory");
+	for (size_t i = 0; i < config->listener_count && status == 0; i++) {
+		worker->tls_servers[i] = tls_server_new(
+			&config->listeners[i], &config->trust, names, session_judge, err);
+		status = worker->tls_servers[i] != NULL ? 0 : -1;
+	}
+	sk_X509_NAME_pop_free(names, X509_NAME_free);
+	return status;
+}
+
+static int worker_allocate(struct worker *worker, struct error *err)
+{
+	const struct config *config = worker->config;
+	unsigned int seed = 0;
+
+	worker->base = event_base_new();
+	worker->verdicts = verdict_cache_new(config->trust.verdict_cache);
+	worker->tls_servers = calloc(config->listener_count, sizeof(*worker->tls_servers));
+	worker->listeners = calloc(worker->child->socket_count + 1, sizeof(*worker->listeners));
+	worker->sources = source_table_new();
+	worker->identity = identity_client_new(worker);
+	worker->buffer = malloc(WORKER_BUFFER);
+	worker->scratch = malloc(2 * WORKER_BUFFER);
+	if (worker->base == NULL || worker->verdicts == NULL || worker->tls_servers == NULL ||
+		worker->listeners == NULL || worker->sources == NULL || worker->identity == NULL ||
+		worker->buffer == NULL || worker->scratch == NULL ||
+		getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		return error_set(err, "out of memory");
+	snprintf(worker->id_prefix, sizeof(worker->id_prefix), "%08x", seed);
+	srandom(seed);
+	return revocation_set_init(&worker->revocation, worker->child->trust, err);
+}
+
+static int worker_start_events(struct worker *worker, struct error *err)
+{
+	struct timeval interval = worker_timeval(RECHECK_MS);
+
+	worker->supervisor_event = event_new(worker->base, worker->child->supervisor,
+		EV_READ | EV_PERSIST, on_supervisor, worker);
+	worker->bury_event = event_new(worker->base, -1, 0, on_bury, worker);
+	worker->recheck_timer = event_new(worker->base, -1, EV_PERSIST, on_recheck, worker);
+	if (worker->supervisor_event == NULL || worker->bury_event == NULL ||
+		worker->recheck_timer == NULL || event_add(worker->supervisor_event, NULL) != 0 ||
+		event_add(worker->recheck_timer, &interval) != 0)
+		return error_set(err, "out of memory");
+	return 0;
+}
+
+/* Phones are let in only once the supervisor has handed over all that is needed to judge them. */
+static void worker_await_start(struct worker *worker)
+{
+	while (!worker->has_started && !worker->is_draining && !event_base_got_break(worker->base))
+		if (event_base_loop(worker->base, EVLOOP_ONCE) != 0)
+			return;
+}
+
+static int worker_start(struct worker *worker, struct error *err)
+{
+	const struct child *child = worker->child;
+	const struct message ready = {.type = MESSAGE_READY};
+
+	if (worker_allocate(worker, err) != 0)
+		return -1;
+	worker->verifier = verifier_new(child->trust, &worker->config->trust, err);
+	if (worker->verifier == NULL || worker_start_tls(worker, err) != 0)
+		return -1;
+	worker->upstream =
+		upstream_new(worker->base, &worker->config->upstream, worker->counters, err);
+	if (worker->upstream == NULL || worker_start_events(worker, err) != 0)
+		return -1;
+	if (child->has_sandbox && sandbox_enter(child, err) != 0)
+		return -1;
+	worker_await_start(worker);
+	for (size_t i = 0; worker->has_started && i < child->socket_count; i++)
+		if (listener_start(&worker->listeners[i], worker, &child->sockets[i], err) != 0)
+			return -1;
+	if (message_send(child->supervisor, &ready, -1) != 0)
+		return error_sys(err, "telling the supervisor");
+	return 0;
+}
+
+int worker_main(const struct child *child)
+{
+	struct worker worker = {
+		.child = child,
+		.config = child->config,
+		.counters = &child->shared->workers[child->slot],
+		.connection_max = child->config->limits.connections / child->config->workers + 1,
+	};
+	struct error err = {""};
+
+	TAILQ_INIT(&worker.sessions);
+	TAILQ_INIT(&worker.closed);
+	signal(SIGPIPE, SIG_IGN);
+	if (worker_start(&worker, &err) != 0) {
+		log_message(CONFIG_LOG_ERROR, "start", "%s", err.text);
+		return 1;
+	}
+	event_base_dispatch(worker.base);
+	/* The process ends here: the kernel takes all of it back at once. */
+	return 0;
+}

@@ -1,0 +1,70 @@
+/*
+ * The event loop of one core: what all connections of a worker share. Everything here runs in the
+ * worker process alone and in its one thread.
+ */
+#ifndef PROXY_WORKER_H
+#define PROXY_WORKER_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "auth/revocation_index.h"
+#include "auth/verdict_cache.h"
+#include "auth/verify.h"
+#include "proxy/child.h"
+#include "proxy/source_table.h"
+#include "proxy/tls.h"
+#include "proxy/upstream.h"
+
+enum {
+	WORKER_BUFFER = 32 * 1024, /* bytes taken from a socket at a time: two TLS records */
+	WORKER_QUEUE_MAX =
+		64 * 1024 /* more than this queued for a peer, and its source is paused */
+};
+
+TAILQ_HEAD(session_list, session);
+
+struct worker {
+	const struct child *child;
+	const struct config *config;
+	struct shared_worker *counters;
+	struct event_base *base;
+	struct verifier *verifier;
+	struct revocation_set revocation;
+	struct verdict_cache *verdicts;
+	struct tls_server **tls_servers; /* one per config->listeners */
+	struct listener *listeners;      /* one per child->sockets */
+	struct upstream *upstream;
+	struct source_table *sources;
+	struct session_list sessions;
+	struct session_list closed; /* freed at the end of this turn of the loop, with: */
+	struct exchange *over;
+	struct event *bury_event;
+	struct identity_client *identity;
+	uint8_t *buffer;    /* of WORKER_BUFFER bytes: what is read lands here first */
+	uint8_t *scratch;   /* of 2 * WORKER_BUFFER bytes: what is written is put together here */
+	char id_prefix[12]; /* of request ids: random for each worker's life */
+	uint64_t request_count;
+	uint32_t connection_max; /* this worker's share of limits/connections */
+	uint32_t connection_count;
+	struct event *supervisor_event;
+	struct event *recheck_timer;
+	uint32_t drain_time_ms;
+	bool has_started; /* the supervisor has sent all that is needed to judge phones */
+	bool is_draining;
+};
+
+/* UNIX time in seconds, and a clock that never goes back in microseconds; both cached per loop turn
+ * where libevent caches them. */
+int64_t worker_now(const struct worker *worker);
+uint64_t worker_clock_us(void);
+
+/* Has sessions and exchanges that are over freed once nothing on the stack uses them any more. */
+void worker_bury_soon(struct worker *worker);
+
+struct timeval worker_timeval(uint32_t time_ms);
+
+#endif
