@@ -333,17 +333,33 @@ static void check_others(struct reader *reader, const struct authority *authorit
 	}
 }
 
+/* What verification in OpenSSL's strict mode asks of every CA (RFC 5280 4.2.1.2, 4.2.1.3, 4.2.1.9), and
+ * tools for home-made ones tend to leave out. */
+static const char *find_unfit_extension(X509 *certificate)
+{
+	if ((X509_get_extension_flags(certificate) & EXFLAG_BCONS_CRITICAL) == 0)
+		return "basicConstraints is not critical";
+	if (X509_get_key_usage(certificate) == UINT32_MAX)
+		return "keyUsage is missing";
+	if (X509_get0_subject_key_id(certificate) == NULL)
+		return "subjectKeyIdentifier is missing";
+	return NULL;
+}
+
 static void warn_about(const struct reader *reader, const struct authority *authority)
 {
 	X509 *certificate = authority->certificate;
+	const char *unfit = find_unfit_extension(certificate);
 
+	if (unfit != NULL)
+		warn(reader, "certificate: %s, so that none of its phones will be let in", unfit);
 	if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
 		warn(reader, "certificate: expired");
 	if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
 		warn(reader, "certificate: not valid yet");
 	if (authority->crl_url[0] != '\0' && (X509_get_key_usage(certificate) & KU_CRL_SIGN) == 0)
-		warn(reader,
-			"certificate: keyUsage without cRLSign, so none of its CRLs will be taken");
+		warn(reader, "certificate: keyUsage without cRLSign, so that none of its CRLs will "
+			     "be taken");
 }
 
 static void authority_clear(struct authority *authority)
@@ -414,12 +430,13 @@ static void read_authorities(struct reader *reader, json_t *list)
 		fault(reader, "certificateAuthorities: must be a list");
 		return;
 	}
+	if (json_array_size(list) > AUTHORITY_MAX) {
+		fault(reader, "certificateAuthorities: %zu of them, of at most %d",
+			json_array_size(list), AUTHORITY_MAX);
+		return;
+	}
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		reader->number++;
-		if (reader->store->count == AUTHORITY_MAX || reader->number > AUTHORITY_MAX) {
-			fault(reader, "more than %d authorities", AUTHORITY_MAX);
-			return;
-		}
 		read_authority(reader, json_array_get(list, i));
 	}
 	reader->number = 0;
@@ -475,8 +492,8 @@ static int make_paths(
 		       : -1;
 }
 
-/* Phones of an authority without a path, or with one that breaks RFC 5280, will all be refused:
- * better known before than from their owners. */
+/* Phones of an intermediate without a path, or with one that breaks RFC 5280, will all be refused:
+ * better known now than from their owners. */
 static void check_path(
 	struct reader *reader, X509_STORE *roots, STACK_OF(X509) * intermediates, X509 *certificate)
 {
@@ -502,6 +519,8 @@ static void check_paths(struct reader *reader)
 		goto out;
 	}
 	for (size_t i = 0; i < reader->store->count; i++) {
+		if (reader->store->authorities[i].is_root)
+			continue;
 		reader->number = i + 1;
 		check_path(reader, roots, intermediates, reader->store->authorities[i].certificate);
 	}

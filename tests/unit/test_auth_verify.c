@@ -316,6 +316,33 @@ static void test_intermediate_must_be_a_ca(void)
 	expect_by_way_of(pki_phone(&stored), REFUSAL_CERTIFICATE_CHAIN, "at depth 1");
 }
 
+/* As the trust store warns of them. */
+static void test_root_that_is_no_strict_ca_is_refused(void)
+{
+	struct pki_spec specs[3];
+	struct verdict verdict;
+
+	for (size_t i = 0; i < 3; i++)
+		specs[i] = ca_spec(NULL);
+	specs[0].basic_constraints = "CA:TRUE";
+	specs[1].key_usage = NULL;
+	specs[2].has_no_key_identifiers = true;
+	for (size_t i = 0; i < 3; i++) {
+		struct pki ca = pki_make(specs[i]);
+		struct pki_spec spec = pki_phone(&ca);
+		struct trust_store *store = make_store((const struct pki *const[]){&ca}, 1);
+		struct pki leaf;
+
+		spec.has_no_key_identifiers = specs[i].has_no_key_identifiers;
+		leaf = pki_make(spec);
+		CU_ASSERT_EQUAL(
+			run(store, &usual, &leaf, NULL, 0, &verdict), REFUSAL_CERTIFICATE_CHAIN);
+		trust_store_free(store);
+		pki_free(&leaf);
+		pki_free(&ca);
+	}
+}
+
 static void test_intermediate_purpose_binds(void)
 {
 	struct pki_spec spec = ca_spec(&root);
@@ -903,6 +930,7 @@ static const struct check checks[] = {
 	{"the leaf's purpose", test_purpose_of_the_leaf},
 	{"an authority itself is no phone", test_authority_itself_is_no_phone},
 	{"an intermediate must be a CA", test_intermediate_must_be_a_ca},
+	{"a root that is no strict CA is refused", test_root_that_is_no_strict_ca_is_refused},
 	{"an intermediate's purpose binds", test_intermediate_purpose_binds},
 	{"path length binds", test_path_length_binds},
 	{"name constraints bind", test_name_constraints_bind},
