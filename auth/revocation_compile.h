@@ -9,13 +9,14 @@
 #include "config/error.h"
 #include "config/span.h"
 
-/* Checks the CRL (RFC 5280 5 and 6.3.3): version, signature by issuer (SHA-256 or stronger; RSA,
- * RSA-PSS, ECDSA, EdDSA), issuer's name, key identifier and cRLSign, a nextUpdate, no unknown critical extension (issuingDistributionPoint and deltaCRLIndicator count as unknown
- * until they are supported), thisUpdate not in the future (5 minutes of grace), number not below
- * that of previous (may be NULL), thisUpdate not before previous's. Then writes the index to
- * output_fd (a regular file, empty; truncated again when it fails). A nextUpdate in the past is
- * not an error here: revocation_set_check() refuses. 0, or -1 with err filled. Entries are read
- * from the DER as a stream: no OpenSSL object per entry. */
+/* Checks the CRL (RFC 5280 5 and 6.3.3): version, signature by issuer (RSA, RSA-PSS, ECDSA or EdDSA,
+ * SHA-256 or stronger), issuer's name, key identifier and cRLSign, no unknown critical extension,
+ * neither issuingDistributionPoint nor deltaCRLIndicator until they are supported, thisUpdate not in
+ * the future (5 minutes of grace), a nextUpdate, number not below that of previous (may be NULL),
+ * thisUpdate not before previous's. Then writes the index to output_fd (a regular file, empty; left
+ * empty when it fails). A nextUpdate in the past is not an error here: revocation_set_check()
+ * refuses. 0, or -1 with err filled. Entries are read from the DER as a stream: no OpenSSL object
+ * per entry. */
 int revocation_compile(struct span crl, X509 *issuer, const struct revocation_facts *previous,
 	int64_t now, int output_fd, struct revocation_facts *facts, struct error *err);
 
