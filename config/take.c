@@ -271,6 +271,18 @@ static void take_default(const struct item *item)
 	}
 }
 
+/* A wrong value is reported; its default goes on, so that nothing else is found wrong because of it. */
+static void take_written(const struct item *item, const char *text)
+{
+	struct error err;
+
+	if (take_value(item, text, &err) == 0)
+		return;
+	item_fault(item, err.text);
+	if (!option_is_list(item->option) && item->option->fallback != NULL)
+		(void)take_value(item, item->option->fallback, &err);
+}
+
 static void check_entries(const struct item *item, size_t count)
 {
 	if (count > item->option->max) {
@@ -296,11 +308,9 @@ static void take_option(
 	}
 	for (size_t i = 0; i < count && (i < option->max || !option_is_list(option)); i++) {
 		const struct syntax_value *value = syntax_value(cfg, option, i);
-		struct error err;
 
 		item.line = value->line;
-		if (take_value(&item, value->text, &err) == -1)
-			item_fault(&item, err.text);
+		take_written(&item, value->text);
 	}
 	if (option_is_list(option))
 		check_entries(&item, count);

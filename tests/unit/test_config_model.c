@@ -1,0 +1,380 @@
+/* What a configuration becomes: the values of the model, its defaults, and its sealed files. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "tests/unit/check.h"
+#include "tests/unit/config_fixture.h"
+
+static struct fixture fixture;
+
+static const char minimal[] = "listener a {\n"
+			      "  address = \"127.0.0.1:8443\"\n"
+			      "  certificate b { chain = mail.pem key = mail.key }\n"
+			      "}\n"
+			      "trust { store = trust.json }\n"
+			      "mailbox { domains = example.com }\n"
+			      "upstream c { endpoints = \"http://mail.test\" "
+			      "headers = \"x-user: %{mailbox}\" }\n"
+			      "user = nobody\n";
+
+static char *read_data(const char *name)
+{
+	char path[512];
+	char *text = calloc(1, 65536);
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", TEST_DATA_DIR, name);
+	file = fopen(path, "r");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	CU_ASSERT_FATAL(fread(text, 1, 65535, file) > 0);
+	fclose(file);
+	return text;
+}
+
+static struct config *load_good(const char *text)
+{
+	struct config *config = fixture_load(&fixture, text, NULL);
+
+	if (config == NULL)
+		printf("\n%s", fixture.reports);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+	return config;
+}
+
+static void expect_path(const char *path, const char *name)
+{
+	char wanted[128];
+
+	fixture_path(&fixture, name, wanted);
+	CU_ASSERT_STRING_EQUAL(path, wanted);
+}
+
+static void expect_general(const struct config *config)
+{
+	bool is_root = geteuid() == 0;
+
+	CU_ASSERT_STRING_EQUAL(config->user, is_root ? "nobody" : "");
+	CU_ASSERT_STRING_EQUAL(config->group, is_root ? "nogroup" : "");
+	CU_ASSERT_EQUAL(config->workers, 3);
+	expect_path(config->pid_file, "run/pid");
+	expect_path(config->state_directory, "state");
+	CU_ASSERT_STRING_EQUAL(config->control_socket, "/run/x.sock");
+	CU_ASSERT_EQUAL(config->drain_time_ms, 5000);
+	CU_ASSERT_EQUAL(config->log.format, CONFIG_LOG_JSON);
+	CU_ASSERT_EQUAL(config->log.level, CONFIG_LOG_DEBUG);
+	expect_path(config->log.file, "log");
+	CU_ASSERT_EQUAL(config->trust.security_level, 3);
+	CU_ASSERT_EQUAL(config->trust.depth, 4);
+	CU_ASSERT_EQUAL(config->trust.verdict_cache, 21);
+	CU_ASSERT_EQUAL(config->trust.store.place.line, 44);
+	CU_ASSERT_EQUAL(config->revocation.size_limit, 22 << 20);
+	CU_ASSERT_EQUAL(config->revocation.time_limit_ms, 23000);
+	CU_ASSERT_EQUAL(config->revocation.refresh_ms, 24 * 60000);
+	CU_ASSERT_EQUAL(config->revocation.retry_ms, 25000);
+	CU_ASSERT_EQUAL(config->mailbox.name_count, 1);
+	CU_ASSERT_EQUAL(config->mailbox.names[0], CONFIG_NAME_RFC822);
+	CU_ASSERT_EQUAL(config->mailbox.domain_count, 2);
+	CU_ASSERT_STRING_EQUAL(config->mailbox.domains[0], "example.com");
+	CU_ASSERT_STRING_EQUAL(config->mailbox.domains[1], "example.org");
+}
+
+static void expect_limits(const struct config_limits *limits)
+{
+	CU_ASSERT_EQUAL(limits->connections, 11);
+	CU_ASSERT_EQUAL(limits->connections_per_source, 12);
+	CU_ASSERT_EQUAL(limits->handshake_time_ms, 13000);
+	CU_ASSERT_EQUAL(limits->head_time_ms, 14000);
+	CU_ASSERT_EQUAL(limits->body_time_ms, 15000);
+	CU_ASSERT_EQUAL(limits->idle_time_ms, 16000);
+	CU_ASSERT_EQUAL(limits->head_size, 17 << 10);
+	CU_ASSERT_EQUAL(limits->body_size, 18 << 20);
+	CU_ASSERT_EQUAL(limits->wbxml_depth, 19);
+	CU_ASSERT_EQUAL(limits->wbxml_elements, 200);
+}
+
+static void expect_listeners(const struct config *config)
+{
+	const struct config_listener *one = &config->listeners[0];
+	const struct sockaddr_in *ipv4;
+
+	CU_ASSERT_EQUAL_FATAL(config->listener_count, 2);
+	CU_ASSERT_STRING_EQUAL(one->name, "one");
+	CU_ASSERT_EQUAL(one->place.line, 27);
+	CU_ASSERT_EQUAL_FATAL(one->address_count, 2);
+	ipv4 = (const struct sockaddr_in *)&one->addresses[0].addr;
+	CU_ASSERT_EQUAL(ipv4->sin_family, AF_INET);
+	CU_ASSERT_EQUAL(ntohs(ipv4->sin_port), 8443);
+	CU_ASSERT_EQUAL(ntohl(ipv4->sin_addr.s_addr), INADDR_LOOPBACK);
+	CU_ASSERT_EQUAL(one->addresses[0].addr_len, sizeof(struct sockaddr_in));
+	CU_ASSERT_EQUAL(one->addresses[1].addr.ss_family, AF_INET6);
+	CU_ASSERT_STRING_EQUAL(one->addresses[1].text, "[::1]:8443");
+	CU_ASSERT_EQUAL(one->tls_min, CONFIG_TLS_1_3);
+	CU_ASSERT_STRING_EQUAL(one->ciphers, "ECDHE+AESGCM");
+	CU_ASSERT_STRING_EQUAL(one->health_path, "/healthz");
+	CU_ASSERT_EQUAL_FATAL(one->certificate_count, 2);
+	CU_ASSERT_STRING_EQUAL(one->certificates[0].name, "ecdsa");
+	CU_ASSERT_EQUAL(one->certificates[0].server_name_count, 1);
+	CU_ASSERT_STRING_EQUAL(one->certificates[0].server_names[0], "mail.example.com");
+	CU_ASSERT_EQUAL(one->certificates[0].chain.place.line, 33);
+	expect_path(one->certificates[1].key.path, "rsa.key");
+	CU_ASSERT_EQUAL(one->certificates[1].place.line, 37);
+	CU_ASSERT_EQUAL(config->listeners[1].certificates[0].place.line, 41);
+}
+
+static void expect_endpoints(const struct config_upstream *upstream)
+{
+	const struct config_endpoint *endpoints = upstream->endpoints;
+
+	CU_ASSERT_EQUAL_FATAL(upstream->endpoint_count, 3);
+	CU_ASSERT_STRING_EQUAL(endpoints[0].host, "127.0.0.1");
+	CU_ASSERT_EQUAL(endpoints[0].port, 20000);
+	CU_ASSERT_FALSE(endpoints[0].is_tls);
+	CU_ASSERT_STRING_EQUAL(endpoints[0].path_prefix, "/SOGo");
+	CU_ASSERT_STRING_EQUAL(endpoints[1].host, "::1");
+	CU_ASSERT_EQUAL(endpoints[1].port, 443);
+	CU_ASSERT_TRUE(endpoints[1].is_tls);
+	CU_ASSERT_STRING_EQUAL(endpoints[1].path_prefix, "");
+	CU_ASSERT_STRING_EQUAL(endpoints[2].host, "mail.test");
+	CU_ASSERT_EQUAL(endpoints[2].port, 444);
+	CU_ASSERT_TRUE(endpoints[2].is_tls);
+}
+
+static void expect_upstream(const struct config_upstream *upstream)
+{
+	CU_ASSERT_STRING_EQUAL(upstream->name, "sogo");
+	CU_ASSERT_STRING_EQUAL(upstream->host, "mail.test:444");
+	expect_path(upstream->ca.path, "ca.pem");
+	CU_ASSERT_EQUAL(upstream->login, CONFIG_LOGIN_BASIC);
+	CU_ASSERT_EQUAL_FATAL(upstream->header_count, 2);
+	CU_ASSERT_STRING_EQUAL(upstream->headers[0].name, "X-User");
+	CU_ASSERT_STRING_EQUAL(upstream->headers[0].value, "%{mailbox}");
+	CU_ASSERT_STRING_EQUAL(upstream->headers[1].value, "%{device-id} 100%%");
+	CU_ASSERT_STRING_EQUAL(upstream->basic_user, "%{local-part}*master");
+	CU_ASSERT_TRUE(upstream->request_buffering);
+	CU_ASSERT_EQUAL(upstream->buffer_memory, 26 << 10);
+	CU_ASSERT_EQUAL(upstream->body, CONFIG_BODY_XML);
+	CU_ASSERT_EQUAL(upstream->xml_dialect, CONFIG_XML_LIBWBXML);
+	CU_ASSERT_EQUAL(upstream->connections, 27);
+	CU_ASSERT_EQUAL(upstream->connect_time_ms, 28000);
+	CU_ASSERT_EQUAL(upstream->answer_time_ms, 29000);
+	CU_ASSERT_EQUAL(upstream->poll_margin_ms, 30000);
+	CU_ASSERT_EQUAL(upstream->idle_time_ms, 31000);
+	CU_ASSERT_EQUAL(upstream->health_interval_ms, 32000);
+	CU_ASSERT_EQUAL(upstream->health_failures, 33);
+	CU_ASSERT_STRING_EQUAL(upstream->health_path, "/up");
+}
+
+static void test_every_option_reaches_the_model(void)
+{
+	char *text = read_data("config/every-option.conf");
+	struct config *config = load_good(text);
+
+	CU_ASSERT_STRING_EQUAL(fixture.reports, "");
+	expect_general(config);
+	expect_limits(&config->limits);
+	expect_listeners(config);
+	expect_endpoints(&config->upstream);
+	expect_upstream(&config->upstream);
+	config_free(config);
+	free(text);
+}
+
+static void expect_identity_header(const struct config *config, const char *name, bool is_there)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < config->identity_header_count; i++)
+		found |= strcmp(config->identity_headers[i], name) == 0;
+	if (found != is_there)
+		printf("\n%s\n", name);
+	CU_ASSERT_EQUAL(found, is_there);
+}
+
+static void test_fields_that_we_write_are_never_taken_from_a_phone(void)
+{
+	char *text = read_data("config/every-option.conf");
+	struct config *config = load_good(text);
+
+	expect_identity_header(config, "x-someone", true);
+	expect_identity_header(config, "x-user", true);
+	expect_identity_header(config, "x-device", true);
+	expect_identity_header(config, "client-cert", true);
+	expect_identity_header(config, "client-cert-chain", true);
+	expect_identity_header(config, "x-forwarded-user", false);
+	config_free(config);
+	config = load_good(minimal);
+	expect_identity_header(config, "x-forwarded-user", true);
+	config_free(config);
+	free(text);
+}
+
+static void test_what_is_not_written_has_its_default(void)
+{
+	struct config *config = load_good(minimal);
+	const struct config_limits *limits = &config->limits;
+	const struct config_upstream *upstream = &config->upstream;
+
+	CU_ASSERT_TRUE(config->workers >= 1 && config->workers <= 128);
+	CU_ASSERT_STRING_EQUAL(config->pid_file, "");
+	CU_ASSERT_STRING_EQUAL(config->state_directory, "/var/lib/easproxy");
+	CU_ASSERT_STRING_EQUAL(config->control_socket, "/run/easproxy/control.sock");
+	CU_ASSERT_EQUAL(config->drain_time_ms, 30000);
+	CU_ASSERT_EQUAL(config->log.level, CONFIG_LOG_INFO);
+	CU_ASSERT_EQUAL(limits->connections, 100000);
+	CU_ASSERT_EQUAL(limits->connections_per_source, 1000);
+	CU_ASSERT_EQUAL(limits->handshake_time_ms, 10000);
+	CU_ASSERT_EQUAL(limits->head_size, 16384);
+	CU_ASSERT_EQUAL(limits->body_size, 30 << 20);
+	CU_ASSERT_EQUAL(limits->wbxml_depth, 32);
+	CU_ASSERT_EQUAL(limits->wbxml_elements, 200000);
+	CU_ASSERT_EQUAL(config->listeners[0].tls_min, CONFIG_TLS_1_2);
+	CU_ASSERT_EQUAL(config->listeners[0].certificates[0].server_name_count, 0);
+	CU_ASSERT_EQUAL(config->trust.security_level, 2);
+	CU_ASSERT_EQUAL(config->revocation.size_limit, 20 << 20);
+	CU_ASSERT_EQUAL(config->revocation.time_limit_ms, 10000);
+	CU_ASSERT_EQUAL(config->mailbox.name_count, 2);
+	CU_ASSERT_EQUAL(config->mailbox.names[0], CONFIG_NAME_PRINCIPAL);
+	CU_ASSERT_EQUAL(upstream->login, CONFIG_LOGIN_HEADER);
+	CU_ASSERT_EQUAL(upstream->ca.fd, -1);
+	CU_ASSERT_EQUAL(upstream->basic_password.fd, -1);
+	CU_ASSERT_EQUAL(upstream->answer_time_ms, 120000);
+	CU_ASSERT_EQUAL(upstream->poll_margin_ms, 60000);
+	CU_ASSERT_FALSE(upstream->request_buffering);
+	config_free(config);
+}
+
+static void test_files_are_read_once_and_sealed(void)
+{
+	struct config *config = load_good(minimal);
+	const struct config_file *store = &config->trust.store;
+	struct error err;
+	size_t len;
+	char *content;
+
+	fixture_write(&fixture, "trust.json", "changed", 0644);
+	content = config_file_read(store, &len, &err);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(content);
+	CU_ASSERT_STRING_EQUAL(content, "{\"certificateAuthorities\": []}\n");
+	CU_ASSERT_EQUAL(len, strlen(content));
+	free(content);
+	content = config_file_read(store, &len, &err); /* a second time as the first */
+	CU_ASSERT_PTR_NOT_NULL(content);
+	free(content);
+	CU_ASSERT_EQUAL(fcntl(store->fd, F_GET_SEALS),
+		F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+	CU_ASSERT_EQUAL(write(store->fd, "x", 1), -1);
+	CU_ASSERT_EQUAL(errno, EPERM);
+	CU_ASSERT_NOT_EQUAL(fcntl(store->fd, F_GETFD) & FD_CLOEXEC, 0);
+	fixture_write(&fixture, "trust.json", "{\"certificateAuthorities\": []}\n", 0644);
+	config_free(config);
+}
+
+static void test_a_file_that_is_not_configured_cannot_be_read(void)
+{
+	struct config *config = load_good(minimal);
+	struct error err;
+	size_t len;
+
+	CU_ASSERT_PTR_NULL(config_file_read(&config->upstream.ca, &len, &err));
+	config_free(config);
+	config_free(NULL);
+}
+
+static size_t count_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	size_t count = 0;
+
+	while (readdir(dir) != NULL)
+		count++;
+	closedir(dir);
+	return count;
+}
+
+static void test_no_descriptor_is_left_open(void)
+{
+	size_t before = count_descriptors();
+	char *text = read_data("config/every-option.conf");
+
+	config_free(load_good(text));
+	CU_ASSERT_EQUAL(count_descriptors(), before);
+	text[strlen(text) - 2] = '!'; /* now upstream is not closed */
+	CU_ASSERT_PTR_NULL(fixture_load(&fixture, text, NULL));
+	CU_ASSERT_EQUAL(count_descriptors(), before);
+	CU_ASSERT_PTR_NULL(fixture_load(&fixture, "trust { store = trust.json }", NULL));
+	CU_ASSERT_EQUAL(count_descriptors(), before);
+	free(text);
+}
+
+static void replace(char *text, const char *from, const char *to)
+{
+	char *at = strstr(text, from);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+	memmove(at + strlen(to), at + strlen(from), strlen(at + strlen(from)) + 1);
+	memcpy(at, to, strlen(to));
+}
+
+/* The file as installed, but for the paths, the user and the port. */
+static void test_the_sample_is_a_good_configuration(void)
+{
+	char *text = read_data("../../config/easproxy.conf");
+
+	replace(text, "tls/server.pem", "mail.pem");
+	replace(text, "tls/server.key", "mail.key");
+	replace(text, "#user = \"easproxy\"", "user = \"nobody\"");
+	config_free(load_good(text));
+	CU_ASSERT_STRING_EQUAL(fixture.reports, "");
+	free(text);
+}
+
+static int expect_store(const struct config_file *store, config_report *report, void *context)
+{
+	struct error err;
+	size_t len;
+	char *content = config_file_read(store, &len, &err);
+
+	CU_ASSERT_PTR_NOT_NULL(content);
+	free(content);
+	report(context, "warning: trust.json: nobody");
+	return 0;
+}
+
+static void test_the_trust_store_is_checked_by_whom_it_concerns(void)
+{
+	struct config *config = fixture_load(&fixture, minimal, expect_store);
+
+	CU_ASSERT_PTR_NOT_NULL(config);
+	CU_ASSERT_STRING_EQUAL(fixture.reports, "warning: trust.json: nobody\n");
+	config_free(config);
+}
+
+static const struct check checks[] = {
+	{"every option reaches the model", test_every_option_reaches_the_model},
+	{"fields that we write are never taken from a phone",
+		test_fields_that_we_write_are_never_taken_from_a_phone},
+	{"what is not written has its default", test_what_is_not_written_has_its_default},
+	{"files are read once and sealed", test_files_are_read_once_and_sealed},
+	{"a file that is not configured cannot be read",
+		test_a_file_that_is_not_configured_cannot_be_read},
+	{"no descriptor is left open", test_no_descriptor_is_left_open},
+	{"the sample is a good configuration", test_the_sample_is_a_good_configuration},
+	{"the trust store is checked by whom it concerns",
+		test_the_trust_store_is_checked_by_whom_it_concerns},
+};
+
+int main(void)
+{
+	int status;
+
+	fixture_begin(&fixture);
+	status = check_run("config/model", checks, sizeof(checks) / sizeof(checks[0]));
+	fixture_end(&fixture);
+	return status;
+}
