@@ -8,8 +8,9 @@ static void write_group(const struct base64_group *group, struct wbxml_buffer *o
 		(uint32_t)group->bytes[0] << 16 | (uint32_t)group->bytes[1] << 8 | group->bytes[2];
 	char text[4];
 
-	for (int i = 0; i < 4; i++)
-		text[i] = i <= group->count ? alphabet[bits >> (18 - 6 * i) & 0x3F] : '=';
+	memset(text, '=', sizeof(text));
+	for (int i = 0; i <= group->count; i++)
+		text[i] = alphabet[bits >> (18 - 6 * i) & 0x3F];
 	wbxml_buffer_append(out, text, sizeof(text));
 }
 

@@ -124,7 +124,7 @@ static int rewrite_start(
 	(void)is_opaque;
 	if (len >= sizeof(slot))
 		return error_set(err, "no tag %.64s in namespace %s", name, wbxml_page_name(page));
-	memcpy(slot, name, len);
+	memcpy(slot, name, len + 1);
 	wbxml_buffer_append(&rewriter->names, slot, sizeof(slot));
 	rewrite(rewriter, "<");
 	rewrite(rewriter, name);
@@ -161,8 +161,8 @@ static int rewrite_document(struct rewriter *rewriter, struct span document,
 
 	/* A character grows to six bytes at most; a tag, written twice, to its name and namespace. */
 	rewriter->xml.limit =
-		document.len * 6 + LIBWBXML_ELEMENTS * 4 * LIBWBXML_NAME + sizeof(doctype);
-	rewriter->names.limit = WBXML_DEPTH_MAX * LIBWBXML_NAME;
+		document.len * 6 + (size_t)LIBWBXML_ELEMENTS * 4 * LIBWBXML_NAME + sizeof(doctype);
+	rewriter->names.limit = (size_t)WBXML_DEPTH_MAX * LIBWBXML_NAME;
 	rewrite(rewriter, doctype);
 	if (xml_parse(document, &options, &sink, err) != 0)
 		return -1;

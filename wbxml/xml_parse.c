@@ -41,10 +41,15 @@ static void parse_sink_failed(struct parse *parse, const struct error *cause)
 	parse_fail(parse, cause->text);
 }
 
+static bool is_space(uint8_t byte)
+{
+	return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
 static bool is_layout(struct span text)
 {
 	for (size_t i = 0; i < text.len; i++)
-		if (memchr(" \t\r\n", text.data[i], 4) == NULL)
+		if (!is_space(text.data[i]))
 			return false;
 	return true;
 }
