@@ -13,7 +13,11 @@
 
 #include "auth/openssl_error.h"
 
-enum { CERTIFICATE_SIZE_MAX = 65536 };
+enum {
+	CERTIFICATE_SIZE_MAX = 65536,
+	BASE64_SIZE_MAX = 131072,
+	KEY_ID_OCTETS_MAX = 32,
+};
 
 static bool is_pem(struct span bytes)
 {
@@ -122,7 +126,7 @@ X509 *authority_decode_text(struct span text, struct error *err)
 
 	if (is_pem(text))
 		return authority_decode(text, err);
-	if (text.len == 0 || text.len > 2 * CERTIFICATE_SIZE_MAX) {
+	if (text.len == 0 || text.len > BASE64_SIZE_MAX) {
 		error_set(err, "%s", text.len == 0 ? "empty" : "too long");
 		return NULL;
 	}
@@ -213,12 +217,24 @@ int authority_check(X509 *certificate, bool is_root, struct error *err)
 	return 0;
 }
 
+bool authority_is_same(X509 *a, X509 *b)
+{
+	const EVP_PKEY *key = X509_get0_pubkey(a);
+	bool is_same = key != NULL &&
+		       X509_NAME_cmp(X509_get_subject_name(a), X509_get_subject_name(b)) == 0 &&
+		       X509_get0_pubkey(b) != NULL && EVP_PKEY_eq(key, X509_get0_pubkey(b)) == 1;
+
+	ERR_clear_error();
+	return is_same;
+}
+
 int authority_key_id(X509 *certificate, char key_id[65])
 {
 	static const char digits[] = "0123456789abcdef";
 	const ASN1_OCTET_STRING *identifier = X509_get0_subject_key_id(certificate);
 	unsigned char sha1[EVP_MAX_MD_SIZE];
 	const unsigned char *bytes = sha1;
+	char *to = key_id;
 	unsigned int len = 0;
 
 	if (identifier != NULL && ASN1_STRING_length(identifier) > 0) {
@@ -227,12 +243,12 @@ int authority_key_id(X509 *certificate, char key_id[65])
 	} else if (X509_pubkey_digest(certificate, EVP_sha1(), sha1, &len) != 1) {
 		return -1;
 	}
-	if (len > 32)
-		len = 32;
+	if (len > KEY_ID_OCTETS_MAX)
+		len = KEY_ID_OCTETS_MAX;
 	for (unsigned int i = 0; i < len; i++) {
-		key_id[2 * i] = digits[bytes[i] >> 4];
-		key_id[2 * i + 1] = digits[bytes[i] & 15];
+		*to++ = digits[bytes[i] >> 4];
+		*to++ = digits[bytes[i] & 15];
 	}
-	key_id[2 * len] = '\0';
+	*to = '\0';
 	return 0;
 }

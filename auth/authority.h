@@ -1,6 +1,6 @@
 /*
  * One certificate of a trust store: from bytes to an X509 object, and whether it may be a
- * certificate authority. For trust_store.c alone, in the supervisor and easproxyctl.
+ * certificate authority. For trust_store.c and trust_entry.c alone.
  */
 #ifndef AUTH_AUTHORITY_H
 #define AUTH_AUTHORITY_H
@@ -23,6 +23,9 @@ X509 *authority_decode_file(const char *base_dir, const char *path, struct error
 /* May sign certificates (RFC 5280 4.2.1.9 and 4.2.1.3), and is a root, whose own signature holds,
  * if is_root, and none if not. 0, or -1 with err filled. */
 int authority_check(X509 *certificate, bool is_root, struct error *err);
+
+/* Whether both certificates are of one authority: the same name and key. */
+bool authority_is_same(X509 *a, X509 *b);
 
 /* Hex of the subjectKeyIdentifier, or of the key's SHA-1 where it has none. 0 or -1. */
 int authority_key_id(X509 *certificate, char key_id[65]);

@@ -44,11 +44,11 @@ static enum refusal route_address(
 		return REFUSAL_NAME_INVALID;
 	if (!is_routable(config, at + 1))
 		return REFUSAL_DOMAIN_NOT_ROUTABLE;
-	for (size_t i = 0; i <= len; i++) {
-		char c = address[i];
-
-		mailbox[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-	}
+	memcpy(mailbox, address, len + 1);
+	for (size_t i = 0; i < len; i++)
+		if (mailbox[i] >= 'A' && mailbox[i] <= 'Z')
+			mailbox[i] |=
+				0x20; /* the one bit between an ASCII capital and its small letter */
 	return REFUSAL_NONE;
 }
 

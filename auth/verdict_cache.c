@@ -138,24 +138,27 @@ static uint32_t take_slot(struct verdict_cache *cache)
 	return number;
 }
 
+static struct verdict_entry *add_entry(struct verdict_cache *cache, const uint8_t sha256[32])
+{
+	uint32_t number = take_slot(cache);
+	uint32_t *bucket = bucket_of(cache, sha256);
+
+	slot_at(cache, number)->next = *bucket;
+	*bucket = number;
+	link_as_newest(cache, number);
+	return &slot_at(cache, number)->entry;
+}
+
 struct verdict_entry *verdict_cache_insert(
 	struct verdict_cache *cache, const struct verdict *verdict)
 {
 	struct verdict_entry *entry;
-	uint32_t *bucket;
-	uint32_t number;
 
 	if (cache->capacity == 0 || verdict->refusal != REFUSAL_NONE)
 		return NULL;
 	entry = verdict_cache_find(cache, verdict->leaf_sha256);
-	if (entry == NULL) {
-		number = take_slot(cache);
-		bucket = bucket_of(cache, verdict->leaf_sha256);
-		slot_at(cache, number)->next = *bucket;
-		*bucket = number;
-		link_as_newest(cache, number);
-		entry = &slot_at(cache, number)->entry;
-	}
+	if (entry == NULL)
+		entry = add_entry(cache, verdict->leaf_sha256);
 	entry->verdict = *verdict;
 	entry->mailbox[0] = '\0';
 	return entry;

@@ -1,0 +1,354 @@
+#include "auth/trust_entry.h"
+
+#include <ctype.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "auth/authority.h"
+#include "auth/x509_text.h"
+
+enum {
+	URL_SIZE_MAX = 2048,
+	ISSUER_TEXT_SIZE = 1024,
+	KEY_ID_SIZE = 64, /* of authority.key_id, without its end */
+};
+
+/* What an authority's JSON object says, by what it means. */
+enum member {
+	MEMBER_IS_ROOT,
+	MEMBER_TYPE,
+	MEMBER_CERTIFICATE,
+	MEMBER_CERTIFICATE_FILE,
+	MEMBER_CRL,
+	MEMBER_DELTA_CRL,
+	MEMBER_ISSUER,
+	MEMBER_ISSUER_SKI,
+	MEMBER_COUNT
+};
+
+/* Graph's names, our own, then those of CertificateAuthorityInformation. Compared without case:
+ * PowerShell writes the latter with capitals. */
+static const struct {
+	const char *name;
+	enum member member;
+} member_table[] = {
+	{"isRootAuthority", MEMBER_IS_ROOT},
+	{"certificate", MEMBER_CERTIFICATE},
+	{"certificateFile", MEMBER_CERTIFICATE_FILE},
+	{"certificateRevocationListUrl", MEMBER_CRL},
+	{"deltaCertificateRevocationListUrl", MEMBER_DELTA_CRL},
+	{"issuer", MEMBER_ISSUER},
+	{"issuerSki", MEMBER_ISSUER_SKI},
+	{"authorityType", MEMBER_TYPE},
+	{"trustedCertificate", MEMBER_CERTIFICATE},
+	{"crlDistributionPoint", MEMBER_CRL},
+	{"deltaCrlDistributionPoint", MEMBER_DELTA_CRL},
+	{"trustedIssuer", MEMBER_ISSUER},
+	{"trustedIssuerSKI", MEMBER_ISSUER_SKI},
+};
+
+/* Sorts the members of an object by what they mean; null is the same as leaving it out. */
+static void collect_members(
+	struct trust_reader *reader, json_t *object, json_t *members[MEMBER_COUNT])
+{
+	const size_t count = sizeof(member_table) / sizeof(member_table[0]);
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(object, name, value)
+	{
+		size_t i = 0;
+
+		while (i < count && strcasecmp(member_table[i].name, name) != 0)
+			i++;
+		if (i == count) {
+			trust_reader_warn_unknown(reader, name);
+		} else if (json_is_null(value)) {
+			continue;
+		} else if (members[member_table[i].member] != NULL) {
+			trust_reader_fault(
+				reader, "%.64s: given twice, under different names", name);
+		} else {
+			members[member_table[i].member] = value;
+		}
+	}
+}
+
+/* The text of a member: "" where it is not given, NULL (reported) where it is no text. */
+static const char *member_text(struct trust_reader *reader, json_t *value, const char *name)
+{
+	if (value == NULL)
+		return "";
+	if (!json_is_string(value)) {
+		trust_reader_fault(reader, "%s: must be a string", name);
+		return NULL;
+	}
+	return json_string_value(value);
+}
+
+static int read_type(struct trust_reader *reader, json_t *members[MEMBER_COUNT], bool *is_root)
+{
+	json_t *type = members[MEMBER_TYPE];
+	const char *text;
+
+	if (members[MEMBER_IS_ROOT] != NULL && type != NULL) {
+		trust_reader_fault(reader, "isRootAuthority: given beside authorityType");
+		return -1;
+	}
+	if (members[MEMBER_IS_ROOT] != NULL) {
+		if (!json_is_boolean(members[MEMBER_IS_ROOT])) {
+			trust_reader_fault(reader, "isRootAuthority: must be true or false");
+			return -1;
+		}
+		*is_root = json_is_true(members[MEMBER_IS_ROOT]);
+		return 0;
+	}
+	if (type == NULL) {
+		trust_reader_fault(reader, "isRootAuthority: missing");
+		return -1;
+	}
+	/* An enumeration of .NET comes as its number where nobody asked for the name. */
+	text = json_is_string(type) ? json_string_value(type) : "";
+	*is_root = strcasecmp(text, "root") == 0 || strcasecmp(text, "RootAuthority") == 0 ||
+		   (json_is_integer(type) && json_integer_value(type) == 0);
+	if (*is_root || strcasecmp(text, "intermediate") == 0 ||
+		strcasecmp(text, "IntermediateAuthority") == 0 ||
+		(json_is_integer(type) && json_integer_value(type) == 1))
+		return 0;
+	trust_reader_fault(reader, "authorityType: must be root or intermediate");
+	return -1;
+}
+
+static X509 *read_certificate(struct trust_reader *reader, json_t *members[MEMBER_COUNT])
+{
+	json_t *inside = members[MEMBER_CERTIFICATE];
+	json_t *file = members[MEMBER_CERTIFICATE_FILE];
+	const char *name = file != NULL ? "certificateFile" : "certificate";
+	const char *text;
+	struct error err;
+	X509 *certificate;
+
+	if ((inside == NULL) == (file == NULL)) {
+		trust_reader_fault(reader, "certificate: %s",
+			inside == NULL ? "missing" : "given beside certificateFile");
+		return NULL;
+	}
+	text = member_text(reader, file != NULL ? file : inside, name);
+	if (text == NULL)
+		return NULL;
+	if (file != NULL)
+		certificate = authority_decode_file(reader->base_dir, text, &err);
+	else
+		certificate =
+			authority_decode_text(span_of(text, json_string_length(inside)), &err);
+	if (certificate == NULL)
+		trust_reader_fault(reader, "%s: %s", name, err.text);
+	return certificate;
+}
+
+/* A copy of a CRL location, "" where none is given; NULL (reported) where it cannot be used. */
+static char *read_url(struct trust_reader *reader, json_t *value, const char *name)
+{
+	const char *url = member_text(reader, value, name);
+	char *copy;
+
+	if (url == NULL)
+		return NULL;
+	for (const char *c = url; *c != '\0'; c++)
+		if (*c < 0x21 || *c > 0x7e || c - url >= URL_SIZE_MAX) {
+			trust_reader_fault(reader, "%s: %s", name,
+				c - url < URL_SIZE_MAX ? "a blank or a character that is not ASCII"
+						       : "too long");
+			return NULL;
+		}
+	if (url[0] != '\0' &&
+		!(strncasecmp(url, "http://", 7) == 0 && isalnum((unsigned char)url[7])) &&
+		!(strncasecmp(url, "http://[", 8) == 0) && strncasecmp(url, "file:/", 6) != 0) {
+		trust_reader_fault(reader, "%s: must begin with http://host or file:/", name);
+		return NULL;
+	}
+	copy = strdup(url);
+	if (copy == NULL)
+		trust_reader_fault(reader, "%s: out of memory", name);
+	return copy;
+}
+
+/* Written in many ways: with colons, blanks, capitals. */
+static void check_ski(struct trust_reader *reader, const char *given, const char *key_id)
+{
+	char hex[KEY_ID_SIZE + 1];
+	size_t len = 0;
+
+	for (const char *c = given; *c != '\0' && len < sizeof(hex) - 1; c++)
+		if (isxdigit((unsigned char)*c))
+			hex[len++] = (char)tolower((unsigned char)*c);
+	hex[len] = '\0';
+	if (len > 0 && strncmp(hex, key_id, KEY_ID_SIZE) != 0)
+		trust_reader_fault(reader, "issuerSki: is not the certificate's, %s", key_id);
+}
+
+/* Whether the parts of a distinguished name, separated by commas, stand in text, in any order. */
+static bool has_parts(const char *text, const char *parts)
+{
+	const char *from = parts;
+
+	for (const char *c = parts;; c++) {
+		size_t len = (size_t)(c - from);
+		const char *found = text;
+
+		if (*c != '\0' && (*c != ',' || (c > parts && c[-1] == '\\')))
+			continue;
+		while (*found != '\0' && strncasecmp(found, from, len) != 0)
+			found++;
+		if (*found == '\0' && len > 0)
+			return false;
+		if (*c == '\0')
+			return true;
+		from = c + 1;
+	}
+}
+
+/* Tools differ in how they write a name, so that a difference is no proof of a mistake. */
+static void check_issuer(
+	const struct trust_reader *reader, const char *given, const struct authority *authority)
+{
+	char issuer[ISSUER_TEXT_SIZE];
+
+	x509_name_format(X509_get_issuer_name(authority->certificate), issuer, sizeof(issuer));
+	if (given[0] != '\0' && !has_parts(given, authority->issuer) && !has_parts(given, issuer))
+		trust_reader_warn(reader, "issuer: does not look like the certificate's, %.256s",
+			authority->issuer);
+}
+
+static void check_derived(struct trust_reader *reader, json_t *members[MEMBER_COUNT],
+	const struct authority *authority)
+{
+	const char *issuer = member_text(reader, members[MEMBER_ISSUER], "issuer");
+	const char *ski = member_text(reader, members[MEMBER_ISSUER_SKI], "issuerSki");
+
+	if (issuer != NULL)
+		check_issuer(reader, issuer, authority);
+	if (ski != NULL)
+		check_ski(reader, ski, authority->key_id);
+}
+
+/* An authority may stand there twice, with a renewed certificate or one signed by another. Its
+ * certificates are then checked against one CRL, which both entries must agree on. */
+static void check_others(struct trust_reader *reader, const struct authority *authority)
+{
+	for (size_t i = 0; i < reader->store->count; i++) {
+		const struct authority *other = &reader->store->authorities[i];
+
+		if (X509_cmp(other->certificate, authority->certificate) == 0)
+			trust_reader_fault(reader, "certificate: the same as authority %zu's",
+				reader->numbers[i]);
+		else if (authority_is_same(other->certificate, authority->certificate)) {
+			if (strcmp(other->crl_url, authority->crl_url) != 0 ||
+				strcmp(other->delta_crl_url, authority->delta_crl_url) != 0)
+				trust_reader_fault(reader,
+					"certificateRevocationListUrl: not that of authority %zu, "
+					"which has the same name and key",
+					reader->numbers[i]);
+		} else if (strcmp(other->key_id, authority->key_id) == 0)
+			trust_reader_fault(reader,
+				"certificate: its key identifier is that of authority %zu, "
+				"which is another",
+				reader->numbers[i]);
+	}
+}
+
+/* What verification in OpenSSL's strict mode asks of every CA (RFC 5280 4.2.1.2, 4.2.1.3, 4.2.1.9), and
+ * tools for home-made ones tend to leave out. */
+static const char *find_unfit_extension(X509 *certificate)
+{
+	if ((X509_get_extension_flags(certificate) & EXFLAG_BCONS_CRITICAL) == 0)
+		return "basicConstraints is not critical";
+	if (X509_get_key_usage(certificate) == UINT32_MAX)
+		return "keyUsage is missing";
+	if (X509_get0_subject_key_id(certificate) == NULL)
+		return "subjectKeyIdentifier is missing";
+	return NULL;
+}
+
+static void warn_about(const struct trust_reader *reader, const struct authority *authority)
+{
+	X509 *certificate = authority->certificate;
+	const char *unfit = find_unfit_extension(certificate);
+
+	if (unfit != NULL)
+		trust_reader_warn(reader,
+			"certificate: %s, so that none of its phones will be let in", unfit);
+	if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
+		trust_reader_warn(reader, "certificate: expired");
+	if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
+		trust_reader_warn(reader, "certificate: not valid yet");
+	if (authority->crl_url[0] != '\0' && (X509_get_key_usage(certificate) & KU_CRL_SIGN) == 0)
+		trust_reader_warn(reader,
+			"certificate: keyUsage without cRLSign, so that none of its CRLs will "
+			"be taken");
+}
+
+void trust_entry_clear(struct authority *authority)
+{
+	X509_free(authority->certificate);
+	free(authority->crl_url);
+	free(authority->delta_crl_url);
+	free(authority->issuer);
+}
+
+static int describe_authority(struct trust_reader *reader, struct authority *authority)
+{
+	char issuer[ISSUER_TEXT_SIZE];
+
+	x509_name_format(X509_get_subject_name(authority->certificate), issuer, sizeof(issuer));
+	authority->issuer = strdup(issuer);
+	if (authority->issuer != NULL &&
+		authority_key_id(authority->certificate, authority->key_id) == 0)
+		return 0;
+	trust_reader_fault(reader, "certificate: out of memory");
+	return -1;
+}
+
+void trust_entry_read(struct trust_reader *reader, json_t *object)
+{
+	json_t *members[MEMBER_COUNT] = {NULL};
+	struct authority authority = {0};
+	size_t faults_before = reader->fault_count;
+	bool is_type_known;
+	bool has_urls;
+	struct error err;
+
+	if (!json_is_object(object)) {
+		trust_reader_fault(reader, "must be an object");
+		return;
+	}
+	collect_members(reader, object, members);
+	is_type_known = read_type(reader, members, &authority.is_root) == 0;
+	authority.crl_url = read_url(reader, members[MEMBER_CRL], "certificateRevocationListUrl");
+	authority.delta_crl_url =
+		read_url(reader, members[MEMBER_DELTA_CRL], "deltaCertificateRevocationListUrl");
+	has_urls = authority.crl_url != NULL && authority.delta_crl_url != NULL;
+	if (has_urls && authority.crl_url[0] == '\0' && authority.delta_crl_url[0] != '\0')
+		trust_reader_fault(reader,
+			"deltaCertificateRevocationListUrl: without certificateRevocationListUrl");
+	authority.certificate = read_certificate(reader, members);
+	if (authority.certificate == NULL)
+		goto out;
+	if (is_type_known && authority_check(authority.certificate, authority.is_root, &err) == -1)
+		trust_reader_fault(reader, "certificate: %s", err.text);
+	if (describe_authority(reader, &authority) == -1)
+		goto out;
+	check_derived(reader, members, &authority);
+	if (has_urls)
+		check_others(reader, &authority);
+	if (!has_urls || reader->fault_count > faults_before)
+		goto out;
+	warn_about(reader, &authority);
+	reader->numbers[reader->store->count] = reader->number;
+	reader->store->authorities[reader->store->count++] = authority;
+	return;
+out:
+	trust_entry_clear(&authority);
+}
