@@ -401,10 +401,14 @@ static int keep_head(struct exchange *exchange, const struct http_head *head)
 		tls_peer(&session->tls), tls_peer_chain(&session->tls));
 	if (writer.has_failed || head->query.len > TARGET_MAX / 2)
 		return -1;
-	free(exchange->query);
-	exchange->query = strndup((const char *)head->query.data, head->query.len);
 	exchange->fields = malloc(writer.len + 1);
-	if (exchange->query == NULL || exchange->fields == NULL)
+	if (exchange->fields == NULL)
+		return -1;
+	if (head->query.len > 0) {
+		free(exchange->query);
+		exchange->query = strndup((const char *)head->query.data, head->query.len);
+	}
+	if (exchange->query == NULL)
 		return -1;
 	memcpy(exchange->fields, writer.data, writer.len);
 	exchange->fields_len = writer.len;
