@@ -1,12 +1,19 @@
 /*
  * WBXML to XML and back, for easproxyctl decode/encode and for upstreams that read XML.
  *
- * Two dialects. EXACT is ours: lossless, every tag of codepages.tsv; namespaces without colon,
- * xmlns where the page changes, opaque values as base64 with w:opaque="base64" (namespace
- * urn:eas-sample:wbxml), CR as &#13;. LIBWBXML is what libwbxml reads and writes ("AirSync:", its
- * own idea of which tags are binary), for backends built on it; it knows fewer tags and loses some
- * details. Either way no byte reaches libwbxml that our reader has not accepted as a whole
- * document first, and no XML is parsed with entities, DTDs or network.
+ * Two dialects. EXACT is ours: lossless for every tag of codepages.tsv; namespaces without colon
+ * (with one they are read too), xmlns where the page changes, opaque values as base64 with
+ * w:opaque="base64" (namespace urn:eas-sample:wbxml), CR as &#13;. Refused, because XML cannot say
+ * it: opaque data beside text or elements. Strings in a row become one, an empty one becomes none,
+ * and on the way back white space alone beside child elements is layout.
+ *
+ * LIBWBXML is what libwbxml reads and writes ("AirSync:", its own names and DOCTYPE), for backends
+ * built on it. Refused rather than changed: tags that it does not know (it would write <unknown>),
+ * opaque data that is not text outside the tags that are binary. With indent it loses CR.
+ *
+ * Either way no byte reaches libwbxml that our reader has not accepted as a whole document (or that
+ * we have not written) and its results are checked before they are handed on; and no XML is parsed
+ * with entities, declarations or network.
  *
  * For every process. Documents are held whole: bound them by out->limit and by the caller's limit.
  */
