@@ -71,23 +71,52 @@ static void check_addresses(const struct check *check, const struct config_liste
 	}
 }
 
+/* The first server name that both have; "" where both are the default; NULL for none. */
+static const char *common_name(
+	const struct config_certificate *a, const struct config_certificate *b)
+{
+	if (a->server_name_count == 0 && b->server_name_count == 0)
+		return "";
+	for (size_t i = 0; i < a->server_name_count; i++)
+		for (size_t j = 0; j < b->server_name_count; j++)
+			if (strcmp(a->server_names[i], b->server_names[j]) == 0)
+				return a->server_names[i];
+	return NULL;
+}
+
+/* Of two certificates with the same kind of key for the same name, one would never be used. */
+static void check_certificates(const struct check *check, const struct config_listener *listener)
+{
+	const struct config_certificate *list = listener->certificates;
+	int *kinds = memory_get(listener->certificate_count, sizeof(*kinds));
+
+	for (size_t i = 0; i < listener->certificate_count; i++) {
+		kinds[i] = pki_check_certificate(&list[i], check->faults);
+		for (size_t j = 0; j < i && kinds[i] != 0; j++) {
+			const char *name = common_name(&list[j], &list[i]);
+
+			if (name != NULL && kinds[i] == kinds[j])
+				fault_add(check->faults, list[i].place.line,
+					"certificate '%s' is for the same %s%s and kind of key as "
+					"'%s'",
+					list[i].name, name[0] == '\0' ? "names (all)" : "name ",
+					name, list[j].name);
+		}
+	}
+	free(kinds);
+}
+
 static void check_listeners(const struct check *check)
 {
 	for (size_t i = 0; i < check->config->listener_count; i++) {
 		const struct config_listener *listener = &check->config->listeners[i];
 
 		check_addresses(check, listener);
+		check_certificates(check, listener);
 		if (listener->certificate_count == 0)
 			fault_add(check->faults, listener->place.line,
 				"listener '%s' has no certificate", listener->name);
-		for (size_t j = 0; j < listener->certificate_count; j++)
-			pki_check_certificate(&listener->certificates[j], check->faults);
 	}
-}
-
-static int header_line(const struct config_upstream *upstream)
-{
-	return upstream->headers_place.line;
 }
 
 static void check_headers(const struct check *check)
@@ -95,6 +124,7 @@ static void check_headers(const struct check *check)
 	const struct config_upstream *upstream = &check->config->upstream;
 	bool is_basic = upstream->login == CONFIG_LOGIN_BASIC;
 	bool is_named = false;
+	int line = upstream->headers_place.line;
 
 	for (size_t i = 0; i < upstream->header_count; i++) {
 		const char *name = upstream->headers[i].name;
@@ -102,15 +132,15 @@ static void check_headers(const struct check *check)
 		is_named |= value_names_mailbox(upstream->headers[i].value);
 		for (size_t j = 0; j < i; j++)
 			if (strcasecmp(name, upstream->headers[j].name) == 0)
-				fault_add(check->faults, header_line(upstream),
+				fault_add(check->faults, line,
 					"option 'headers' in upstream: '%s' stands twice", name);
 		if (is_basic && strcasecmp(name, "authorization") == 0)
-			fault_add(check->faults, header_line(upstream),
+			fault_add(check->faults, line,
 				"option 'headers' in upstream: login = basic writes '%s' itself",
 				name);
 	}
 	if (upstream->login == CONFIG_LOGIN_HEADER && !is_named)
-		fault_add(check->faults, header_line(upstream),
+		fault_add(check->faults, line,
 			"upstream '%s': login = header needs a field with %%{mailbox} in headers, "
 			"such "
 			"as \"x-remote-user: %%{mailbox}\"",
@@ -167,6 +197,34 @@ static void check_basic(const struct check *check)
 	check_password(check);
 }
 
+/* What stays on this host, nobody can listen to. */
+static bool is_loopback(const struct config_endpoint *endpoint)
+{
+	return strncmp(endpoint->host, "127.", 4) == 0 || strcmp(endpoint->host, "::1") == 0 ||
+	       strcmp(endpoint->host, "localhost") == 0;
+}
+
+static void check_endpoints(const struct check *check)
+{
+	const struct config_upstream *upstream = &check->config->upstream;
+	bool has_tls = false;
+
+	for (size_t i = 0; i < upstream->endpoint_count; i++) {
+		const struct config_endpoint *endpoint = &upstream->endpoints[i];
+
+		has_tls |= endpoint->is_tls;
+		if (!endpoint->is_tls && !is_loopback(endpoint))
+			fault_warn(check->faults, endpoint->place.line,
+				"endpoint '%s': mails and logins cross the network in the clear; "
+				"use "
+				"https",
+				endpoint->text);
+	}
+	if (!has_tls && upstream->endpoint_count > 0 && upstream->ca.path[0] != '\0')
+		fault_warn(check->faults, upstream->ca.place.line,
+			"upstream '%s': ca says nothing without an https endpoint", upstream->name);
+}
+
 static void check_upstream(const struct check *check)
 {
 	const struct config_upstream *upstream = &check->config->upstream;
@@ -180,6 +238,7 @@ static void check_upstream(const struct check *check)
 			"mailbox it "
 			"is",
 			upstream->name);
+	check_endpoints(check);
 	check_headers(check);
 	check_basic(check);
 	if (upstream->ca.fd != -1 && pki_check_bundle(&upstream->ca, &err) == -1)

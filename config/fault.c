@@ -24,17 +24,11 @@ static void keep(struct faults *faults, int line, const char *text)
 	faults->list[faults->count++] = (struct fault){line, memory_copy(text)};
 }
 
-static void keep_format(struct faults *faults, int line, const char *mark, const char *format,
-	va_list args) __attribute__((format(printf, 4, 0)));
-
-static void keep_format(
-	struct faults *faults, int line, const char *mark, const char *format, va_list args)
+static void keep_words(struct faults *faults, int line, const char *mark, const char *words)
 {
-	char words[FAULT_TEXT_MAX];
 	char text[FAULT_TEXT_MAX + 300];
 	char number[16] = "";
 
-	vsnprintf(words, sizeof(words), format, args);
 	if (line > 0)
 		snprintf(number, sizeof(number), ":%d", line);
 	snprintf(text, sizeof(text), "%.250s%s: %s%s", faults->file, number, mark, words);
@@ -43,21 +37,25 @@ static void keep_format(
 
 void fault_add(struct faults *faults, int line, const char *format, ...)
 {
+	char words[FAULT_TEXT_MAX];
 	va_list args;
 
 	faults->has_error = true;
 	va_start(args, format);
-	keep_format(faults, line, "", format, args);
+	vsnprintf(words, sizeof(words), format, args);
 	va_end(args);
+	keep_words(faults, line, "", words);
 }
 
 void fault_warn(struct faults *faults, int line, const char *format, ...)
 {
+	char words[FAULT_TEXT_MAX];
 	va_list args;
 
 	va_start(args, format);
-	keep_format(faults, line, "warning: ", format, args);
+	vsnprintf(words, sizeof(words), format, args);
 	va_end(args);
+	keep_words(faults, line, "warning: ", words);
 }
 
 void fault_add_foreign(struct faults *faults, int line, const char *text)

@@ -41,9 +41,9 @@ struct config_address {
 
 /* One server certificate with its key. ECDSA and RSA can both be given for the same names. */
 struct config_certificate {
-	char *name; /* for messages */
+	char *name;               /* for messages */
 	struct config_file chain; /* PEM, leaf first */
-	struct config_file key;	  /* PEM */
+	struct config_file key;   /* PEM */
 	size_t server_name_count;
 	char **server_names; /* SNI names, lower case, "*.example.com" allowed; none: the default one */
 	struct config_place place;
@@ -58,23 +58,23 @@ struct config_listener {
 	size_t certificate_count; /* at least 1 */
 	struct config_certificate *certificates;
 	enum config_tls_version tls_min;
-	char *ciphers;	   /* OpenSSL's cipher list for TLS 1.2 */
+	char *ciphers;     /* OpenSSL's cipher list for TLS 1.2 */
 	char *health_path; /* GET of this path is answered by us, without a client certificate's
 			      mailbox; "": no such path */
 	struct config_place place;
 };
 
 struct config_limits {
-	uint32_t connections;		  /* all workers together */
-	uint32_t connections_per_source;  /* per worker and source (IPv4 address or IPv6 /64) */
-	uint32_t handshake_time_ms;	  /* from accept to the end of the handshake */
-	uint32_t head_time_ms;		  /* from the first byte of a head to its last */
-	uint32_t body_time_ms;		  /* without a byte of the body, or of the answer taken */
-	uint32_t idle_time_ms;		  /* between requests */
-	uint32_t head_size;		  /* of a request or an answer */
-	uint64_t body_size;		  /* of a request */
-	uint32_t wbxml_depth;		  /* nesting of elements */
-	uint32_t wbxml_elements;	  /* in one document */
+	uint32_t connections;            /* all workers together */
+	uint32_t connections_per_source; /* per worker and source (IPv4 address or IPv6 /64) */
+	uint32_t handshake_time_ms;      /* from accept to the end of the handshake */
+	uint32_t head_time_ms;           /* from the first byte of a head to its last */
+	uint32_t body_time_ms;           /* without a byte of the body, or of the answer taken */
+	uint32_t idle_time_ms;           /* between requests */
+	uint32_t head_size;              /* of a request or an answer */
+	uint64_t body_size;              /* of a request */
+	uint32_t wbxml_depth;            /* nesting of elements */
+	uint32_t wbxml_elements;         /* in one document */
 };
 
 enum config_log_format { CONFIG_LOG_JSON, CONFIG_LOG_LOGFMT };
@@ -89,15 +89,15 @@ struct config_log {
 struct config_trust {
 	struct config_file store; /* JSON, see auth/trust_store.h */
 	uint32_t security_level;  /* OpenSSL's, 1 to 5; default 2 */
-	uint32_t depth;		  /* most intermediates in a chain */
-	uint32_t verdict_cache;	  /* verdicts kept per worker */
+	uint32_t depth;           /* most intermediates in a chain */
+	uint32_t verdict_cache;   /* verdicts kept per worker */
 };
 
 struct config_revocation {
-	uint64_t size_limit;	       /* of one downloaded CRL */
-	uint32_t time_limit_ms;	       /* of one download */
-	uint32_t refresh_ms;	       /* longest time between two looks at a location */
-	uint32_t retry_ms;	       /* after a failure */
+	uint64_t size_limit;    /* of one downloaded CRL */
+	uint32_t time_limit_ms; /* of one download */
+	uint32_t refresh_ms;    /* longest time between two looks at a location */
+	uint32_t retry_ms;      /* after a failure */
 };
 
 enum config_name_kind { CONFIG_NAME_PRINCIPAL, CONFIG_NAME_RFC822 };
@@ -111,9 +111,9 @@ struct config_mailbox {
 
 enum config_login {
 	CONFIG_LOGIN_NONE,
-	CONFIG_LOGIN_HEADER,	   /* the fields of `headers` say whose mailbox it is */
-	CONFIG_LOGIN_CLIENT_CERT,  /* RFC 9440 Client-Cert and Client-Cert-Chain, and `headers` */
-	CONFIG_LOGIN_BASIC,	   /* Authorization: Basic from the two templates, and `headers` */
+	CONFIG_LOGIN_HEADER,      /* the fields of `headers` say whose mailbox it is */
+	CONFIG_LOGIN_CLIENT_CERT, /* RFC 9440 Client-Cert and Client-Cert-Chain, and `headers` */
+	CONFIG_LOGIN_BASIC,       /* Authorization: Basic from the two templates, and `headers` */
 };
 
 enum config_body { CONFIG_BODY_WBXML, CONFIG_BODY_XML };
@@ -144,34 +144,34 @@ struct config_upstream {
 	char *name;
 	size_t endpoint_count; /* at least 1 */
 	struct config_endpoint *endpoints;
-	char *host;		  /* Host (and SNI) sent; "": the endpoint's own */
-	struct config_file ca;	  /* PEM bundle for HTTPS endpoints; unset: the system's store */
+	char *host;            /* Host (and SNI) sent; "": the endpoint's own */
+	struct config_file ca; /* PEM bundle for HTTPS endpoints; unset: the system's store */
 	enum config_login login;
 	size_t header_count;
 	struct config_header *headers;
 	struct config_place headers_place;
-	char *basic_user;	  /* template */
+	char *basic_user;                  /* template */
 	struct config_file basic_password; /* one line; the template's %{mailbox} is filled too */
-	bool request_buffering;	  /* collect bodies and send them with Content-Length */
-	uint64_t buffer_memory;	  /* collected beyond this, a body goes to an unlinked file */
+	bool request_buffering;            /* collect bodies and send them with Content-Length */
+	uint64_t buffer_memory; /* collected beyond this, a body goes to an unlinked file */
 	enum config_body body;
 	enum config_xml_dialect xml_dialect;
-	uint32_t connections;	  /* per worker and endpoint */
+	uint32_t connections; /* per worker and endpoint */
 	uint32_t connect_time_ms;
-	uint32_t answer_time_ms;  /* from the end of the request to the head of the answer, for
+	uint32_t answer_time_ms; /* from the end of the request to the head of the answer, for
 				     commands that do not poll */
-	uint32_t poll_margin_ms;  /* added to the heartbeat of a long poll */
-	uint32_t idle_time_ms;	  /* an idle upstream connection is kept so long */
+	uint32_t poll_margin_ms; /* added to the heartbeat of a long poll */
+	uint32_t idle_time_ms;   /* an idle upstream connection is kept so long */
 	uint32_t health_interval_ms;
 	uint32_t health_failures; /* so many in a row: the endpoint is down */
-	char *health_path;	  /* "": connecting is enough */
+	char *health_path;        /* "": connecting is enough */
 	struct config_place place;
 };
 
 struct config {
 	char *path;
-	char *user;  /* "": stay who we are; always so when we are not root */
-	char *group; /* "": the user's own */
+	char *user;       /* "": stay who we are; always so when we are not root */
+	char *group;      /* "": the user's own */
 	uint32_t workers; /* never 0: filled from the number of cores */
 	char *pid_file;
 	char *state_directory;
@@ -186,7 +186,7 @@ struct config {
 	struct config_listener *listeners;
 	struct config_upstream upstream;
 	size_t identity_header_count; /* further request fields that are never taken from a phone */
-	char **identity_headers;      /* names, lower case; the fields of upstream/headers and RFC 9440's are
+	char **identity_headers; /* names, lower case; the fields of upstream/headers and RFC 9440's are
 				   always among them */
 };
 
@@ -204,8 +204,8 @@ typedef void config_report(void *context, const char *text);
  */
 typedef int config_store_check(
 	const struct config_file *store, config_report *report, void *report_context);
-struct config *config_load(const char *path, config_store_check *store_check,
-	config_report *report, void *report_context);
+struct config *config_load(const char *path, config_store_check *store_check, config_report *report,
+	void *report_context);
 
 /* Closes the descriptors and frees all. NULL is allowed. */
 void config_free(struct config *config);

@@ -33,7 +33,7 @@ static const struct option_choice switches[] = {
 
 const struct option option_table[] = {
 #define OPTION(section, name, type, fallback, min, max, choices, model, field, help)               \
-	{SECTION_##section, name, OPTION_##type, fallback, min, max, choices,                      \
+	{SECTION_##section, OPTION_##type, name, fallback, min, max, choices,                      \
 		offsetof(struct model, field), sizeof(((struct model *)0)->field), help},
 #include "config/options.def"
 #undef OPTION
@@ -84,6 +84,14 @@ enum option_section option_find_section(
 			return i;
 	}
 	return SECTION_ROOT;
+}
+
+enum option_section option_find_home(enum option_section here, const char *name, size_t name_len)
+{
+	for (enum option_section i = SECTION_ROOT; i < SECTION_COUNT; i++)
+		if (i != here && option_find(i, name, name_len) != NULL)
+			return i;
+	return SECTION_COUNT;
 }
 
 bool option_is_list(const struct option *option)

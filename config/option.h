@@ -54,8 +54,8 @@ struct option_choice {
 
 struct option {
 	enum option_section section;
-	const char *name;
 	enum option_type type;
+	const char *name;
 	const char *fallback; /* the default, as it would be written; "": unset; NULL: required */
 	uint64_t min, max;    /* a number: its value; text: its length; a list: its entries */
 	const struct option_choice *choices;
@@ -82,7 +82,10 @@ enum option_section option_find_section(
 
 bool option_is_list(const struct option *option);
 
-/* "workers", or "head-time in limits": for messages. */
+/* The section, other than here, that has an option of this name; SECTION_COUNT where none has. */
+enum option_section option_find_home(enum option_section here, const char *name, size_t name_len);
+
+/* "option 'workers'", or "option 'head-time' in limits": for messages. */
 void option_describe(const struct option *option, char *text, size_t text_size);
 
 /* Reads a value of type COUNT, SIZE, TIME, SWITCH or CHOICE and checks its range. Times come out in

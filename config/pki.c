@@ -136,13 +136,14 @@ static void check_leaf(
 	check_names(certificate, leaf, faults);
 }
 
-void pki_check_certificate(const struct config_certificate *certificate, struct faults *faults)
+int pki_check_certificate(const struct config_certificate *certificate, struct faults *faults)
 {
 	const struct config_file *chain_file = &certificate->chain;
 	const struct config_file *key_file = &certificate->key;
 	STACK_OF(X509) *chain = NULL;
 	EVP_PKEY *key = NULL;
 	struct error err;
+	int kind;
 
 	if (chain_file->fd != -1) {
 		chain = read_certificates(chain_file, &err);
@@ -163,9 +164,11 @@ void pki_check_certificate(const struct config_certificate *certificate, struct 
 		fault_add(faults, key_file->place.line,
 			"%s is not the key of the first certificate in %s", key_file->path,
 			chain_file->path);
+	kind = key == NULL ? 0 : EVP_PKEY_get_base_id(key);
 	ERR_clear_error();
 	EVP_PKEY_free(key);
 	sk_X509_pop_free(chain, X509_free);
+	return kind;
 }
 
 int pki_check_bundle(const struct config_file *bundle, struct error *err)

@@ -9,8 +9,9 @@
 
 /* Reads chain and key of a certificate, and checks each, their match, the order of the chain, the
  * names and (with a warning) the times. Files that were not read are passed over. Faults stand at
- * the place of the file that they concern. */
-void pki_check_certificate(const struct config_certificate *certificate, struct faults *faults);
+ * the place of the file that they concern. Returns OpenSSL's number of the kind of key (EVP_PKEY_EC,
+ * EVP_PKEY_RSA), 0 where the key cannot be read. */
+int pki_check_certificate(const struct config_certificate *certificate, struct faults *faults);
 
 /* Whether the bundle has at least one certificate and no broken one. */
 int pki_check_bundle(const struct config_file *bundle, struct error *err);

@@ -67,7 +67,7 @@ static void make_options(enum option_section section, cfg_opt_t **lists)
 
 static cfg_t *make_tree(void)
 {
-	cfg_opt_t *lists[SECTION_COUNT];
+	cfg_opt_t *lists[SECTION_COUNT] = {NULL};
 	cfg_t *cfg;
 
 	for (enum option_section i = SECTION_COUNT; i-- > SECTION_ROOT;)

@@ -1,4 +1,5 @@
 /* The walk over names and braces that finds what the table of options does not know. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -211,12 +212,18 @@ static bool walk_section(struct walk *walk, enum option_section section, struct 
 static bool walk_unknown(struct walk *walk, struct token name)
 {
 	enum option_section here = walk->levels[walk->depth].section;
+	enum option_section home = option_find_home(here, name.value, name.value_len);
 	bool is_option = walk->token.kind == '=' || walk->token.kind == '+';
 	int len = name.value_len < 100 ? (int)name.value_len : 100;
+	char hint[80] = "";
 
-	fault_add(walk->faults, name.line, "unknown %s '%.*s'%s%s",
+	if (is_option && home == SECTION_ROOT)
+		snprintf(hint, sizeof(hint), "; it stands outside of all sections");
+	else if (is_option && home != SECTION_COUNT)
+		snprintf(hint, sizeof(hint), "; it belongs in %s", option_sections[home].name);
+	fault_add(walk->faults, name.line, "unknown %s '%.*s'%s%s%s",
 		is_option ? "option" : "section", len, name.value,
-		here == SECTION_ROOT ? "" : " in ", option_sections[here].name);
+		here == SECTION_ROOT ? "" : " in ", option_sections[here].name, hint);
 	return strip_statement(walk, name.begin);
 }
 

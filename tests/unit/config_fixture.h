@@ -73,8 +73,14 @@ static inline void fixture_begin(struct fixture *fixture)
 	fixture_write(fixture, "trust.json", "{\"certificateAuthorities\": []}\n", 0644);
 	fixture_write(fixture, "password", "se%%cret\n", 0600);
 	fixture_write(fixture, "two-lines", "one\ntwo\n", 0600);
-	X509_free(ca), X509_free(leaf), X509_free(expired), X509_free(future), X509_free(rsa_leaf);
-	EVP_PKEY_free(ca_key), EVP_PKEY_free(key), EVP_PKEY_free(rsa);
+	X509_free(ca);
+	X509_free(leaf);
+	X509_free(expired);
+	X509_free(future);
+	X509_free(rsa_leaf);
+	EVP_PKEY_free(ca_key);
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(rsa);
 }
 
 static inline void fixture_end(struct fixture *fixture)

@@ -113,7 +113,11 @@ static void test_unknown_and_repeated_options_are_named(void)
 		{19, "wokers = {1, 2}", "c:19: unknown option 'wokers'\n"},
 		{19, "wokers += {1, 2}", "c:19: unknown option 'wokers'\n"},
 		{19, "log|level = info", "c:19: unknown option 'log|level'\n"},
-		{19, "chain = mail.pem", "c:19: unknown option 'chain'\n"},
+		{19, "chain = mail.pem",
+			"c:19: unknown option 'chain'; it belongs in certificate\n"},
+		{17, "drain-time = 3s",
+			"c:17: unknown option 'drain-time' in upstream; it stands outside of all "
+			"sections\n"},
 		{11, "limits { head = 3 }", "c:11: unknown option 'head' in limits\n"},
 		{19, "cache { a { b = {1} } c = 2 }", "c:19: unknown section 'cache'\n"},
 		{19, "cache disk { a = 1 }", "c:19: unknown section 'cache'\n"},
@@ -314,8 +318,8 @@ static void test_endpoints_are_checked(void)
 		{15, "endpoints = \"http://\"", ENDPOINT "'http://': '' is not a host name\n"},
 		{15, "endpoints = \"http://[::x]\"",
 			ENDPOINT "'http://[::x]': '::x' is not an IPv6 address\n"},
-		{15, "endpoints = {\"http://a\", \"http://a\"}",
-			ENDPOINT "'http://a' stands twice\n"},
+		{15, "endpoints = {\"https://a\", \"https://a\"}",
+			ENDPOINT "'https://a' stands twice\n"},
 		{17, "host = \"a/b\"",
 			"c:17: option 'host' in upstream: 'a/b' is not a host name\n"},
 	};
@@ -374,6 +378,13 @@ static void test_warnings_do_not_fail_the_load(void)
 		{8, "server-names = {\"mail.example.org\"}",
 			"c:6: warning: mail.pem: the certificate is not valid for "
 			"'mail.example.org'\n"},
+		{15, "endpoints = {\"http://127.0.0.1:1\", \"http://mail.test\"}",
+			"c:15: warning: endpoint 'http://mail.test': mails and logins cross the "
+			"network "
+			"in the clear; use https\n"},
+		{15, "endpoints = \"http://localhost\" ca = ca.pem",
+			"c:15: warning: upstream 'mail': ca says nothing without an https "
+			"endpoint\n"},
 		{17, "login = none",
 			"c:14: warning: upstream 'mail': with login = none the mail server is not "
 			"told "
@@ -386,6 +397,25 @@ static void test_warnings_do_not_fail_the_load(void)
 	CHECK_CASES(cases, true);
 }
 
+static void test_two_certificates_for_the_same_use_are_a_fault(void)
+{
+	static const struct faulty bad[] = {
+		{9, "} certificate other { chain = mail.pem key = mail.key }",
+			"c:9: certificate 'other' is for the same names (all) and kind of key as "
+			"'main'\n"},
+	};
+	static const struct faulty good[] = {
+		{9, "} certificate other { chain = rsa.pem key = rsa.key }", ""},
+		{9,
+			"} certificate o { chain = mail.pem key = mail.key server-names = "
+			"\"a.m.test\" }",
+			""},
+	};
+
+	CHECK_CASES(bad, false);
+	CHECK_CASES(good, true);
+}
+
 static void test_all_faults_come_in_one_run_and_in_order(void)
 {
 	struct config *config = fixture_load(&fixture,
@@ -393,7 +423,7 @@ static void test_all_faults_come_in_one_run_and_in_order(void)
 		"user = nobody\n"
 		"upstream mail {\n"
 		"  login = magic\n"
-		"  endpoints = {\"http://a\", \"gopher://b\"}\n"
+		"  endpoints = {\"https://a\", \"gopher://b\"}\n"
 		"}\n"
 		"mailbox { domains = {\"-\"} }\n"
 		"trust { store = none.json }\n"
@@ -480,6 +510,8 @@ static const struct check checks[] = {
 	{"addresses are checked", test_addresses_are_checked},
 	{"endpoints are checked", test_endpoints_are_checked},
 	{"fields and templates are checked", test_fields_and_templates_are_checked},
+	{"two certificates for the same use are a fault",
+		test_two_certificates_for_the_same_use_are_a_fault},
 	{"warnings do not fail the load", test_warnings_do_not_fail_the_load},
 	{"all faults come in one run and in order", test_all_faults_come_in_one_run_and_in_order},
 	{"faults of the trust store stand in their place",

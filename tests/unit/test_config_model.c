@@ -19,7 +19,7 @@ static const char minimal[] = "listener a {\n"
 			      "}\n"
 			      "trust { store = trust.json }\n"
 			      "mailbox { domains = example.com }\n"
-			      "upstream c { endpoints = \"http://mail.test\" "
+			      "upstream c { endpoints = \"https://mail.test\" "
 			      "headers = \"x-user: %{mailbox}\" }\n"
 			      "user = nobody\n";
 
