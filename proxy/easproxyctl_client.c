@@ -1,0 +1,133 @@
+#include "proxy/easproxyctl_client.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "proxy/control.h"
+
+static int connect_to(const char *path, struct error *err)
+{
+	/* A reload is answered when it is done. */
+	const struct timeval patience = {.tv_sec = CONTROL_RELOAD_TIME_MS / 1000 + 5};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return error_set(err, "the name of the socket %s is too long", path);
+	memcpy(address.sun_path, path, strlen(path));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return error_sys(err, "making a socket");
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == -1 ||
+		connect(fd, (const struct sockaddr *)&address, sizeof(address)) == -1) {
+		error_sys(err, "reaching easproxyd on %s", path);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static char *receive_answer(int fd, struct error *err)
+{
+	size_t len = 0, size = 16 * 1024;
+	char *answer = malloc(size);
+
+	while (answer != NULL) {
+		ssize_t got = recv(fd, answer + len, size - 1 - len, 0);
+		char *larger;
+
+		if (got == -1 && errno == EINTR)
+			continue;
+		if (got == -1) {
+			error_sys(err, "waiting for easproxyd's answer");
+			break;
+		}
+		len += (size_t)got;
+		answer[len] = '\0';
+		if (got == 0 && len > 0)
+			return answer;
+		if (got == 0 || len >= CONTROL_ANSWER_MAX) {
+			error_set(err, got == 0 ? "easproxyd gave no answer"
+						: "easproxyd's answer is too long");
+			break;
+		}
+		if (len < size - 1)
+			continue;
+		size *= 2;
+		larger = realloc(answer, size);
+		if (larger == NULL)
+			error_set(err, "out of memory");
+		if (larger == NULL)
+			break;
+		answer = larger;
+	}
+	free(answer);
+	return NULL;
+}
+
+char *ctl_ask(const char *socket_path, const char *word, struct error *err)
+{
+	char request[64], *answer = NULL;
+	int fd = connect_to(socket_path, err), len;
+
+	if (fd == -1)
+		return NULL;
+	len = snprintf(request, sizeof(request), "%s\n", word);
+	if (send(fd, request, (size_t)len, MSG_NOSIGNAL) != len)
+		error_sys(err, "asking easproxyd");
+	else
+		answer = receive_answer(fd, err);
+	close(fd);
+	return answer;
+}
+
+static int print_result(const char *answer, const char *done)
+{
+	json_t *object = json_loads(answer, 0, NULL);
+	const char *error = json_string_value(json_object_get(object, "error"));
+	int status = json_is_true(json_object_get(object, "ok")) ? 0 : 1;
+
+	if (status == 0)
+		puts(done);
+	else
+		fprintf(stderr, "%s\n",
+			error == NULL ? "easproxyd's answer makes no sense" : error);
+	json_decref(object);
+	return status;
+}
+
+int ctl_simple_request(int argc, char **argv, const char *done)
+{
+	static const struct option options[] = {
+		{"socket", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
+	const char *path = CTL_DEFAULT_SOCKET;
+	struct error err;
+	int option, status;
+	char *answer;
+
+	while ((option = getopt_long(argc, argv, "s:", options, NULL)) != -1) {
+		if (option != 's')
+			return 2;
+		path = optarg;
+	}
+	if (optind != argc) {
+		fprintf(stderr, "usage: easproxyctl %s [-s SOCKET]\n", argv[0]);
+		return 2;
+	}
+	answer = ctl_ask(path, argv[0], &err);
+	if (answer == NULL) {
+		fprintf(stderr, "easproxyctl: %s\n", err.text);
+		return 1;
+	}
+	status = print_result(answer, done);
+	free(answer);
+	return status;
+}

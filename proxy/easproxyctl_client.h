@@ -1,0 +1,19 @@
+/*
+ * easproxyctl's side of the control socket; see control.h for the protocol.
+ */
+#ifndef PROXY_EASPROXYCTL_CLIENT_H
+#define PROXY_EASPROXYCTL_CLIENT_H
+
+#include "config/error.h"
+
+#define CTL_DEFAULT_SOCKET "/run/easproxy/control.sock"
+
+/* Sends the word and returns the answer: one line of JSON, for the caller to free. NULL with err
+ * filled when easproxyd cannot be reached. */
+char *ctl_ask(const char *socket_path, const char *word, struct error *err);
+
+/* A command "WORD [-s SOCKET]" whose answer says only whether it was done: prints done, or why not. Returns
+ * the exit status. */
+int ctl_simple_request(int argc, char **argv, const char *done);
+
+#endif

@@ -1,0 +1,193 @@
+#include "proxy/easproxyctl_status.h"
+
+#include <getopt.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "proxy/easproxyctl_client.h"
+#include "proxy/shared.h"
+
+static long long number_of(const json_t *object, const char *key)
+{
+	return (long long)json_integer_value(json_object_get(object, key));
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text == NULL ? "" : text;
+}
+
+static void format_duration(char *text, size_t size, long long seconds)
+{
+	if (seconds < 60)
+		snprintf(text, size, "%lld s", seconds);
+	else if (seconds < 3600)
+		snprintf(text, size, "%lld min %lld s", seconds / 60, seconds % 60);
+	else if (seconds < 86400)
+		snprintf(text, size, "%lld h %lld min", seconds / 3600, seconds % 3600 / 60);
+	else
+		snprintf(text, size, "%lld d %lld h", seconds / 86400, seconds % 86400 / 3600);
+}
+
+static void format_moment(char *text, size_t size, long long moment)
+{
+	time_t when = (time_t)moment;
+	struct tm utc;
+
+	if (moment == 0 || gmtime_r(&when, &utc) == NULL)
+		snprintf(text, size, "-");
+	else
+		strftime(text, size, "%Y-%m-%d %H:%MZ", &utc);
+}
+
+static void print_head(const json_t *status)
+{
+	char uptime[48];
+
+	format_duration(uptime, sizeof(uptime), number_of(status, "uptime_s"));
+	printf("easproxyd %s, process %lld, up %s\n", text_of(status, "version"),
+		number_of(status, "pid"), uptime);
+	printf("configuration %s, reloads %lld, sandbox %s\n", text_of(status, "config"),
+		number_of(status, "generation") - 1,
+		json_is_true(json_object_get(status, "sandbox")) ? "on" : "OFF");
+}
+
+static void print_totals(const json_t *status)
+{
+	const json_t *totals = json_object_get(status, "totals");
+
+	printf("\nall workers since the start\n");
+#define COUNTER(name, help) printf("%12lld  %s\n", number_of(totals, #name), help);
+	SHARED_COUNTERS(COUNTER)
+#undef COUNTER
+}
+
+static void print_workers(const json_t *status)
+{
+	const json_t *worker;
+	size_t i;
+
+	printf("\n%8s %8s %12s %12s %12s %12s\n", "worker", "process", "connections", "polls",
+		"handshakes", "requests");
+	json_array_foreach(json_object_get(status, "workers"), i, worker)
+	{
+		const json_t *counters = json_object_get(worker, "counters");
+
+		printf("%8lld %8lld %12lld %12lld %12lld %12lld\n", number_of(worker, "slot"),
+			number_of(worker, "pid"), number_of(counters, "connections_open"),
+			number_of(counters, "polls_open"), number_of(counters, "handshakes"),
+			number_of(counters, "requests"));
+	}
+}
+
+static void print_refusals(json_t *status)
+{
+	json_t *refusals = json_object_get(status, "refusals");
+	const char *name;
+	json_t *count;
+
+	if (json_object_size(refusals) == 0) {
+		printf("\nnobody was refused\n");
+		return;
+	}
+	printf("\nrefused (easproxyctl refusals NAME explains)\n");
+	json_object_foreach(refusals, name, count)
+		printf("%12lld  %s\n", (long long)json_integer_value(count), name);
+}
+
+static void print_restarts(json_t *status)
+{
+	const char *role;
+	json_t *count;
+	bool is_first = true;
+
+	json_object_foreach(json_object_get(status, "restarts"), role, count)
+	{
+		if (json_integer_value(count) == 0)
+			continue;
+		if (is_first)
+			printf("\nprocesses that died and were started again\n");
+		is_first = false;
+		printf("%12lld  %s\n", (long long)json_integer_value(count), role);
+	}
+}
+
+static void print_authorities(const json_t *status)
+{
+	const json_t *authority;
+	size_t i;
+
+	printf("\n%-13s %-17s %-17s %9s  %s\n", "CRL", "this update", "next update", "entries",
+		"authority");
+	json_array_foreach(json_object_get(status, "authorities"), i, authority)
+	{
+		char this_update[32], next_update[32];
+
+		format_moment(
+			this_update, sizeof(this_update), number_of(authority, "this_update"));
+		format_moment(
+			next_update, sizeof(next_update), number_of(authority, "next_update"));
+		printf("%-13s %-17s %-17s %9lld  %s\n", text_of(authority, "state"), this_update,
+			next_update, number_of(authority, "entries"), text_of(authority, "issuer"));
+		if (text_of(authority, "error")[0] != '\0')
+			printf("%-13s last try failed: %s\n", "", text_of(authority, "error"));
+	}
+}
+
+static int print_status(const char *answer)
+{
+	json_t *status = json_loads(answer, 0, NULL);
+
+	if (!json_is_true(json_object_get(status, "ok"))) {
+		fprintf(stderr, "easproxyctl: easproxyd's answer makes no sense\n");
+		json_decref(status);
+		return 1;
+	}
+	print_head(status);
+	print_totals(status);
+	print_workers(status);
+	print_refusals(status);
+	print_restarts(status);
+	print_authorities(status);
+	json_decref(status);
+	return 0;
+}
+
+int ctl_status(int argc, char **argv)
+{
+	static const struct option options[] = {{"socket", required_argument, NULL, 's'},
+		{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
+	const char *path = CTL_DEFAULT_SOCKET;
+	bool wants_json = false;
+	struct error err;
+	int option, status = 0;
+	char *answer;
+
+	while ((option = getopt_long(argc, argv, "s:j", options, NULL)) != -1)
+		switch (option) {
+		case 's': path = optarg; break;
+		case 'j': wants_json = true; break;
+		default: return 2;
+		}
+	if (optind != argc) {
+		fputs("usage: easproxyctl status [-s SOCKET] [--json]\n", stderr);
+		return 2;
+	}
+	answer = ctl_ask(path, "status", &err);
+	if (answer == NULL) {
+		fprintf(stderr, "easproxyctl: %s\n", err.text);
+		return 1;
+	}
+	if (wants_json)
+		fputs(answer, stdout);
+	else
+		status = print_status(answer);
+	free(answer);
+	return status;
+}
