@@ -204,9 +204,9 @@ static int arguments_read(int argc, char **argv, const char *allowed, struct arg
 		if (option == 'o')
 			arguments->output = optarg;
 	}
-	if (optind != argc - 1)
+	if (optind < argc - 1)
 		return -1;
-	arguments->input = argv[optind];
+	arguments->input = optind < argc ? argv[optind] : "-";
 	return 0;
 }
 
@@ -215,7 +215,7 @@ int ctl_decode(int argc, char **argv)
 	struct arguments arguments;
 
 	if (arguments_read(argc, argv, "dxb", &arguments) != 0)
-		return usage("decode [--dialect exact|libwbxml] [--hex|--base64] FILE|-");
+		return usage("decode [--dialect exact|libwbxml] [--hex|--base64] [FILE|-]");
 	return run(argv[0], &arguments, wbxml_to_xml);
 }
 
@@ -224,7 +224,7 @@ int ctl_encode(int argc, char **argv)
 	struct arguments arguments;
 
 	if (arguments_read(argc, argv, "do", &arguments) != 0)
-		return usage("encode [--dialect exact|libwbxml] [-o FILE] FILE|-");
+		return usage("encode [--dialect exact|libwbxml] [-o FILE] [FILE|-]");
 	if (strcmp(arguments.output, "-") == 0 && isatty(STDOUT_FILENO)) {
 		fprintf(stderr,
 			"easproxyctl %s: WBXML is binary: name a file with -o, or redirect the "
