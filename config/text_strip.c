@@ -52,7 +52,8 @@ static void next_token(struct walk *walk)
 
 	for (; *p == ' ' || *p == '\t' || *p == '\n'; p++)
 		walk->line += *p == '\n';
-	*token = (struct token){.kind = *p, .line = walk->line, .begin = p, .end = p + 1};
+	*token = (struct token){
+		.kind = *p, .line = walk->line, .begin = p, .end = p + 1, .value = ""};
 	if (*p == '\0') {
 		token->end = p;
 	} else if (*p == '"' || *p == '\'') {
@@ -111,15 +112,12 @@ static bool pass_statement(struct walk *walk)
 	return walk->token.kind == '{' && pass_braces(walk);
 }
 
+/* Blanks up to the token that is looked at then; lines keep their numbers. */
 static bool strip_statement(struct walk *walk, char *begin)
 {
-	char *end;
-
 	if (!pass_statement(walk))
 		return false;
-	for (end = walk->token.begin; end > begin && end[-1] == ' '; end--)
-		;
-	for (; begin < end; begin++)
+	for (; begin < walk->token.begin; begin++)
 		if (*begin != '\n')
 			*begin = ' ';
 	return true;
