@@ -1,0 +1,89 @@
+/*
+ * A phone's connection: asks one request at a time over TCP or TLS and reports how it ended. One
+ * event, non-blocking, and no buffer of its own while nothing is under way, so that tens of
+ * thousands of them fit into a process.
+ */
+#ifndef EASSIM_LINE_H
+#define EASSIM_LINE_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "config/span.h"
+#include "proxy/http.h"
+#include "wbxml/buffer.h"
+
+enum { LINE_READ_SIZE = 64 * 1024, LINE_ANSWER_MAX = 32 * 1024 * 1024 };
+
+enum line_end {
+	LINE_ANSWER,    /* a whole answer */
+	LINE_LOST,      /* closed, reset or timed out before a whole answer */
+	LINE_REFUSED,   /* a TLS alert instead of an answer */
+	LINE_MALFORMED, /* not HTTP */
+	LINE_UNTRUSTED, /* the server's certificate was not accepted */
+};
+
+struct line_answer {
+	const struct http_head *head;
+	struct span content;
+	char why[160]; /* for all but LINE_ANSWER */
+};
+
+/* What all lines of a fleet have in common. */
+struct line_world {
+	struct event_base *base;
+	struct sockaddr_storage address;
+	socklen_t address_len;
+	const char
+		*server_name; /* SNI, and the name that the certificate must have; NULL: neither */
+	char *read_buffer;    /* LINE_READ_SIZE */
+	uint64_t connects, handshakes;
+	void (*on_handshake)(void *arg, uint64_t microseconds);
+	void *handshake_arg;
+};
+
+enum line_state {
+	LINE_CLOSED,
+	LINE_CONNECTING,
+	LINE_HANDSHAKE,
+	LINE_IDLE,
+	LINE_ASKING,
+	LINE_READING
+};
+
+struct line;
+typedef void (*line_on_end)(void *arg, enum line_end end, const struct line_answer *answer);
+
+struct line {
+	struct line_world *world;
+	line_on_end on_end;
+	void *arg;
+	struct event event;
+	SSL *ssl;
+	int fd;
+	enum line_state state;
+	bool has_event;
+	enum http_method method;
+	uint32_t timeout_s;
+	uint64_t handshake_at_us;
+	struct wbxml_buffer request, answer; /* the head, then the content without framing */
+	size_t written, head_len, scanned;
+	struct http_body body;
+	bool keeps_alive;
+};
+
+void line_init(struct line *line, struct line_world *world, line_on_end on_end, void *arg);
+
+/* Connects if need be and asks. The request's bytes become the line's. tls NULL: plain. source NULL:
+ * any. on_end is called from the loop, never from within. */
+void line_ask(struct line *line, SSL_CTX *tls, const struct sockaddr *source,
+	enum http_method method, struct wbxml_buffer *request, uint32_t timeout_s);
+void line_close(struct line *line);
+
+uint64_t now_us(void);
+
+#endif
