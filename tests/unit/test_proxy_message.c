@@ -1,0 +1,279 @@
+#include "tests/unit/check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "proxy/message.h"
+
+struct channel {
+	int a, b;
+};
+
+static struct channel channel_open(void)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
+		abort();
+	return (struct channel){pair[0], pair[1]};
+}
+
+static void channel_close(struct channel channel)
+{
+	close(channel.a);
+	close(channel.b);
+}
+
+static size_t count_open_fds(void)
+{
+	size_t count = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		count += fcntl(fd, F_GETFD) != -1;
+	return count;
+}
+
+/* Sends size bytes as they are, with fd_count times /dev/null beside them. */
+static void send_raw(int fd, const void *data, size_t size, size_t fd_count)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(8 * sizeof(int))];
+	} control = {0};
+	struct iovec part = {.iov_base = (void *)data, .iov_len = size};
+	struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1};
+	int fds[8];
+
+	for (size_t i = 0; i < fd_count; i++)
+		fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (fd_count > 0) {
+		struct cmsghdr *header;
+
+		packet.msg_control = control.bytes;
+		packet.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+		header = CMSG_FIRSTHDR(&packet);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+		memcpy(CMSG_DATA(header), fds, fd_count * sizeof(int));
+	}
+	CU_ASSERT_EQUAL(sendmsg(fd, &packet, 0), (ssize_t)size);
+	for (size_t i = 0; i < fd_count; i++)
+		close(fds[i]);
+}
+
+static void expect_refused(struct channel channel)
+{
+	struct message message;
+	int fd = 99;
+
+	errno = 0;
+	CU_ASSERT_EQUAL(message_receive(channel.b, &message, &fd), -1);
+	CU_ASSERT_EQUAL(errno, EBADMSG);
+	CU_ASSERT_EQUAL(fd, -1);
+	CU_ASSERT_EQUAL(message.type, 0);
+}
+
+static void test_fields_arrive(void)
+{
+	struct channel channel = channel_open();
+	struct message sent = {.type = MESSAGE_MAILBOX_ANSWER,
+		.u.mailbox_answer = {.id = UINT64_C(0x1122334455667788),
+			.refusal = REFUSAL_NAME_AMBIGUOUS,
+			.mailbox = "alice@contoso.test"}};
+	struct message got;
+	int fd;
+
+	CU_ASSERT_EQUAL(message_send(channel.a, &sent, -1), 0);
+	CU_ASSERT_EQUAL(message_receive(channel.b, &got, &fd), 1);
+	CU_ASSERT_EQUAL(fd, -1);
+	CU_ASSERT_EQUAL(got.type, MESSAGE_MAILBOX_ANSWER);
+	CU_ASSERT_EQUAL(got.u.mailbox_answer.id, UINT64_C(0x1122334455667788));
+	CU_ASSERT_EQUAL(got.u.mailbox_answer.refusal, REFUSAL_NAME_AMBIGUOUS);
+	CU_ASSERT_STRING_EQUAL(got.u.mailbox_answer.mailbox, "alice@contoso.test");
+	channel_close(channel);
+}
+
+static void test_descriptor_arrives(void)
+{
+	struct channel channel = channel_open();
+	struct message sent = {.type = MESSAGE_INDEX, .u.index = {.authority = 3}};
+	struct message got;
+	struct stat here, there;
+	int fd, file = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+
+	CU_ASSERT_EQUAL(message_send(channel.a, &sent, file), 0);
+	CU_ASSERT_EQUAL(message_receive(channel.b, &got, &fd), 1);
+	CU_ASSERT_EQUAL(got.u.index.authority, 3);
+	CU_ASSERT_NOT_EQUAL_FATAL(fd, -1);
+	CU_ASSERT_NOT_EQUAL(fd, file);
+	CU_ASSERT_EQUAL(fstat(file, &here), 0);
+	CU_ASSERT_EQUAL(fstat(fd, &there), 0);
+	CU_ASSERT_EQUAL(here.st_rdev, there.st_rdev);
+	CU_ASSERT_EQUAL(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	close(fd);
+	close(file);
+	channel_close(channel);
+}
+
+static void test_sender_refuses_wrong_use_of_descriptors(void)
+{
+	struct channel channel = channel_open();
+	struct message ready = {.type = MESSAGE_READY}, peer = {.type = MESSAGE_PEER};
+	struct message unknown = {.type = 4711};
+
+	CU_ASSERT_EQUAL(message_send(channel.a, &ready, 0), -1);
+	CU_ASSERT_EQUAL(errno, EINVAL);
+	CU_ASSERT_EQUAL(message_send(channel.a, &peer, -1), -1);
+	CU_ASSERT_EQUAL(errno, EINVAL);
+	CU_ASSERT_EQUAL(message_send(channel.a, &unknown, -1), -1);
+	CU_ASSERT_EQUAL(errno, EINVAL);
+	channel_close(channel);
+}
+
+static void test_wrong_sizes_are_refused(void)
+{
+	static const size_t bare = offsetof(struct message, u);
+	struct channel channel = channel_open();
+	struct message message = {.type = MESSAGE_DRAIN};
+	char large[sizeof(struct message) + 100] = {0};
+
+	send_raw(channel.a, &message, 1, 0);
+	expect_refused(channel);
+	send_raw(channel.a, &message, bare, 0);
+	expect_refused(channel);
+	send_raw(channel.a, &message, bare + sizeof(message.u.drain) + 1, 0);
+	expect_refused(channel);
+	send_raw(channel.a, &message, sizeof(message), 0);
+	expect_refused(channel);
+	memcpy(large, &message, sizeof(message.type));
+	send_raw(channel.a, large, sizeof(large), 0);
+	expect_refused(channel);
+	/* What comes after is not disturbed by it. */
+	CU_ASSERT_EQUAL(message_send(channel.a, &message, -1), 0);
+	CU_ASSERT_EQUAL(message_receive(channel.b, &message, &(int){0}), 1);
+	channel_close(channel);
+}
+
+static void test_unknown_types_are_refused(void)
+{
+	static const uint32_t types[] = {0, 4711, UINT32_MAX};
+	struct channel channel = channel_open();
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		struct message message = {.type = types[i]};
+
+		send_raw(channel.a, &message, offsetof(struct message, u), 0);
+		expect_refused(channel);
+	}
+	channel_close(channel);
+}
+
+static void test_unwanted_descriptors_are_closed(void)
+{
+	struct channel channel = channel_open();
+	struct message ready = {.type = MESSAGE_READY}, log = {.type = MESSAGE_LOG};
+	size_t before = count_open_fds();
+
+	for (size_t fds = 1; fds <= 8; fds++) {
+		send_raw(channel.a, &ready, offsetof(struct message, u), fds);
+		expect_refused(channel);
+	}
+	for (size_t fds = 2; fds <= 8; fds++) {
+		send_raw(channel.a, &log, offsetof(struct message, u), fds);
+		expect_refused(channel);
+	}
+	send_raw(channel.a, &log, offsetof(struct message, u), 0); /* needs one */
+	expect_refused(channel);
+	CU_ASSERT_EQUAL(count_open_fds(), before);
+	channel_close(channel);
+}
+
+static void test_strings_are_ended_and_enums_checked(void)
+{
+	static const size_t size =
+		offsetof(struct message, u) + sizeof(((struct message *)0)->u.mailbox_query);
+	struct channel channel = channel_open();
+	struct message sent = {.type = MESSAGE_MAILBOX_QUERY}, got;
+	int fd;
+
+	sent.u.mailbox_query.names.count = 1;
+	memset(sent.u.mailbox_query.names.names[0].value, 'a',
+		sizeof(sent.u.mailbox_query.names.names[0].value));
+	send_raw(channel.a, &sent, size, 0);
+	CU_ASSERT_EQUAL(message_receive(channel.b, &got, &fd), 1);
+	CU_ASSERT_EQUAL(strlen(got.u.mailbox_query.names.names[0].value), SAN_NAME_MAX);
+
+	sent.u.mailbox_query.names.count = SAN_COUNT_MAX + 1;
+	send_raw(channel.a, &sent, size, 0);
+	expect_refused(channel);
+
+	sent.u.mailbox_query.names.count = 1;
+	sent.u.mailbox_query.names.names[0].kind = (enum san_kind)77;
+	send_raw(channel.a, &sent, size, 0);
+	expect_refused(channel);
+
+	sent = (struct message){.type = MESSAGE_MAILBOX_ANSWER};
+	sent.u.mailbox_answer.refusal = REFUSAL_COUNT;
+	send_raw(channel.a, &sent, offsetof(struct message, u) + sizeof(sent.u.mailbox_answer), 0);
+	expect_refused(channel);
+	channel_close(channel);
+}
+
+static void test_nothing_blocks(void)
+{
+	struct channel channel = channel_open(); /* descriptors that would block */
+	struct message message = {.type = MESSAGE_RELOADED};
+	int fd, result;
+
+	CU_ASSERT_EQUAL(message_receive(channel.b, &message, &fd), -1);
+	CU_ASSERT_EQUAL(errno, EAGAIN);
+	message.type = MESSAGE_RELOADED;
+	do
+		result = message_send(channel.a, &message, -1);
+	while (result == 0);
+	CU_ASSERT_EQUAL(errno, EAGAIN);
+	channel_close(channel);
+}
+
+static void test_end_of_channel_is_told(void)
+{
+	struct channel channel = channel_open();
+	struct message message = {.type = MESSAGE_READY};
+	int fd;
+
+	close(channel.a);
+	CU_ASSERT_EQUAL(message_receive(channel.b, &message, &fd), 0);
+	message.type = MESSAGE_READY;
+	CU_ASSERT_EQUAL(message_send(channel.b, &message, -1), -1);
+	CU_ASSERT_EQUAL(errno, EPIPE);
+	close(channel.b);
+}
+
+int main(void)
+{
+	static const struct check checks[] = {
+		{"the fields of a message arrive", test_fields_arrive},
+		{"a descriptor arrives beside its message", test_descriptor_arrives},
+		{"the sender refuses a descriptor too many or too few",
+			test_sender_refuses_wrong_use_of_descriptors},
+		{"a message of another size than its type's is refused",
+			test_wrong_sizes_are_refused},
+		{"an unknown type is refused", test_unknown_types_are_refused},
+		{"unwanted descriptors are refused and closed",
+			test_unwanted_descriptors_are_closed},
+		{"strings are ended, counts and enums checked",
+			test_strings_are_ended_and_enums_checked},
+		{"neither sending nor receiving blocks", test_nothing_blocks},
+		{"the end of a channel is told to both sides", test_end_of_channel_is_told},
+	};
+
+	return check_run("proxy/message", checks, sizeof(checks) / sizeof(checks[0]));
+}

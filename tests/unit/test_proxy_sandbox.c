@@ -1,0 +1,431 @@
+#include "tests/unit/check.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proxy/sandbox.h"
+
+/* What each role may do is asked of the kernel: a child enters its sandbox and tries. */
+
+enum { ENDPOINT_PORT = 9, OTHER_PORT = 10, KILLED = -SIGSYS };
+
+static struct fixture {
+	char directory[64];
+	int state, spool;
+	int landlock; /* its version; -1: none */
+	struct config config;
+	struct config_endpoint endpoint;
+	struct authority authority;
+	struct trust_store trust;
+	char crl_path[96], crl_url[112];
+} fixture;
+
+static void fixture_open(void)
+{
+	char state[96];
+	int fd;
+
+	strcpy(fixture.directory, "/tmp/easproxy-sandbox-XXXXXX");
+	if (mkdtemp(fixture.directory) == NULL)
+		abort();
+	snprintf(state, sizeof(state), "%s/state", fixture.directory);
+	mkdir(state, 0700);
+	fixture.state = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	mkdirat(fixture.state, "spool", 0700);
+	fixture.spool = openat(fixture.state, "spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	snprintf(fixture.crl_path, sizeof(fixture.crl_path), "%s/a.crl", fixture.directory);
+	snprintf(fixture.crl_url, sizeof(fixture.crl_url), "file:%s", fixture.crl_path);
+	fd = open(fixture.crl_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fixture.state == -1 || fixture.spool == -1 || fd == -1)
+		abort();
+	close(fd);
+	fixture.landlock = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
+	fixture.endpoint.port = ENDPOINT_PORT;
+	fixture.config.upstream.endpoint_count = 1;
+	fixture.config.upstream.endpoints = &fixture.endpoint;
+	fixture.config.user = fixture.config.group = "";
+	fixture.authority.crl_url = fixture.crl_url;
+	fixture.authority.delta_crl_url = "";
+	fixture.trust.count = 1;
+	fixture.trust.authorities = &fixture.authority;
+}
+
+static void fixture_close(void)
+{
+	char command[128];
+
+	close(fixture.state);
+	close(fixture.spool);
+	snprintf(command, sizeof(command), "rm -rf %s", fixture.directory);
+	if (system(command) != 0)
+		fprintf(stderr, "%s was left behind\n", fixture.directory);
+}
+
+/* --- what is tried; each returns 0 or an errno --- */
+
+static int result_of(int fd)
+{
+	return fd == -1 ? errno : 0;
+}
+
+static int open_passwd(void)
+{
+	return result_of(open("/etc/passwd", O_RDONLY));
+}
+
+static int list_root(void)
+{
+	return result_of(open("/", O_RDONLY | O_DIRECTORY));
+}
+
+static int write_tmp(void)
+{
+	return result_of(open("/tmp/easproxy-sandbox-escape", O_WRONLY | O_CREAT, 0600));
+}
+
+static int open_crl(void)
+{
+	return result_of(open(fixture.crl_path, O_RDONLY));
+}
+
+static int overwrite_crl(void)
+{
+	return result_of(open(fixture.crl_path, O_WRONLY | O_TRUNC));
+}
+
+static int spool_body(void)
+{
+	int fd = openat(fixture.spool, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	char back[5] = {0};
+
+	if (fd == -1)
+		return errno;
+	if (pwrite(fd, "body", 4, 0) != 4 || pread(fd, back, 4, 0) != 4)
+		return errno;
+	return strcmp(back, "body");
+}
+
+static int name_a_spool_file(void)
+{
+	return result_of(openat(fixture.spool, "named", O_RDWR | O_CREAT, 0600));
+}
+
+static int write_index(void)
+{
+	int fd = openat(fixture.state, "new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd == -1 || write(fd, "x", 1) != 1 || fsync(fd) == -1 ||
+		renameat(fixture.state, "new", fixture.state, "index") == -1 ||
+		unlinkat(fixture.state, "index", 0) == -1)
+		return errno;
+	return 0;
+}
+
+static int execute(void)
+{
+	execl("/bin/true", "true", (char *)NULL);
+	return errno;
+}
+
+static int start_process(void)
+{
+	return result_of(fork());
+}
+
+static int trace_parent(void)
+{
+	return result_of((int)ptrace(PTRACE_ATTACH, getppid(), NULL, NULL));
+}
+
+static int signal_parent(void)
+{
+	return result_of(kill(getppid(), 0));
+}
+
+static int become_root(void)
+{
+	return result_of(setuid(0));
+}
+
+static int make_executable_memory(void)
+{
+	return mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		       0) == MAP_FAILED
+		       ? errno
+		       : 0;
+}
+
+static int make_unix_socket(void)
+{
+	return result_of(socket(AF_UNIX, SOCK_STREAM, 0));
+}
+
+static int make_packet_socket(void)
+{
+	return result_of(socket(AF_PACKET, SOCK_RAW, 0));
+}
+
+static int make_inet_socket(void)
+{
+	return result_of(socket(AF_INET, SOCK_STREAM, 0));
+}
+
+static int connect_port(uint16_t port, int type)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+	int fd = socket(AF_INET, type, 0);
+
+	if (fd == -1)
+		return errno;
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return result_of(connect(fd, (struct sockaddr *)&address, sizeof(address)));
+}
+
+static int connect_to_endpoint(void)
+{
+	return connect_port(ENDPOINT_PORT, SOCK_STREAM);
+}
+
+static int connect_elsewhere(void)
+{
+	return connect_port(OTHER_PORT, SOCK_STREAM);
+}
+
+static int ask_name_server(void)
+{
+	return connect_port(53, SOCK_DGRAM);
+}
+
+static int bind_port(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	return result_of(bind(fd, (struct sockaddr *)&address, sizeof(address)));
+}
+
+static int listen_on_socket(void)
+{
+	return result_of(listen(socket(AF_INET, SOCK_STREAM, 0), 1));
+}
+
+static int use_memory_and_time(void)
+{
+	struct timespec now;
+	char *memory = malloc(8 << 20);
+
+	if (memory == NULL || clock_gettime(CLOCK_MONOTONIC, &now) == -1)
+		return errno;
+	memset(memory, 1, 8 << 20);
+	free(memory);
+	return 0;
+}
+
+/* --- the child --- */
+
+enum { ENTER_FAILED = 200 };
+
+/* 0, an errno, or minus the signal that ended the child. */
+static int attempt(enum role role, int (*try_it)(void))
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		bool is_worker = role == ROLE_WORKER;
+		struct child child = {.role = role,
+			.config = &fixture.config,
+			.trust = &fixture.trust,
+			.supervisor = -1,
+			.state_directory = role == ROLE_REVOCATION ? fixture.state : -1,
+			.spool_directory = is_worker ? fixture.spool : -1,
+			.control_socket = -1,
+			.has_sandbox = true};
+		struct error err;
+
+		if (sandbox_enter(&child, &err) == -1) {
+			fprintf(stderr, "%s\n", err.text);
+			_exit(ENTER_FAILED);
+		}
+		_exit(try_it());
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		return -1000;
+	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+struct rule {
+	const char *name;
+	int (*try_it)(void);
+	int worker, revocation, identity, control; /* what must come of it */
+	int landlock; /* from which version on; where the kernel has less, nothing is expected */
+};
+
+static void expect_rules(const struct rule *rules, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const int wanted[ROLE_COUNT] = {[ROLE_WORKER] = rules[i].worker,
+			[ROLE_REVOCATION] = rules[i].revocation,
+			[ROLE_IDENTITY] = rules[i].identity,
+			[ROLE_CONTROL] = rules[i].control};
+
+		if (rules[i].landlock > fixture.landlock)
+			continue;
+		for (int role = ROLE_WORKER; role < ROLE_COUNT; role++) {
+			int got = attempt((enum role)role, rules[i].try_it);
+
+			if (got != wanted[role])
+				fprintf(stderr, "%s: %s: got %d, wanted %d\n",
+					role_name((enum role)role), rules[i].name, got,
+					wanted[role]);
+			CU_ASSERT_EQUAL(got, wanted[role]);
+		}
+	}
+}
+
+static void test_files(void)
+{
+	static const struct rule rules[] = {
+		{"/etc/passwd", open_passwd, EACCES, EACCES, EACCES, EACCES, 1},
+		{"list /", list_root, EACCES, EACCES, EACCES, EACCES, 1},
+		{"write in /tmp", write_tmp, EACCES, EACCES, EACCES, EACCES, 1},
+		{"read a CRL", open_crl, EACCES, 0, EACCES, EACCES, 0},
+		{"overwrite a CRL", overwrite_crl, EACCES, EACCES, EACCES, EACCES, 1},
+		/* The spool lies in the directory of revocation. */
+		{"spool a body", spool_body, 0, 0, EACCES, EACCES, 0},
+		{"give a spooled body a name", name_a_spool_file, EACCES, 0, EACCES, EACCES, 1},
+		{"write an index", write_index, EACCES, 0, EACCES, EACCES, 0},
+	};
+
+	expect_rules(rules, sizeof(rules) / sizeof(rules[0]));
+}
+
+static void test_processes(void)
+{
+	static const struct rule rules[] = {
+		{"execute", execute, KILLED, KILLED, KILLED, KILLED, 0},
+		{"fork", start_process, KILLED, KILLED, KILLED, KILLED, 0},
+		{"ptrace", trace_parent, KILLED, KILLED, KILLED, KILLED, 0},
+		{"kill", signal_parent, KILLED, KILLED, KILLED, KILLED, 0},
+		{"setuid", become_root, KILLED, KILLED, KILLED, KILLED, 0},
+		{"executable memory", make_executable_memory, KILLED, KILLED, KILLED, KILLED, 0},
+		{"memory and time", use_memory_and_time, 0, 0, 0, 0, 0},
+	};
+
+	expect_rules(rules, sizeof(rules) / sizeof(rules[0]));
+}
+
+static void test_network(void)
+{
+	static const struct rule rules[] = {
+		{"UNIX socket", make_unix_socket, EACCES, EACCES, EACCES, EACCES, 0},
+		{"packet socket", make_packet_socket, EACCES, EACCES, EACCES, EACCES, 0},
+		{"IPv4 socket", make_inet_socket, 0, 0, EACCES, EACCES, 0},
+		{"connect to the endpoint", connect_to_endpoint, ECONNREFUSED, ECONNREFUSED, EACCES,
+			EACCES, 0},
+		{"connect elsewhere", connect_elsewhere, EACCES, ECONNREFUSED, EACCES, EACCES, 4},
+		{"ask a name server", ask_name_server, 0, 0, EACCES, EACCES, 0},
+		{"bind a port", bind_port, KILLED, EACCES, KILLED, KILLED, 4},
+		{"listen", listen_on_socket, KILLED, KILLED, KILLED, KILLED, 0},
+	};
+
+	expect_rules(rules, sizeof(rules) / sizeof(rules[0]));
+}
+
+static int is_not_dumpable(void)
+{
+	return prctl(PR_GET_DUMPABLE) == 0 || errno == EPERM ? 0 : 1;
+}
+
+static void test_switched_off_sandbox_does_nothing(void)
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0) {
+		struct child child = {.role = ROLE_WORKER, .config = &fixture.config};
+		struct error err;
+
+		_exit(sandbox_enter(&child, &err) == 0 && open_passwd() == 0 ? 0 : 1);
+	}
+	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_EQUAL(status, 0);
+	CU_ASSERT_EQUAL(attempt(ROLE_IDENTITY, is_not_dumpable), 0);
+}
+
+static void test_root_is_given_up_for_good(void)
+{
+	pid_t pid;
+	int status = 0;
+
+	if (geteuid() != 0)
+		return;
+	pid = fork();
+	if (pid == 0) {
+		struct config config = fixture.config;
+		struct child child = {.role = ROLE_IDENTITY, .config = &config};
+		struct error err;
+		uid_t real, effective, saved;
+
+		config.user = "nobody";
+		_exit(sandbox_drop_user(&child, &err) == 0 &&
+					getresuid(&real, &effective, &saved) == 0 && real != 0 &&
+					effective != 0 && saved != 0 && getegid() != 0 &&
+					getgroups(0, NULL) == 0 && setuid(0) == -1
+				? 0
+				: 1);
+	}
+	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_EQUAL(status, 0);
+}
+
+static void test_unknown_user_is_an_error(void)
+{
+	struct config config = fixture.config;
+	struct error err = {""};
+	uid_t uid;
+	gid_t gid;
+
+	if (geteuid() != 0)
+		return;
+	config.user = "nobody-of-that-name";
+	CU_ASSERT_EQUAL(sandbox_find_user(&config, &uid, &gid, &err), -1);
+	CU_ASSERT_STRING_EQUAL(err.text, "user: there is no user nobody-of-that-name");
+	config.user = "nobody";
+	config.group = "nogroup-of-that-name";
+	CU_ASSERT_EQUAL(sandbox_find_user(&config, &uid, &gid, &err), -1);
+	CU_ASSERT_STRING_EQUAL(err.text, "group: there is no group nogroup-of-that-name");
+}
+
+int main(void)
+{
+	static const struct check checks[] = {
+		{"each role reaches its own files and no others", test_files},
+		{"no role starts, traces, signals or becomes another process", test_processes},
+		{"each role reaches its own ports and no others", test_network},
+		{"a sandbox that is switched off does nothing",
+			test_switched_off_sandbox_does_nothing},
+		{"root is given up for good", test_root_is_given_up_for_good},
+		{"an unknown user is an error", test_unknown_user_is_an_error},
+	};
+	int status;
+
+	fixture_open();
+	status = check_run("proxy/sandbox", checks, sizeof(checks) / sizeof(checks[0]));
+	fixture_close();
+	return status;
+}
