@@ -44,8 +44,8 @@ enum eas_command {
 };
 
 enum eas_path {
-	EAS_PATH_SYNC,		/* /Microsoft-Server-ActiveSync, any case */
-	EAS_PATH_AUTODISCOVER,	/* /autodiscover/autodiscover.xml, any case */
+	EAS_PATH_SYNC,         /* /Microsoft-Server-ActiveSync, any case */
+	EAS_PATH_AUTODISCOVER, /* /autodiscover/autodiscover.xml, any case */
 	EAS_PATH_OTHER
 };
 
@@ -59,13 +59,14 @@ struct eas_request {
 	enum eas_path path;
 	enum eas_command command;
 	unsigned int version; /* 25, 120, 121, 140, 141, 160, 161; 0: not said (OPTIONS) */
-	bool is_base64;	      /* the query's form */
+	bool is_base64;       /* the query's form */
 	bool has_policy_key;
 	uint32_t policy_key;
 	bool accepts_multipart;
-	char device_id[EAS_DEVICE_ID_MAX + 1]; /* "" where none is said; raw ids in lower-case hex */
+	/* "" where none is said; raw ids in lower-case hex */
+	char device_id[EAS_DEVICE_ID_MAX + 1];
 	char device_type[EAS_DEVICE_TYPE_MAX + 1]; /* printable ASCII; other bytes became "?" */
-	char user[EAS_USER_MAX + 1]; /* percent-decoded; "" where none is said */
+	char user[EAS_USER_MAX + 1];               /* percent-decoded; "" where none is said */
 };
 
 /* "Sync"; "-" for EAS_NO_COMMAND. */
@@ -75,23 +76,33 @@ const char *eas_command_name(enum eas_command command);
 enum eas_path eas_path_of(const struct http_head *head);
 
 /* Reads path, query and header of a POST or OPTIONS. REFUSAL_NONE, or PATH_NOT_FOUND,
- * QUERY_MALFORMED (also: a plain name that occurs twice, NUL or control characters, a field too
- * long), COMMAND_UNKNOWN, PROTOCOL_VERSION, DEVICE_ID. */
+ * QUERY_MALFORMED, COMMAND_UNKNOWN, PROTOCOL_VERSION, DEVICE_ID; METHOD_NOT_ALLOWED for a GET. All
+ * that could be read is filled in even then, for eas_refusal_write().
+ *
+ * QUERY_MALFORMED is also: one of our names twice in a plain query (without case, decoded), names
+ * with other characters than letters, digits, "-", "_", ".", a ";", control characters, a user or
+ * device type too long, a malformed X-MS-PolicyKey or MS-ASAcceptMultiPart or one that contradicts
+ * a base64 query, and any query to Autodiscover. PROTOCOL_VERSION is also: MS-ASProtocolVersion
+ * twice, beside a lookalike, or contradicting a base64 query. OPTIONS needs neither query nor
+ * version, its command is always EAS_NO_COMMAND; the names of commands have the case of the
+ * specification. */
 enum refusal eas_request_read(const struct http_head *head, struct eas_request *request);
 
 /* What kind of body a request of this command and version has. */
 enum eas_body_kind { EAS_BODY_NONE, EAS_BODY_WBXML, EAS_BODY_MIME, EAS_BODY_XML };
 
-/* From command, version, Content-Type and framing: REFUSAL_NONE with *kind, or MEDIA_TYPE. An empty
- * body where the command allows one is EAS_BODY_NONE; Content-Encoding in a request is refused. */
+/* From command, version, Content-Type and framing: REFUSAL_NONE with *kind, or MEDIA_TYPE. An
+ * empty body where the command allows one is EAS_BODY_NONE; Content-Encoding but identity is
+ * refused, and so is a body without Content-Type. A chunked body counts as one that is not empty.
+ */
 enum refusal eas_request_body_kind(
 	const struct eas_request *request, const struct http_head *head, enum eas_body_kind *kind);
 
 /*
  * The answer to a refused request, in the words that the phone understands: for 14.0 and later an
  * EAS status inside a 200 where the refusal has one and the command has a place for it, else the
- * HTTP status; Retry-After with 503. Writes a whole answer (head and body) into writer. `close`: adds
- * Connection: close. Returns the HTTP status written.
+ * HTTP status (403 for a refusal that has none); Retry-After with 503. Writes a whole answer (head
+ * and body) into writer. `close`: adds Connection: close. Returns the HTTP status written.
  */
 unsigned int eas_refusal_write(struct http_writer *writer, enum refusal refusal,
 	const struct eas_request *request, unsigned int retry_after_s, bool close);

@@ -101,7 +101,7 @@ static void element_start(struct eas_body *body)
 		body->has_more |= what == WHAT_MORE;
 		body->is_partial |= what == WHAT_PARTIAL;
 	} else if (what != NOTHING_SAID) {
-		body->capture_what = (int8_t)what;
+		body->capture_what = (int16_t)what;
 		body->capture_len = 0;
 		body->capture_is_cut = false;
 	}
@@ -141,18 +141,16 @@ static uint32_t captured_number(const struct eas_body *body)
 
 static void collection_note(struct eas_body *body)
 {
-	char *name;
-
 	if (body->capture_len == 0)
 		return;
 	if (body->collection_count < EAS_COLLECTIONS_NAMED) {
-		name = body->collections[body->collection_count];
-		for (size_t i = 0; i < body->capture_len; i++) {
-			char byte = body->capture[i];
+		char *name = body->collections[body->collection_count];
 
-			name[i] = byte >= ' ' && byte <= '~' ? byte : '?';
-		}
+		memcpy(name, body->capture, body->capture_len);
 		name[body->capture_len] = '\0';
+		for (char *at = name; at < name + body->capture_len; at++)
+			if (*at < ' ' || *at > '~')
+				*at = '?';
 	}
 	body->collection_count++;
 }

@@ -19,19 +19,19 @@ enum { EAS_COLLECTION_NAME_MAX = 64, EAS_COLLECTIONS_NAMED = 4 };
 
 struct eas_body {
 	/* What was seen so far. */
-	uint16_t root;		   /* enum wbxml_tag_id; 0 before the root */
-	uint32_t status;	   /* the global Status of an answer (commands.tsv); 0: none seen */
-	uint32_t heartbeat_s;	   /* Ping and Sync HeartbeatInterval, or Wait times 60; 0: none */
+	uint16_t root;             /* enum wbxml_tag_id; 0 before the root */
+	uint32_t status;           /* the global Status of an answer (commands.tsv); 0: none seen */
+	uint32_t heartbeat_s;      /* Ping and Sync HeartbeatInterval, or Wait times 60; 0: none */
 	uint32_t collection_count; /* Collection and Folder elements with an id */
 	char collections[EAS_COLLECTIONS_NAMED][EAS_COLLECTION_NAME_MAX + 1]; /* ids, printable */
-	uint32_t item_count;	   /* Add, Change, Delete, Fetch in Commands and Responses */
-	bool has_more;		   /* MoreAvailable */
-	bool is_partial;	   /* Partial in a Sync: what is left out is as the last time */
+	uint32_t item_count;           /* Add, Change, Delete, Fetch in Commands and Responses */
+	bool has_more;                 /* MoreAvailable */
+	bool is_partial;               /* Partial in a Sync: what is left out is as the last time */
 	uint32_t provision_policy_key; /* PolicyKey of a Provision answer; 0: none */
 
 	/* Private to eas_body.c. */
 	struct wbxml_reader reader;
-	int8_t capture_what;
+	int16_t capture_what;
 	uint8_t capture_len;
 	bool capture_is_cut;
 	char capture[EAS_COLLECTION_NAME_MAX];
@@ -47,8 +47,8 @@ enum refusal eas_body_feed(struct eas_body *body, struct span piece);
 enum refusal eas_body_end(struct eas_body *body);
 
 /* How long the answer may take, in seconds, because the phone asked for a long poll: the heartbeat
- * of a Ping or Sync, at most 3540; 0 for all else. Where it was left out because the server knows it
- * from an earlier request (an empty Ping or Sync, a Ping without it, a partial Sync): 3540. */
+ * of a Ping or Sync, at most 3540; 0 for all else. Where it was left out because the server knows
+ * it from an earlier request (an empty Ping or Sync, a Ping without it, a partial Sync): 3540. */
 uint32_t eas_body_poll_time(enum eas_command command, enum eas_body_kind kind,
 	const struct eas_body *body /* NULL when kind is EAS_BODY_NONE */);
 

@@ -8,7 +8,7 @@
 
 /* Both fill what they find, also where they refuse, so that the refusal can be put in the words of
  * the command. NONE, QUERY_MALFORMED, COMMAND_UNKNOWN or DEVICE_ID; base64 also PROTOCOL_VERSION.
- * What is missing is left empty, command EAS_NO_COMMAND: whether it may be is the caller's to say. */
+ * What is missing is left empty, command EAS_NO_COMMAND: whether it may be is the caller's. */
 enum refusal eas_query_read_plain(struct span query, struct eas_request *request);
 enum refusal eas_query_read_base64(struct span query, struct eas_request *request);
 

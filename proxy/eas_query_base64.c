@@ -1,4 +1,4 @@
-/* The base64 query: a packed binary form of the plain one, 12.1 and later (MS-ASHTTP 2.2.1.1.1.1). */
+/* The base64 query: the plain one packed, for 12.1 and later (MS-ASHTTP 2.2.1.1.1.1). */
 #include "proxy/eas_query.h"
 
 #include "proxy/eas_command.h"

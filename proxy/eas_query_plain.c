@@ -103,11 +103,10 @@ bool eas_device_type_set(struct eas_request *request, struct span type)
 {
 	if (type.len > EAS_DEVICE_TYPE_MAX)
 		return false;
-	for (size_t i = 0; i < type.len; i++) {
-		uint8_t byte = type.data[i];
-
-		request->device_type[i] = byte >= ' ' && byte < 0x7f ? (char)byte : '?';
-	}
+	memcpy(request->device_type, type.data, type.len);
+	for (char *at = request->device_type; at < request->device_type + type.len; at++)
+		if (*at < ' ' || *at > '~')
+			*at = '?';
 	return true;
 }
 

@@ -1,4 +1,4 @@
-/* How a refusal is said to a phone, so that it does what is meant: MS-ASCMD 2.2.2, MS-ASHTTP 2.2.2. */
+/* How a refusal is said to a phone: MS-ASCMD 2.2.2, MS-ASHTTP 2.2.2. */
 #include "proxy/eas.h"
 
 #include "proxy/eas_command.h"

@@ -21,7 +21,7 @@ enum http_method { HTTP_OPTIONS, HTTP_POST, HTTP_GET };
 
 enum http_framing {
 	HTTP_NO_BODY,
-	HTTP_LENGTH,	 /* Content-Length */
+	HTTP_LENGTH, /* Content-Length */
 	HTTP_CHUNKED,
 	HTTP_UNTIL_CLOSE /* answers only */
 };
@@ -33,7 +33,8 @@ struct http_field {
 struct http_head {
 	/* requests */
 	enum http_method method;
-	struct span path;  /* of the origin-form, still percent-encoded, starts with "/" */
+	struct span path;  /* of the origin-form, still percent-encoded, starts with "/"; "*" is
+			      possible with OPTIONS */
 	struct span query; /* after "?", still encoded; len 0 and data NULL without one */
 	struct span host;  /* Host's value */
 	bool expects_continue;
@@ -42,9 +43,9 @@ struct http_head {
 	struct span reason;
 	/* both */
 	unsigned int minor_version; /* 0 or 1 */
-	bool keeps_alive;	    /* by version and Connection; RFC 9112 9.3 */
+	bool keeps_alive;           /* by version and Connection; RFC 9112 9.3 */
 	enum http_framing framing;
-	uint64_t content_length;    /* with HTTP_LENGTH */
+	uint64_t content_length; /* with HTTP_LENGTH */
 	size_t field_count;
 	struct http_field fields[HTTP_FIELD_MAX];
 	enum refusal refusal; /* why HTTP_REFUSED was returned; for answers UPSTREAM_MALFORMED */
@@ -54,24 +55,28 @@ struct http_head {
  * Looks for the end of a head in bytes that arrive in pieces. *scanned starts at 0 and remembers
  * how far was looked, so that no byte is looked at twice. HTTP_DONE: *head_len is the length with
  * the empty line. HTTP_REFUSED: a bare LF, a NUL, or a first byte that no head can have, without
- * waiting for more. One empty line (CRLF) before a request line is passed over, RFC 9112 2.2; it
- * counts into *head_len. The caller bounds len.
+ * waiting for more. (Other faults, a bare CR among them, are left to the parser.) One empty line
+ * (CRLF) before a request line is passed over, RFC 9112 2.2; it counts into *head_len. The caller
+ * bounds len.
  */
-enum http_result http_head_find_end(const char *data, size_t len, size_t *scanned, size_t *head_len);
+enum http_result http_head_find_end(
+	const char *data, size_t len, size_t *scanned, size_t *head_len);
 
 /*
- * Parses a whole head, as http_head_find_end() found it. HTTP_DONE or HTTP_REFUSED.
- * Refused: both Content-Length and Transfer-Encoding; Content-Length repeated, listed, signed or
- * past 2^63-1; any Transfer-Encoding but exactly "chunked", or with HTTP/1.0; white space before a
- * colon; obs-fold; bare CR or LF; NUL and other control characters; a field name that is not a
- * token; missing, repeated or malformed Host; absolute-form for another host than Host's; CONNECT
- * and the other methods (METHOD_NOT_ALLOWED: a well-formed request with an unwanted method);
- * fragments and bytes outside RFC 3986 in the target; Expect but 100-continue.
+ * Parses a whole head, as http_head_find_end() found it. HTTP_DONE or HTTP_REFUSED. Refused: both
+ * Content-Length and Transfer-Encoding; Content-Length repeated, listed, signed or past 2^63-1;
+ * any Transfer-Encoding but exactly "chunked", or with HTTP/1.0; white space before a colon; obs-
+ * fold; bare CR or LF; NUL and other control characters; a field name that is not a token;
+ * missing, repeated or malformed Host; absolute-form for another host than Host's; CONNECT and the
+ * other methods (METHOD_NOT_ALLOWED: a well-formed request with an unwanted method); fragments and
+ * bytes outside RFC 3986 in the target; Expect but 100-continue; a GET with content; a Connection
+ * that names a field which is acted on here (Host, Content-Length, Content-Type, …), so that no
+ * later server can see another request than we did.
  */
 enum http_result http_request_parse(struct http_head *head, const char *data, size_t head_len);
 
 /* The same for a status line and its fields. request_method decides whether a body follows: none
- * after 1xx, 204, 304. */
+ * after 1xx, 204, 304. Refused as well: 101, and 1xx or 204 with content. */
 enum http_result http_answer_parse(
 	struct http_head *head, const char *data, size_t head_len, enum http_method request_method);
 
@@ -82,8 +87,8 @@ size_t http_field_find(const struct http_head *head, const char *name, struct sp
 /* Whether a list field (comma separated, all fields of the name) has the token, without case. */
 bool http_field_has_token(const struct http_head *head, const char *name, const char *token);
 
-/* Whether a field must not be passed on by a proxy: RFC 9110 7.6.1's, and those that Connection
- * names. */
+/* Whether a field must not be passed on by a proxy: RFC 9110 7.6.1's and 11.7's with all that
+ * resembles them, Trailer, and those that Connection names. */
 bool http_field_is_hop_by_hop(const struct http_head *head, const struct http_field *field);
 
 /* Whether a field's name could be taken for `name` by some server: letters without case, and "_",
@@ -93,28 +98,30 @@ bool http_field_resembles(struct span field_name, const char *name);
 /* The framing of one body: how far it has come. Plain values; copied freely. */
 struct http_body {
 	enum http_framing framing;
-	uint64_t left; /* of the body (LENGTH) or of the chunk (CHUNKED) */
+	uint64_t left;  /* of the body (LENGTH) or of the chunk (CHUNKED) */
 	uint64_t total; /* bytes of content seen */
 	uint8_t state;
-	uint16_t line_bytes; /* of the chunk-size or trailer line under way */
-	uint32_t trailer_bytes;
+	uint16_t line_bytes;    /* of the chunk-size or trailer line under way */
+	uint32_t trailer_bytes; /* of trailers and chunk extensions, together */
 };
 
 void http_body_begin(struct http_body *body, const struct http_head *head);
 
 /*
- * Takes the next bytes off *data and *len. HTTP_DONE: the body is at its end, what is left over belongs
- * to the next message. HTTP_MORE with content->len > 0: a piece of content, in place; call again.
- * HTTP_MORE with content->len 0: all is used up. HTTP_REFUSED: bad chunk size, extension (over 256 bytes
- * in a line) or trailer (over 4 KiB). Trailer fields are dropped. With HTTP_UNTIL_CLOSE it is never done.
+ * Takes the next bytes off *data and *len. HTTP_DONE: the body is at its end, what is left over
+ * belongs to the next message. HTTP_MORE with content->len > 0: a piece of content, in place; call
+ * again. HTTP_MORE with content->len 0: all is used up. HTTP_REFUSED: bad chunk size (white space,
+ * over 16 digits, past 2^63-1), extension (over 256 bytes in a line, white space) or trailer; both
+ * together over 4 KiB in a body. Trailer fields are dropped. With HTTP_UNTIL_CLOSE it is never
+ * done.
  */
 enum http_result http_body_next(
 	struct http_body *body, const char **data, size_t *len, struct span *content);
 
 bool http_body_is_done(const struct http_body *body);
 
-/* Writes heads and chunk lines into a fixed buffer. What does not fit, or would break the grammar (CR,
- * LF or NUL in a value), sets has_failed, and the whole must not be sent. */
+/* Writes heads and chunk lines into a fixed buffer. What does not fit, or would break the grammar
+ * (CR, LF or NUL in a value), sets has_failed, and the whole must not be sent. */
 struct http_writer {
 	char *data;
 	size_t len, capacity;

@@ -41,13 +41,13 @@ static bool is_ip_literal(struct span host)
 static bool authority_parse(struct span text, struct authority *authority)
 {
 	size_t host_len = text.len;
-	struct span port;
 
 	while (host_len > 0 && http_char_is(text.data[host_len - 1], HTTP_CHAR_DIGIT))
 		host_len--;
 	if (host_len > 0 && text.data[host_len - 1] == ':' &&
 		(text.data[0] != '[' || (host_len > 1 && text.data[host_len - 2] == ']'))) {
-		port = span_of(text.data + host_len, text.len - host_len);
+		struct span port = span_of(text.data + host_len, text.len - host_len);
+
 		if (!http_number_parse(port, UINT16_MAX, &authority->port) || authority->port == 0)
 			return false;
 		authority->host = span_of(text.data, host_len - 1);

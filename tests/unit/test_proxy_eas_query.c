@@ -87,7 +87,7 @@ static void test_plain_queries(void)
 {
 	static const struct {
 		const char *query;
-		int refusal;
+		unsigned int refusal;
 	} rows[] = {
 		{"Cmd=Sync&User=a&DeviceId=D1&DeviceType=T", NONE},
 		{"DeviceType=T&DeviceId=D1&User=a&Cmd=Sync", NONE},
@@ -220,7 +220,7 @@ static void test_fields(void)
 {
 	static const struct {
 		const char *fields;
-		int refusal;
+		unsigned int refusal;
 		unsigned int version;
 	} rows[] = {
 		{"MS-ASProtocolVersion: 2.5\r\n", NONE, 25},
@@ -404,7 +404,7 @@ static void test_base64_is_read_strictly(void)
 {
 	static const struct {
 		const char *query, *fields;
-		int refusal;
+		unsigned int refusal;
 	} rows[] = {
 		{"jAAJBAp2MTQwRGV2aWNlAApTbWFydFBob25l", "", NONE},
 		{"jAAJBAp2MTQwRGV2aWNlAApTbWFydFBob25l", "MS-ASProtocolVersion: 14.0\r\n", NONE},
@@ -465,7 +465,7 @@ static void test_kinds_of_body(void)
 {
 	static const struct {
 		const char *method, *command, *version, *fields;
-		int refusal;
+		unsigned int refusal;
 		enum eas_body_kind kind;
 	} rows[] = {
 		{"POST", "Sync", "14.1", WBXML_TYPE FIVE, NONE, EAS_BODY_WBXML},
@@ -532,7 +532,7 @@ static void test_kinds_of_autodiscover_body(void)
 {
 	static const struct {
 		const char *fields;
-		int refusal;
+		unsigned int refusal;
 	} rows[] = {{"Content-Type: text/xml; charset=utf-8\r\n" FIVE, NONE},
 		{"Content-Type: application/xml\r\n" FIVE, NONE},
 		{"Content-Type: text/html\r\n" FIVE, MEDIA}, {WBXML_TYPE FIVE, MEDIA}, {"", MEDIA}};

@@ -15,8 +15,9 @@ static void answer_make(struct answer *answer, enum refusal refusal,
 {
 	struct http_writer writer = {.data = answer->data, .capacity = sizeof(answer->data)};
 	size_t scanned = 0, head_len = 0;
+	unsigned int status;
 
-	eas_refusal_write(&writer, refusal, request, retry_after_s, close);
+	status = eas_refusal_write(&writer, refusal, request, retry_after_s, close);
 	CU_ASSERT_FALSE_FATAL(writer.has_failed);
 	answer->len = writer.len;
 	CU_ASSERT_EQUAL_FATAL(
@@ -24,6 +25,7 @@ static void answer_make(struct answer *answer, enum refusal refusal,
 	CU_ASSERT_EQUAL_FATAL(
 		http_answer_parse(&answer->head, answer->data, head_len, HTTP_POST), HTTP_DONE);
 	answer->content = span_of(answer->data + head_len, answer->len - head_len);
+	CU_ASSERT_EQUAL(answer->head.status, status);
 	CU_ASSERT_EQUAL(answer->head.framing, HTTP_LENGTH);
 	CU_ASSERT_EQUAL(answer->head.content_length, answer->content.len);
 	CU_ASSERT_EQUAL(answer->head.keeps_alive, !close);

@@ -23,7 +23,7 @@ struct row {
 	const char *what;
 	const char *bytes;
 	size_t len;
-	int refusal;
+	unsigned int refusal;
 };
 
 static enum refusal request_refusal(const char *bytes, size_t len)
