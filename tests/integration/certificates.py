@@ -123,7 +123,7 @@ def self_signed(directory, name, names, ca=False):
     openssl("req", "-x509", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
             "-keyout", key, "-out", out, "-days", "30", "-subj", "/O=Test/CN=" + name,
             "-addext", "basicConstraints=critical,CA:%s" % ("TRUE" if ca else "FALSE"),
-            *(() if ca else ("-addext", "extendedKeyUsage=clientAuth")),
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign" if ca else "extendedKeyUsage=clientAuth",
             *(() if names is None else ("-addext", "subjectAltName=DER:" + names.hex(":"))))
     return Certificate(out, key)
 

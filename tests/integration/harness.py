@@ -308,6 +308,8 @@ class Case(unittest.TestCase):
         return program
 
     def start_proxy(self, upstream, changes=None, **options):
+        self.proxies = getattr(self, "proxies", 0) + 1
+        options.setdefault("name", "easproxyd" if self.proxies == 1 else "easproxyd-%d" % self.proxies)
         proxy = self.start(Proxy(self, upstream, changes, **options))
         wait_for("easproxyd to be ready", lambda: proxy.lines("ready"), None, proxy)
         return proxy

@@ -63,13 +63,13 @@ upstream exchange {
                          ('store = "trust.json"', 'store = "missing.json"'),
                          ('endpoints = {"http://127.0.0.1:1"}', 'endpoints = {"gopher://127.0.0.1:1"}'),
                          ("%{mailbox}", "%{mailboks}"),
-                         ('listener phones {', 'log {\n\tlevel = loud\n}\nlimits {\n\thead-time = 10 parsecs\n}\n'
+                         ('listener phones {', 'log {\n\tlevel = loud\n}\nlimits {\n\thead-time = "10 parsecs"\n}\n'
                           'listener phones {')):
             self.assertIn(old, text)
             text = text.replace(old, new, 1)
         status, output = self.check(text)
         self.assertEqual(status, 1, output)
-        for needle in ("colour", "deep", "missing.json", "gopher", "mailboks", "loud", "server.key"):
+        for needle in ("colour", "deep", "missing.json", "parsecs", "gopher", "mailboks", "loud", "server.key"):
             with self.subTest(needle):
                 said = [l for l in output.splitlines() if needle in l]
                 self.assertTrue(said, output)
@@ -78,10 +78,11 @@ upstream exchange {
 
     def test_faults_one_by_one(self):
         for name, old, new, expected in (
-                ("the key of another certificate", 'key = "server.key"', 'key = "server-rsa.key"', "match"),
+                ("the key of another certificate", 'key = "server.key"', 'key = "server-rsa.key"', "not the key"),
                 ("no such file", 'chain = "server.pem"', 'chain = "nowhere.pem"', "nowhere.pem"),
                 ("a file that is no certificate", 'chain = "server.pem"', 'chain = "trust.json"', "trust.json"),
-                ("an address that does not resolve", "127.0.0.1:1\"", "no-such-host.invalid:1\"", "no-such-host"),
+                ("an address that does not resolve", 'address = {"127.0.0.1:', 'address = {"no-such-host.invalid:',
+                 "no-such-host"),
                 ("no listener", re.search(r"listener phones \{.*?\n\}\n", self.good, re.S).group(0), "", "listener"),
                 ("no domains", 'domains = {"contoso.test"}', "", "domains"),
                 ("a block that does not end", "mailbox {", "mailbox {{", ""),
@@ -108,8 +109,8 @@ upstream exchange {
         self.assertRegex(output, r"easproxy\.conf:\d+: ")
 
     def test_easproxyctl_checks_too(self):
-        self.assertEqual(self.check(self.good, (EASPROXYCTL, "check"))[0], 0)
-        status, output = self.check(self.good.replace("domains", "domain"), (EASPROXYCTL, "check"))
+        self.assertEqual(self.check(self.good, (EASPROXYCTL, "check", "-c"))[0], 0)
+        status, output = self.check(self.good.replace("domains", "domain"), (EASPROXYCTL, "check", "-c"))
         self.assertEqual(status, 1, output)
         self.assertRegex(output, r"easproxy\.conf:\d+: ")
 

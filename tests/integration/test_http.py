@@ -22,11 +22,13 @@ def target(command):
 
 class HttpCase(harness.Case):
     changes = None
+    environment = None
 
     def setUp(self):
         super().setUp()
         self.recorder = self.start_recorder()
-        self.proxy = self.start_proxy("http://127.0.0.1:%d" % self.recorder.port, self.changes)
+        self.proxy = self.start_proxy("http://127.0.0.1:%d" % self.recorder.port, self.changes,
+                                      environment=self.environment)
         self.proxy.wait_until_answering()
         self.recorder.clear()
 
@@ -81,49 +83,13 @@ class StreamTest(HttpCase):
         self.assertIsNone(answer.header("X-Secret"))
 
     def test_statuses_pass(self):
-        for status in (200, 400, 401, 403, 449, 451, 500, 503):
+        for status in (200, 400, 403, 449, 451, 500, 503):
             with self.subTest(status):
                 self.recorder.answer = lambda *_, s=status: answer_bytes(
                     s, b"", [("X-MS-Location", "https://other.test/"), ("Retry-After", "17")], reason="Because")
                 answer = self.dial().request("OPTIONS", PATH)
                 self.assertEqual(answer.status, status)
                 self.assertEqual(answer.header("Retry-After"), "17")
-
-    def test_twenty_megabytes_take_no_memory_to_speak_of(self):
-        document = wbxml.encode(client.send_mail(os.urandom(20 << 20)))
-        big = wbxml.encode(wbxml.Node("ItemOperations:ItemOperations", wbxml.Node(
-            "ItemOperations:Response", wbxml.Node("ItemOperations:Fetch", wbxml.Node(
-                "ItemOperations:Properties", wbxml.Node("ItemOperations:Data", os.urandom(20 << 20)))))))
-        self.recorder.answer = lambda received, _: answer_bytes(
-            200, big if "ItemOperations" in received.target else b"", [WBXML])
-        connection = self.dial(timeout=90)
-        connection.request("POST", target("FolderSync"), [WBXML, VERSION], wbxml.encode(client.folder_sync()))
-        pids = self.proxy.pids("worker")
-        before = {pid: memory_kb(pid) for pid in pids}
-        answer = connection.request("POST", target("SendMail"), [WBXML, VERSION], document)
-        self.assertEqual(answer.status, 200)
-        self.assertEqual(self.recorder.whole()[-1].body, document)
-        answer = connection.request("POST", target("ItemOperations"), [WBXML, VERSION],
-                                    wbxml.encode(wbxml.Node("ItemOperations:ItemOperations")))
-        self.assertTrue(answer.body == big)
-        for pid in pids:
-            peak = memory_kb(pid, "VmHWM")
-            self.assertLess(peak - before[pid], 8192, "a worker grew by %d kB" % (peak - before[pid]))
-
-    def test_a_phone_that_reads_slowly_holds_up_only_itself(self):
-        big = b"\x03\x01\x6a\x00\x00\x14\x45\x4d\xc3" + wbxml.length_bytes(8 << 20) + os.urandom(8 << 20) + b"\1\1"
-        self.recorder.answer = lambda received, _: answer_bytes(
-            200, big if "ItemOperations" in received.target else b"", [WBXML])
-        slow = self.dial()
-        before = {pid: memory_kb(pid) for pid in self.proxy.pids("worker")}
-        slow.send(request_bytes("POST", target("ItemOperations"), [WBXML, VERSION],
-                                wbxml.encode(wbxml.Node("ItemOperations:ItemOperations"))))
-        time.sleep(1)
-        for pid, kb in before.items():
-            self.assertLess(memory_kb(pid) - kb, 4096, "an answer that nobody reads is kept in memory")
-        for _ in range(10):
-            self.assertEqual(self.dial().request("OPTIONS", PATH).status, 200)
-        self.assertEqual(slow.read_answer().body, big)
 
     def test_expect_continue(self):
         connection = self.dial()
@@ -175,6 +141,47 @@ class StreamTest(HttpCase):
             connection.send(data)
             self.assertEqual(connection.read_answer().status, 200)
             self.assertTrue(connection.is_closed_within(5))
+
+
+class MemoryTest(HttpCase):
+    # What the sanitizer keeps of freed memory, to notice its use, is not the proxy's.
+    environment = {"ASAN_OPTIONS": "quarantine_size_mb=0:thread_local_quarantine_size_kb=0"}
+
+    def test_twenty_megabytes_take_no_memory_to_speak_of(self):
+        document = wbxml.encode(client.send_mail(os.urandom(20 << 20)))
+        big = wbxml.encode(wbxml.Node("ItemOperations:ItemOperations", wbxml.Node(
+            "ItemOperations:Response", wbxml.Node("ItemOperations:Fetch", wbxml.Node(
+                "ItemOperations:Properties", wbxml.Node("ItemOperations:Data", os.urandom(20 << 20)))))))
+        self.recorder.answer = lambda received, _: answer_bytes(
+            200, big if "ItemOperations" in received.target else b"", [WBXML])
+        connection = self.dial(timeout=90)
+        connection.request("POST", target("FolderSync"), [WBXML, VERSION], wbxml.encode(client.folder_sync()))
+        pids = self.proxy.pids("worker")
+        before = {pid: memory_kb(pid) for pid in pids}
+        answer = connection.request("POST", target("SendMail"), [WBXML, VERSION], document)
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(self.recorder.whole()[-1].body, document)
+        answer = connection.request("POST", target("ItemOperations"), [WBXML, VERSION],
+                                    wbxml.encode(wbxml.Node("ItemOperations:ItemOperations")))
+        self.assertTrue(answer.body == big)
+        for pid in pids:
+            peak = memory_kb(pid, "VmHWM")
+            self.assertLess(peak - before[pid], 8192, "a worker grew by %d kB" % (peak - before[pid]))
+
+    def test_a_phone_that_reads_slowly_holds_up_only_itself(self):
+        big = b"\x03\x01\x6a\x00\x00\x14\x45\x4d\xc3" + wbxml.length_bytes(8 << 20) + os.urandom(8 << 20) + b"\1\1"
+        self.recorder.answer = lambda received, _: answer_bytes(
+            200, big if "ItemOperations" in received.target else b"", [WBXML])
+        slow = self.dial()
+        before = {pid: memory_kb(pid) for pid in self.proxy.pids("worker")}
+        slow.send(request_bytes("POST", target("ItemOperations"), [WBXML, VERSION],
+                                wbxml.encode(wbxml.Node("ItemOperations:ItemOperations"))))
+        time.sleep(1)
+        for pid, kb in before.items():
+            self.assertLess(memory_kb(pid) - kb, 4096, "an answer that nobody reads is kept in memory")
+        for _ in range(10):
+            self.assertEqual(self.dial().request("OPTIONS", PATH).status, 200)
+        self.assertEqual(slow.read_answer().body, big)
 
 
 class HoldBackTest(HttpCase):

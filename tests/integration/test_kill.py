@@ -12,6 +12,14 @@ from harness import children, wait_for
 from load import Load, echo
 
 
+def is_running(pid):
+    try:
+        with open("/proc/%d/stat" % pid, encoding="ascii") as f:
+            return f.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 class KillTest(harness.Case):
     def setUp(self):
         super().setUp()
@@ -83,8 +91,7 @@ class KillTest(harness.Case):
         self.assertGreaterEqual(len(family), 5)
         os.kill(self.proxy.pid, signal.SIGKILL)
         self.proxy.wait()
-        wait_for("its children to end", lambda: not [p for p in family if os.path.exists("/proc/%d" % p)
-                                                     and " Z " not in open("/proc/%d/stat" % p).read()], 10)
+        wait_for("its children to end", lambda: not [pid for pid in family if is_running(pid)], 10)
 
 
 if __name__ == "__main__":

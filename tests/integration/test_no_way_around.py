@@ -401,8 +401,10 @@ class RequestTest(WayAroundCase):
     def test_methods_that_activesync_does_not_have(self):
         for method in ("GET", "HEAD", "PUT", "DELETE", "TRACE", "PROPFIND", "PATCH"):
             with self.subTest(method):
+                self.assertEqual(self.exchange(request_bytes(method, PATH))[0], 405)
+                # A body makes some of them malformed as well.
                 status, _ = self.exchange(sync_bytes().replace(b"POST", method.encode(), 1))
-                self.assertEqual(status, 405)
+                self.assertIn(status, (400, 405))
                 self.assertEqual(self.recorder.begun(), [])
         for method in (b"CONNECT", b"post", b"POST\t", b"PO ST", b"POST\0", b""):
             with self.subTest(method):

@@ -1,6 +1,7 @@
 """SIGHUP, SIGTERM and SIGUSR1 while phones sync."""
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -87,7 +88,8 @@ class ReloadTest(harness.Case):
     def test_a_faulty_configuration_changes_nothing(self):
         with open(self.proxy.config_path, "a", encoding="utf-8") as f:
             f.write("\ncolour = \"blue\"\n")
-        lines = open(self.proxy.config_path, encoding="utf-8").read().count("\n")
+        with open(self.proxy.config_path, encoding="utf-8") as f:
+            lines = f.read().count("\n")
         pids = self.proxy.pids("worker")
         self.proxy.signal(signal.SIGHUP)
         wait_for("the refusal", lambda: self.proxy.lines("reload-failed"), None, self.proxy)
@@ -153,7 +155,10 @@ class StopTest(harness.Case):
         proxy.wait_until_answering()
 
         def has_request(path):
-            return os.path.exists(path) and '"request"' in open(path, encoding="utf-8").read()
+            if not os.path.exists(path):
+                return False
+            with open(path, encoding="utf-8") as f:
+                return '"request"' in f.read()
         wait_for("a line in the log", lambda: has_request(log), 5, proxy)
         os.rename(log, log + ".1")
         proxy.signal(signal.SIGUSR1)
@@ -193,6 +198,8 @@ class UnprivilegedTest(harness.Case):
     @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
     def test_children_become_the_configured_user(self):
         recorder = self.start_recorder()
+        os.makedirs(self.path("easproxyd.state"))
+        shutil.chown(self.path("easproxyd.state"), "nobody", "nogroup")
         os.makedirs(self.path("crl"))
         for name in ("root.crl", "issuing.crl"):
             with open(self.pki.path("crl", name), "rb") as source, open(self.path("crl", name), "wb") as copy:

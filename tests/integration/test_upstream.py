@@ -103,8 +103,7 @@ class FailureTest(UpstreamCase):
             self.assertIn(self.sync(proxy).status, (200, 502))
         except client.Closed:
             pass
-        self.assertTrue(wait_for("the log line", lambda: [
-            line for line in proxy.lines() if "malformed" in str(line.values())], 5, proxy))
+        wait_for("the log line", lambda: proxy.lines("request", answer_malformed=True), 5, proxy)
 
     def test_a_request_that_was_sent_is_not_sent_again(self):
         calls = []
@@ -290,6 +289,17 @@ class LoginTest(UpstreamCase):
         self.assertEqual(received.all("X-Mailbox"), ["bob@contoso.test"])
         issuing = certificates.openssl("x509", "-in", self.pki.path("authority", "issuing.pem"), "-outform", "DER")
         self.assertIn(base64.b64encode(issuing).decode(), received.header("Client-Cert-Chain") or "")
+
+
+    def test_a_login_that_is_not_accepted_does_not_ask_the_phone_for_a_password(self):
+        recorder = self.start_recorder()
+        proxy = self.start_proxy(url(recorder))
+        proxy.wait_until_answering()
+        recorder.answer = lambda *_: answer_bytes(401, b"", [("WWW-Authenticate", "Basic")])
+        answer = self.sync(proxy)
+        self.assertEqual(answer.status, 502)
+        self.assertIsNone(answer.header("WWW-Authenticate"))
+        self.assertTrue(wait_for("the log line", lambda: proxy.lines(refusal="upstream-login"), 5, proxy))
 
 
 class FormTest(UpstreamCase):
