@@ -241,7 +241,7 @@ static void answer_begin(
 			exchange_refuse(exchange, REFUSAL_INTERNAL, "out of memory");
 			return;
 		}
-		exchange->answer_xml->limit = 4 * config_of(exchange)->limits.body_size;
+		exchange->answer_xml->limit = config_of(exchange)->limits.body_size;
 		return;
 	}
 	begin_looking(exchange, head);

@@ -15,9 +15,36 @@ enum {
 	PAUSE_MS = 100
 };
 
-static void refuse(struct worker *worker, int fd, enum refusal refusal)
+/* One line a second at most: a flood must not fill the disk too. The counters have them all. */
+static void log_refused(
+	struct listener *listener, const struct sockaddr_storage *address, enum refusal refusal)
 {
-	shared_add(&worker->counters->refusals[refusal], 1);
+	int64_t now = worker_now(listener->worker);
+	char text[INET6_ADDRSTRLEN] = "";
+	struct log_line line;
+
+	listener->unlogged++;
+	if (now == listener->logged_at)
+		return;
+	evutil_inet_ntop(address->ss_family,
+		address->ss_family == AF_INET6
+			? (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr
+			: (const void *)&((const struct sockaddr_in *)address)->sin_addr,
+		text, sizeof(text));
+	log_begin(&line, CONFIG_LOG_WARNING, "refused");
+	log_text(&line, "client", text);
+	log_text(&line, "refusal", refusal_row(refusal)->name);
+	log_number(&line, "count", listener->unlogged);
+	log_end(&line);
+	listener->logged_at = now;
+	listener->unlogged = 0;
+}
+
+static void refuse(struct listener *listener, int fd, const struct sockaddr_storage *address,
+	enum refusal refusal)
+{
+	shared_add(&listener->worker->counters->refusals[refusal], 1);
+	log_refused(listener, address, refusal);
 	close(fd);
 }
 
@@ -29,19 +56,19 @@ static void take(struct listener *listener, int fd, const struct sockaddr_storag
 
 	shared_add(&worker->counters->connections_accepted, 1);
 	if (worker->connection_count >= worker->connection_max) {
-		refuse(worker, fd, REFUSAL_CONNECTIONS_FULL);
+		refuse(listener, fd, address, REFUSAL_CONNECTIONS_FULL);
 		return;
 	}
 	source = source_take(
 		worker->sources, address, worker->config->limits.connections_per_source);
 	if (source == NULL) {
-		refuse(worker, fd, REFUSAL_SOURCE_FULL);
+		refuse(listener, fd, address, REFUSAL_SOURCE_FULL);
 		return;
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (session_open(worker, listener->socket->listener, fd, address, source) != 0) {
 		source_give(worker->sources, source);
-		refuse(worker, fd, REFUSAL_INTERNAL);
+		refuse(listener, fd, address, REFUSAL_INTERNAL);
 	}
 }
 

@@ -11,6 +11,8 @@ struct listener {
 	struct worker *worker;
 	const struct child_socket *socket;
 	struct event *event;
+	int64_t logged_at;   /* the second of the last line about refused connections */
+	uint32_t unlogged;   /* refused since then */
 	struct event *pause; /* runs while accepting rests, because descriptors ran out */
 };
 

@@ -243,6 +243,14 @@ enum refusal session_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent)
 	}
 	session->refusal = verdict_check(
 		verdict, worker->child->trust, &worker->revocation, worker_now(worker));
+	if (session->refusal == REFUSAL_CERTIFICATE_EXPIRED && verdict != &fresh) {
+		/* An authority may have been renewed since: another path may hold. */
+		verdict = &fresh;
+		memset(&fresh, 0, sizeof(fresh));
+		judge_fresh(session, leaf, sent, sha256, &fresh);
+		session->refusal = verdict_check(
+			verdict, worker->child->trust, &worker->revocation, worker_now(worker));
+	}
 	if (session->refusal != REFUSAL_NONE) {
 		log_refused_handshake(
 			session, session->refusal, verdict, tls_version(&session->tls));
