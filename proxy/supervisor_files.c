@@ -1,5 +1,6 @@
 #include "proxy/supervisor_files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -12,39 +13,55 @@
 
 enum { CONTROL_BACKLOG = 16 };
 
+static bool is_empty(int directory)
+{
+	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *listing = fd == -1 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	size_t count = 0;
+
+	if (listing == NULL) {
+		if (fd != -1)
+			close(fd);
+		return false;
+	}
+	while ((entry = readdir(listing)) != NULL)
+		count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+	closedir(listing);
+	return count == 0;
+}
+
+/* A directory that we or an administrator have just made belongs to root still. One with something
+ * in it is left alone: it may be quite another, named by mistake. */
+static int give_to_user(int fd, uid_t uid, gid_t gid, struct stat *st)
+{
+	if (st->st_uid == uid || st->st_uid != geteuid() || !is_empty(fd))
+		return 0;
+	return fchown(fd, uid, gid) == -1 ? -1 : fstat(fd, st);
+}
+
 /* Opens a directory below at, and makes it first where there is none. Owner and mode are looked at
  * through the descriptor, so nobody can swap the name in between. */
 static int open_directory(int at, const char *name, uid_t uid, gid_t gid, struct error *err)
 {
-	bool is_new = mkdirat(at, name, 0700) == 0;
 	struct stat st;
 	int fd;
 
-	if (!is_new && errno != EEXIST)
+	if (mkdirat(at, name, 0700) == -1 && errno != EEXIST)
 		return error_sys(err, "making the directory %s", name);
 	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1)
 		return error_sys(err, "opening the directory %s", name);
-	if (is_new && fchown(fd, uid, gid) == -1) {
+	if (fstat(fd, &st) == -1 || give_to_user(fd, uid, gid, &st) == -1)
 		error_sys(err, "giving the directory %s to its user", name);
-		goto fail;
-	}
-	if (fstat(fd, &st) == -1) {
-		error_sys(err, "looking at the directory %s", name);
-		goto fail;
-	}
-	if (st.st_uid != uid) {
-		error_set(err, "the directory %s belongs to user id %u, not to %u", name,
-			(unsigned int)st.st_uid, (unsigned int)uid);
-		goto fail;
-	}
-	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+	else if (st.st_uid != uid)
+		error_set(err,
+			"the directory %s belongs to user id %u: chown it to %u, or name another",
+			name, (unsigned int)st.st_uid, (unsigned int)uid);
+	else if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		error_set(err, "the directory %s can be written to by others: chmod go-w", name);
-		goto fail;
-	}
-	return fd;
-
-fail:
+	else
+		return fd;
 	close(fd);
 	return -1;
 }
