@@ -32,8 +32,8 @@ static const struct command {
 	{"refresh", "[-s SOCKET]", "look at all CRL locations now", ctl_refresh},
 	{"refusals", "[NAME | --markdown]", "explain the codes by which phones are refused",
 		ctl_refusals},
-	{"decode", "[FILE]", "show a WBXML document as XML", ctl_decode},
-	{"encode", "[FILE]", "make a WBXML document from XML", ctl_encode},
+	{"decode", "[OPTION...] [FILE|-]", "show a WBXML document as XML", ctl_decode},
+	{"encode", "[OPTION...] [FILE|-]", "make a WBXML document from XML", ctl_encode},
 	{"version", "", "print the version", ctl_version},
 	{"help", "", "print this", ctl_help},
 };
