@@ -219,7 +219,8 @@ static void test_numbers_are_bounded(void)
 		{"4294967295", UINT32_MAX, UINT32_MAX},
 		{"4294967296", 0, 0},
 		{"18446744073709551676", 0, 0},
-		{"00000000000000000000000000000000000000000000000000000000000000000060", 0, 0},
+		/* Longer than is kept. */
+		{"00000000000000000000000000000000000000000000000000000000000000600", 0, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -258,6 +259,7 @@ static void test_the_place_counts(void)
 	wbxml_write_element(&made.writer, WBXML_AIRSYNC_HEARTBEATINTERVAL, "60");
 	wbxml_write_start(&made.writer, WBXML_AIRSYNC_SYNC);
 	wbxml_write_element(&made.writer, WBXML_AIRSYNC_STATUS, "4");
+	wbxml_write_element(&made.writer, WBXML_AIRSYNC_WAIT, "5");
 	wbxml_write_end(&made.writer);
 	CU_ASSERT_EQUAL(made_end(&made, 3, &body), REFUSAL_NONE);
 	CU_ASSERT_EQUAL(body.status, 0);

@@ -419,8 +419,13 @@ static void test_base64_is_read_strictly(void)
 		{"jQkHBAhBcHBsRE5RMQRZLQTrBmlQaG9uZQ===", "", QUERY}, /* too much of it */
 		{"jQkHBAhBcHBsRE5RMQRZLQTrBmlQaG9uZR==", "", QUERY},  /* bits left over */
 		{"jQkHBAhBcHBsRE5RMQRZ=LQTrBmlQaG9uZQ=", "", QUERY},  /* padding inside */
-		{"====", "", QUERY}, {"=", "", QUERY}, {"A", "", QUERY},
-		{"jAAJ-Ap2", "", QUERY}, /* the URL alphabet */
+		{"====", "", QUERY}, {"jAAJBAFhAANQUFA=", "", NONE},
+		{"jAAJBAFhAANQUFB=", "", QUERY}, /* bits left over */
+		{"jAAJBAFhAARQUFBQ", "", NONE},
+		{"jAAJBAFhAARQUFBQA===", "", QUERY}, /* a group of one */
+		{"jAAJBAFhAARQUFBQAA=", "", QUERY},  /* padding for a group of three */
+		{"jAAJBAFhAARQUFBQ=", "", QUERY}, {"jAAJBAFhAARQUFBQ===", "", QUERY},
+		{"=", "", QUERY}, {"A", "", QUERY}, {"jAAJ-Ap2", "", QUERY}, /* the URL alphabet */
 		{"jAAJ_Ap2", "", QUERY}, {"jAAJ%20BAp2", "", QUERY}, {"jAAJ%0d%0aBAp2", "", QUERY},
 		{"jAAJ%252BAp2", "", QUERY},
 		{"jAAJBAp2MTQwRGV2aWNlAApTbWFydFBob25l&x=y", "", QUERY},

@@ -102,6 +102,8 @@ static void test_chunked_bodies(void)
 		{"content longer than its size", BYTES("1\r\nxy\r\n"), HTTP_REFUSED, "x", 0},
 		{"bare LF behind the content", BYTES("1\r\nx\n0\r\n\r\n"), HTTP_REFUSED, "x", 0},
 		{"bare CR behind the content", BYTES("1\r\nx\r0\r\n\r\n"), HTTP_REFUSED, "x", 0},
+		{"CR and text behind the content", BYTES("1\r\nx\rx0\r\n\r\n"), HTTP_REFUSED, "x",
+			0},
 		{"no line end behind the content", BYTES("1\r\nx0\r\n\r\n"), HTTP_REFUSED, "x", 0},
 		{"bare LF at the end", BYTES("0\r\n\n"), HTTP_REFUSED, "", 0},
 		{"bare LF behind the last size", BYTES("0\n\r\n"), HTTP_REFUSED, "", 0},
