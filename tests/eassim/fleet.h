@@ -83,7 +83,7 @@ struct fleet {
 	struct user *users;
 	uint32_t user_count;
 	struct phone *phones;
-	uint32_t started, enrolled, asleep, done, refused;
+	uint32_t started, enrolled, asleep, done, refused, stale;
 	struct letter *letters;
 	uint32_t letter_count, letters_arrived, letter_capacity;
 	uint32_t source_first, source_count;       /* IPv4, host order; count 0: any */

@@ -70,6 +70,7 @@ static int json_write(const struct fleet *fleet, bool is_right)
 		{"asleep", fleet->asleep},
 		{"refused", fleet->refused},
 		{"connects", fleet->world.connects},
+		{"stale_connections", fleet->stale},
 		{"handshakes", fleet->world.handshakes},
 		{"letters", fleet->letter_count},
 		{"letters_arrived", fleet->letters_arrived},

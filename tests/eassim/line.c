@@ -10,6 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* What a server that has closed an idle connection takes to say so to the next request. */
+enum { STALE_US = 500 * 1000 };
+
 enum io { IO_DONE, IO_AGAIN_READ, IO_AGAIN_WRITE, IO_END, IO_FAILED };
 
 static void line_on_event(evutil_socket_t fd, short what, void *arg);
@@ -68,6 +71,8 @@ static void line_fail(struct line *line, enum line_end end, const char *why)
 	struct line_answer answer = {.head = NULL};
 	bool was_idle = line->state == LINE_IDLE;
 
+	answer.is_stale = end == LINE_LOST && line->is_reused && line->answer.len == 0 &&
+			  now_us() - line->asked_at_us < STALE_US;
 	snprintf(answer.why, sizeof(answer.why), "%s", why);
 	line_close(line);
 	if (!was_idle)
@@ -174,15 +179,17 @@ static void line_answered(struct line *line)
 static enum http_result line_take_head(struct line *line)
 {
 	struct wbxml_buffer *bytes = &line->answer;
+	size_t head_len;
 	enum http_result result = http_head_find_end(
-		(const char *)bytes->data, bytes->len, &line->scanned, &line->head_len);
+		(const char *)bytes->data, bytes->len, &line->scanned, &head_len);
 	struct http_head head;
 
 	if (result != HTTP_DONE)
 		return result;
-	result = http_answer_parse(&head, (const char *)bytes->data, line->head_len, line->method);
+	result = http_answer_parse(&head, (const char *)bytes->data, head_len, line->method);
 	if (result != HTTP_DONE)
 		return HTTP_REFUSED;
+	line->head_len = head_len;
 	line->keeps_alive = head.keeps_alive && head.framing != HTTP_UNTIL_CLOSE;
 	http_body_begin(&line->body, &head);
 	return HTTP_DONE;
@@ -383,6 +390,8 @@ void line_ask(struct line *line, SSL_CTX *tls, const struct sockaddr *source,
 	*request = (struct wbxml_buffer){.limit = request->limit};
 	line->answer.limit = LINE_ANSWER_MAX;
 	line->method = method;
+	line->is_reused = is_open;
+	line->asked_at_us = now_us();
 	line->timeout_s = timeout_s;
 	line->written = line->head_len = line->scanned = 0;
 	line->state = is_open ? LINE_ASKING : LINE_CONNECTING;

@@ -31,6 +31,7 @@ struct line_answer {
 	const struct http_head *head;
 	struct span content;
 	char why[160]; /* for all but LINE_ANSWER */
+	bool is_stale; /* LINE_LOST: an idle connection that the server has closed meanwhile */
 };
 
 /* What all lines of a fleet have in common. */
@@ -66,12 +67,13 @@ struct line {
 	SSL *ssl;
 	int fd;
 	enum line_state state;
-	bool has_event;
+	bool has_event, is_reused;
 	enum http_method method;
 	uint32_t timeout_s;
-	uint64_t handshake_at_us;
+	uint64_t handshake_at_us, asked_at_us;
 	struct wbxml_buffer request, answer; /* the head, then the content without framing */
-	size_t written, head_len, scanned;
+	size_t written, scanned;
+	size_t head_len; /* 0 until the head is whole */
 	struct http_body body;
 	bool keeps_alive;
 };

@@ -197,6 +197,14 @@ static void phone_on_lost(struct phone *phone, const char *what, const char *why
 	phone_pause(phone, phone_back_off(phone));
 }
 
+/* RFC 9112 9.3.1: a server may close a connection that it thinks idle just when it is used again. */
+static void phone_ask_again(struct phone *phone)
+{
+	phone->fleet->stale++;
+	phone->may_have_been_sent = phone->step == PHONE_SEND;
+	phone_ask(phone);
+}
+
 static void phone_on_refused(struct phone *phone, const char *why)
 {
 	if (!phone->fleet->options.expects_refusal) {
@@ -217,7 +225,12 @@ static void phone_on_end(void *arg, enum line_end end, const struct line_answer 
 	switch (end) {
 	case LINE_ANSWER: phone_on_answer(phone, answer); break;
 	case LINE_REFUSED: phone_on_refused(phone, answer->why); break;
-	case LINE_LOST: phone_on_lost(phone, "connection lost", answer->why); break;
+	case LINE_LOST:
+		if (answer->is_stale && !phone->fleet->options.is_strict)
+			phone_ask_again(phone);
+		else
+			phone_on_lost(phone, "connection lost", answer->why);
+		break;
 	case LINE_MALFORMED:
 		phone_wrong(phone, "not HTTP", answer->why);
 		phone_pause(phone, phone_back_off(phone));
