@@ -523,12 +523,13 @@ void exchange_begin(struct session *session, const struct http_head *head)
 	}
 	exchange->method = head->method;
 	exchange->minor_version = head->minor_version;
-	exchange->answer_closes = !head->keeps_alive;
+	/* Keeping an HTTP/1.0 connection open would have to be said in a field of its own. */
+	exchange->answer_closes = !head->keeps_alive || head->minor_version == 0;
 	exchange->content_length = head->content_length;
 	http_body_begin(&exchange->body, head);
 	exchange->is_read = http_body_is_done(&exchange->body);
 	if (is_health_check(exchange, head)) {
-		answer_health_check(exchange, head->keeps_alive);
+		answer_health_check(exchange, !exchange->answer_closes);
 		return;
 	}
 	refusal = check_request(exchange, head);

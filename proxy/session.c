@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/buffer.h>
+#include <netinet/tcp.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -361,12 +362,16 @@ static void session_handshake_failed(struct session *session, const char *reason
 static void session_shake_hands(struct session *session)
 {
 	struct worker *worker = session->worker;
+	const int on = 1;
 
 	switch (tls_handshake(&session->tls)) {
 	case TLS_DONE:
 		session->handshake_us = (uint32_t)(worker_clock_us() - session->since_us);
 		session->since_us += session->handshake_us;
 		shared_add(&worker->counters->handshakes, 1);
+		/* With no ticket to carry it, the acknowledgement of the client's last flight would
+		 * be delayed, and a client with Nagle's algorithm on would wait for it. */
+		setsockopt(session->tls.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 		session_identify(session);
 		return;
 	case TLS_WANTS_READ: return;
