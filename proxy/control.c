@@ -197,7 +197,9 @@ static void on_client_readable(evutil_socket_t fd, short what, void *arg)
 	if (end == NULL)
 		return;
 	*end = '\0';
-	client_request(client, client->request);
+	/* A NUL before the line's end belongs to no word. */
+	client_request(client,
+		strlen(client->request) == (size_t)(end - client->request) ? client->request : "");
 }
 
 static void on_client_writable(evutil_socket_t fd, short what, void *arg)

@@ -1,7 +1,9 @@
 """What the supervisor sees to: that it starts whole or not at all, alone, and answers easproxyctl."""
+import functools
 import http.server
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +12,11 @@ import unittest
 
 import harness
 from harness import EASPROXYCTL, EASPROXYD, wait_for
+
+
+class QuietFiles(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):  # pylint: disable=arguments-differ
+        pass
 
 
 class SupervisorCase(harness.Case):
@@ -109,9 +116,8 @@ class StartTest(SupervisorCase):
 
     def test_a_crl_comes_over_http_through_the_sandbox(self):
         """Name resolution and download happen in a process that may do little else."""
-        handler = lambda *arguments: http.server.SimpleHTTPRequestHandler(  # noqa: E731
-            *arguments, directory=self.pki.path("crl"))
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server = http.server.ThreadingHTTPServer(
+            ("127.0.0.1", 0), functools.partial(QuietFiles, directory=self.pki.path("crl")))
         self.addCleanup(server.server_close)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.addCleanup(server.shutdown)
@@ -180,12 +186,33 @@ class ControlTest(SupervisorCase):
         self.assertEqual(harness.children(self.proxy.pid), before)
         self.assertEqual(self.status(self.proxy)["generation"], 1)
 
-    def test_refresh_sees_a_new_crl(self):
-        self.assertEqual(self.ctl(self.proxy, "refresh").returncode, 0)
+    def test_refresh_closes_a_door_that_a_new_crl_shuts(self):
+        for name in ("root.crl", "issuing.crl"):
+            shutil.copy(self.pki.path("crl", name), self.path(name))
+        harness.certificates.write_trust_store(self.path("trust.json"), [
+            (self.pki.path("authority", name + ".pem"), name == "root", "file:" + self.path(name + ".crl"))
+            for name in ("root", "issuing")])
+        proxy = self.start_proxy(self.upstream, {"trust": {"store": self.path("trust.json")}}, name="second")
+        with proxy.dial("bob") as connection:
+            self.assertEqual(connection.request("OPTIONS", harness.client.PATH).status, 200)
+            issuing = self.pki.authority("issuing", self.directory)
+            issuing.revoke(self.pki.user("bob"))
+            issuing.write_crl(self.path("issuing.crl"))
+            self.assertEqual(self.ctl(proxy, "refresh").returncode, 0)
+            wait_for("the new CRL", lambda: self.status(proxy)["authorities"][1]["crl_number"]
+                     == self.hex_number(issuing.crl_number), None, proxy)
+            with self.assertRaises((harness.client.Closed, OSError)):
+                connection.request("OPTIONS", harness.client.PATH)
+        with self.assertRaises((harness.client.Closed, OSError)), proxy.dial("bob") as connection:
+            connection.request("OPTIONS", harness.client.PATH)
+
+    @staticmethod
+    def hex_number(number):
+        return number.to_bytes((number.bit_length() + 7) // 8, "big").hex()
 
     def test_nonsense_does_no_harm(self):
         self.assertEqual(json.loads(self.ask(b"format\n")), {"ok": False, "error": "unknown request"})
-        self.assertEqual(json.loads(self.ask(b"status\0\n")).get("ok"), True)
+        self.assertEqual(json.loads(self.ask(b"status\0\n")), {"ok": False, "error": "unknown request"})
         self.assertEqual(self.ask(b"x" * 5000), b"")
         self.assertEqual(json.loads(self.ask(b"\n" * 100)), {"ok": False, "error": "unknown request"})
         idle = [socket.socket(socket.AF_UNIX) for _ in range(40)]
