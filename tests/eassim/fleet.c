@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "fleet.h"
@@ -145,7 +146,9 @@ static bool park_is_over(struct fleet *fleet, double seconds)
 
 	if (fleet->ending_us == 0 && fleet->asleep == options->devices) {
 		fleet->ending_us = now_us();
-		printf("%sparked %u phones after %.1f s\n", options->is_quiet ? "" : "\n",
+		/* Standard output may be the JSON summary's. */
+		fprintf(options->json_file != NULL ? stderr : stdout,
+			"%sparked %u phones after %.1f s\n", options->is_quiet ? "" : "\n",
 			fleet->asleep, seconds);
 		fflush(stdout);
 	}
@@ -202,10 +205,22 @@ static void fleet_on_handshake(void *arg, uint64_t microseconds)
 	tally_time(&fleet->tally, TALLY_HANDSHAKE, microseconds);
 }
 
+/* Each phone is an open file, and a few are needed beside. */
+static int files_suffice(const struct fleet *fleet, struct error *err)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < fleet->options.devices + 64)
+		return error_set(err,
+			"%u phones need as many open files, and only %llu are allowed",
+			fleet->options.devices, (unsigned long long)limit.rlim_cur);
+	return 0;
+}
+
 int fleet_open(struct fleet *fleet, struct error *err)
 {
-	if (target_find(fleet, err) != 0 || source_read(fleet, err) != 0 ||
-		pki_load(fleet, err) != 0)
+	if (files_suffice(fleet, err) != 0 || target_find(fleet, err) != 0 ||
+		source_read(fleet, err) != 0 || pki_load(fleet, err) != 0)
 		return -1;
 	fleet->base = event_base_new();
 	fleet->phones = calloc(fleet->options.devices, sizeof(*fleet->phones));

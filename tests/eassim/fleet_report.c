@@ -93,6 +93,13 @@ static int json_write(const struct fleet *fleet, bool is_right)
 	return file == stdout ? 0 : fclose(file);
 }
 
+static const char *verdict(const struct fleet *fleet, bool is_right)
+{
+	if (fleet->options.expects_refusal)
+		return is_right ? "every phone was refused" : "NOT every phone was refused";
+	return is_right ? "every answer was right" : "NOT every answer was right";
+}
+
 bool fleet_summary(struct fleet *fleet)
 {
 	bool is_right;
@@ -102,12 +109,13 @@ bool fleet_summary(struct fleet *fleet)
 	is_right = fleet->tally.wrong.total == 0 &&
 		   (!fleet->options.is_strict || fleet->tally.trouble.total == 0);
 	if (!fleet->options.is_quiet) {
-		fleet_progress(fleet);
+		if (!fleet->options.expects_refusal)
+			fleet_progress(fleet);
 		if (isatty(STDOUT_FILENO))
 			putchar('\n');
 		if (!fleet->options.is_verbose || !is_right)
 			tally_print(&fleet->tally, stdout);
-		printf("%s\n", is_right ? "every answer was right" : "NOT every answer was right");
+		printf("%s\n", verdict(fleet, is_right));
 	} else if (!is_right) {
 		tally_print(&fleet->tally, stdout);
 	}
