@@ -103,8 +103,9 @@ class Program:
         with open(self.log, encoding="utf-8", errors="replace") as log:
             return log.read()
 
-    def tail(self, lines=25):
-        return "\n--- the end of %s ---\n%s\n" % (self.log, "\n".join(self.output().splitlines()[-lines:]))
+    def tail(self, lines=12):
+        shown = [line[:400] for line in self.output().splitlines()[-lines:]]
+        return "\n--- the end of %s ---\n%s\n" % (self.log, "\n".join(shown))
 
     def signal(self, number):
         self.process.send_signal(number)
