@@ -6,6 +6,7 @@
 #include <seccomp.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -35,87 +36,38 @@ static const struct call {
 	unsigned int roles;
 } calls[] = {
 	/* memory */
-	{"brk", ALL},
-	{"munmap", ALL},
-	{"mremap", ALL},
-	{"madvise", ALL},
+	{"brk", ALL}, {"munmap", ALL}, {"mremap", ALL}, {"madvise", ALL},
 	/* descriptors that are open already */
-	{"read", ALL},
-	{"readv", ALL},
-	{"pread64", ALL},
-	{"write", ALL},
-	{"writev", ALL},
-	{"pwrite64", WORKER | REVOCATION},
-	{"lseek", ALL},
-	{"close", ALL},
-	{"fcntl", ALL},
-	{"fstat", ALL},
-	{"ftruncate", WORKER | REVOCATION},
-	{"shutdown", ALL},
-	{"recvmsg", ALL},
-	{"sendmsg", ALL},
-	{"recvfrom", ALL},
-	{"sendto", ALL},
-	{"getsockopt", ALL},
-	{"setsockopt", NETWORK},
-	{"getsockname", ALL},
-	{"getpeername", ALL},
+	{"read", ALL}, {"readv", ALL}, {"pread64", ALL}, {"write", ALL}, {"writev", ALL},
+	{"pwrite64", WORKER | REVOCATION}, {"lseek", ALL}, {"close", ALL}, {"fstat", ALL},
+	{"ftruncate", WORKER | REVOCATION}, {"shutdown", ALL}, {"recvmsg", ALL}, {"sendmsg", ALL},
+	{"recvfrom", ALL}, {"sendto", ALL}, {"getsockopt", ALL}, {"setsockopt", NETWORK},
+	{"getsockname", ALL}, {"getpeername", ALL},
 	/* the loop */
-	{"epoll_wait", ALL},
-	{"epoll_pwait", ALL},
-	{"epoll_ctl", ALL},
-	{"poll", ALL},
-	{"ppoll", ALL},
-	{"timerfd_settime", ALL},
+	{"epoll_wait", ALL}, {"epoll_pwait", ALL}, {"epoll_ctl", ALL}, {"poll", ALL},
+	{"ppoll", ALL}, {"timerfd_settime", ALL},
 	/* time */
-	{"clock_gettime", ALL},
-	{"clock_getres", ALL},
-	{"clock_nanosleep", ALL},
-	{"nanosleep", ALL},
-	{"gettimeofday", ALL},
-	{"time", ALL},
+	{"clock_gettime", ALL}, {"clock_getres", ALL}, {"clock_nanosleep", ALL}, {"nanosleep", ALL},
+	{"gettimeofday", ALL}, {"time", ALL},
 	/* the process itself */
-	{"getpid", ALL},
-	{"getppid", ALL},
-	{"gettid", ALL},
-	{"getuid", ALL},
-	{"geteuid", ALL},
-	{"getgid", ALL},
-	{"getegid", ALL},
-	{"getrandom", ALL},
-	{"futex", ALL},
-	{"sched_yield", ALL},
-	{"sched_getaffinity", ALL},
-	{"rt_sigaction", ALL},
-	{"rt_sigprocmask", ALL},
-	{"rt_sigreturn", ALL},
-	{"sigaltstack", ALL},
-	{"restart_syscall", ALL},
-	{"exit", ALL},
+	{"getpid", ALL}, {"getppid", ALL}, {"gettid", ALL}, {"getuid", ALL}, {"geteuid", ALL},
+	{"getgid", ALL}, {"getegid", ALL}, {"getrandom", ALL}, {"futex", ALL}, {"sched_yield", ALL},
+	{"sched_getaffinity", ALL}, {"rt_sigaction", ALL}, {"rt_sigprocmask", ALL},
+	{"rt_sigreturn", ALL}, {"sigaltstack", ALL}, {"restart_syscall", ALL}, {"exit", ALL},
 	{"exit_group", ALL},
 	/* phones, endpoints, clients of the control socket */
-	{"accept4", WORKER | CONTROL},
-	{"connect", NETWORK},
+	{"accept4", WORKER | CONTROL}, {"connect", NETWORK},
 	{"sendmmsg", REVOCATION}, /* getaddrinfo asks for A and AAAA at once */
 	/* indexes: a temporary file that is renamed, and a sealed memory file for the workers */
-	{"memfd_create", REVOCATION},
-	{"renameat", REVOCATION},
-	{"renameat2", REVOCATION},
-	{"unlinkat", REVOCATION},
-	{"fsync", REVOCATION},
-	{"fdatasync", REVOCATION},
+	{"memfd_create", REVOCATION}, {"renameat", REVOCATION}, {"renameat2", REVOCATION},
+	{"unlinkat", REVOCATION}, {"fsync", REVOCATION}, {"fdatasync", REVOCATION},
 	{"openat", REVOCATION}, /* Landlock says which */
 	{"open", REVOCATION},
 	/* libcurl resolves names in a thread and wakes up through a pipe or socket pair */
-	{"pipe2", REVOCATION},
-	{"socketpair", REVOCATION},
-	{"eventfd2", REVOCATION},
-	{"set_robust_list", REVOCATION},
-	{"rseq", REVOCATION},
-	{"uname", REVOCATION},
+	{"pipe2", REVOCATION}, {"socketpair", REVOCATION}, {"eventfd2", REVOCATION},
+	{"set_robust_list", REVOCATION}, {"rseq", REVOCATION}, {"uname", REVOCATION},
 	{"bind", REVOCATION}, /* getaddrinfo asks a netlink socket which addresses we have; Landlock
 				 forbids TCP ports */
-	{"ioctl", REVOCATION},
 };
 
 /* What AddressSanitizer needs to run, and to say what it found. */
@@ -142,6 +94,16 @@ static const struct conditional_call {
 	{"mprotect", ALL, {2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}},
 	/* fstat(), which glibc writes as newfstatat(fd, "", …, AT_EMPTY_PATH). */
 	{"newfstatat", ALL, {3, SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH}},
+	/* F_SETOWN and F_SETSIG, which could send signals, are not among them. */
+	{"fcntl", ALL, {1, SCMP_CMP_EQ, F_GETFD, 0}},
+	{"fcntl", ALL, {1, SCMP_CMP_EQ, F_SETFD, 0}},
+	{"fcntl", ALL, {1, SCMP_CMP_EQ, F_GETFL, 0}},
+	{"fcntl", ALL, {1, SCMP_CMP_EQ, F_SETFL, 0}},
+	{"fcntl", ALL, {1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0}},
+	{"fcntl", ALL, {1, SCMP_CMP_EQ, F_GET_SEALS, 0}},
+	{"fcntl", REVOCATION, {1, SCMP_CMP_EQ, F_ADD_SEALS, 0}},
+	{"ioctl", NETWORK, {1, SCMP_CMP_EQ, FIONBIO, 0}},
+	{"ioctl", NETWORK, {1, SCMP_CMP_EQ, FIONREAD, 0}},
 	{"socket", NETWORK, {0, SCMP_CMP_EQ, AF_INET, 0}},
 	{"socket", NETWORK, {0, SCMP_CMP_EQ, AF_INET6, 0}},
 	{"socket", REVOCATION, {0, SCMP_CMP_EQ, AF_NETLINK, 0}}, /* getaddrinfo */
@@ -232,24 +194,31 @@ static int allow_spool(scmp_filter_ctx filter, const struct child *child)
 	return add(filter, SCMP_ACT_ALLOW, "openat", 2, conditions);
 }
 
-/* The calls that fail with another errno than the filter's own. One that is allowed for the role is
- * left out: libseccomp lets a rule without a condition win over those with. */
+static bool is_allowed(const char *name, unsigned int role)
+{
+	for (size_t i = 0; i < COUNT(calls); i++)
+		if ((calls[i].roles & role) != 0 && strcmp(calls[i].name, name) == 0)
+			return true;
+	for (size_t i = 0; i < COUNT(conditional_calls); i++)
+		if ((conditional_calls[i].roles & role) != 0 &&
+			strcmp(conditional_calls[i].name, name) == 0)
+			return true;
+	for (size_t i = 0; HAS_SANITIZER && i < COUNT(sanitizer_calls); i++)
+		if (strcmp(sanitizer_calls[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* The calls that fail with another errno than the filter's own. One that is allowed for the role,
+ * if only with some arguments, is left out: libseccomp lets a rule without a condition win. */
 static int refuse_with_errno(scmp_filter_ctx filter, unsigned int role)
 {
 	int result = 0;
 
-	for (size_t i = 0; result == 0 && i < COUNT(soft_calls); i++) {
-		bool is_allowed = false;
-
-		for (size_t j = 0; j < COUNT(calls); j++)
-			is_allowed |= (calls[j].roles & role) != 0 &&
-				      strcmp(calls[j].name, soft_calls[i].name) == 0;
-		for (size_t j = 0; HAS_SANITIZER && j < COUNT(sanitizer_calls); j++)
-			is_allowed |= strcmp(sanitizer_calls[j].name, soft_calls[i].name) == 0;
-		if (!is_allowed && soft_calls[i].error != EACCES)
+	for (size_t i = 0; result == 0 && i < COUNT(soft_calls); i++)
+		if (soft_calls[i].error != EACCES && !is_allowed(soft_calls[i].name, role))
 			result = add(filter, SCMP_ACT_ERRNO((uint32_t)soft_calls[i].error),
 				soft_calls[i].name, 0, NULL);
-	}
 	return result;
 }
 

@@ -11,364 +11,28 @@
 #include <unistd.h>
 
 #include "proxy/log.h"
-#include "proxy/notify.h"
-#include "proxy/supervisor_children.h"
-#include "proxy/supervisor_files.h"
-#include "proxy/supervisor_generation.h"
 #include "proxy/supervisor_process.h"
-#include "proxy/supervisor_sockets.h"
+#include "proxy/supervisor_takeover.h"
 
 enum {
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 10 * 1000,
-	STEADY_MS =
-		30 * 1000,   /* a child that lived so long starts anew with the shortest back-off */
-	GRACE_MS = 5 * 1000, /* after the drain time, and for helpers to finish */
-	STALL_MS = 30 * 1000, /* a child whose channel is full so long is taken for hung */
-	MESSAGES_MAX = 64,    /* of one child in one turn */
+	STEADY_MS = 30 * 1000, /* who lived so long starts anew with the shortest back-off */
+	STALL_MS = 30 * 1000,  /* a child whose channel is full so long is taken for hung */
+	MESSAGES_MAX = 64,     /* of one child in one turn */
 	POLL_MAX = CHILD_MAX + 1,
 	SIGNAL_AT = CHILD_MAX, /* in the array for poll(2); before it the children by record */
 };
-
-struct supervisor {
-	const struct supervisor_options *options;
-	struct generation *current, *next; /* NULL: none */
-	struct children children;
-	struct sockets sockets;
-	int signals;  /* signalfd */
-	int pid_file; /* held for its lock; -1: none */
-	char *pid_path;
-	bool has_log;
-	bool wants_reload;
-	bool is_stopping, has_stopped;
-	int status;                                         /* of the process */
-	char faults[sizeof(((struct message *)0)->u.text)]; /* of the last load; "": none */
-};
-
-/* --- what went wrong --- */
-
-/* A fault goes to the log and to whoever asked for the reload; while easproxyd starts, to standard
- * error. */
-static void report_fault(void *context, const char *text)
-{
-	struct supervisor *s = context;
-	bool is_warning = strstr(text, "warning: ") != NULL;
-	size_t len = strlen(s->faults);
-
-	if (!s->has_log || (s->current == NULL && s->children.log_fd != STDERR_FILENO))
-		fprintf(stderr, "easproxyd: %s\n", text);
-	if (s->has_log)
-		log_message(is_warning ? CONFIG_LOG_WARNING : CONFIG_LOG_ERROR,
-			is_warning ? "configuration-warning" : "configuration-fault", "%s", text);
-	if (!is_warning)
-		snprintf(s->faults + len, sizeof(s->faults) - len, "%s%s", len == 0 ? "" : "\n",
-			text);
-}
-
-static void tell_reloaded(struct supervisor *s)
-{
-	struct child_record *record;
-	struct message message = {.type = MESSAGE_RELOADED};
-
-	snprintf(message.u.text, sizeof(message.u.text), "%s", s->faults);
-	for (record = children_next(&s->children, NULL); record != NULL;
-		record = children_next(&s->children, record))
-		if (record->role == ROLE_CONTROL && child_is_alive(record))
-			child_send(record, &message, -1);
-}
-
-/* --- ending children --- */
-
-static void drain_child(struct child_record *record, uint32_t time_ms)
-{
-	struct message message = {.type = MESSAGE_DRAIN, .u.drain = {.time_ms = time_ms}};
-
-	if (!child_is_alive(record)) {
-		child_release(record);
-		return;
-	}
-	if (record->state == CHILD_DRAINING)
-		return;
-	record->state = CHILD_DRAINING;
-	record->deadline_ms = children_now_ms() + time_ms + GRACE_MS;
-	child_send(record, &message, -1);
-}
-
-/* The helpers of an old generation serve its workers to their end, all but control, which the new
- * one's replaces at once. */
-static void drain_helpers(struct supervisor *s, struct generation *generation)
-{
-	struct child_record *record;
-	for (record = children_next(&s->children, NULL); record != NULL;
-		record = children_next(&s->children, record))
-		if (record->generation == generation && record->role != ROLE_WORKER)
-			drain_child(record, 0);
-}
-
-static void drain_generation(struct supervisor *s, struct generation *generation)
-{
-	struct child_record *record;
-	generation->state = GENERATION_OLD;
-	for (record = children_next(&s->children, NULL); record != NULL;
-		record = children_next(&s->children, record))
-		if (record->generation == generation &&
-			(record->role == ROLE_WORKER || record->role == ROLE_CONTROL))
-			drain_child(record, record->role == ROLE_WORKER
-						    ? generation->config->drain_time_ms
-						    : 0);
-	if (children_count(&s->children, generation, ROLE_WORKER, CHILD_STARTING) == 0)
-		drain_helpers(s, generation);
-}
-
-/* generation NULL: all. */
-static void kill_generation(struct supervisor *s, const struct generation *generation)
-{
-	struct child_record *record;
-
-	for (record = children_next(&s->children, NULL); record != NULL;
-		record = children_next(&s->children, record)) {
-		if (generation != NULL && record->generation != generation)
-			continue;
-		if (child_is_alive(record)) {
-			kill(record->pid, SIGKILL);
-			record->state = CHILD_DRAINING;
-		} else {
-			child_release(record);
-		}
-	}
-}
-
-/* Frees an old generation once its last child has gone; ends the process with the last child of
- * all. */
-static void let_go(struct supervisor *s, struct generation *generation)
-{
-	if (s->is_stopping && children_count(&s->children, NULL, ROLE_COUNT, CHILD_WAITING) == 0)
-		s->has_stopped = true;
-	if (generation->state == GENERATION_OLD && generation != s->current &&
-		children_count(&s->children, generation, ROLE_COUNT, CHILD_WAITING) == 0)
-		generation_free(generation);
-}
-
-/* --- starting a generation --- */
-
-static void abandon_next(struct supervisor *s, const char *why)
-{
-	struct generation *generation = s->next;
-
-	report_fault(s, why);
-	if (s->current == NULL) {
-		kill_generation(s, NULL);
-		s->status = 1;
-		s->has_stopped = true;
-		return;
-	}
-	log_message(CONFIG_LOG_ERROR, "reload-failed", "the old configuration stays in force");
-	s->next = NULL;
-	generation->state = GENERATION_OLD;
-	sockets_retreat(&s->sockets);
-	kill_generation(s, generation);
-	let_go(s, generation);
-	notify_ready();
-	tell_reloaded(s);
-}
-
-static int start_helpers(struct supervisor *s, struct generation *generation, struct error *err)
-{
-	static const enum role helpers[] = {ROLE_REVOCATION, ROLE_IDENTITY, ROLE_CONTROL};
-
-	generation->state = GENERATION_HELPERS;
-	for (size_t i = 0; i < sizeof(helpers) / sizeof(helpers[0]); i++)
-		if (children_start(&s->children, generation, helpers[i], 0, err) == NULL)
-			return -1;
-	return 0;
-}
-
-static int start_workers(struct supervisor *s, struct generation *generation, struct error *err)
-{
-	generation->state = GENERATION_WORKERS;
-	if (sockets_listen(&s->sockets, err) == -1)
-		return -1;
-	for (unsigned int i = 0; i < generation->config->workers; i++)
-		if (children_start(&s->children, generation, ROLE_WORKER, i, err) == NULL)
-			return -1;
-	return 0;
-}
-
-static void log_ready(struct supervisor *s, const char *event)
-{
-	const struct generation *generation = s->current;
-	struct log_line line;
-	char listen[LOG_LINE_MAX / 2];
-
-	sockets_describe(&s->sockets, generation->config, listen, sizeof(listen));
-	log_begin(&line, CONFIG_LOG_INFO, event);
-	log_text(&line, "version", EASPROXY_VERSION);
-	log_number(&line, "pid", getpid());
-	log_number(&line, "generation", generation->number);
-	log_number(&line, "workers", generation->config->workers);
-	log_number(&line, "authorities", (int64_t)generation->trust->count);
-	log_text(&line, "listen", listen);
-	log_text(&line, "config", generation->config->path);
-	log_end(&line);
-}
-
-static void reopen_log(struct supervisor *s, const struct config *config)
-{
-	struct child_record *record;
-	struct message message = {.type = MESSAGE_LOG};
-	struct error err;
-	int fd = files_open_log(&config->log, &err);
-
-	if (fd == -1) {
-		log_message(CONFIG_LOG_ERROR, "log-not-reopened", "%s", err.text);
-		return;
-	}
-	log_reopen(fd);
-	s->children.log_fd = fd;
-	for (record = children_next(&s->children, NULL); record != NULL;
-		record = children_next(&s->children, record))
-		if (child_is_alive(record))
-			child_send(record, &message, fd);
-}
-
-static void take_over(struct supervisor *s)
-{
-	struct generation *old = s->current;
-
-	s->current = s->next;
-	s->next = NULL;
-	s->current->state = GENERATION_CURRENT;
-	sockets_keep(&s->sockets, s->current->config);
-	atomic_store(&s->children.shared->generation, s->current->number);
-	if (old != NULL) {
-		if (strcmp(old->config->log.file, s->current->config->log.file) != 0)
-			reopen_log(s, s->current->config);
-		log_open(&s->current->config->log, s->children.log_fd, "supervisor", -1, NULL);
-		tell_reloaded(s);
-		if (strcmp(old->config->control_socket, s->current->config->control_socket) != 0)
-			unlink(old->config->control_socket); /* "": no harm */
-		drain_generation(s, old);
-		let_go(s, old);
-	}
-	log_ready(s, old == NULL ? "ready" : "reloaded");
-	notify_ready();
-}
-
-/* A child of the coming generation became ready: perhaps the last that was waited for. */
-static void advance_next(struct supervisor *s)
-{
-	struct generation *next = s->next;
-	struct error err;
-
-	if (next->state == GENERATION_HELPERS &&
-		children_count(&s->children, next, ROLE_COUNT, CHILD_READY) == 3) {
-		if (start_workers(s, next, &err) == -1)
-			abandon_next(s, err.text);
-	} else if (next->state == GENERATION_WORKERS &&
-		   children_count(&s->children, next, ROLE_WORKER, CHILD_READY) ==
-			   next->config->workers) {
-		take_over(s);
-	}
-}
-
-static void load_failed(struct supervisor *s)
-{
-	generation_free(s->next);
-	s->next = NULL;
-	if (s->current == NULL) {
-		s->status = 1;
-		s->has_stopped = true;
-		return;
-	}
-	log_message(CONFIG_LOG_ERROR, "reload-failed", "the old configuration stays in force");
-	notify_ready();
-	tell_reloaded(s);
-}
-
-/* What is done once in the life of the process, as the first configuration says. */
-static int open_once(struct supervisor *s, const struct config *config, struct error *err)
-{
-	const char *path = s->options->pid_file != NULL ? s->options->pid_file : config->pid_file;
-
-	if (path[0] != '\0') {
-		s->pid_file = files_lock_pid(path, err);
-		if (s->pid_file == -1)
-			return -1;
-		s->pid_path = strdup(path);
-	}
-	s->children.log_fd = files_open_log(&config->log, err);
-	if (s->children.log_fd == -1)
-		return -1;
-	log_open(&config->log, s->children.log_fd, "supervisor", -1, NULL);
-	s->has_log = true;
-	return 0;
-}
-
-/* Loads the configuration and starts its children; the rest happens as they become ready. */
-static void load(struct supervisor *s)
-{
-	struct error err;
-
-	s->faults[0] = '\0';
-	s->next = generation_new(s->options->config_path, s->current, report_fault, s);
-	if (s->next == NULL) {
-		load_failed(s);
-		return;
-	}
-	if (!s->has_log && open_once(s, s->next->config, &err) == -1) {
-		report_fault(s, err.text);
-		load_failed(s);
-		return;
-	}
-	if (sockets_extend(&s->sockets, s->next->config, report_fault, s) == -1) {
-		load_failed(s);
-		return;
-	}
-	if (start_helpers(s, s->next, &err) == -1)
-		abandon_next(s, err.text);
-}
-
-static void reload(struct supervisor *s)
-{
-	if (s->is_stopping)
-		return;
-	if (s->next != NULL) {
-		s->wants_reload = true;
-		return;
-	}
-	s->wants_reload = false;
-	notify_reloading();
-	log_message(CONFIG_LOG_INFO, "reloading", "%s", s->options->config_path);
-	load(s);
-}
-
-static void stop(struct supervisor *s)
-{
-	if (s->next != NULL && s->current != NULL)
-		abandon_next(s, "easproxyd is being stopped");
-	notify_stopping();
-	if (s->is_stopping || s->current == NULL) {
-		log_message(CONFIG_LOG_WARNING, "stopping", "at once");
-		kill_generation(s, NULL);
-		s->has_stopped = true;
-		return;
-	}
-	s->is_stopping = true;
-	log_message(CONFIG_LOG_INFO, "stopping", "workers finish within %u ms",
-		s->current->config->drain_time_ms);
-	drain_generation(s, s->current);
-	let_go(s, s->current);
-}
 
 /* --- messages --- */
 
 static void spread_index(
 	struct supervisor *s, const struct generation *generation, uint32_t authority)
 {
-	struct child_record *record;
-	for (record = children_next(&s->children, NULL); record != NULL;
-		record = children_next(&s->children, record)) {
-		if (!child_is_alive(record) || record->generation != generation ||
+	struct child_record *record = NULL;
+
+	while ((record = children_next(&s->children, generation, record)) != NULL) {
+		if (!child_is_alive(record) ||
 			(record->role != ROLE_WORKER && record->role != ROLE_CONTROL))
 			continue;
 		record->pending[authority / 64] |= UINT64_C(1) << (authority % 64);
@@ -379,21 +43,19 @@ static void spread_index(
 static void spread_failure(
 	struct supervisor *s, const struct generation *generation, const struct message *message)
 {
-	struct child_record *record;
-	for (record = children_next(&s->children, NULL); record != NULL;
-		record = children_next(&s->children, record))
-		if (child_is_alive(record) && record->generation == generation &&
-			record->role == ROLE_CONTROL)
+	struct child_record *record = NULL;
+
+	while ((record = children_next(&s->children, generation, record)) != NULL)
+		if (child_is_alive(record) && record->role == ROLE_CONTROL)
 			child_send(record, message, -1);
 }
 
 static void refresh(struct supervisor *s)
 {
-	struct child_record *record;
+	struct child_record *record = NULL;
 	struct message message = {.type = MESSAGE_REFRESH};
 
-	for (record = children_next(&s->children, NULL); record != NULL;
-		record = children_next(&s->children, record))
+	while ((record = children_next(&s->children, NULL, record)) != NULL)
 		if (child_is_alive(record) && record->role == ROLE_REVOCATION)
 			child_send(record, &message, -1);
 }
@@ -408,7 +70,7 @@ static bool on_ready(struct supervisor *s, struct child_record *record)
 	record->state = CHILD_READY;
 	record->deadline_ms = 0;
 	if (record->generation == s->next)
-		advance_next(s);
+		takeover_advance(s);
 	return true;
 }
 
@@ -438,7 +100,7 @@ static bool handle_message(struct supervisor *s, struct child_record *record,
 		return true;
 	case MESSAGE_RELOAD:
 		if (is_control)
-			reload(s);
+			takeover_reload(s);
 		return is_control;
 	case MESSAGE_REFRESH:
 		if (is_control)
@@ -507,13 +169,10 @@ static void on_child_end(struct supervisor *s, struct child_record *record, int 
 	if (generation == s->next) {
 		snprintf(why, sizeof(why), "a %s process ended during its start: %s",
 			role_name(role), how);
-		abandon_next(s, why);
+		takeover_abandon(s, why);
 		return;
 	}
-	if (generation->state == GENERATION_OLD &&
-		children_count(&s->children, generation, ROLE_WORKER, CHILD_STARTING) == 0)
-		drain_helpers(s, generation);
-	let_go(s, generation);
+	takeover_child_gone(s, generation);
 }
 
 static void reap(struct supervisor *s)
@@ -554,11 +213,10 @@ static void restart_child(struct supervisor *s, struct child_record *record)
 /* Does what is due; returns how many milliseconds there are until the next thing is, -1: nothing. */
 static int handle_timers(struct supervisor *s)
 {
-	struct child_record *record;
+	struct child_record *record = NULL;
 	int64_t now = children_now_ms(), next = INT64_MAX;
 
-	for (record = children_next(&s->children, NULL); record != NULL;
-		record = children_next(&s->children, record)) {
+	while ((record = children_next(&s->children, NULL, record)) != NULL) {
 		int64_t due = record->state == CHILD_WAITING ? record->restart_at_ms
 							     : record->deadline_ms;
 
@@ -593,13 +251,13 @@ static void handle_signal(struct supervisor *s, uint32_t number)
 {
 	switch (number) {
 	case SIGCHLD: reap(s); break;
-	case SIGHUP: reload(s); break;
+	case SIGHUP: takeover_reload(s); break;
 	case SIGUSR1:
 		if (s->current != NULL)
-			reopen_log(s, s->current->config);
+			takeover_reopen_log(s, s->current->config);
 		break;
 	case SIGTERM:
-	case SIGINT: stop(s); break;
+	case SIGINT: takeover_stop(s); break;
 	default: break;
 	}
 }
@@ -644,15 +302,16 @@ static void run(struct supervisor *s)
 		if (ready[SIGNAL_AT].revents != 0)
 			read_signals(s);
 		if (s->wants_reload && s->next == NULL)
-			reload(s);
+			takeover_reload(s);
 	}
 }
 
 static void clean_up(struct supervisor *s)
 {
-	kill_generation(s, NULL);
+	takeover_kill(s, NULL);
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 		continue;
+	generation_free(s->next); /* removes its control socket */
 	if (s->current != NULL)
 		unlink(s->current->config->control_socket);
 	if (s->pid_path != NULL)
@@ -679,7 +338,7 @@ int supervisor_run(const struct supervisor_options *options)
 		fprintf(stderr, "easproxyd: %s\n", err.text);
 		return 1;
 	}
-	load(s);
+	takeover_load(s);
 	run(s);
 	if (s->status == 0)
 		log_message(CONFIG_LOG_INFO, "stopped", "version %s", EASPROXY_VERSION);

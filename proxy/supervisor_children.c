@@ -205,12 +205,14 @@ struct child_record *children_find(struct children *children, pid_t pid)
 	return NULL;
 }
 
-struct child_record *children_next(struct children *children, const struct child_record *record)
+struct child_record *children_next(struct children *children, const struct generation *generation,
+	const struct child_record *record)
 {
 	size_t i = record == NULL ? 0 : (size_t)(record - children->records) + 1;
 
 	for (; i < CHILD_MAX; i++)
-		if (children->records[i].state != CHILD_FREE)
+		if (children->records[i].state != CHILD_FREE &&
+			(generation == NULL || children->records[i].generation == generation))
 			return &children->records[i];
 	return NULL;
 }

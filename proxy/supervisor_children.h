@@ -66,8 +66,10 @@ int children_restart(struct children *children, struct child_record *record, str
 void children_bury(struct children *children, struct child_record *record);
 void child_release(struct child_record *record);
 
-/* The record in use after this one (NULL: the first), in no meaningful order; NULL at the end. */
-struct child_record *children_next(struct children *children, const struct child_record *record);
+/* The record in use after this one (NULL: the first) of a generation (NULL: of any), in no
+ * meaningful order; NULL at the end. */
+struct child_record *children_next(struct children *children, const struct generation *generation,
+	const struct child_record *record);
 
 struct child_record *children_find(struct children *children, pid_t pid);
 bool child_is_alive(const struct child_record *record);

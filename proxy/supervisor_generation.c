@@ -18,6 +18,7 @@ static int open_control(struct generation *generation, const struct generation *
 		return 0;
 	if (previous == NULL || strcmp(previous->config->control_socket, path) != 0) {
 		generation->control_socket = files_open_control(path, gid, err);
+		generation->owns_control_path = generation->control_socket != -1;
 		return generation->control_socket == -1 ? -1 : 0;
 	}
 	generation->control_socket = fcntl(previous->control_socket, F_DUPFD_CLOEXEC, 0);
@@ -96,6 +97,8 @@ void generation_free(struct generation *generation)
 		return;
 	for (size_t i = 0; i < AUTHORITY_MAX; i++)
 		close_if_open(generation->indexes[i].fd);
+	if (generation->owns_control_path)
+		unlink(generation->config->control_socket);
 	close_if_open(generation->control_socket);
 	close_if_open(generation->spool_directory);
 	close_if_open(generation->state_directory);

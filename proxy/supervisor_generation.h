@@ -30,6 +30,7 @@ struct generation {
 	struct config *config;     /* owned */
 	struct trust_store *trust; /* owned */
 	int state_directory, spool_directory, control_socket;
+	bool owns_control_path; /* the socket was made for us, and goes with us if we do not take over */
 	struct generation_index indexes[AUTHORITY_MAX];
 };
 

@@ -156,6 +156,12 @@ static int signal_parent(void)
 	return result_of(kill(getppid(), 0));
 }
 
+/* A descriptor's owner gets SIGIO, or any other signal that F_SETSIG names. */
+static int signal_by_descriptor(void)
+{
+	return result_of(fcntl(0, F_SETOWN, getppid()));
+}
+
 static int become_root(void)
 {
 	return result_of(setuid(0));
@@ -321,6 +327,7 @@ static void test_processes(void)
 		{"fork", start_process, KILLED, KILLED, KILLED, KILLED, 0},
 		{"ptrace", trace_parent, KILLED, KILLED, KILLED, KILLED, 0},
 		{"kill", signal_parent, KILLED, KILLED, KILLED, KILLED, 0},
+		{"F_SETOWN", signal_by_descriptor, KILLED, KILLED, KILLED, KILLED, 0},
 		{"setuid", become_root, KILLED, KILLED, KILLED, KILLED, 0},
 		{"executable memory", make_executable_memory, KILLED, KILLED, KILLED, KILLED, 0},
 		{"memory and time", use_memory_and_time, 0, 0, 0, 0, 0},
