@@ -1,0 +1,63 @@
+/* Packets of a child that has been taken over: what is accepted has ended strings and known enums. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/message.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static bool is_ended(const char *text, size_t size)
+{
+	return memchr(text, '\0', size) != NULL;
+}
+
+static void accepted_content_is_sound(const struct message *message)
+{
+	const struct san_names *names = &message->u.mailbox_query.names;
+
+	switch (message->type) {
+	case MESSAGE_MAILBOX_QUERY:
+		require(names->count <= SAN_COUNT_MAX);
+		for (size_t i = 0; i < SAN_COUNT_MAX; i++)
+			require(is_ended(names->names[i].value, sizeof(names->names[i].value)));
+		break;
+	case MESSAGE_MAILBOX_ANSWER:
+		require(message->u.mailbox_answer.refusal < REFUSAL_COUNT);
+		require(is_ended(message->u.mailbox_answer.mailbox,
+			sizeof(message->u.mailbox_answer.mailbox)));
+		break;
+	case MESSAGE_RELOADED: require(is_ended(message->u.text, sizeof(message->u.text))); break;
+	case MESSAGE_INDEX_FAILED:
+		require(is_ended(message->u.failure.text, sizeof(message->u.failure.text)));
+		break;
+	/* Never without the descriptor that it is about. */
+	case MESSAGE_PEER:
+	case MESSAGE_LOG: abort();
+	default: break;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static int pair[2] = {-1, -1};
+	struct message message;
+	int fd;
+
+	if (pair[0] == -1 && socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == -1)
+		abort();
+	if (size == 0 || size > 2 * sizeof(message))
+		return 0;
+	require(send(pair[0], data, size, 0) == (ssize_t)size);
+	if (message_receive(pair[1], &message, &fd) == 1)
+		accepted_content_is_sound(&message);
+	require(fd == -1);
+	return 0;
+}
