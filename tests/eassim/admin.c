@@ -115,6 +115,8 @@ static void stats_show(
 		{"refused_without_mailbox", stats->refused_without_mailbox},
 		{"refused_ambiguous_mailbox", stats->refused_ambiguous_mailbox},
 		{"malformed", stats->malformed},
+		{"http_refused", http_server_refused(serve->http)},
+		{"not_found", stats->not_found},
 		{"policy_refused", stats->policy_refused},
 		{"bad_sync_keys", stats->bad_sync_keys},
 		{"polls_waiting", stats->polls_waiting},

@@ -132,9 +132,7 @@ void eas_serve(struct serve *serve, struct server_conn *conn, const struct serve
 	unsigned int status = serve_mailbox_asserted(serve, request, name);
 
 	serve->stats.requests++;
-	if (serve->options.record > 0)
-		journal_add(
-			serve->journal, request, server_conn_peer(conn), status == 0 ? name : NULL);
+	serve_record(serve, conn, request, status == 0 ? name : NULL);
 	if (status != 0) {
 		answer_plainly(conn, status);
 		return;

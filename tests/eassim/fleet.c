@@ -139,6 +139,11 @@ static void fleet_send_some(struct fleet *fleet)
 	}
 }
 
+static bool is_json_on_stdout(const struct run_options *options)
+{
+	return options->json_file != NULL && strcmp(options->json_file, "-") == 0;
+}
+
 /* Parked: everyone has entered Ping. Held for so long, then over. */
 static bool park_is_over(struct fleet *fleet, double seconds)
 {
@@ -146,8 +151,7 @@ static bool park_is_over(struct fleet *fleet, double seconds)
 
 	if (fleet->ending_us == 0 && fleet->asleep == options->devices) {
 		fleet->ending_us = now_us();
-		/* Standard output may be the JSON summary's. */
-		fprintf(options->json_file != NULL ? stderr : stdout,
+		fprintf(is_json_on_stdout(options) ? stderr : stdout,
 			"%sparked %u phones after %.1f s\n", options->is_quiet ? "" : "\n",
 			fleet->asleep, seconds);
 		fflush(stdout);

@@ -115,6 +115,8 @@ bool fleet_summary(struct fleet *fleet)
 			putchar('\n');
 		if (!fleet->options.is_verbose || !is_right)
 			tally_print(&fleet->tally, stdout);
+		if (fleet->stale > 0)
+			printf("connections found closed when used again: %u\n", fleet->stale);
 		printf("%s\n", verdict(fleet, is_right));
 	} else if (!is_right) {
 		tally_print(&fleet->tally, stdout);

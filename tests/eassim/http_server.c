@@ -53,6 +53,7 @@ struct http_server {
 	struct server_options options;
 	server_on_request on_request;
 	void *arg;
+	uint64_t refused;
 	LIST_HEAD(, server_conn) conns;
 };
 
@@ -114,6 +115,7 @@ static void conn_refuse(struct server_conn *conn, unsigned int status)
 {
 	struct server_answer answer = {.status = status, .manner = ANSWER_LENGTH};
 
+	conn->server->refused++;
 	conn->state = CONN_ANSWERING;
 	server_conn_answer(conn, &answer);
 	bufferevent_disable(conn->stream, EV_READ);
@@ -620,4 +622,9 @@ uint16_t http_server_port(const struct http_server *server)
 		return 0;
 	return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
 						   : ((struct sockaddr_in *)&address)->sin_port);
+}
+
+uint64_t http_server_refused(const struct http_server *server)
+{
+	return server->refused;
 }

@@ -76,6 +76,10 @@ struct http_server *http_server_new(struct event_base *base, const struct server
 void http_server_free(struct http_server *server);
 uint16_t http_server_port(const struct http_server *server);
 
+/* Requests that were refused before they reached the handler: not HTTP/1.1, or chunked where that is
+ * not taken. */
+uint64_t http_server_refused(const struct http_server *server);
+
 /* Answers the request at hand; afterwards the request and its bytes are gone. */
 void server_conn_answer(struct server_conn *conn, const struct server_answer *answer);
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* What a server that has closed an idle connection takes to say so to the next request. */
-enum { STALE_US = 500 * 1000 };
+enum { STALE_US = 100 * 1000 };
 
 enum io { IO_DONE, IO_AGAIN_READ, IO_AGAIN_WRITE, IO_END, IO_FAILED };
 

@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -13,6 +14,17 @@ static const char usage[] =
 	"  eassim version\n"
 	"\n"
 	"eassim serve --help and eassim run --help list the options. Manual: eassim(1).\n";
+
+int option_number(const char *text, uint32_t min, uint32_t max, uint32_t *number, struct error *err)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	if (end == text || *end != '\0' || text[0] == '-' || value < min || value > max)
+		return error_set(err, "%s is not a number from %u to %u", text, min, max);
+	*number = (uint32_t)value;
+	return 0;
+}
 
 void raise_file_limit(void)
 {

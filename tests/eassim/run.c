@@ -102,18 +102,6 @@ static const struct option long_options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static int number_read(
-	const char *text, uint32_t min, uint32_t max, uint32_t *number, struct error *err)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (end == text || *end != '\0' || text[0] == '-' || value < min || value > max)
-		return error_set(err, "%s is not a number from %u to %u", text, min, max);
-	*number = (uint32_t)value;
-	return 0;
-}
-
 static int rate_read(const char *text, double min, double *rate, struct error *err)
 {
 	char *end;
@@ -156,17 +144,17 @@ static int option_take(struct run_options *options, int option, struct error *er
 	case OPTION_DOMAIN: options->domain = optarg; return 0;
 	case OPTION_SERVER_NAME: options->server_name = optarg; return 0;
 	case OPTION_ASSERT_HEADER: options->assert_header = optarg; return 0;
-	case OPTION_DEVICES: return number_read(optarg, 1, 1000000, &options->devices, err);
+	case OPTION_DEVICES: return option_number(optarg, 1, 1000000, &options->devices, err);
 	case OPTION_RATE: return rate_read(optarg, 0.01, &options->rate, err);
-	case OPTION_DURATION: return number_read(optarg, 0, 8640000, &options->duration_s, err);
-	case OPTION_HEARTBEAT: return number_read(optarg, 1, 86400, &options->heartbeat_s, err);
+	case OPTION_DURATION: return option_number(optarg, 0, 8640000, &options->duration_s, err);
+	case OPTION_HEARTBEAT: return option_number(optarg, 1, 86400, &options->heartbeat_s, err);
 	case OPTION_POLL: return poll_read(optarg, &options->polls_with_sync, err);
 	case OPTION_SEND_RATE: return rate_read(optarg, 0, &options->send_rate, err);
 	case OPTION_VERSION: return version_read(optarg, &options->version, err);
 	case OPTION_BASE64: options->uses_base64 = true; return 0;
-	case OPTION_SEED: return number_read(optarg, 0, UINT32_MAX, &options->seed, err);
+	case OPTION_SEED: return option_number(optarg, 0, UINT32_MAX, &options->seed, err);
 	case OPTION_SOURCE: options->source = optarg; return 0;
-	case OPTION_PARK: return number_read(optarg, 1, 86400, &options->park_s, err);
+	case OPTION_PARK: return option_number(optarg, 1, 86400, &options->park_s, err);
 	case OPTION_EXPECT_REFUSED: options->expects_refusal = true; return 0;
 	case OPTION_STRICT: options->is_strict = true; return 0;
 	case OPTION_FOREIGN: options->is_foreign = true; return 0;

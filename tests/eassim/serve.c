@@ -82,17 +82,6 @@ static const struct option long_options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static int number_read(const char *text, uint32_t max, uint32_t *number, struct error *err)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (end == text || *end != '\0' || text[0] == '-' || value > max)
-		return error_set(err, "%s is not a number from 0 to %u", text, max);
-	*number = (uint32_t)value;
-	return 0;
-}
-
 static int assertion_read(const char *text, enum serve_assertion *assertion, struct error *err)
 {
 	static const char *const names[] = {"header", "basic", "client-cert"};
@@ -116,17 +105,18 @@ static int option_take(struct serve_options *options, int option, struct error *
 	case OPTION_TLS_KEY: options->tls_key = optarg; return 0;
 	case OPTION_MAILBOX_HEADER: options->mailbox_header = optarg; return 0;
 	case OPTION_MAILBOX_FROM: return assertion_read(optarg, &options->assertion, err);
-	case OPTION_MAILS: return number_read(optarg, 100000, &options->mails, err);
+	case OPTION_MAILS: return option_number(optarg, 0, 100000, &options->mails, err);
 	case OPTION_REQUIRE_PROVISION: options->requires_provision = true; return 0;
-	case OPTION_HEARTBEAT_MIN: return number_read(optarg, 3540, &options->heartbeat_min_s, err);
+	case OPTION_HEARTBEAT_MIN:
+		return option_number(optarg, 0, 3540, &options->heartbeat_min_s, err);
 	case OPTION_HEARTBEAT_MAX:
-		return number_read(optarg, 86400, &options->heartbeat_max_s, err);
+		return option_number(optarg, 0, 86400, &options->heartbeat_max_s, err);
 	case OPTION_CHUNKED: options->http.answers_chunked = true; return 0;
 	case OPTION_NO_CHUNKED_REQUESTS: options->http.refuses_chunked = true; return 0;
 	case OPTION_CLOSE: options->http.closes_each = true; return 0;
 	case OPTION_XML: options->reads_xml = true; return 0;
 	case OPTION_RECORD:
-		if (number_read(optarg, 1000000, &record, err) != 0)
+		if (option_number(optarg, 0, 1000000, &record, err) != 0)
 			return -1;
 		options->record = record;
 		return 0;
@@ -151,19 +141,38 @@ static SSL_CTX *tls_context(const struct serve_options *options, struct error *e
 	return NULL;
 }
 
+void serve_record(struct serve *serve, const struct server_conn *conn,
+	const struct server_request *request, const char *mailbox)
+{
+	if (serve->options.record > 0)
+		journal_add(serve->journal, request, server_conn_peer(conn), mailbox);
+}
+
+/* Other paths exist nowhere here, but a test may want to know that they were asked for. */
+static void serve_not_found(
+	struct serve *serve, struct server_conn *conn, const struct server_request *request)
+{
+	struct server_answer answer = {.status = 404};
+	char name[321];
+
+	serve->stats.not_found++;
+	serve_record(serve, conn, request,
+		serve_mailbox_asserted(serve, request, name) == 0 ? name : NULL);
+	server_conn_answer(conn, &answer);
+}
+
 static void serve_request(struct server_conn *conn, const struct server_request *request, void *arg)
 {
 	static const char path[] = "/Microsoft-Server-ActiveSync";
 	struct serve *serve = arg;
 	size_t len = strcspn(request->target, "?");
-	struct server_answer answer = {.status = 404};
 
 	if (strncmp(request->target, "/eassim/", 8) == 0)
 		admin_serve(serve, conn, request);
 	else if (len == sizeof(path) - 1 && strncasecmp(request->target, path, len) == 0)
 		eas_serve(serve, conn, request);
 	else
-		server_conn_answer(conn, &answer);
+		serve_not_found(serve, conn, request);
 }
 
 static void on_stop(evutil_socket_t signal_number, short what, void *arg)

@@ -43,7 +43,8 @@ struct fault {
 enum { SERVE_FAULTS_MAX = 16 };
 
 struct serve_stats {
-	uint64_t requests, options, refused_without_mailbox, refused_ambiguous_mailbox, malformed;
+	uint64_t requests, options, refused_without_mailbox, refused_ambiguous_mailbox, malformed,
+		not_found;
 	uint64_t commands[24];
 	uint64_t polls_waiting, polls_woken, polls_expired, polls_abandoned;
 	uint64_t mails_sent, mails_delivered, mails_undeliverable, mails_repeated;
@@ -106,6 +107,10 @@ void eas_serve(struct serve *serve, struct server_conn *conn, const struct serve
 /* The mailbox that the request asserts: 0, or an HTTP status (403 none, 400 more than one). */
 unsigned int serve_mailbox_asserted(
 	struct serve *serve, const struct server_request *request, char name[321]);
+
+/* Into the journal; mailbox NULL: none was asserted. */
+void serve_record(struct serve *serve, const struct server_conn *conn,
+	const struct server_request *request, const char *mailbox);
 
 /* The commands, each in its file. */
 void provision_serve(struct call *call);   /* serve_provision.c */
