@@ -249,7 +249,7 @@ static void take_default_list(const struct item *item)
 		struct error err;
 
 		if (take_value(item, entry, &err) == -1)
-			assert(!"a default of the table is wrong");
+			abort(); /* a default of the table is wrong */
 		free(entry);
 		p = end + 1;
 	}

@@ -171,7 +171,7 @@ static bool parameters_read(struct eas_request *request, struct span bytes)
 
 enum refusal eas_query_read_base64(struct span query, struct eas_request *request)
 {
-	uint8_t decoded[QUERY_MAX];
+	uint8_t decoded[QUERY_MAX] = {0};
 	struct span bytes = span_of(decoded, 0), head, id, key, type;
 
 	if (!base64_decode(query, decoded, sizeof(decoded), &bytes.len) ||

@@ -88,12 +88,11 @@ static void log_body(struct log_line *line, const struct eas_body *body, bool is
 		log_number(line, "heartbeat", body->heartbeat_s);
 	if (body->collection_count > 0) {
 		char names[EAS_COLLECTIONS_NAMED * (EAS_COLLECTION_NAME_MAX + 1)] = "";
+		size_t len = 0;
 
-		for (uint32_t i = 0; i < body->collection_count && i < EAS_COLLECTIONS_NAMED; i++) {
-			if (i > 0)
-				strcat(names, ",");
-			strcat(names, body->collections[i]);
-		}
+		for (uint32_t i = 0; i < body->collection_count && i < EAS_COLLECTIONS_NAMED; i++)
+			len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s",
+				i > 0 ? "," : "", body->collections[i]);
 		log_text(line, is_answer ? "answer_collections" : "collections", names);
 	}
 	if (body->item_count > 0)

@@ -287,6 +287,29 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+/* The endpoint has ended it, or speaks without being asked. */
+static void link_idle_ended(struct link *link)
+{
+	if (!link->has_stayed)
+		link->endpoint->keeps_links = false;
+	link_free(link);
+}
+
+/* Still open: first that is proof, then it has waited long enough. */
+static void link_idle_on(struct link *link)
+{
+	uint32_t idle_time_ms = link->endpoint->upstream->config->idle_time_ms;
+	struct timeval rest = time_of(idle_time_ms - LINK_PROOF_MS);
+
+	if (link->has_stayed || idle_time_ms <= LINK_PROOF_MS ||
+		event_add(&link->timer, &rest) != 0) {
+		link_free(link);
+		return;
+	}
+	link->has_stayed = true;
+	link->endpoint->keeps_links = true;
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct link *link = arg;
@@ -295,7 +318,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	switch (link->state) {
 	case LINK_HANDSHAKE: link_shake_hands(link); return;
-	case LINK_IDLE: link_free(link); return; /* it has ended, or speaks without being asked */
+	case LINK_IDLE: link_idle_ended(link); return;
 	case LINK_READY: link->calls->readable(link->owner); return;
 	case LINK_CONNECTING: return;
 	}
@@ -308,7 +331,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (link->state == LINK_IDLE)
-		link_free(link);
+		link_idle_on(link);
 	else if (link->state != LINK_READY)
 		link_retry(link, "connecting: no answer in time");
 }
@@ -364,9 +387,11 @@ void link_want_read(struct link *link, bool wanted)
 void link_release(struct link *link, bool is_reusable)
 {
 	const struct upstream *upstream = link->endpoint->upstream;
-	struct timeval limit = time_of(upstream->config->idle_time_ms);
+	uint32_t idle_time_ms = upstream->config->idle_time_ms;
+	struct timeval limit = time_of(idle_time_ms < LINK_PROOF_MS ? idle_time_ms : LINK_PROOF_MS);
 
-	if (!is_reusable || upstream->is_closing || upstream->config->idle_time_ms == 0 ||
+	link->has_stayed = false;
+	if (!is_reusable || upstream->is_closing || idle_time_ms == 0 ||
 		link->state != LINK_READY || link_queued(link) > 0 || tls_has_pending(&link->tls) ||
 		event_add(&link->timer, &limit) != 0) {
 		link_free(link);

@@ -30,6 +30,9 @@ struct link_calls {
 	void (*drained)(void *owner);
 };
 
+/* An idle link that is still open after this time shows that its endpoint keeps them. */
+enum { LINK_PROOF_MS = 1000 };
+
 enum link_state { LINK_CONNECTING, LINK_HANDSHAKE, LINK_READY, LINK_IDLE };
 
 struct link {
@@ -41,6 +44,7 @@ struct link {
 	bool is_probe; /* a health check: it never goes to another endpoint */
 	struct event read_event, write_event, timer;
 	bool has_events;
+	bool has_stayed;        /* idle for LINK_PROOF_MS, and not ended by the endpoint */
 	struct evbuffer *queue; /* NULL while nothing waits to be written */
 	const struct link_calls *calls;
 	void *owner;

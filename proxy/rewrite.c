@@ -169,7 +169,8 @@ static void write_client_certificate(
 		if (X509_cmp(certificate, leaf) == 0)
 			continue;
 		if (len > 0 && len + 2 < SIZE) {
-			memcpy(text + len, ", ", 2);
+			text[len] = ',';
+			text[len + 1] = ' ';
 			start += 2;
 		}
 		len = append_certificate(text, start, SIZE, certificate);

@@ -5,6 +5,7 @@
 #include <event2/buffer.h>
 #include <netinet/tcp.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -318,7 +319,7 @@ void session_identified(struct session *session, enum refusal refusal, const cha
 			credential->refusal = REFUSAL_INTERNAL;
 		entry = verdict_cache_find(session->worker->verdicts, credential->leaf_sha256);
 		if (entry != NULL)
-			strcpy(entry->mailbox, credential->mailbox);
+			snprintf(entry->mailbox, sizeof(entry->mailbox), "%s", credential->mailbox);
 	}
 	session_await_head(session);
 }
@@ -460,24 +461,24 @@ static size_t session_advance(struct session *session, const char *data, size_t 
 
 static int session_keep(struct session *session, const char *data, size_t len)
 {
-	size_t needed = input_len(session) + len;
+	size_t had = input_len(session);
+	size_t needed = had + len;
 
 	if (len == 0)
 		return 0;
 	if (session->input == NULL || session->input->capacity < needed) {
 		size_t capacity = needed < 1024 ? 1024 : needed + needed / 2;
-		struct session_input *grown = realloc(session->input, sizeof(*grown) + capacity);
+		struct session_input *grown =
+			realloc(session->input, sizeof(struct session_input) + capacity);
 
 		if (grown == NULL)
 			return -1;
-		grown->len = input_len(session);
+		grown->len = had;
 		grown->capacity = capacity;
-		if (session->input == NULL)
-			grown->len = 0;
 		session->input = grown;
 	}
-	memcpy(session->input->data + session->input->len, data, len);
-	session->input->len += len;
+	memcpy(session->input->data + had, data, len);
+	session->input->len = needed;
 	return 0;
 }
 

@@ -329,17 +329,31 @@ static struct endpoint *least_busy(struct upstream *upstream, const struct endpo
 {
 	struct endpoint *best = NULL;
 	size_t count = upstream->config->endpoint_count;
+	size_t at = upstream->next;
 
 	for (size_t i = 0; i < count; i++) {
-		struct endpoint *endpoint = &upstream->endpoints[(upstream->next + i) % count];
+		struct endpoint *endpoint = &upstream->endpoints[at];
 
+		at = at + 1 < count ? at + 1 : 0;
 		if (endpoint == except || !endpoint_has_room(endpoint))
 			continue;
 		if (best == NULL || endpoint->busy_count < best->busy_count)
 			best = endpoint;
 	}
-	upstream->next = (upstream->next + 1) % count;
+	upstream->next = upstream->next + 1 < count ? upstream->next + 1 : 0;
 	return best;
+}
+
+/* Some servers (SOGo) end every connection after one answer without saying so. A request sent on
+ * one that is just ending is lost, and must not be sent twice. So a link is reused at once only
+ * where the endpoint is known to keep them; else only one that has stayed open for a while. */
+static struct link *reusable_link(const struct endpoint *endpoint)
+{
+	struct link *oldest = TAILQ_LAST(&endpoint->idle, link_list);
+
+	if (endpoint->keeps_links)
+		return TAILQ_FIRST(&endpoint->idle);
+	return oldest != NULL && oldest->has_stayed ? oldest : NULL;
 }
 
 struct link *upstream_open(struct upstream *upstream, const struct link_calls *calls, void *owner)
@@ -349,7 +363,7 @@ struct link *upstream_open(struct upstream *upstream, const struct link_calls *c
 
 	if (endpoint == NULL)
 		return NULL;
-	link = TAILQ_FIRST(&endpoint->idle);
+	link = reusable_link(endpoint);
 	if (link == NULL)
 		return link_connect(endpoint, calls, owner);
 	link_take(link, calls, owner);

@@ -33,6 +33,7 @@ struct endpoint {
 	struct link_list busy, idle; /* idle: the one used last comes first */
 	uint32_t busy_count, idle_count;
 	bool is_up;
+	bool keeps_links;   /* seen: an idle link stays open for LINK_PROOF_MS */
 	uint32_t failures;  /* in a row */
 	struct link *probe; /* the health check under way */
 	struct event *health_timer;

@@ -199,11 +199,8 @@ static int worker_allocate(struct worker *worker, struct error *err)
 	worker->listeners = calloc(worker->child->socket_count + 1, sizeof(*worker->listeners));
 	worker->sources = source_table_new();
 	worker->identity = identity_client_new(worker);
-	worker->buffer = malloc(WORKER_BUFFER);
-	worker->scratch = malloc(2 * WORKER_BUFFER);
 	if (worker->base == NULL || worker->verdicts == NULL || worker->tls_servers == NULL ||
 		worker->listeners == NULL || worker->sources == NULL || worker->identity == NULL ||
-		worker->buffer == NULL || worker->scratch == NULL ||
 		getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return error_set(err, "out of memory");
 	snprintf(worker->id_prefix, sizeof(worker->id_prefix), "%08x", seed);

@@ -44,9 +44,9 @@ struct worker {
 	struct exchange *over;
 	struct event *bury_event;
 	struct identity_client *identity;
-	uint8_t *buffer;    /* of WORKER_BUFFER bytes: what is read lands here first */
-	uint8_t *scratch;   /* of 2 * WORKER_BUFFER bytes: what is written is put together here */
-	char id_prefix[12]; /* of request ids: random for each worker's life */
+	uint8_t buffer[WORKER_BUFFER];      /* what is read lands here first */
+	uint8_t scratch[2 * WORKER_BUFFER]; /* what is written is put together here */
+	char id_prefix[12];                 /* of request ids: random for each worker's life */
 	uint64_t request_count;
 	uint32_t connection_max; /* this worker's share of limits/connections */
 	uint32_t connection_count;
