@@ -290,6 +290,16 @@ class LimitTest(HttpCase):
         self.assertEqual(answer.status, 200)
 
 
+class HealthTest(HttpCase):
+    changes = {"listener phones": {"health-path": "/healthz"}}
+
+    def test_the_health_path_is_answered_here_and_nothing_else_of_it(self):
+        self.assertEqual(self.dial().request("GET", "/healthz").status, 200)
+        self.assertEqual(self.dial().request("GET", "/healthy").status, 405)
+        self.assertEqual(self.dial().request("POST", "/healthz", [WBXML, VERSION], b"").status, 404)
+        self.assertEqual(self.recorder.begun(), [])
+
+
 class ManyTest(HttpCase):
     def test_many_at_once(self):
         failures = []
