@@ -14,13 +14,15 @@
 #include "proxy/log.h"
 #include "proxy/sandbox.h"
 
+LIST_HEAD(client_list, client);
+
 struct control {
 	const struct child *child;
 	struct event_base *base;
 	struct event *supervisor, *acceptor;
 	size_t client_count;
 	bool is_draining;
-	LIST_HEAD(, client) clients;
+	struct client_list clients;
 	struct control_authority authorities[AUTHORITY_MAX];
 };
 
@@ -57,7 +59,8 @@ static void client_free(struct client *client)
 
 static void wait_for(struct event *event, uint32_t time_ms)
 {
-	struct timeval time = {.tv_sec = time_ms / 1000, .tv_usec = (time_ms % 1000) * 1000};
+	struct timeval time = {
+		.tv_sec = time_ms / 1000, .tv_usec = (suseconds_t)(time_ms % 1000) * 1000};
 
 	event_add(event, &time);
 }
@@ -346,12 +349,6 @@ int control_main(const struct child *child)
 	if (message_send(child->supervisor, &ready, -1) == -1)
 		return 1;
 	event_base_dispatch(control.base);
-	control.is_draining = true;
-	while (!LIST_EMPTY(&control.clients))
-		client_free(LIST_FIRST(&control.clients));
-	if (control.acceptor != NULL)
-		event_free(control.acceptor);
-	event_free(control.supervisor);
-	event_base_free(control.base);
+	/* The process ends here: the kernel takes all of it back at once. */
 	return 0;
 }

@@ -37,7 +37,7 @@ static int connect_to(const char *path, struct error *err)
 
 static char *receive_answer(int fd, struct error *err)
 {
-	size_t len = 0, size = 16 * 1024;
+	size_t len = 0, size = 16384;
 	char *answer = malloc(size);
 
 	while (answer != NULL) {

@@ -129,7 +129,8 @@ static int start(struct revocation_process *p, struct error *err)
 	const struct child *child = p->child;
 	struct revocation_callbacks mine = callbacks;
 	uint32_t wait_ms = child->config->revocation.time_limit_ms + READY_GRACE_MS;
-	struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = (wait_ms % 1000) * 1000};
+	struct timeval wait = {
+		.tv_sec = wait_ms / 1000, .tv_usec = (suseconds_t)(wait_ms % 1000) * 1000};
 
 	mine.context = p;
 	p->revocation = revocation_new(p->base, child->trust, &child->config->revocation,

@@ -41,9 +41,9 @@ struct shared_worker {
 struct shared {
 	_Alignas(64) _Atomic uint64_t trust_epoch;
 	_Atomic uint64_t revocation_epoch;
-	_Atomic uint64_t generation;	   /* of the configuration; counts reloads */
-	_Atomic uint64_t started_at;	   /* UNIX seconds */
-	_Atomic uint64_t restarts[8];	   /* of children, by enum role */
+	_Atomic uint64_t generation;              /* of the configuration; counts reloads */
+	_Atomic uint64_t started_at;              /* UNIX seconds */
+	_Atomic uint64_t restarts[8];             /* of children, by enum role */
 	struct shared_worker workers[WORKER_MAX]; /* a draining worker of the last generation keeps
 						     its slot until it has gone */
 };

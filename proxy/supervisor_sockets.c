@@ -33,31 +33,20 @@ static void report(
 
 static bool is_same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 {
-	const struct sockaddr_in *a4 = (const void *)a, *b4 = (const void *)b;
-	const struct sockaddr_in6 *a6 = (const void *)a, *b6 = (const void *)b;
-
 	if (a->ss_family != b->ss_family)
 		return false;
-	if (a->ss_family == AF_INET)
+	if (a->ss_family == AF_INET) {
+		const struct sockaddr_in *a4 = (const void *)a, *b4 = (const void *)b;
+
 		return a4->sin_port == b4->sin_port && a4->sin_addr.s_addr == b4->sin_addr.s_addr;
-	return a6->sin6_port == b6->sin6_port && a6->sin6_scope_id == b6->sin6_scope_id &&
-	       memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr)) == 0;
-}
+	}
+	if (a->ss_family == AF_INET6) {
+		const struct sockaddr_in6 *a6 = (const void *)a, *b6 = (const void *)b;
 
-static void set_port(struct sockaddr_storage *addr, const struct sockaddr_storage *from)
-{
-	if (addr->ss_family == AF_INET)
-		((struct sockaddr_in *)addr)->sin_port =
-			((const struct sockaddr_in *)from)->sin_port;
-	else
-		((struct sockaddr_in6 *)addr)->sin6_port =
-			((const struct sockaddr_in6 *)from)->sin6_port;
-}
-
-static bool has_no_port(const struct sockaddr_storage *addr)
-{
-	return addr->ss_family == AF_INET ? ((const struct sockaddr_in *)addr)->sin_port == 0
-					  : ((const struct sockaddr_in6 *)addr)->sin6_port == 0;
+		return a6->sin6_port == b6->sin6_port && a6->sin6_scope_id == b6->sin6_scope_id &&
+		       memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr)) == 0;
+	}
+	return false;
 }
 
 /* The service manager's promise: sd_listen_fds(3). */
@@ -124,7 +113,7 @@ static int probe_address(const struct sockets_entry *entry, const char *text, st
 {
 	int fd;
 
-	if (entry->fd_count > 0 || has_no_port(&entry->addr))
+	if (entry->fd_count > 0)
 		return 0;
 	fd = socket_bind(&entry->addr, entry->addr_len, false, err, text);
 	if (fd == -1)
@@ -136,22 +125,13 @@ static int probe_address(const struct sockets_entry *entry, const char *text, st
 /* One socket more in the entry's group. */
 static int entry_grow(struct sockets_entry *entry, const char *text, struct error *err)
 {
-	struct sockaddr_storage addr = entry->addr;
 	int *fds = realloc(entry->fds, (entry->fd_count + 1) * sizeof(*fds));
 	int fd;
 
 	if (fds == NULL)
 		return error_sys(err, "listening on %s", text);
 	entry->fds = fds;
-	if (has_no_port(&addr) && entry->fd_count > 0) {
-		struct sockaddr_storage bound = {0};
-		socklen_t len = sizeof(bound);
-
-		if (getsockname(fds[0], (struct sockaddr *)&bound, &len) == -1)
-			return error_sys(err, "listening on %s", text);
-		set_port(&addr, &bound);
-	}
-	fd = socket_bind(&addr, entry->addr_len, true, err, text);
+	fd = socket_bind(&entry->addr, entry->addr_len, true, err, text);
 	if (fd == -1)
 		return -1;
 	entry->fds[entry->fd_count++] = fd;
@@ -174,8 +154,7 @@ static void untake_all(struct sockets *sockets)
 		sockets->entries[i].is_taken = false;
 }
 
-/* The entry of a configured address, taken so that a second one with the same address (port 0, in
- * tests) finds another. NULL where there is none. */
+/* The entry of a configured address, which is marked as taken. NULL where there is none. */
 static struct sockets_entry *take_entry(
 	struct sockets *sockets, const struct config_address *address)
 {

@@ -20,7 +20,7 @@
 enum { SOCKETS_PASSED_MAX = 64 };
 
 struct sockets_entry {
-	struct sockaddr_storage addr; /* as configured: the port may be 0 */
+	struct sockaddr_storage addr; /* as configured */
 	socklen_t addr_len;
 	size_t fd_count;
 	int *fds;

@@ -31,20 +31,19 @@ static struct fixture {
 	struct config_endpoint endpoint;
 	struct authority authority;
 	struct trust_store trust;
-	char crl_path[96], crl_url[112];
+	char state_path[96], crl_path[96], crl_url[112];
 } fixture;
 
 static void fixture_open(void)
 {
-	char state[96];
 	int fd;
 
 	strcpy(fixture.directory, "/tmp/easproxy-sandbox-XXXXXX");
 	if (mkdtemp(fixture.directory) == NULL)
 		abort();
-	snprintf(state, sizeof(state), "%s/state", fixture.directory);
-	mkdir(state, 0700);
-	fixture.state = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	snprintf(fixture.state_path, sizeof(fixture.state_path), "%s/state", fixture.directory);
+	mkdir(fixture.state_path, 0700);
+	fixture.state = open(fixture.state_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	mkdirat(fixture.state, "spool", 0700);
 	fixture.spool = openat(fixture.state, "spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	snprintf(fixture.crl_path, sizeof(fixture.crl_path), "%s/a.crl", fixture.directory);
@@ -66,12 +65,13 @@ static void fixture_open(void)
 
 static void fixture_close(void)
 {
-	char command[128];
-
-	close(fixture.state);
+	unlinkat(fixture.spool, "named", 0);
+	unlinkat(fixture.state, "spool", AT_REMOVEDIR);
 	close(fixture.spool);
-	snprintf(command, sizeof(command), "rm -rf %s", fixture.directory);
-	if (system(command) != 0)
+	close(fixture.state);
+	unlink(fixture.crl_path);
+	rmdir(fixture.state_path);
+	if (rmdir(fixture.directory) == -1)
 		fprintf(stderr, "%s was left behind\n", fixture.directory);
 }
 
@@ -234,11 +234,11 @@ static int use_memory_and_time(void)
 	struct timespec now;
 	char *memory = malloc(8 << 20);
 
-	if (memory == NULL || clock_gettime(CLOCK_MONOTONIC, &now) == -1)
+	if (memory == NULL)
 		return errno;
 	memset(memory, 1, 8 << 20);
 	free(memory);
-	return 0;
+	return result_of(clock_gettime(CLOCK_MONOTONIC, &now));
 }
 
 /* --- the child --- */
