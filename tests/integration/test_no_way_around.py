@@ -3,6 +3,7 @@ Each test tries ways around that. The upstream writes down all it is sent; after
 nothing, or exactly the mailbox of the certificate and no field that a phone made up."""
 import base64
 import os
+import re
 import shutil
 import ssl
 import struct
@@ -511,6 +512,34 @@ class RequestTest(WayAroundCase):
                     ("Content-Type", "text/xml"), ("X-Mailbox", "alice@contoso.test")], body))
                 self.assertEqual(status, 200)
                 self.assert_bob_alone(self.recorder)
+
+
+class HealthTest(WayAroundCase):
+    """A listener that answers a load balancer lets it in without a certificate: to that path alone."""
+
+    def test_without_a_certificate_there_is_health_and_nothing_else(self):
+        recorder = self.start_recorder()
+        proxy = self.start_proxy("http://127.0.0.1:%d" % recorder.port,
+                                 {"listener phones": {"health-path": "/healthz"}})
+        proxy.wait_until_answering()
+        recorder.clear()
+        with proxy.dial() as connection:
+            self.assertEqual(connection.request("GET", "/healthz").status, 200)
+        for name, healthy, data in (
+                ("a sync", 0, sync_bytes()), ("OPTIONS", 0, request_bytes("OPTIONS", PATH)),
+                ("a sync behind health", 1, request_bytes("GET", "/healthz") + sync_bytes()),
+                ("a sync as health", 0, sync_bytes(target="/healthz")),
+                ("health elsewhere", 0, request_bytes("GET", "/healthz/../Microsoft-Server-ActiveSync")),
+                ("health with a query", 1, request_bytes("GET", "/healthz?Cmd=FolderSync&User=bob")),
+                ("OPTIONS of health", 0, request_bytes("OPTIONS", "/healthz"))):
+            for claim in (b"", b"X-Mailbox: bob@contoso.test\r\n"):
+                with self.subTest(name, claim=claim), proxy.dial() as connection:
+                    connection.send(data.replace(b"Host: localhost\r\n", b"Host: localhost\r\n" + claim))
+                    connection.is_closed_within(0.5)
+                    self.assertLessEqual(len(re.findall(rb"^HTTP/1\.1 2", connection.buffer, re.M)), healthy)
+                    self.assertEqual(recorder.begun(), [])
+        # Certificates that do not hold are refused here as everywhere.
+        self.assert_refused_by_tls(proxy, recorder, self.pki.user("carol"), "certificate-revoked")
 
 
 if __name__ == "__main__":
