@@ -49,7 +49,7 @@ static int node_add_text(struct document *document, uint32_t at, struct span tex
 int document_read(struct document *document, struct span wbxml, struct error *err)
 {
 	struct wbxml_reader reader;
-	uint32_t open[WBXML_DEPTH_MAX], last_child[WBXML_DEPTH_MAX + 1] = {0};
+	uint32_t open[WBXML_DEPTH_MAX] = {0}, last_child[WBXML_DEPTH_MAX + 1] = {0};
 	uint32_t depth = 0;
 	enum wbxml_event event;
 

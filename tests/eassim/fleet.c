@@ -11,7 +11,7 @@
 #include "fleet.h"
 #include "fleet_report.h"
 
-static const struct timeval TICK = {.tv_usec = 50 * 1000};
+static const struct timeval TICK = {.tv_usec = 50000};
 static const double TICK_S = 0.05;
 enum { LETTERS_WAIT_S = 10, PARK_WAIT_S = 120, TICKS_IN_SECOND = 20, PROGRESS_PLAIN_S = 5 };
 

@@ -14,6 +14,8 @@
 #include <strings.h>
 #include <sys/queue.h>
 
+#include "http_answer.h"
+
 enum conn_state {
 	CONN_REQUEST_LINE,
 	CONN_FIELDS,
@@ -26,8 +28,8 @@ enum conn_state {
 	CONN_CLOSING    /* what is written goes out, then it ends */
 };
 
-static const struct timeval SLOW_PACE = {.tv_sec = 0, .tv_usec = 20 * 1000};
-enum { SLOW_STEP = 7, BACKLOG = 4096 };
+static const struct timeval SLOW_PACE = {.tv_sec = 0, .tv_usec = 20000};
+enum { SLOW_STEP = 7, BACKLOG = 4096, READ_AHEAD = 256 * 1024 };
 
 struct server_conn {
 	LIST_ENTRY(server_conn) link;
@@ -336,94 +338,6 @@ static void conn_on_written(struct bufferevent *stream, void *arg)
 		conn_free(conn);
 }
 
-static const char *reason_of(unsigned int status)
-{
-	static const struct {
-		unsigned int status;
-		const char *reason;
-	} reasons[] = {
-		{200, "OK"},
-		{400, "Bad Request"},
-		{403, "Forbidden"},
-		{404, "Not Found"},
-		{405, "Method Not Allowed"},
-		{449, "Retry after sending a PROVISION command"},
-		{500, "Internal Server Error"},
-		{501, "Not Implemented"},
-		{503, "Service Unavailable"},
-	};
-
-	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
-		if (reasons[i].status == status)
-			return reasons[i].reason;
-	return "Status";
-}
-
-static void answer_write_head(
-	const struct server_answer *answer, enum answer_manner manner, struct evbuffer *out)
-{
-	evbuffer_add_printf(out, "HTTP/1.%d %u %s\r\n", manner == ANSWER_UNTIL_CLOSE ? 0 : 1,
-		answer->status,
-		answer->reason != NULL ? answer->reason : reason_of(answer->status));
-	evbuffer_add_printf(out, "Server: eassim\r\nX-EAS-Stand-In: eassim\r\n");
-	for (size_t i = 0; i < answer->field_count; i++)
-		evbuffer_add_printf(
-			out, "%s: %s\r\n", answer->fields[i].name, answer->fields[i].value);
-	if (answer->content_type != NULL && answer->body.len > 0)
-		evbuffer_add_printf(out, "Content-Type: %s\r\n", answer->content_type);
-	if (manner == ANSWER_CHUNKED)
-		evbuffer_add_printf(out, "Transfer-Encoding: chunked\r\n");
-	else if (manner != ANSWER_UNTIL_CLOSE)
-		evbuffer_add_printf(out, "Content-Length: %zu\r\n", answer->body.len);
-	evbuffer_add_printf(out, "\r\n");
-}
-
-static void answer_write_chunks(struct span body, struct evbuffer *out)
-{
-	size_t size = 1;
-
-	while (body.len > 0) {
-		size_t len = size < body.len ? size : body.len;
-
-		evbuffer_add_printf(out, "%zx\r\n", len);
-		evbuffer_add(out, body.data, len);
-		evbuffer_add_printf(out, "\r\n");
-		body = span_of(body.data + len, body.len - len);
-		size = size * 3 + 4;
-	}
-	evbuffer_add_printf(out, "0\r\n\r\n");
-}
-
-/* Writes the answer as it was wished; true: the connection ends with it. */
-static bool answer_write(
-	const struct server_answer *answer, enum answer_manner manner, struct evbuffer *out)
-{
-	size_t head_len;
-
-	if (manner == ANSWER_GARBAGE) {
-		evbuffer_add_printf(out, "\x01\x02 this is not HTTP \xff\r\n\r\n");
-		return true;
-	}
-	if (manner == ANSWER_DROP)
-		return true;
-	answer_write_head(answer, manner, out);
-	head_len = evbuffer_get_length(out);
-	if (manner == ANSWER_CHUNKED)
-		answer_write_chunks(answer->body, out);
-	else if (manner != ANSWER_CUT)
-		evbuffer_add(out, answer->body.data, answer->body.len);
-	else if (answer->body.len > 0)
-		evbuffer_add(out, answer->body.data, answer->body.len / 2);
-	else {
-		char *head = malloc(head_len);
-
-		if (head != NULL && evbuffer_remove(out, head, head_len) > 0)
-			evbuffer_add(out, head, head_len / 2);
-		free(head);
-	}
-	return manner == ANSWER_CUT || manner == ANSWER_UNTIL_CLOSE;
-}
-
 /* The answer is on its way: the next request may have come already, so it is looked for from the
  * loop, not from within the handler. */
 static void conn_next_request(struct server_conn *conn, bool closes)
@@ -471,7 +385,7 @@ void server_conn_answer(struct server_conn *conn, const struct server_answer *an
 			evbuffer_free(out);
 		return;
 	}
-	closes = answer_write(answer, manner, out) || closes;
+	closes = http_answer_write(answer, manner, out) || closes;
 	if (manner == ANSWER_SLOW) {
 		if (conn->slow == NULL) {
 			conn->slow = evbuffer_new();
@@ -540,7 +454,7 @@ static void server_on_accept(struct evconnlistener *listener, evutil_socket_t fd
 	peer_name(conn->peer, address);
 	LIST_INSERT_HEAD(&server->conns, conn, link);
 	bufferevent_setcb(conn->stream, conn_on_read, conn_on_written, conn_on_event, conn);
-	bufferevent_setwatermark(conn->stream, EV_READ, 0, 256 * 1024);
+	bufferevent_setwatermark(conn->stream, EV_READ, 0, READ_AHEAD);
 	bufferevent_enable(conn->stream, EV_READ | EV_WRITE);
 }
 
@@ -602,26 +516,31 @@ struct http_server *http_server_new(struct event_base *base, const struct server
 
 void http_server_free(struct http_server *server)
 {
-	struct server_conn *conn;
+	struct server_conn *conn, *next;
 
 	if (server == NULL)
 		return;
 	evconnlistener_free(server->listener);
-	while ((conn = LIST_FIRST(&server->conns)) != NULL)
+	for (conn = LIST_FIRST(&server->conns); conn != NULL; conn = next) {
+		next = LIST_NEXT(conn, link);
 		conn_free(conn);
+	}
 	free(server);
 }
 
 uint16_t http_server_port(const struct http_server *server)
 {
-	struct sockaddr_storage address;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} address = {0};
 	socklen_t len = sizeof(address);
 
-	if (getsockname(evconnlistener_get_fd(server->listener), (struct sockaddr *)&address,
-		    &len) != 0)
+	if (getsockname(evconnlistener_get_fd(server->listener), &address.any, &len) != 0)
 		return 0;
-	return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-						   : ((struct sockaddr_in *)&address)->sin_port);
+	return ntohs(
+		address.any.sa_family == AF_INET6 ? address.in6.sin6_port : address.in.sin_port);
 }
 
 uint64_t http_server_refused(const struct http_server *server)

@@ -68,12 +68,12 @@ json_t *json_bytes(const char *bytes, size_t len)
 
 static json_t *body_digest(struct span body)
 {
-	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned char digest[EVP_MAX_MD_SIZE] = {0};
 	char hex[2 * EVP_MAX_MD_SIZE + 1] = "";
 	unsigned int len = 0;
 
-	if (EVP_Digest(body.len > 0 ? body.data : digest, body.len, digest, &len, EVP_sha256(),
-		    NULL) != 1)
+	if (EVP_Digest(body.len > 0 ? body.data : (const uint8_t *)"", body.len, digest, &len,
+		    EVP_sha256(), NULL) != 1)
 		return json_null();
 	for (unsigned int i = 0; i < len; i++)
 		snprintf(hex + 2 * (size_t)i, 3, "%02x", digest[i]);

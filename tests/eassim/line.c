@@ -221,7 +221,7 @@ static enum http_result line_take(struct line *line, const char *data, size_t le
 	wbxml_buffer_append(&line->answer, data, len);
 	result = line_take_head(line);
 	if (result != HTTP_DONE)
-		return line->answer.len > 64 * 1024 ? HTTP_REFUSED : result;
+		return line->answer.len > LINE_HEAD_MAX ? HTTP_REFUSED : result;
 	rest = line->answer.len - line->head_len;
 	copy = malloc(rest + 1);
 	if (copy == NULL)

@@ -17,7 +17,7 @@
 #include "proxy/http.h"
 #include "wbxml/buffer.h"
 
-enum { LINE_READ_SIZE = 64 * 1024, LINE_ANSWER_MAX = 32 * 1024 * 1024 };
+enum { LINE_READ_SIZE = 64 * 1024, LINE_HEAD_MAX = 64 * 1024, LINE_ANSWER_MAX = 32 * 1024 * 1024 };
 
 enum line_end {
 	LINE_ANSWER,    /* a whole answer */

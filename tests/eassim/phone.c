@@ -88,8 +88,8 @@ static void phone_on_timer(evutil_socket_t fd, short what, void *arg)
 
 static void phone_pause(struct phone *phone, uint32_t milliseconds)
 {
-	struct timeval time = {
-		.tv_sec = milliseconds / 1000, .tv_usec = (milliseconds % 1000) * 1000};
+	struct timeval time = {.tv_sec = milliseconds / 1000,
+		.tv_usec = (suseconds_t)(milliseconds % 1000) * 1000};
 
 	event_assign(&phone->timer, phone->fleet->base, -1, 0, phone_on_timer, phone);
 	event_add(&phone->timer, &time);
@@ -105,7 +105,7 @@ static uint32_t phone_back_off(struct phone *phone)
 		phone->tries++;
 	if (pause > PAUSE_MAX_MS)
 		pause = PAUSE_MAX_MS;
-	return pause / 2 + (uint32_t)rand() % (pause / 2 + 1);
+	return pause / 2 + (uint32_t)random() % (pause / 2 + 1);
 }
 
 /* What has been agreed may be void: from the start, or, where only the SyncKey is, from there. */

@@ -86,7 +86,7 @@ static int parameter_read(struct query *query, const char *name, const char *val
 			continue;
 		if (places[i].text[0] != '\0' || strlen(value) >= places[i].size)
 			return -1;
-		strcpy(places[i].text, value);
+		snprintf(places[i].text, places[i].size, "%s", value);
 	}
 	if (strcasecmp(name, "SaveInSent") == 0)
 		query->saves_copy = strcmp(value, "T") == 0;
@@ -147,7 +147,7 @@ static int tagged_read(struct query *query, uint8_t tag, struct span value)
 
 static int base64_query_read(struct query *query, const char *text, struct error *err)
 {
-	char encoded[QUERY_MAX];
+	char encoded[QUERY_MAX] = "";
 	uint8_t bytes[QUERY_MAX];
 	char device_id[512], device_type[512];
 	struct span rest;
@@ -160,13 +160,13 @@ static int base64_query_read(struct query *query, const char *text, struct error
 	query->version = bytes[0];
 	if (bytes[1] >= COMMAND_COUNT)
 		return error_set(err, "unknown command code %u", bytes[1]);
-	strcpy(query->command, command_names[bytes[1]]);
+	snprintf(query->command, sizeof(query->command), "%s", command_names[bytes[1]]);
 	rest = span_of(bytes + 4, (size_t)len - 4);
 	if (!counted_read(&rest, device_id, sizeof(device_id)) || strlen(device_id) > 64 ||
 		rest.len < 1 || (rest.data[0] != 0 && rest.data[0] != 4) ||
 		rest.len < 1u + rest.data[0])
 		return error_set(err, "device id or policy key of the base64 query");
-	strcpy(query->device_id, device_id);
+	snprintf(query->device_id, sizeof(query->device_id), "%.64s", device_id);
 	query->has_policy_key = rest.data[0] == 4;
 	if (query->has_policy_key)
 		query->policy_key = (uint32_t)rest.data[1] | (uint32_t)rest.data[2] << 8 |
@@ -174,7 +174,7 @@ static int base64_query_read(struct query *query, const char *text, struct error
 	rest = span_of(rest.data + 1 + rest.data[0], rest.len - 1 - rest.data[0]);
 	if (!counted_read(&rest, device_type, sizeof(device_type)) || strlen(device_type) > 64)
 		return error_set(err, "device type of the base64 query");
-	strcpy(query->device_type, device_type);
+	snprintf(query->device_type, sizeof(query->device_type), "%.64s", device_type);
 	while (rest.len > 0) {
 		if (rest.len < 2 || rest.len < 2u + rest.data[1] ||
 			tagged_read(query, rest.data[0], span_of(rest.data + 2, rest.data[1])) != 0)

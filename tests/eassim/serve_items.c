@@ -100,7 +100,10 @@ static const struct mail *mail_named(const struct call *call, const char *id)
 
 /* The parts beside the document of a multipart answer; owned. */
 struct parts {
-	struct span parts[PARTS_MAX];
+	struct {
+		void *data;
+		size_t len;
+	} parts[PARTS_MAX];
 	uint32_t count;
 };
 
@@ -111,8 +114,9 @@ static uint32_t parts_add(struct parts *parts, const void *data, size_t len)
 	if (parts->count == PARTS_MAX || (copy = malloc(len + 1)) == NULL)
 		return 0;
 	memcpy(copy, data, len);
-	parts->parts[parts->count++] = span_of(copy, len);
-	return parts->count;
+	parts->parts[parts->count].data = copy;
+	parts->parts[parts->count].len = len;
+	return ++parts->count;
 }
 
 static void fetch_write_attachment(struct call *call, struct parts *parts)
@@ -233,7 +237,7 @@ void item_operations_serve(struct call *call)
 	else
 		call_answer(call);
 	for (uint32_t i = 0; i < parts.count; i++)
-		free((void *)(uintptr_t)parts.parts[i].data);
+		free(parts.parts[i].data);
 }
 
 void attachment_serve(struct call *call)

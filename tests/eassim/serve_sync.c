@@ -11,11 +11,11 @@ enum { SYNC_COLLECTIONS_MAX = 32, WINDOW_DEFAULT = 100, WINDOW_MAX = 512 };
 /* One Collection of a Sync request and what became of it. */
 struct sync_collection {
 	const struct document_node *node;
-	char id[65];
 	enum folder folder;
 	unsigned int status;
 	uint32_t window;
 	bool wants_changes, has_commands, is_first;
+	char id[65];
 };
 
 void folder_sync_serve(struct call *call)

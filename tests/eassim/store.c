@@ -38,7 +38,7 @@ struct mailbox *store_mailbox_find(const struct store *store, const char *name)
 
 	if (strlen(name) >= sizeof(key.name))
 		return NULL;
-	strcpy(key.name, name);
+	snprintf(key.name, sizeof(key.name), "%s", name);
 	found = tfind(&key, &store->mailboxes, mailbox_compare);
 	return found != NULL ? *(struct mailbox **)found : NULL;
 }
@@ -52,7 +52,7 @@ struct mailbox *store_mailbox(struct store *store, const char *name)
 	mailbox = calloc(1, sizeof(*mailbox));
 	if (mailbox == NULL)
 		return NULL;
-	strcpy(mailbox->name, name);
+	snprintf(mailbox->name, sizeof(mailbox->name), "%s", name);
 	TAILQ_INIT(&mailbox->waiters);
 	if (tsearch(mailbox, &store->mailboxes, mailbox_compare) == NULL) {
 		free(mailbox);

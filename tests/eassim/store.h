@@ -86,7 +86,7 @@ void store_free(struct store *store);
 
 /* The strings are copied. message_id NULL: one is made. Wakes those who wait. NULL: no memory, or
  * the mailbox is full. */
-struct mail *mailbox_put(struct mailbox *mailbox, enum folder folder, const struct mail *mail);
+struct mail *mailbox_put(struct mailbox *mailbox, enum folder folder, const struct mail *given);
 
 /* A mail as `eassim run` expects it: its subject begins with the mailbox's name in brackets and its
  * body names it too. subject NULL: "Mail N". */

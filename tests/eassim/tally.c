@@ -21,7 +21,7 @@ static size_t bucket_of(uint64_t microseconds)
 	unsigned int shift = 0;
 	size_t bucket;
 
-	while (microseconds >> shift >= 2 * TALLY_STEPS)
+	while (microseconds >> shift >= (uint64_t)2 * TALLY_STEPS)
 		shift++;
 	bucket = (size_t)(microseconds >> shift) + (size_t)shift * TALLY_STEPS;
 	return bucket < TALLY_BUCKETS ? bucket : TALLY_BUCKETS - 1;
@@ -31,7 +31,7 @@ static size_t bucket_of(uint64_t microseconds)
 static uint64_t bucket_value(size_t bucket)
 {
 	unsigned int shift =
-		bucket < 2 * TALLY_STEPS ? 0 : (unsigned int)(bucket / TALLY_STEPS - 1);
+		bucket < (size_t)2 * TALLY_STEPS ? 0 : (unsigned int)(bucket / TALLY_STEPS - 1);
 	uint64_t low = ((uint64_t)bucket - (uint64_t)shift * TALLY_STEPS) << shift;
 
 	return low + ((UINT64_C(1) << shift) >> 1);
