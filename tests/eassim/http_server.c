@@ -29,6 +29,7 @@ enum conn_state {
 };
 
 static const struct timeval SLOW_PACE = {.tv_sec = 0, .tv_usec = 20000};
+static const struct timeval ACCEPT_PAUSE = {.tv_sec = 0, .tv_usec = 200000};
 enum { SLOW_STEP = 7, BACKLOG = 4096, READ_AHEAD = 256 * 1024 };
 
 struct server_conn {
@@ -458,15 +459,24 @@ static void server_on_accept(struct evconnlistener *listener, evutil_socket_t fd
 	bufferevent_enable(conn->stream, EV_READ | EV_WRITE);
 }
 
+static void server_on_pause_over(evutil_socket_t fd, short what, void *arg)
+{
+	struct http_server *server = arg;
+
+	(void)fd;
+	(void)what;
+	evconnlistener_enable(server->listener);
+}
+
 /* A full file table must not become a busy loop: a pause, then on. */
 static void server_on_accept_error(struct evconnlistener *listener, void *arg)
 {
 	struct http_server *server = arg;
 
-	(void)server;
 	fprintf(stderr, "eassim: accepting a connection: %s\n",
 		evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
-	(void)listener;
+	evconnlistener_disable(listener);
+	event_base_once(server->base, -1, EV_TIMEOUT, server_on_pause_over, server, &ACCEPT_PAUSE);
 }
 
 /* libevent's parser takes no port 0, which asks for a free one: it is left out instead. */
