@@ -65,6 +65,41 @@ static json_t *totals(const struct shared *shared)
 	return object;
 }
 
+/* As the workers see them, each for itself. */
+static json_t *endpoint_status(const struct shared *shared, const char *text, size_t place)
+{
+	json_t *object = json_object();
+	uint64_t up = 0, down = 0, busy = 0, failures = 0;
+
+	for (unsigned int slot = 0; slot < WORKER_MAX; slot++) {
+		const struct shared_worker *worker = &shared->workers[slot];
+		const struct shared_endpoint *endpoint = &worker->endpoints[place];
+
+		if (load(&worker->pid) == 0)
+			continue;
+		up += load(&endpoint->is_down) == 0;
+		down += load(&endpoint->is_down);
+		busy += load(&endpoint->busy);
+		failures += load(&endpoint->failures);
+	}
+	json_object_set_new(object, "endpoint", json_string(text));
+	json_object_set_new(object, "up_for_workers", number(up));
+	json_object_set_new(object, "down_for_workers", number(down));
+	json_object_set_new(object, "connections_in_use", number(busy));
+	json_object_set_new(object, "failures", number(failures));
+	return object;
+}
+
+static json_t *endpoints_status(const struct shared *shared, const struct config_upstream *upstream)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < upstream->endpoint_count && i < ENDPOINT_MAX; i++)
+		json_array_append_new(
+			array, endpoint_status(shared, upstream->endpoints[i].text, i));
+	return array;
+}
+
 static json_t *refusals(const struct shared *shared)
 {
 	json_t *object = json_object();
@@ -171,6 +206,8 @@ char *control_status(const struct child *child, const struct control_authority *
 	json_object_set_new(object, "totals", totals(shared));
 	json_object_set_new(object, "refusals", refusals(shared));
 	json_object_set_new(object, "restarts", restarts(shared));
+	json_object_set_new(
+		object, "endpoints", endpoints_status(shared, &child->config->upstream));
 	json_object_set_new(
 		object, "authorities", authorities_status(child->trust, authorities, now));
 	text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);

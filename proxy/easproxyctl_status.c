@@ -118,6 +118,26 @@ static void print_restarts(json_t *status)
 	}
 }
 
+static void print_endpoints(const json_t *status)
+{
+	const json_t *endpoint;
+	size_t i;
+
+	printf("\n%-13s %12s %12s  %s\n", "state", "connections", "failures", "endpoint");
+	json_array_foreach(json_object_get(status, "endpoints"), i, endpoint)
+	{
+		long long up = number_of(endpoint, "up_for_workers");
+		long long down = number_of(endpoint, "down_for_workers");
+
+		printf("%-13s %12lld %12lld  %s\n",
+			down == 0 ? "up"
+			: up == 0 ? "DOWN"
+				  : "down for some",
+			number_of(endpoint, "connections_in_use"), number_of(endpoint, "failures"),
+			text_of(endpoint, "endpoint"));
+	}
+}
+
 static void print_authorities(const json_t *status)
 {
 	const json_t *authority;
@@ -154,6 +174,7 @@ static int print_status(const char *answer)
 	print_workers(status);
 	print_refusals(status);
 	print_restarts(status);
+	print_endpoints(status);
 	print_authorities(status);
 	json_decref(status);
 	return 0;

@@ -34,10 +34,10 @@ static void link_enter(struct link *link, enum link_state state)
 		TAILQ_REMOVE(&endpoint->idle, link, entry);
 		endpoint->idle_count--;
 		TAILQ_INSERT_HEAD(&endpoint->busy, link, entry);
-		endpoint->busy_count++;
+		endpoint_count_busy(endpoint, 1);
 	} else if (state == LINK_IDLE) {
 		TAILQ_REMOVE(&endpoint->busy, link, entry);
-		endpoint->busy_count--;
+		endpoint_count_busy(endpoint, -1);
 		TAILQ_INSERT_HEAD(&endpoint->idle, link, entry);
 		endpoint->idle_count++;
 	}
@@ -74,7 +74,7 @@ void link_free(struct link *link)
 		endpoint->idle_count--;
 	} else {
 		TAILQ_REMOVE(&endpoint->busy, link, entry);
-		endpoint->busy_count--;
+		endpoint_count_busy(endpoint, -1);
 	}
 	free(link);
 }
@@ -134,10 +134,10 @@ static void link_fail(struct link *link, enum refusal refusal, const char *reaso
 static void link_move(struct link *link, struct endpoint *endpoint)
 {
 	TAILQ_REMOVE(&link->endpoint->busy, link, entry);
-	link->endpoint->busy_count--;
+	endpoint_count_busy(link->endpoint, -1);
 	link->endpoint = endpoint;
 	TAILQ_INSERT_HEAD(&endpoint->busy, link, entry);
-	endpoint->busy_count++;
+	endpoint_count_busy(endpoint, 1);
 }
 
 /* After a failed try: whether another one is under way. */
@@ -415,7 +415,7 @@ static struct link *link_new(struct endpoint *endpoint, const struct link_calls 
 	link->tls.fd = -1;
 	link->state = LINK_CONNECTING;
 	TAILQ_INSERT_HEAD(&endpoint->busy, link, entry);
-	endpoint->busy_count++;
+	endpoint_count_busy(endpoint, 1);
 	return link;
 }
 

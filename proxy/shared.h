@@ -10,7 +10,7 @@
 
 #include "config/refusal.h"
 
-enum { WORKER_MAX = 256 };
+enum { WORKER_MAX = 256, ENDPOINT_MAX = 64 };
 
 /* COUNTER(name, help). Names as easproxyctl status shows them. */
 #define SHARED_COUNTERS(COUNTER)                                                                   \
@@ -30,12 +30,20 @@ enum { WORKER_MAX = 256 };
 	COUNTER(bytes_to_phones, "bytes of content to phones")                                     \
 	COUNTER(log_lines_dropped, "log lines dropped because the log was not writable")
 
+/* One endpoint as one worker sees it; by its place in the configuration. */
+struct shared_endpoint {
+	_Atomic uint64_t is_down;  /* 0 or 1 */
+	_Atomic uint64_t busy;     /* connections in use */
+	_Atomic uint64_t failures; /* since the worker's start */
+};
+
 struct shared_worker {
 	_Alignas(64) _Atomic uint64_t pid; /* 0: no worker in this slot */
 #define COUNTER(name, help) _Atomic uint64_t name;
 	SHARED_COUNTERS(COUNTER)
 #undef COUNTER
 	_Atomic uint64_t refusals[REFUSAL_COUNT];
+	struct shared_endpoint endpoints[ENDPOINT_MAX];
 };
 
 struct shared {

@@ -1,5 +1,6 @@
 #include "proxy/upstream.h"
 
+#include <assert.h>
 #include <event2/dns.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -32,23 +33,36 @@ static void endpoint_log(const struct endpoint *endpoint, enum config_log_level 
 	log_end(&line);
 }
 
+void endpoint_count_busy(struct endpoint *endpoint, int change)
+{
+	endpoint->busy_count += (uint32_t)change;
+	atomic_store_explicit(&endpoint->shared->busy, endpoint->busy_count, memory_order_relaxed);
+}
+
+static void endpoint_set_up(struct endpoint *endpoint, bool is_up)
+{
+	endpoint->is_up = is_up;
+	atomic_store_explicit(&endpoint->shared->is_down, is_up ? 0 : 1, memory_order_relaxed);
+}
+
 void endpoint_succeeded(struct endpoint *endpoint)
 {
 	endpoint->failures = 0;
 	if (endpoint->is_up)
 		return;
-	endpoint->is_up = true;
+	endpoint_set_up(endpoint, true);
 	endpoint_log(endpoint, CONFIG_LOG_WARNING, "endpoint-up", NULL);
 }
 
 void endpoint_failed(struct endpoint *endpoint, const char *reason)
 {
 	shared_add(&endpoint->upstream->counters->upstream_failures, 1);
+	shared_add(&endpoint->shared->failures, 1);
 	if (endpoint->failures < UINT32_MAX)
 		endpoint->failures++;
 	if (!endpoint->is_up || endpoint->failures < endpoint->upstream->config->health_failures)
 		return;
-	endpoint->is_up = false;
+	endpoint_set_up(endpoint, false);
 	endpoint_log(endpoint, CONFIG_LOG_ERROR, "endpoint-down", reason);
 }
 
@@ -238,7 +252,10 @@ static int endpoint_init(struct endpoint *endpoint, struct upstream *upstream,
 
 	endpoint->upstream = upstream;
 	endpoint->config = config;
-	endpoint->is_up = true;
+	endpoint->shared = &upstream->counters->endpoints[endpoint - upstream->endpoints];
+	atomic_store(&endpoint->shared->failures, 0);
+	endpoint_count_busy(endpoint, 0);
+	endpoint_set_up(endpoint, true);
 	TAILQ_INIT(&endpoint->busy);
 	TAILQ_INIT(&endpoint->idle);
 	if (config->is_tls && upstream->tls == NULL)
@@ -261,6 +278,7 @@ struct upstream *upstream_new(struct event_base *base, const struct config_upstr
 {
 	struct upstream *upstream = calloc(1, sizeof(*upstream));
 
+	static_assert(ENDPOINT_MAX >= 64, "as many as the configuration takes");
 	if (upstream != NULL)
 		upstream->endpoints = calloc(config->endpoint_count, sizeof(*upstream->endpoints));
 	if (upstream == NULL || upstream->endpoints == NULL) {

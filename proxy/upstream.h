@@ -25,6 +25,7 @@ TAILQ_HEAD(link_list, link);
 struct endpoint {
 	struct upstream *upstream;
 	const struct config_endpoint *config;
+	struct shared_endpoint *shared;
 	struct {
 		struct sockaddr_storage address;
 		socklen_t len;
@@ -66,6 +67,8 @@ struct link *upstream_open(struct upstream *upstream, const struct link_calls *c
 
 /* For link.c. The next endpoint to try after `failed`, or NULL. */
 struct endpoint *upstream_other(struct upstream *upstream, const struct endpoint *failed);
+/* For link.c. One connection more or less is in use. */
+void endpoint_count_busy(struct endpoint *endpoint, int change);
 /* For link.c. What became of a connection. reason is for the log. */
 void endpoint_succeeded(struct endpoint *endpoint);
 void endpoint_failed(struct endpoint *endpoint, const char *reason);
