@@ -488,7 +488,8 @@ static void session_advance_kept(struct session *session)
 	struct session_input *input = session->input;
 	size_t used = session_advance(session, input->data, input->len);
 
-	if (session->state == SESSION_CLOSED)
+	/* With the last answer what was kept is freed. */
+	if (session->state == SESSION_CLOSED || session->input == NULL)
 		return;
 	input->len -= used;
 	memmove(input->data, input->data + used, input->len);
@@ -748,7 +749,12 @@ void session_drain(struct session *session, uint32_t time_ms)
 	case SESSION_HANDSHAKE:
 	case SESSION_IDENTIFY: return; /* one request is served, then it ends */
 	case SESSION_HEAD:
-		if (session->since_us == 0 && session->queue == NULL)
+		if (session->since_us != 0 || session->queue != NULL)
+			return;
+		/* Who has just come in has a request on its way. */
+		if (session->is_first_request)
+			session_set_timer(session, time_ms);
+		else
 			session_close(session);
 		return;
 	case SESSION_ANSWER:

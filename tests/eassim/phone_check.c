@@ -218,7 +218,7 @@ static int check_sync(struct check *check)
 		if (phone_check_mail(phone, document, add) != PHONE_RIGHT)
 			return PHONE_WRONG;
 	has_more = document_child(document, collection, WBXML_AIRSYNC_MOREAVAILABLE) != NULL;
-	snprintf(phone->sync_key, sizeof(phone->sync_key), "%s", key);
+	memcpy(phone->sync_key, key, strlen(key) + 1); /* it fits: checked above */
 	phone_say(phone, "%u new mails%s, key %s", mails, has_more ? ", more to come" : "", key);
 	sync_done(phone, has_more);
 	return PHONE_RIGHT;

@@ -71,6 +71,8 @@ class Recorder:
             self.raw = b""
 
     def stop(self):
+        # A thread that waits in accept() would keep the port, and answer for the next recorder.
+        self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         with self.lock:
             for connection in list(self.open):
