@@ -20,7 +20,8 @@ from client import PATH, request_bytes
 
 CONTOSO = "@contoso.test"
 IDENTITY_FIELDS = ("x-mailbox", "authorization", "proxy-authorization", "remote-user", "x-remote-user",
-                   "x-forwarded-user", "x-webobjects-remote-user", "client-cert", "client-cert-chain")
+                   "x-forwarded-user", "x-webobjects-remote-user", "x-legacy-owner", "client-cert",
+                   "client-cert-chain")
 
 
 def upn(name):
@@ -268,7 +269,8 @@ class RequestTest(WayAroundCase):
     def setUp(self):
         super().setUp()
         self.recorder = self.start_recorder()
-        self.proxy = self.start_proxy("http://127.0.0.1:%d" % self.recorder.port)
+        self.proxy = self.start_proxy("http://127.0.0.1:%d" % self.recorder.port,
+                                      {"identity-headers": ["x-legacy-owner"]})
         self.proxy.wait_until_answering()
         self.recorder.clear()
 
@@ -286,7 +288,8 @@ class RequestTest(WayAroundCase):
         alice, basic = "alice" + CONTOSO, "Basic " + base64.b64encode(b"alice@contoso.test:x").decode()
         attempts = [[(spelling, alice)] * times for times in (1, 2) for spelling in (
             "X-Mailbox", "x-mailbox", "X-MAILBOX", "X_Mailbox", "x_MAILBOX", "X.Mailbox", "Remote-User",
-            "REMOTE_USER", "X-Remote-User", "X-Forwarded-User", "X_Forwarded-User",
+            "REMOTE_USER", "X-Remote-User", "X-Forwarded-User", "X_Forwarded_User", "X-Legacy-Owner",
+            "x_legacy.owner",
             "x-webobjects-remote-user", "X-WebObjects-Remote-User", "X_WEBOBJECTS_REMOTE_USER")]
         attempts += [[(name, basic)] for name in (
             "Authorization", "authorization", "AUTHORIZATION", "Proxy-Authorization")]
