@@ -72,7 +72,10 @@ class Recorder:
 
     def stop(self):
         # A thread that waits in accept() would keep the port, and answer for the next recorder.
-        self.listener.shutdown(socket.SHUT_RDWR)
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # stopped before
         self.listener.close()
         with self.lock:
             for connection in list(self.open):
