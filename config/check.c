@@ -180,8 +180,7 @@ static void check_basic(const struct check *check)
 		if (upstream->basic_user[0] != '\0' || upstream->basic_password.path[0] != '\0')
 			fault_warn(check->faults, line,
 				"upstream '%s': basic-user and basic-password-file say nothing "
-				"without "
-				"login = basic",
+				"without login = basic",
 				upstream->name);
 		return;
 	}
@@ -216,8 +215,7 @@ static void check_endpoints(const struct check *check)
 		if (!endpoint->is_tls && !is_loopback(endpoint))
 			fault_warn(check->faults, endpoint->place.line,
 				"endpoint '%s': mails and logins cross the network in the clear; "
-				"use "
-				"https",
+				"use https",
 				endpoint->text);
 	}
 	if (!has_tls && upstream->endpoint_count > 0 && upstream->ca.path[0] != '\0')
@@ -235,8 +233,7 @@ static void check_upstream(const struct check *check)
 	if (upstream->login == CONFIG_LOGIN_NONE)
 		fault_warn(check->faults, upstream->place.line,
 			"upstream '%s': with login = none the mail server is not told whose "
-			"mailbox it "
-			"is",
+			"mailbox it is",
 			upstream->name);
 	check_endpoints(check);
 	check_headers(check);

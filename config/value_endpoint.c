@@ -10,8 +10,8 @@
 /* Unreserved characters of RFC 3986 and the slash: what a path before EAS's own needs. */
 static bool is_plain_path(const char *path)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-				    "-._~/";
+	static const char plain[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/";
 
 	return path[strspn(path, plain)] == '\0' && strstr(path, "//") == NULL &&
 	       strstr(path, "/.") == NULL;
@@ -99,8 +99,7 @@ int value_read_endpoint(const char *text, struct config_endpoint *endpoint, stru
 	if (scheme == 0)
 		return error_set(err,
 			"'%.100s' is not an endpoint; write http:// or https://, a host, and a "
-			"port "
-			"if need be",
+			"port if need be",
 			text);
 	if (memchr(authority, '@', (size_t)(path - authority)) != NULL)
 		return error_set(

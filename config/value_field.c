@@ -50,8 +50,7 @@ int value_check_template(const char *text, struct error *err)
 		if (end == NULL)
 			return error_set(err,
 				"'%.100s': after %% comes {mailbox} or another name; a percent "
-				"sign "
-				"itself is %%%%",
+				"sign itself is %%%%",
 				text);
 		if (!is_listed(template_names, p + 1, (size_t)(end - p) - 1))
 			return error_set(err,
@@ -65,10 +64,14 @@ int value_check_template(const char *text, struct error *err)
 	return 0;
 }
 
-/* Only ever called with a template that was checked. */
+/* Only ever called with a template that was checked. "%%{mailbox}" is a text like any other. */
 bool value_names_mailbox(const char *text)
 {
-	return strstr(text, "%{mailbox}") != NULL || strstr(text, "%{local-part}") != NULL;
+	for (; (text = strchr(text, '%')) != NULL; text += 2)
+		if (strncasecmp(text, "%{mailbox}", 10) == 0 ||
+			strncasecmp(text, "%{local-part}", 13) == 0)
+			return true;
+	return false;
 }
 
 static bool is_token(const char *text, size_t len)
@@ -131,9 +134,8 @@ int value_check_host_name(const char *text, bool may_have_wildcard, struct error
 	if (*p == '\0' || strlen(text) > 253)
 		goto wrong;
 	while (true) {
-		size_t len =
-			strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-				  "-_");
+		size_t len = strspn(
+			p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
 
 		if (len == 0 || len > 63 || p[0] == '-' || p[len - 1] == '-')
 			goto wrong;

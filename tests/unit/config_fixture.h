@@ -90,7 +90,8 @@ static inline void fixture_end(struct fixture *fixture)
 
 	while (dir != NULL && (entry = readdir(dir)) != NULL)
 		unlinkat(dirfd(dir), entry->d_name, 0);
-	closedir(dir);
+	if (dir != NULL)
+		closedir(dir);
 	rmdir(fixture->dir);
 }
 

@@ -154,6 +154,9 @@ static void test_wrong_values_say_what_would_be_right(void)
 			"c:11: option 'body-size' in limits: '2GB' is out of range; from 1kB to "
 			"1GB "
 			"is possible\n"},
+		{11, "limits { wbxml-depth = 65 }",
+			"c:11: option 'wbxml-depth' in limits: '65' is out of range; from 8 to 64 "
+			"is possible\n"},
 		{19, "log { format = xml }",
 			"c:19: option 'format' in log: 'xml' is not one of json, logfmt\n"},
 		{17, "request-buffering = maybe",
@@ -203,6 +206,9 @@ static void test_missing_options_are_reported_where_they_would_stand(void)
 			"are behind this proxy.\n"},
 		{16, "",
 			"c:14: upstream 'mail': login = header needs a field with %{mailbox} in "
+			"headers, such as \"x-remote-user: %{mailbox}\"\n"},
+		{16, "headers = {\"x-user: %%{mailbox}\"}",
+			"c:16: upstream 'mail': login = header needs a field with %{mailbox} in "
 			"headers, such as \"x-remote-user: %{mailbox}\"\n"},
 		{19, "listener b { address = {\"127.0.0.1:9\"} }",
 			"c:19: listener 'b' has no certificate\n"},
