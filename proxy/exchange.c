@@ -114,7 +114,8 @@ void exchange_log(const struct exchange *exchange)
 	char address[INET6_ADDRSTRLEN];
 	struct log_line line;
 
-	log_begin(&line, CONFIG_LOG_INFO, "request");
+	/* Anybody may ask for our health, and as often as the line allows. */
+	log_begin(&line, exchange->is_health_check ? CONFIG_LOG_DEBUG : CONFIG_LOG_INFO, "request");
 	if (!line.is_wanted)
 		return;
 	log_text(&line, "id", exchange->id);
@@ -178,9 +179,10 @@ void exchange_refuse(struct exchange *exchange, enum refusal refusal, const char
 	struct worker *worker = session->worker;
 	struct http_writer writer = {
 		.data = (char *)worker->scratch, .capacity = 2 * (size_t)WORKER_BUFFER};
-	/* Where the request's end is not certain, nothing behind it can be believed. */
+	/* Where the request's end is not certain, nothing behind it can be believed; and who has no
+	 * certificate pays for every refusal, and its log line, with a handshake. */
 	bool is_last = !exchange->is_read || worker->is_draining || exchange->minor_version == 0 ||
-		       exchange->answer_closes;
+		       exchange->answer_closes || session->credential == NULL;
 
 	if (exchange->stage == EXCHANGE_OVER)
 		return;
@@ -250,7 +252,7 @@ static void exchange_answer_poll(struct exchange *exchange)
 
 void exchange_timed_out(struct exchange *exchange)
 {
-	if (exchange->ends_poll)
+	if (exchange->ends_poll && exchange->answer == EXCHANGE_NO_ANSWER)
 		exchange_answer_poll(exchange);
 	else if (!exchange->is_read && exchange->link != NULL && link_queued(exchange->link) > 0)
 		exchange_refuse(exchange, REFUSAL_UPSTREAM_TIMEOUT, "the endpoint takes no more");

@@ -76,6 +76,7 @@ struct exchange {
 	bool link_is_reusable, answer_is_chunked, answer_closes, answer_is_malformed;
 	bool ends_poll; /* the timer ends a long poll, because we drain */
 	bool is_poll;
+	bool is_health_check;
 
 	/* For the log. */
 	enum refusal refusal;

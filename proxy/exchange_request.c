@@ -498,6 +498,7 @@ static void answer_health_check(struct exchange *exchange, bool keeps_alive)
 	struct http_writer writer = {.data = data, .capacity = sizeof(data)};
 
 	exchange->is_read = true;
+	exchange->is_health_check = true;
 	exchange->status = is_draining ? 503 : 200;
 	http_write_status_line(
 		&writer, exchange->status, span_of_string(http_reason(exchange->status)));

@@ -62,6 +62,12 @@ static size_t input_len(const struct session *session)
 	return session->input != NULL ? session->input->len : 0;
 }
 
+/* The phone asks and asks and takes no answer: it must not fill our memory with them. */
+static bool session_is_choked(const struct session *session)
+{
+	return session->state == SESSION_HEAD && session_queued(session) > WORKER_QUEUE_MAX;
+}
+
 /* Whether more may be read now. While an answer is under way one read's worth of a pipelined request
  * is taken, mostly to learn that the phone has gone. */
 static bool session_wants_read(const struct session *session)
@@ -69,8 +75,8 @@ static bool session_wants_read(const struct session *session)
 	switch (session->state) {
 	case SESSION_SILENT:
 	case SESSION_HANDSHAKE:
-	case SESSION_HEAD:
 	case SESSION_LINGER: return true;
+	case SESSION_HEAD: return !session_is_choked(session);
 	case SESSION_BODY:
 	case SESSION_ANSWER: return input_len(session) == 0;
 	case SESSION_IDENTIFY:
@@ -94,7 +100,8 @@ static void session_update_events(struct session *session)
 /* Has the loop call on_readable() although the socket may have nothing new. */
 static void session_run_soon(struct session *session)
 {
-	event_active(&session->read_event, EV_READ, 0);
+	if (session->state != SESSION_CLOSED)
+		event_active(&session->read_event, EV_READ, 0);
 }
 
 int session_open(struct worker *worker, size_t listener, int fd,
@@ -438,7 +445,7 @@ static size_t session_advance(struct session *session, const char *data, size_t 
 {
 	size_t used = 0;
 
-	while (used < len) {
+	while (used < len && !session_is_choked(session)) {
 		size_t taken = 0;
 
 		switch (session->state) {
@@ -545,6 +552,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	case SESSION_CLOSED: return;
 	default: break;
 	}
+	if (session_is_choked(session))
+		return;
 	if (session->input != NULL &&
 		(session->state == SESSION_HEAD || session->state == SESSION_BODY)) {
 		size_t before = session->input->len;
@@ -563,13 +572,18 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		session_read(session);
 }
 
-void session_resume(struct session *session)
+/* There is room again, here or at the endpoint. */
+static void session_go_on(struct session *session)
 {
-	if (session->state != SESSION_BODY)
-		return;
 	session_update_events(session);
 	if (input_len(session) > 0 || tls_has_pending(&session->tls))
 		session_run_soon(session);
+}
+
+void session_resume(struct session *session)
+{
+	if (session->state == SESSION_BODY)
+		session_go_on(session);
 }
 
 void session_request_read(struct session *session)
@@ -601,6 +615,8 @@ static void session_written(struct session *session)
 		session_say_goodbye(session);
 	else if (session->exchange != NULL)
 		exchange_phone_drained(session->exchange);
+	else if (session->state == SESSION_HEAD)
+		session_go_on(session);
 }
 
 static void session_flush(struct session *session)

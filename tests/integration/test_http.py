@@ -300,6 +300,54 @@ class HealthTest(HttpCase):
         self.assertEqual(self.recorder.begun(), [])
 
 
+class GreedTest(HttpCase):
+    changes = {"listener phones": {"health-path": "/healthz"}}
+
+    def test_who_takes_no_answers_may_not_go_on_asking(self):
+        """Without a certificate even. What the kernel's buffers hold goes in, and not a memory's worth."""
+        connection = self.enterContext(self.proxy.dial(timeout=2))
+        requests = request_bytes("GET", "/healthz") * 10000
+        with self.assertRaises(TimeoutError):
+            for _ in range(100):
+                connection.send(requests)
+        self.assertEqual(self.dial().request("OPTIONS", PATH).status, 200)
+
+    def test_who_takes_the_answers_later_gets_all_of_them(self):
+        connection = self.dial()
+        count = 3000
+        sender = threading.Thread(target=connection.send, args=(request_bytes("GET", "/healthz") * count,))
+        sender.start()
+        time.sleep(0.5)
+        for _ in range(count):
+            self.assertEqual(connection.read_answer().status, 200)
+        sender.join()
+
+    def test_who_has_no_certificate_is_refused_once_a_connection(self):
+        connection = self.enterContext(self.proxy.dial())
+        connection.send(request_bytes("OPTIONS", PATH) * 100)
+        answer = connection.read_answer()
+        self.assertEqual(answer.status, 403)
+        self.assertEqual(answer.header("Connection"), "close")
+        self.assertTrue(connection.is_closed_within(5))
+        self.assertEqual(connection.buffer, b"")
+
+
+class PiecesTest(HttpCase):
+    def test_refused_requests_may_come_in_pieces(self):
+        """What is kept of a request that is not whole yet goes when its refusal is the last answer."""
+        whole = request_bytes("POST", target("FolderSync"), [WBXML, VERSION], b"nothing like WBXML")
+        for name, data in (("a head", b"POST /x HTTP/1.9\r\nHost: localhost\r\n\r\n"),
+                           ("a head without end", b"POST /x HTTP/1.1\r\nX: " + b"x" * 100000),
+                           ("a body", whole)):
+            for at in (5, len(data) - 3):
+                with self.subTest(name, at=at), self.proxy.dial("bob") as connection:
+                    connection.send(data[:at])
+                    time.sleep(0.1)
+                    connection.send(data[at:])
+                    self.assertGreaterEqual(connection.read_answer().status, 200)
+        self.assertEqual(self.proxy.lines("child-died"), [])
+
+
 class ManyTest(HttpCase):
     def test_many_at_once(self):
         failures = []
