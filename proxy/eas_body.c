@@ -4,7 +4,7 @@
 #include "proxy/eas_command.h"
 #include "wbxml/codepages.h"
 
-enum { HEARTBEAT_MAX_S = 3540 }; /* MS-ASCMD 2.2.3.79: the longest that a server grants */
+enum { HEARTBEAT_MAX_S = 3540 }; /* MS-ASCMD 2.2.3.88: the longest that Exchange grants */
 
 enum { PATH_MAX_LEN = sizeof(((struct eas_body *)NULL)->path) / sizeof(uint16_t) };
 

@@ -28,14 +28,10 @@ static int base64_value(uint8_t byte)
 static int character_take(struct span *query)
 {
 	size_t len = query->data[0] == '%' ? 3 : 1;
-	int byte = query->data[0];
+	int byte = len == 3 ? http_escape_value(*query) : query->data[0];
 
-	if (len == 3) {
-		if (query->len < 3 || !http_char_is(query->data[1], HTTP_CHAR_HEX) ||
-			!http_char_is(query->data[2], HTTP_CHAR_HEX))
-			return -1;
-		byte = (int)(http_hex_value(query->data[1]) << 4 | http_hex_value(query->data[2]));
-	}
+	if (byte == -1)
+		return -1;
 	query->data += len;
 	query->len -= len;
 	return byte;

@@ -43,15 +43,10 @@ static bool percent_decode(struct span encoded, char *text, size_t capacity, siz
 {
 	*len = 0;
 	for (size_t i = 0; i < encoded.len; i++) {
-		uint8_t byte = encoded.data[i];
+		int byte = encoded.data[i];
 
 		if (byte == '%') {
-			if (encoded.len - i < 3 ||
-				!http_char_is(encoded.data[i + 1], HTTP_CHAR_HEX) ||
-				!http_char_is(encoded.data[i + 2], HTTP_CHAR_HEX))
-				return false;
-			byte = (uint8_t)(http_hex_value(encoded.data[i + 1]) << 4 |
-					 http_hex_value(encoded.data[i + 2]));
+			byte = http_escape_value(span_of(encoded.data + i, encoded.len - i));
 			i += 2;
 		}
 		if (byte < ' ' || byte == 0x7f || (text != NULL && *len == capacity))

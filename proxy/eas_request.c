@@ -12,18 +12,15 @@ static bool path_equals(struct span path, const char *text)
 	size_t at = 0;
 
 	while (at < path.len && *text != '\0') {
-		uint8_t byte = path.data[at++];
+		int byte = path.data[at];
 
 		if (byte == '%') {
-			if (path.len - at < 2 || !http_char_is(path.data[at], HTTP_CHAR_HEX) ||
-				!http_char_is(path.data[at + 1], HTTP_CHAR_HEX))
-				return false;
-			byte = (uint8_t)(http_hex_value(path.data[at]) << 4 |
-					 http_hex_value(path.data[at + 1]));
-			if (!http_char_is(byte, HTTP_CHAR_HOST))
+			byte = http_escape_value(span_of(path.data + at, path.len - at));
+			if (byte == -1 || !http_char_is((uint8_t)byte, HTTP_CHAR_HOST))
 				return false;
 			at += 2;
 		}
+		at++;
 		if (byte >= 'A' && byte <= 'Z')
 			byte |= 0x20;
 		if (byte != (uint8_t)*text++)
@@ -162,27 +159,16 @@ enum refusal eas_request_read(const struct http_head *head, struct eas_request *
 	return of_query != REFUSAL_NONE ? of_query : of_field;
 }
 
-/* The type and subtype of a Content-Type, without parameters. */
-static bool media_type_is(struct span value, const char *type)
-{
-	const uint8_t *semicolon = value.len == 0 ? NULL : memchr(value.data, ';', value.len);
-
-	if (semicolon != NULL)
-		value.len = (size_t)(semicolon - value.data);
-	while (value.len > 0 && http_char_is(value.data[value.len - 1], HTTP_CHAR_SPACE))
-		value.len--;
-	return span_equal_nocase(value, type);
-}
-
 static bool media_type_fits(struct span value, enum eas_body_kind kind)
 {
 	switch (kind) {
 	case EAS_BODY_WBXML:
-		return media_type_is(value, "application/vnd.ms-sync.wbxml") ||
-		       media_type_is(value, "application/vnd.ms-sync");
-	case EAS_BODY_MIME: return media_type_is(value, "message/rfc822");
+		return http_media_type_is(value, "application/vnd.ms-sync.wbxml") ||
+		       http_media_type_is(value, "application/vnd.ms-sync");
+	case EAS_BODY_MIME: return http_media_type_is(value, "message/rfc822");
 	case EAS_BODY_XML:
-		return media_type_is(value, "text/xml") || media_type_is(value, "application/xml");
+		return http_media_type_is(value, "text/xml") ||
+		       http_media_type_is(value, "application/xml");
 	case EAS_BODY_NONE: break;
 	}
 	return false;

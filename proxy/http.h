@@ -87,6 +87,10 @@ size_t http_field_find(const struct http_head *head, const char *name, struct sp
 /* Whether a list field (comma separated, all fields of the name) has the token, without case. */
 bool http_field_has_token(const struct http_head *head, const char *name, const char *token);
 
+/* Whether the value of a Content-Type has this type and subtype, without case, whatever its
+ * parameters. */
+bool http_media_type_is(struct span value, const char *type);
+
 /* Whether a field must not be passed on by a proxy: RFC 9110 7.6.1's and 11.7's with all that
  * resembles them, Trailer, and those that Connection names. */
 bool http_field_is_hop_by_hop(const struct http_head *head, const struct http_field *field);
@@ -138,6 +142,9 @@ void http_write_end(struct http_writer *writer); /* the empty line */
 
 /* "1f40\r\n" into text; returns its length. After the chunk's content comes "\r\n". */
 size_t http_chunk_head(char text[20], size_t chunk_len);
+
+/* "POST", static. */
+const char *http_method_name(enum http_method method);
 
 /* The reason phrase for the statuses that easproxy and EAS use (449: "Retry after sending a
  * PROVISION command"), "" for others. */

@@ -43,6 +43,16 @@ static inline unsigned int http_hex_value(uint8_t byte)
 	return byte <= '9' ? byte - (unsigned int)'0' : (byte | 0x20u) - 'a' + 10u;
 }
 
+/* The byte that the "%" at the start of text stands for with its two digits; -1 where they are not
+ * there (RFC 3986 2.1). */
+static inline int http_escape_value(struct span text)
+{
+	if (text.len < 3 || !http_char_is(text.data[1], HTTP_CHAR_HEX) ||
+		!http_char_is(text.data[2], HTTP_CHAR_HEX))
+		return -1;
+	return (int)(http_hex_value(text.data[1]) << 4 | http_hex_value(text.data[2]));
+}
+
 /* Digits alone, no sign, at least one, at most limit. */
 static inline bool http_number_parse(struct span text, uint64_t limit, uint64_t *number)
 {

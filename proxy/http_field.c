@@ -62,6 +62,17 @@ bool http_field_has_token(const struct http_head *head, const char *name, const 
 	return http_field_lists(head, name, span_of_string(token));
 }
 
+bool http_media_type_is(struct span value, const char *type)
+{
+	const uint8_t *semicolon = value.len == 0 ? NULL : memchr(value.data, ';', value.len);
+
+	if (semicolon != NULL)
+		value.len = (size_t)(semicolon - value.data);
+	while (value.len > 0 && http_char_is(value.data[value.len - 1], HTTP_CHAR_SPACE))
+		value.len--;
+	return span_equal_nocase(value, type);
+}
+
 bool http_field_is_hop_by_hop(const struct http_head *head, const struct http_field *field)
 {
 	/* RFC 9110 7.6.1 and 11.7; Trailer, because trailer fields are dropped. */

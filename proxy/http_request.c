@@ -4,22 +4,19 @@
 #include "proxy/http_chars.h"
 #include "proxy/http_parse.h"
 
-/* Long enough for any method that is not one of ours: it is refused, but as what it is. */
+/* Stands for any method that is not one of ours: it is refused, but as what it is. */
 enum { METHOD_OTHER = HTTP_GET + 1 };
 
-struct authority {
+struct host_port {
 	struct span host; /* with the brackets of an IPv6 address */
 	uint64_t port;    /* 0: not said */
 };
 
 static unsigned int method_find(struct span name)
 {
-	static const char *const names[] = {
-		[HTTP_OPTIONS] = "OPTIONS", [HTTP_POST] = "POST", [HTTP_GET] = "GET"};
-
 	/* RFC 9110 9.1: methods are case-sensitive. */
 	for (unsigned int i = 0; i < METHOD_OTHER; i++)
-		if (span_equal(name, span_of_string(names[i])))
+		if (span_equal(name, span_of_string(http_method_name((enum http_method)i))))
 			return i;
 	return METHOD_OTHER;
 }
@@ -38,7 +35,7 @@ static bool is_ip_literal(struct span host)
 
 /* host [":" port]. Stricter than RFC 3986: no user information, no percent-encoding, no empty
  * host, no empty port. */
-static bool authority_parse(struct span text, struct authority *authority)
+static bool authority_parse(struct span text, struct host_port *authority)
 {
 	size_t host_len = text.len;
 
@@ -60,7 +57,7 @@ static bool authority_parse(struct span text, struct authority *authority)
 }
 
 static bool authorities_equal(
-	const struct authority *a, const struct authority *b, uint64_t default_port)
+	const struct host_port *a, const struct host_port *b, uint64_t default_port)
 {
 	uint64_t a_port = a->port == 0 ? default_port : a->port;
 	uint64_t b_port = b->port == 0 ? default_port : b->port;
@@ -75,8 +72,7 @@ static bool escapes_are_whole(struct span text)
 {
 	for (size_t i = 0; i < text.len; i++)
 		if (text.data[i] == '%' &&
-			(text.len - i < 3 || !http_char_is(text.data[i + 1], HTTP_CHAR_HEX) ||
-				!http_char_is(text.data[i + 2], HTTP_CHAR_HEX)))
+			http_escape_value(span_of(text.data + i, text.len - i)) == -1)
 			return false;
 	return true;
 }
@@ -105,7 +101,7 @@ static bool scheme_take(struct http_cursor *cursor, const char *scheme)
 
 /* The rest of an absolute-form behind its scheme. */
 static enum refusal absolute_take(
-	struct http_cursor *cursor, struct http_head *head, struct authority *target)
+	struct http_cursor *cursor, struct http_head *head, struct host_port *target)
 {
 	const uint8_t *start = cursor->at;
 	enum refusal refusal;
@@ -126,7 +122,7 @@ static enum refusal absolute_take(
 
 /* default_port: 0 unless the target is in absolute-form; then target is its authority. */
 static enum refusal target_take(struct http_cursor *cursor, struct http_head *head,
-	unsigned int method, struct authority *target, uint64_t *default_port)
+	unsigned int method, struct host_port *target, uint64_t *default_port)
 {
 	if (cursor->at < cursor->end && *cursor->at == '/')
 		return origin_take(cursor, head);
@@ -147,9 +143,9 @@ static enum refusal target_take(struct http_cursor *cursor, struct http_head *he
 }
 
 static enum refusal host_read(struct http_head *head, const struct http_specials *specials,
-	const struct authority *target, uint64_t default_port)
+	const struct host_port *target, uint64_t default_port)
 {
-	struct authority host;
+	struct host_port host;
 
 	if (specials->counts[HTTP_SPECIAL_HOST] != 1)
 		return REFUSAL_HTTP_HOST;
@@ -195,7 +191,7 @@ static enum refusal connection_read(
 }
 
 static enum refusal request_line_take(struct http_cursor *cursor, struct http_head *head,
-	unsigned int *method, struct authority *target, uint64_t *default_port)
+	unsigned int *method, struct host_port *target, uint64_t *default_port)
 {
 	struct span name;
 	enum refusal refusal;
@@ -221,7 +217,7 @@ static enum refusal request_line_take(struct http_cursor *cursor, struct http_he
 static enum refusal request_take(struct http_cursor *cursor, struct http_head *head)
 {
 	struct http_specials specials = {.counts = {0}};
-	struct authority target = {.port = 0};
+	struct host_port target = {.port = 0};
 	unsigned int method = METHOD_OTHER;
 	uint64_t default_port = 0;
 	enum refusal refusal;

@@ -32,15 +32,14 @@ static void writer_append_checked(
 void http_write_request_line(struct http_writer *writer, enum http_method method,
 	struct span prefix, struct span path, struct span query)
 {
-	static const char *const names[] = {
-		[HTTP_OPTIONS] = "OPTIONS ", [HTTP_POST] = "POST ", [HTTP_GET] = "GET "};
 	bool is_asterisk = method == HTTP_OPTIONS && prefix.len == 0 && query.data == NULL &&
 			   path.len == 1 && path.data[0] == '*';
 	struct span start = prefix.len > 0 ? prefix : path;
 
 	if (!is_asterisk && (start.len == 0 || start.data[0] != '/'))
 		writer->has_failed = true;
-	writer_append_text(writer, names[method]);
+	writer_append_text(writer, http_method_name(method));
+	writer_append_text(writer, " ");
 	writer_append_checked(writer, prefix, HTTP_CHAR_PATH);
 	writer_append_checked(writer, path, HTTP_CHAR_PATH);
 	if (query.data != NULL) {
@@ -107,6 +106,14 @@ size_t http_chunk_head(char text[20], size_t chunk_len)
 	text[digits + 1] = '\n';
 	text[digits + 2] = '\0';
 	return digits + 2;
+}
+
+const char *http_method_name(enum http_method method)
+{
+	static const char *const names[] = {
+		[HTTP_OPTIONS] = "OPTIONS", [HTTP_POST] = "POST", [HTTP_GET] = "GET"};
+
+	return names[method];
 }
 
 const char *http_reason(unsigned int status)

@@ -482,6 +482,29 @@ static void test_connection_decides_about_keeping(void)
 	}
 }
 
+static void test_a_media_type_is_compared_without_its_parameters(void)
+{
+	static const struct {
+		const char *value;
+		bool is_xml;
+	} rows[] = {
+		{"text/xml", true},
+		{"Text/XML", true},
+		{"text/xml;charset=utf-8", true},
+		{"text/xml \t; charset=utf-8", true},
+		{"text/xml2", false},
+		{"text/xm", false},
+		{"text/xml text/xml", false},
+		{";text/xml", false},
+		{"", false},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		CU_ASSERT_EQUAL(http_media_type_is(span_of_string(rows[i].value), "text/xml"),
+			rows[i].is_xml);
+	CU_ASSERT_FALSE(http_media_type_is(span_of(NULL, 0), "text/xml"));
+}
+
 static void test_a_field_too_many_is_refused(void)
 {
 	char text[2000] = P;
@@ -715,6 +738,8 @@ static void test_the_table_of_characters_is_the_rfcs(void)
 static const struct check checks[] = {
 	{"a body's length is never ambiguous", test_framing},
 	{"names that look like Content-Length are no length", test_lookalikes_do_not_frame},
+	{"a media type is compared without its parameters",
+		test_a_media_type_is_compared_without_its_parameters},
 	{"field lines keep to the grammar", test_field_lines},
 	{"request lines keep to the grammar", test_request_lines},
 	{"there is one host", test_hosts},
