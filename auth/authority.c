@@ -58,7 +58,7 @@ out:
 	return certificate;
 }
 
-X509 *authority_decode(struct span bytes, struct error *err)
+static X509 *decode(struct span bytes, struct error *err)
 {
 	const unsigned char *at = bytes.data;
 	X509 *certificate;
@@ -125,7 +125,7 @@ X509 *authority_decode_text(struct span text, struct error *err)
 	size_t len;
 
 	if (is_pem(text))
-		return authority_decode(text, err);
+		return decode(text, err);
 	if (text.len == 0 || text.len > BASE64_SIZE_MAX) {
 		error_set(err, "%s", text.len == 0 ? "empty" : "too long");
 		return NULL;
@@ -136,7 +136,7 @@ X509 *authority_decode_text(struct span text, struct error *err)
 	else if (base64_decode(text, bytes, &len) == -1)
 		error_set(err, "neither PEM nor base64");
 	else
-		certificate = authority_decode(span_of(bytes, len), err);
+		certificate = decode(span_of(bytes, len), err);
 	free(bytes);
 	return certificate;
 }
@@ -162,7 +162,7 @@ static X509 *decode_open_file(int fd, const char *path, struct error *err)
 	if (len == -1) {
 		error_sys(err, "%s", path);
 	} else {
-		certificate = authority_decode(span_of(bytes, (size_t)len), &cause);
+		certificate = decode(span_of(bytes, (size_t)len), &cause);
 		if (certificate == NULL)
 			error_set(err, "%s: %s", path, cause.text);
 	}

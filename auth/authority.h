@@ -11,13 +11,11 @@
 #include "config/error.h"
 #include "config/span.h"
 
-/* Exactly one certificate, as PEM or as DER. NULL with err filled. */
-X509 *authority_decode(struct span bytes, struct error *err);
-
-/* The same from what a JSON string holds: PEM, or base64 of PEM or DER (blanks allowed). */
+/* Exactly one certificate, from what a JSON string holds: PEM, or base64 of PEM or DER (blanks
+ * allowed). NULL with err filled. */
 X509 *authority_decode_text(struct span text, struct error *err);
 
-/* The same from a regular file. A path that is not absolute starts at base_dir. */
+/* The same from a regular file, in PEM or DER. A path that is not absolute starts at base_dir. */
 X509 *authority_decode_file(const char *base_dir, const char *path, struct error *err);
 
 /* May sign certificates (RFC 5280 4.2.1.9 and 4.2.1.3), and is a root, whose own signature holds,

@@ -47,8 +47,7 @@ static enum refusal route_address(
 	memcpy(mailbox, address, len + 1);
 	for (size_t i = 0; i < len; i++)
 		if (mailbox[i] >= 'A' && mailbox[i] <= 'Z')
-			mailbox[i] |=
-				0x20; /* the one bit between an ASCII capital and its small letter */
+			mailbox[i] |= 0x20; /* the bit that makes an ASCII capital a small letter */
 	return REFUSAL_NONE;
 }
 

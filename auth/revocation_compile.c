@@ -13,8 +13,6 @@
 #include "auth/revocation_file.h"
 #include "auth/revocation_signature.h"
 
-static const int64_t clock_grace = 300; /* seconds by which clocks may differ */
-
 enum {
 	CRL_SIZE_MAX = 1 << 30,       /* OpenSSL's lengths are ints */
 	CRL_ENTRY_SIZE_MIN = 20,      /* SEQUENCE, INTEGER of one octet, UTCTime */
@@ -297,7 +295,7 @@ static int crl_read_extensions(
 static int facts_check(const struct revocation_facts *facts,
 	const struct revocation_facts *previous, int64_t now, struct error *err)
 {
-	if (facts->this_update > now + clock_grace)
+	if (facts->this_update > now + REVOCATION_CLOCK_GRACE)
 		return error_set(err, "thisUpdate lies in the future");
 	if (previous == NULL)
 		return 0;

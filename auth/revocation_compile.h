@@ -1,6 +1,6 @@
 /*
  * From a CRL (DER or PEM) to an index file. Verifies before it writes. Runs in the revocation
- * process and in easproxyctl; never on an event loop that serves phones.
+ * process; never on an event loop that serves phones.
  */
 #ifndef AUTH_REVOCATION_COMPILE_H
 #define AUTH_REVOCATION_COMPILE_H

@@ -51,7 +51,7 @@ int64_t revocation_entry_date(const struct revocation_entry *entry)
 	return (int64_t)number_get(entry->hours, sizeof(entry->hours)) * HOUR;
 }
 
-void revocation_file_encode(
+static void header_encode(
 	const struct revocation_facts *facts, uint8_t header[REVOCATION_FILE_CHECKSUM_AT])
 {
 	memset(header, 0, REVOCATION_FILE_CHECKSUM_AT);
@@ -131,7 +131,7 @@ int revocation_file_write(int fd, struct revocation_facts *facts,
 
 	assert(facts->entry_count <= REVOCATION_FILE_ENTRY_MAX); /* the compiler's own bound */
 	size = facts->entry_count * sizeof(*entries);
-	revocation_file_encode(facts, header);
+	header_encode(facts, header);
 	if (revocation_file_sum(header, entries, facts->entry_count,
 		    header + REVOCATION_FILE_CHECKSUM_AT) == -1)
 		return error_set(err, "computing the checksum of a revocation index failed");

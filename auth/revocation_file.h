@@ -45,9 +45,6 @@ _Static_assert(sizeof(struct revocation_entry) == 24, "an entry is what the file
 void revocation_entry_set_date(struct revocation_entry *entry, int64_t date);
 int64_t revocation_entry_date(const struct revocation_entry *entry);
 
-void revocation_file_encode(
-	const struct revocation_facts *facts, uint8_t header[REVOCATION_FILE_CHECKSUM_AT]);
-
 /* Magic, version and width must fit; mapped_size is what the count asks for. 0 or -1. */
 int revocation_file_decode(
 	const uint8_t header[REVOCATION_FILE_CHECKSUM_AT], struct revocation_facts *facts);

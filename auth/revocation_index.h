@@ -15,6 +15,9 @@
 #include "config/error.h"
 #include "config/refusal.h"
 
+/* Seconds by which the clocks of a CA and of this host may differ. */
+enum { REVOCATION_CLOCK_GRACE = 300 };
+
 /* A certificate's serial number, RFC 5280 4.1.2.2: at most 20 octets; right-aligned, so that bytes
  * compare as numbers. Negative numbers (which some CAs issued) keep their two's complement of 20
  * octets, sign-extended. */
@@ -54,14 +57,16 @@ const struct revocation_facts *revocation_index_facts(const struct revocation_in
 bool revocation_index_find(const struct revocation_index *index, const struct serial *serial,
 	unsigned int *reason, int64_t *date);
 
-/* What a worker knows of all authorities, by their numbers in the trust store. */
+/* What a worker knows of one authority; of all, by their numbers in the trust store. */
+struct revocation_slot {
+	bool is_configured;             /* the authority has a CRL location */
+	uint8_t authority_key[32];      /* whose index belongs here */
+	struct revocation_index *index; /* owned; NULL until the first one has come */
+};
+
 struct revocation_set {
 	size_t count;
-	struct revocation_slot {
-		bool is_configured;             /* the authority has a CRL location */
-		uint8_t authority_key[32];      /* whose index belongs here */
-		struct revocation_index *index; /* owned; NULL until the first one has come */
-	} *slots;
+	struct revocation_slot *slots;
 };
 
 /* One slot per authority of the store, no index yet. 0, or -1 with err filled. */

@@ -4,8 +4,6 @@
 #include "auth/revocation_compile.h"
 #include "auth/revocation_index.h"
 
-static const int64_t clock_grace = 300; /* seconds by which clocks may differ */
-
 int revocation_set_init(
 	struct revocation_set *set, const struct trust_store *store, struct error *err)
 {
@@ -92,7 +90,7 @@ enum refusal revocation_set_check(
 	if (slot->index == NULL)
 		return REFUSAL_REVOCATION_UNAVAILABLE;
 	facts = revocation_index_facts(slot->index);
-	if (now > facts->next_update || now + clock_grace < facts->this_update)
+	if (now > facts->next_update || now + REVOCATION_CLOCK_GRACE < facts->this_update)
 		return REFUSAL_REVOCATION_UNAVAILABLE;
 	if (revocation_index_find(slot->index, serial, NULL, NULL))
 		return REFUSAL_CERTIFICATE_REVOKED;

@@ -84,7 +84,7 @@ static int index_check(int fd, const struct authority *authority, struct revocat
 	return 0;
 }
 
-static int memory_copy(int from, struct error *err)
+static int copy_to_memory(int from, struct error *err)
 {
 	int fd = revocation_state_create(err);
 
@@ -119,7 +119,7 @@ int revocation_state_load(int directory, const struct authority *authority,
 		(uint64_t)st.st_size > REVOCATION_FILE_SIZE_MAX)
 		error_set(err, "%s is not an index file", name);
 	else
-		fd = memory_copy(file, err);
+		fd = copy_to_memory(file, err);
 	close(file);
 	if (fd != -1 && index_check(fd, authority, facts, err) == -1) {
 		close(fd);

@@ -12,7 +12,10 @@
 #include "config/refusal.h"
 #include "config/span.h"
 
-enum { SAN_NAME_MAX = 320, SAN_COUNT_MAX = 8 }; /* local part 64, "@", domain 255: RFC 5321 4.5.3.1 */
+enum {
+	SAN_NAME_MAX = 320, /* local part 64, "@", domain 255: RFC 5321 4.5.3.1 */
+	SAN_COUNT_MAX = 8,
+};
 
 enum san_kind { SAN_PRINCIPAL_NAME, SAN_RFC822_NAME };
 

@@ -285,9 +285,8 @@ static void warn_about(const struct trust_reader *reader, const struct authority
 	if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
 		trust_reader_warn(reader, "certificate: not valid yet");
 	if (authority->crl_url[0] != '\0' && (X509_get_key_usage(certificate) & KU_CRL_SIGN) == 0)
-		trust_reader_warn(reader,
-			"certificate: keyUsage without cRLSign, so that none of its CRLs will "
-			"be taken");
+		trust_reader_warn(reader, "certificate: keyUsage without cRLSign, so that none of "
+					  "its CRLs will be taken");
 }
 
 void trust_entry_clear(struct authority *authority)

@@ -33,12 +33,12 @@
 enum { AUTHORITY_MAX = 256 };
 
 struct authority {
-	X509 *certificate;	/* owned */
+	X509 *certificate; /* owned */
 	bool is_root;
-	char *crl_url;		/* "" where none is configured: no revocation check, as Entra */
-	char *delta_crl_url;	/* "" */
-	char *issuer;		/* the subject as text, for messages; RFC 2253 */
-	char key_id[65];	/* hex of the subjectKeyIdentifier, or of the key's SHA-1 without one
+	char *crl_url;       /* "" where none is configured: no revocation check, as Entra */
+	char *delta_crl_url; /* "" */
+	char *issuer;        /* the subject as text, for messages; RFC 2253 */
+	char key_id[65];     /* hex of the subjectKeyIdentifier, or of the key's SHA-1 without one
 				   (longer identifiers: of their first 32 bytes); names its files */
 };
 

@@ -1,6 +1,6 @@
 /*
  * Verdicts by the SHA-256 of the leaf, bounded, the least recently used one replaced. One per
- * worker; thrown away when the trust epoch changes. Only paths that hold are kept.
+ * worker, and with it per trust store: a reload starts new workers. Only paths that hold are kept.
  */
 #ifndef AUTH_VERDICT_CACHE_H
 #define AUTH_VERDICT_CACHE_H
@@ -27,7 +27,8 @@ struct verdict_entry *verdict_cache_find(struct verdict_cache *cache, const uint
 
 /* Inserts a copy of verdict, with no mailbox, and returns it, replacing what was known of the same
  * leaf; NULL when the verdict is a refusal or the capacity 0. Allocates nothing. */
-struct verdict_entry *verdict_cache_insert(struct verdict_cache *cache, const struct verdict *verdict);
+struct verdict_entry *verdict_cache_insert(
+	struct verdict_cache *cache, const struct verdict *verdict);
 
 void verdict_cache_clear(struct verdict_cache *cache);
 

@@ -30,19 +30,20 @@ struct verdict_link {
 /* All that is worth remembering of a chain; a plain value, copied freely. */
 struct verdict {
 	uint8_t leaf_sha256[32];
-	enum refusal refusal; /* NONE: the path holds */
+	enum refusal refusal;          /* NONE: the path holds */
 	int64_t not_before, not_after; /* the chain's common validity, UNIX seconds */
 	uint32_t link_count;
 	struct verdict_link links[VERDICT_CHAIN_MAX]; /* leaf first */
-	struct san_names names; /* empty unless the path holds */
-	enum refusal names_refusal; /* why the names cannot be used (the refusal, where the path does
-				       not hold); NONE: they can, if there are any */
+	struct san_names names;                       /* empty unless the path holds */
+	/* Why the names cannot be used (the refusal, where the path does not hold); NONE: they can, if
+	 * there are any. */
+	enum refusal names_refusal;
 	char subject[256]; /* for logs: RFC 2253, escaped, cut at the end */
 	char issuer[256];
 	char reason[160]; /* for logs, when refused: OpenSSL's reason and depth */
 };
 
-struct verifier; /* OpenSSL's store and parameters, made once per trust epoch */
+struct verifier; /* OpenSSL's store and parameters, made once per worker */
 
 /* NULL with err filled. store is borrowed and must live as long. */
 struct verifier *verifier_new(
@@ -52,7 +53,7 @@ void verifier_free(struct verifier *verifier);
 /* The names for the CertificateRequest's certificate_authorities (RFC 8446 4.2.4): subjects of all
  * authorities, each once; an empty list, which lets phones offer any certificate, where they are too
  * long for a handshake. Owned by the caller. NULL when memory runs out. */
-STACK_OF(X509_NAME) *verifier_ca_names(const struct verifier *verifier);
+STACK_OF(X509_NAME) * verifier_ca_names(const struct verifier *verifier);
 
 /* Builds and checks the path from leaf, with what the phone sent beside it (may be NULL; the leaf may
  * be among it; more than VERDICT_CHAIN_MAX others, or one larger than 16 KiB, is refused). Only roots
@@ -63,8 +64,8 @@ STACK_OF(X509_NAME) *verifier_ca_names(const struct verifier *verifier);
  * Times are judged by verdict_check(), not here; but where there is a choice, certificates that are
  * valid now make the path. So a verdict that verdict_check() finds expired is worth one more run: an
  * authority may have renewed its certificate. */
-enum refusal verifier_run(struct verifier *verifier, X509 *leaf, STACK_OF(X509) *sent,
-	struct verdict *verdict);
+enum refusal verifier_run(
+	struct verifier *verifier, X509 *leaf, STACK_OF(X509) * sent, struct verdict *verdict);
 
 /* What of a verdict has to be looked at again and again; links is borrowed. */
 struct verdict_links {

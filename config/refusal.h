@@ -15,9 +15,9 @@ enum refusal {
 
 struct refusal_row {
 	const char *name; /* stable, as in logs and documents; "none" for REFUSAL_NONE */
-	int tls_alert;	  /* RFC 8446 6.2; 0: none */
+	int tls_alert;    /* RFC 8446 6.2; 0: none */
 	int http_status;  /* 0: no answer */
-	int eas_status;	  /* MS-ASCMD 2.2.2; 0: none */
+	int eas_status;   /* MS-ASCMD 2.2.2; 0: none */
 	const char *cause;
 	const char *remedy;
 };

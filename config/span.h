@@ -37,7 +37,8 @@ static inline bool span_equal(struct span a, struct span b)
 /* Compares ASCII letters without case; other bytes as they are. */
 static inline bool span_equal_nocase(struct span a, const char *text)
 {
-	return a.len == strlen(text) && (a.len == 0 || strncasecmp((const char *)a.data, text, a.len) == 0);
+	return a.len == strlen(text) &&
+	       (a.len == 0 || strncasecmp((const char *)a.data, text, a.len) == 0);
 }
 
 #endif

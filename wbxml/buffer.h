@@ -12,8 +12,8 @@
 struct wbxml_buffer {
 	uint8_t *data;
 	size_t len, capacity;
-	size_t limit;	  /* never grows beyond; set it before the first append */
-	bool has_failed;  /* an append did not fit or memory ran out; later ones do nothing */
+	size_t limit;    /* never grows beyond; set it before the first append */
+	bool has_failed; /* an append did not fit or memory ran out; later ones do nothing */
 };
 
 void wbxml_buffer_append(struct wbxml_buffer *buffer, const void *data, size_t len);

@@ -15,10 +15,10 @@
 enum { WBXML_PAGE_COUNT = 26 };
 
 struct wbxml_tag {
-	uint16_t id;	   /* page << 8 | token (0x05 to 0x3F) */
-	uint8_t version;   /* first protocol version as in MS-ASHTTP's base64 query: 25, 120 … 161 */
-	bool is_opaque;	   /* its content is a byte array (OPAQUE) by MS-ASWBXML */
-	const char *name;  /* "SyncKey" */
+	uint16_t id;     /* page << 8 | token (0x05 to 0x3F) */
+	uint8_t version; /* first protocol version as in MS-ASHTTP's base64 query: 25, 120 … 161 */
+	bool is_opaque;  /* its content is a byte array (OPAQUE) by MS-ASWBXML */
+	const char *name; /* "SyncKey" */
 };
 
 /* The tag of a page (0 to 25) and a token (0x05 to 0x3F), or NULL where there is none. */

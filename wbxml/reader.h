@@ -64,10 +64,11 @@ enum wbxml_fault {
 };
 
 struct wbxml_limits {
-	uint32_t depth;    /* up to WBXML_DEPTH_MAX; 0: the default */
-	uint32_t elements; /* in the document; 0: the default. Strings, opaque values and page switches
-			      together may be four times as many */
-	uint64_t opaque;   /* bytes in one OPAQUE; 0: as many as the document has */
+	uint32_t depth; /* up to WBXML_DEPTH_MAX; 0: the default */
+	/* In the document; 0: the default. Strings, opaque values and page switches together may be four
+	 * times as many. */
+	uint32_t elements;
+	uint64_t opaque; /* bytes in one OPAQUE; 0: as many as the document has */
 };
 
 struct wbxml_reader {

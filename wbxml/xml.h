@@ -29,8 +29,9 @@ enum wbxml_dialect { WBXML_DIALECT_EXACT, WBXML_DIALECT_LIBWBXML };
 
 struct wbxml_xml_options {
 	enum wbxml_dialect dialect;
-	bool indent;		    /* two blanks a level; changes white space between elements only */
-	struct wbxml_limits limits; /* of the document; for LIBWBXML, elements are capped at 2,000 */
+	bool indent; /* two blanks a level; changes white space between elements only */
+	struct wbxml_limits
+		limits; /* of the document; for LIBWBXML, elements are capped at 2,000 */
 };
 
 /* Appends the XML of the WBXML document to out (UTF-8, with an XML declaration). 0, or -1 with err
