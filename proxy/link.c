@@ -447,10 +447,25 @@ struct link *link_probe(struct endpoint *endpoint, const struct link_calls *call
 	return link_start(link);
 }
 
-void link_take(struct link *link, const struct link_calls *calls, void *owner)
+/* The loop may not have come to see yet that the endpoint has ended the link, or has sent more than
+ * the last answer: that must not become the answer to somebody else's request. */
+static bool link_is_silent(const struct link *link)
 {
+	char byte;
+
+	return recv(link->tls.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == -1 &&
+	       (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+bool link_take(struct link *link, const struct link_calls *calls, void *owner)
+{
+	if (!link_is_silent(link)) {
+		link_idle_ended(link);
+		return false;
+	}
 	event_del(&link->timer);
 	link->calls = calls;
 	link->owner = owner;
 	link_enter(link, LINK_READY);
+	return true;
 }

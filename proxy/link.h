@@ -71,8 +71,9 @@ struct link *link_connect(struct endpoint *endpoint, const struct link_calls *ca
 /* For upstream.c: the same for a health check, which tries this endpoint alone. NULL: it has failed
  * already. */
 struct link *link_probe(struct endpoint *endpoint, const struct link_calls *calls, void *owner);
-/* For upstream.c: gives an idle link a new owner. */
-void link_take(struct link *link, const struct link_calls *calls, void *owner);
+/* For upstream.c: gives an idle link a new owner. False: the endpoint has ended it, or spoken without
+ * being asked, and it is freed. */
+bool link_take(struct link *link, const struct link_calls *calls, void *owner);
 /* For upstream.c: closes without a word to the owner. */
 void link_free(struct link *link);
 

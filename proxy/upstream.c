@@ -381,11 +381,10 @@ struct link *upstream_open(struct upstream *upstream, const struct link_calls *c
 
 	if (endpoint == NULL)
 		return NULL;
-	link = reusable_link(endpoint);
-	if (link == NULL)
-		return link_connect(endpoint, calls, owner);
-	link_take(link, calls, owner);
-	return link;
+	while ((link = reusable_link(endpoint)) != NULL)
+		if (link_take(link, calls, owner))
+			return link;
+	return link_connect(endpoint, calls, owner);
 }
 
 struct endpoint *upstream_other(struct upstream *upstream, const struct endpoint *failed)

@@ -143,6 +143,31 @@ class FailureTest(UpstreamCase):
             self.assertEqual(self.sync(proxy).status, 200)
         self.assertEqual(recorder.connections, before)
 
+    def test_what_nobody_asked_for_answers_nobody(self):
+        """A second answer right behind one that fills our read to its last byte is still unread when
+        the request that waits behind it takes the connection."""
+        read_size = 32 * 1024
+        text = [("Content-Type", "text/plain")]
+        first = answer_bytes(200, b"x" * (read_size - len(answer_bytes(200, b"", text)) - 4), text)
+        self.assertEqual(len(first), read_size)
+
+        def answer(received, _):
+            if "DeviceId=TWO" in received.target:
+                return first + answer_bytes(200, b"", [("X-For", "nobody")])
+            return answer_bytes(200, b"", [("X-For", received.header("X-Mailbox"))])
+        recorder = self.start_recorder(answer)
+        proxy = self.start_proxy(url(recorder), {"workers": 1, "upstream exchange": {"health-interval": "1h"}})
+        proxy.wait_until_answering()
+        time.sleep(1.5)  # until the endpoint has proven that it keeps connections
+        body = wbxml.encode(client.folder_sync())
+        requests = b"".join(client.request_bytes("POST", target().replace("D1", name), [WBXML, VERSION], body)
+                            for name in ("TWO", "ONE", "ONE"))
+        with proxy.dial("bob") as connection:
+            connection.send(requests)
+            self.assertEqual(connection.read_answer().body.strip(b"x"), b"")
+            for _ in range(2):
+                self.assertEqual(connection.read_answer().header("X-For"), "bob@contoso.test")
+
 
 class EndpointTest(UpstreamCase):
     def test_a_dead_endpoint_among_good_ones_costs_no_answer(self):
