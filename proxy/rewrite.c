@@ -5,94 +5,101 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Fields that are ours to write, or that no phone has business sending. A "*" at the end stands for
- * any further characters. Compared as http_field_resembles() does. */
-static const char *const taken_out[] = {
-	"authorization",
-	"proxy-*",
-	"host",
-	"content-length",
-	"transfer-encoding",
-	"te",
-	"trailer",
-	"upgrade",
-	"http2-settings",
-	"expect",
-	"keep-alive",
-	"connection",
-	"client-cert",
-	"client-cert-chain",
-	"client-verify",
-	"ssl-*",
-	"x-ssl-*",
-	"x-client-*",
-	"x-tls-*",
-	"x-arr-*",
-	"forwarded",
-	"x-forwarded*",
-	"x-original-*",
-	"x-rewrite-*",
-	"x-http-method*",
-	"x-method-override",
-	"x-real-ip",
-	"x-cluster-client-ip",
-	"true-client-ip",
-	"via",
-	"remote-*",
-	"x-remote-*",
-	"auth-*",
-	"x-auth*",
-	"x-user*",
-	"x-webauth*",
-	"x-webobjects-*",
-	"x-ms-client-principal*",
-	"x-ms-token-*",
-	"x-commonaccesstoken",
-	"x-isfrombackend",
-	"x-ms-exchange-*",
-	"msexch*",
+/* A field's name in lower case; a "*" at its end stands for any further characters. */
+struct pattern {
+	const char *text;
+	size_t len;
+};
+
+#define PATTERN(text)                                                                              \
+	{                                                                                          \
+		text, sizeof(text) - 1                                                             \
+	}
+
+/* Fields that are ours to write, or that no phone has business sending. */
+static const struct pattern taken_out[] = {
+	PATTERN("authorization"),
+	PATTERN("proxy-*"),
+	PATTERN("host"),
+	PATTERN("content-length"),
+	PATTERN("transfer-encoding"),
+	PATTERN("te"),
+	PATTERN("trailer"),
+	PATTERN("upgrade"),
+	PATTERN("http2-settings"),
+	PATTERN("expect"),
+	PATTERN("keep-alive"),
+	PATTERN("connection"),
+	PATTERN("client-cert"),
+	PATTERN("client-cert-chain"),
+	PATTERN("client-verify"),
+	PATTERN("ssl-*"),
+	PATTERN("x-ssl-*"),
+	PATTERN("x-client-*"),
+	PATTERN("x-tls-*"),
+	PATTERN("x-arr-*"),
+	PATTERN("forwarded"),
+	PATTERN("x-forwarded*"),
+	PATTERN("x-original-*"),
+	PATTERN("x-rewrite-*"),
+	PATTERN("x-http-method*"),
+	PATTERN("x-method-override"),
+	PATTERN("x-real-ip"),
+	PATTERN("x-cluster-client-ip"),
+	PATTERN("true-client-ip"),
+	PATTERN("via"),
+	PATTERN("remote-*"),
+	PATTERN("x-remote-*"),
+	PATTERN("auth-*"),
+	PATTERN("x-auth*"),
+	PATTERN("x-user*"),
+	PATTERN("x-webauth*"),
+	PATTERN("x-webobjects-*"),
+	PATTERN("x-ms-client-principal*"),
+	PATTERN("x-ms-token-*"),
+	PATTERN("x-commonaccesstoken"),
+	PATTERN("x-isfrombackend"),
+	PATTERN("x-ms-exchange-*"),
+	PATTERN("msexch*"),
 };
 
 /* Fields of an answer that are the endpoint's own business. */
-static const char *const kept_inside[] = {
-	"content-length",
-	"transfer-encoding",
-	"www-authenticate",
-	"proxy-*",
-	"server",
-	"x-powered-by",
-	"x-aspnet-version",
-	"x-aspnetmvc-version",
-	"x-beserver",
-	"x-feserver",
-	"x-calculatedbetarget",
-	"x-targetserver",
-	"x-diaginfo",
-	"x-beresource",
-	"x-backendhttpstatus",
-	"alt-svc",
+static const struct pattern kept_inside[] = {
+	PATTERN("content-length"),
+	PATTERN("transfer-encoding"),
+	PATTERN("www-authenticate"),
+	PATTERN("proxy-*"),
+	PATTERN("server"),
+	PATTERN("x-powered-by"),
+	PATTERN("x-aspnet-version"),
+	PATTERN("x-aspnetmvc-version"),
+	PATTERN("x-beserver"),
+	PATTERN("x-feserver"),
+	PATTERN("x-calculatedbetarget"),
+	PATTERN("x-targetserver"),
+	PATTERN("x-diaginfo"),
+	PATTERN("x-beresource"),
+	PATTERN("x-backendhttpstatus"),
+	PATTERN("alt-svc"),
 };
 
-static bool resembles(struct span name, const char *pattern)
+/* Exactly but for case. What only resembles a name is not plain, and never gets here. */
+static bool is_listed(struct span name, const struct pattern *patterns, size_t count)
 {
-	char prefix[64];
-	size_t len = strlen(pattern);
+	int first = name.len > 0 ? name.data[0] | 0x20 : 0; /* a letter in lower case */
 
-	if (pattern[len - 1] != '*')
-		return http_field_resembles(name, pattern);
-	len--;
-	if (name.len < len || len >= sizeof(prefix))
-		return false;
-	memcpy(prefix, pattern, len);
-	prefix[len] = '\0';
-	return http_field_resembles(span_of(name.data, len), prefix);
-}
+	for (size_t i = 0; i < count; i++) {
+		const char *text = patterns[i].text;
+		size_t len = patterns[i].len;
+		bool is_prefix = text[len - 1] == '*';
 
-static bool is_listed(struct span name, const char *const *patterns, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (resembles(name, patterns[i]))
+		if (text[0] != first)
+			continue;
+		if (is_prefix ? name.len < --len : name.len != len)
+			continue;
+		if (strncasecmp((const char *)name.data, text, len) == 0)
 			return true;
+	}
 	return false;
 }
 
@@ -109,7 +116,10 @@ static bool is_plain_name(struct span name)
 	return true;
 }
 
-bool rewrite_is_taken_out(
+/* Whether a phone's field is kept from the endpoint: hop-by-hop ones, framing, Host, Expect,
+ * credentials, every field by which some server learns who a user is, the configured identity
+ * headers, and whatever could be mistaken for one of them. */
+static bool is_taken_out(
 	const struct config *config, const struct http_head *head, const struct http_field *field)
 {
 	if (!is_plain_name(field->name) || http_field_is_hop_by_hop(head, field))
@@ -120,7 +130,7 @@ bool rewrite_is_taken_out(
 		if (http_field_resembles(field->name, config->upstream.headers[i].name))
 			return true;
 	for (size_t i = 0; i < config->identity_header_count; i++)
-		if (resembles(field->name, config->identity_headers[i]))
+		if (http_field_resembles(field->name, config->identity_headers[i]))
 			return true;
 	return false;
 }
@@ -245,7 +255,7 @@ void rewrite_request_fields(struct http_writer *writer, const struct config *con
 	for (size_t i = 0; i < head->field_count; i++) {
 		const struct http_field *field = &head->fields[i];
 
-		if (rewrite_is_taken_out(config, head, field))
+		if (is_taken_out(config, head, field))
 			continue;
 		if (content_type != NULL &&
 			(span_equal_nocase(field->name, "content-type") ||

@@ -37,6 +37,7 @@ static int verify_error(int alert)
 	case SSL_AD_UNSUPPORTED_CERTIFICATE: return X509_V_ERR_INVALID_PURPOSE;
 	case SSL_AD_CERTIFICATE_REVOKED: return X509_V_ERR_CERT_REVOKED;
 	case SSL_AD_CERTIFICATE_EXPIRED: return X509_V_ERR_CERT_HAS_EXPIRED;
+	case SSL_AD_CERTIFICATE_UNKNOWN: return X509_V_ERR_OCSP_CERT_UNKNOWN;
 	case SSL_AD_UNKNOWN_CA: return X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY;
 	default: return X509_V_ERR_APPLICATION_VERIFICATION; /* handshake_failure */
 	}
@@ -199,6 +200,7 @@ static SSL_CTX *context_new(struct tls_server *server, const struct config_liste
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_read_ahead(ctx, 1); /* a record in one system call, not two */
 	SSL_CTX_set_security_level(ctx, (int)trust->security_level);
 	SSL_CTX_set_max_cert_list(ctx, PEER_CERTIFICATES_MAX);
 	if (SSL_CTX_set_num_tickets(ctx, 0) != 1 ||
