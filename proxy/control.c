@@ -13,6 +13,7 @@
 #include "proxy/control_status.h"
 #include "proxy/log.h"
 #include "proxy/sandbox.h"
+#include "proxy/timeval.h"
 
 LIST_HEAD(client_list, client);
 
@@ -59,13 +60,12 @@ static void client_free(struct client *client)
 
 static void wait_for(struct event *event, uint32_t time_ms)
 {
-	struct timeval time = {
-		.tv_sec = time_ms / 1000, .tv_usec = (suseconds_t)(time_ms % 1000) * 1000};
+	struct timeval time = timeval_of_ms(time_ms);
 
 	event_add(event, &time);
 }
 
-/* --- answers --- */
+/* Answers */
 
 static void client_write(struct client *client)
 {
@@ -110,7 +110,7 @@ static void client_answer_result(struct client *client, const char *error)
 	client_answer(client, text);
 }
 
-/* --- requests --- */
+/* Requests */
 
 static bool tell_supervisor(const struct control *control, uint32_t type)
 {
@@ -170,7 +170,7 @@ static void client_request(struct client *client, const char *word)
 	client_answer_result(client, "unknown request");
 }
 
-/* --- events --- */
+/* Events */
 
 static void on_client_readable(evutil_socket_t fd, short what, void *arg)
 {

@@ -40,6 +40,8 @@ static char *receive_answer(int fd, struct error *err)
 	size_t len = 0, size = 16384;
 	char *answer = malloc(size);
 
+	if (answer == NULL)
+		error_set(err, "out of memory");
 	while (answer != NULL) {
 		ssize_t got = recv(fd, answer + len, size - 1 - len, 0);
 		char *larger;
@@ -63,10 +65,10 @@ static char *receive_answer(int fd, struct error *err)
 			continue;
 		size *= 2;
 		larger = realloc(answer, size);
-		if (larger == NULL)
+		if (larger == NULL) {
 			error_set(err, "out of memory");
-		if (larger == NULL)
 			break;
+		}
 		answer = larger;
 	}
 	free(answer);

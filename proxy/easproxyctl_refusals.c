@@ -81,9 +81,8 @@ static int explain(const char *name)
 
 		if (strcmp(row->name, name) != 0)
 			continue;
-		printf("%s\n  cause:  %s\n  remedy: %s\n  the phone gets: TLS alert %s, HTTP "
-		       "status "
-		       "%s, EAS status %s\n",
+		printf("%s\n  cause:  %s\n  remedy: %s\n"
+		       "  the phone gets: TLS alert %s, HTTP status %s, EAS status %s\n",
 			row->name, row->cause, row->remedy, alert_name(row->tls_alert),
 			number_or_dash(row->http_status, http),
 			number_or_dash(row->eas_status, eas));

@@ -13,6 +13,7 @@
 #include "proxy/child.h"
 #include "proxy/log.h"
 #include "proxy/sandbox.h"
+#include "proxy/timeval.h"
 
 enum { READY_GRACE_MS = 500 };
 
@@ -122,19 +123,31 @@ static void count_reports(struct revocation_process *p)
 	}
 }
 
+/* Whose certificates nobody can revoke an operator should know. */
+static void log_unchecked(const struct trust_store *trust)
+{
+	struct log_line line;
+
+	for (size_t i = 0; i < trust->count; i++) {
+		if (trust->authorities[i].crl_url[0] != '\0')
+			continue;
+		log_begin(&line, CONFIG_LOG_INFO, "crl-not-configured");
+		log_text(&line, "authority", trust->authorities[i].issuer);
+		log_text(&line, "message", "its certificates are not checked for revocation");
+		log_end(&line);
+	}
+}
+
 static int start(struct revocation_process *p, struct error *err)
 {
-	static const struct revocation_callbacks callbacks = {
-		.on_index = on_index, .on_failure = on_failure};
+	const struct revocation_callbacks callbacks = {
+		.context = p, .on_index = on_index, .on_failure = on_failure};
 	const struct child *child = p->child;
-	struct revocation_callbacks mine = callbacks;
-	uint32_t wait_ms = child->config->revocation.time_limit_ms + READY_GRACE_MS;
-	struct timeval wait = {
-		.tv_sec = wait_ms / 1000, .tv_usec = (suseconds_t)(wait_ms % 1000) * 1000};
+	struct timeval wait =
+		timeval_of_ms(child->config->revocation.time_limit_ms + READY_GRACE_MS);
 
-	mine.context = p;
 	p->revocation = revocation_new(p->base, child->trust, &child->config->revocation,
-		child->state_directory, &mine, err);
+		child->state_directory, &callbacks, err);
 	if (p->revocation == NULL)
 		return -1;
 	p->supervisor =
@@ -159,12 +172,10 @@ int revocation_main(const struct child *child)
 		log_message(CONFIG_LOG_ERROR, "start-failed", "%s", err.text);
 		return 1;
 	}
+	log_unchecked(child->trust);
 	count_reports(p);
 	send_ready_if_done(p);
 	event_base_dispatch(p->base);
-	revocation_free(p->revocation);
-	event_free(p->ready_timer);
-	event_free(p->supervisor);
-	event_base_free(p->base);
+	/* The process ends here: the kernel takes all of it back at once. */
 	return 0;
 }

@@ -13,12 +13,6 @@
 #include "proxy/http.h"
 #include "proxy/template.h"
 
-/* Whether a phone's field is kept from the endpoint: hop-by-hop ones, framing, Host, Expect,
- * credentials, every field by which some server learns who a user is, the configured identity
- * headers, and whatever could be mistaken for one of them. */
-bool rewrite_is_taken_out(
-	const struct config *config, const struct http_head *head, const struct http_field *field);
-
 /*
  * Writes the request line's fields but for Host, the framing and the empty line, which depend on
  * the endpoint and on how the body is sent: the phone's fields that are left, then the login.

@@ -82,7 +82,7 @@ static uint64_t handled_fs(int abi)
 }
 
 /* Nobody binds a TCP port: listening sockets are inherited. Connecting: workers to the ports of
- * their endpoints, revocation to any (CRL locations redirect nowhere, but name any port), the others
+ * their endpoints, revocation to any (CRL locations, and what they redirect to, name any port), the others
  * to none. */
 static uint64_t handled_net(const struct child *child, int abi)
 {

@@ -15,8 +15,6 @@
 #include "proxy/supervisor_takeover.h"
 
 enum {
-	BACKOFF_MIN_MS = 100,
-	BACKOFF_MAX_MS = 10 * 1000,
 	STEADY_MS = 30 * 1000, /* who lived so long starts anew with the shortest back-off */
 	STALL_MS = 30 * 1000,  /* a child whose channel is full so long is taken for hung */
 	MESSAGES_MAX = 64,     /* of one child in one turn */
@@ -24,7 +22,7 @@ enum {
 	SIGNAL_AT = CHILD_MAX, /* in the array for poll(2); before it the children by record */
 };
 
-/* --- messages --- */
+/* Messages */
 
 static void spread_index(
 	struct supervisor *s, const struct generation *generation, uint32_t authority)
@@ -138,7 +136,7 @@ static void read_messages(struct supervisor *s, struct child_record *record)
 	}
 }
 
-/* --- ends of children --- */
+/* Ends of children */
 
 static void schedule_restart(struct child_record *record, int64_t now)
 {
@@ -192,7 +190,7 @@ static void reap(struct supervisor *s)
 	}
 }
 
-/* --- time --- */
+/* Time */
 
 static void restart_child(struct supervisor *s, struct child_record *record)
 {
@@ -245,7 +243,7 @@ static int handle_timers(struct supervisor *s)
 	return next - now > INT32_MAX ? INT32_MAX : (int)(next > now ? next - now : 0);
 }
 
-/* --- the loop --- */
+/* The loop */
 
 static void handle_signal(struct supervisor *s, uint32_t number)
 {

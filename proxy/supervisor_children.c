@@ -18,7 +18,6 @@
 
 enum {
 	START_TIME_MS = 60 * 1000,
-	BACKOFF_MIN_MS = 100,
 	KEEP_MAX = 1024, /* descriptors that a child keeps */
 };
 
@@ -30,7 +29,7 @@ int64_t children_now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* --- birth, in the child --- */
+/* Birth, in the child */
 
 struct keep_list {
 	int fds[KEEP_MAX];
@@ -165,7 +164,7 @@ static _Noreturn void live(
 	_exit(run(&child));
 }
 
-/* --- records --- */
+/* Records */
 
 static struct child_record *find_free(struct children *children)
 {
@@ -233,7 +232,7 @@ size_t children_count(const struct children *children, const struct generation *
 	return count;
 }
 
-/* --- channels --- */
+/* Channels */
 
 void child_kill(struct child_record *record, const char *why)
 {
@@ -343,7 +342,7 @@ static void connect_with_peers(struct children *children, struct child_record *r
 	}
 }
 
-/* --- birth, in the supervisor --- */
+/* Birth, in the supervisor */
 
 static int give_birth(struct children *children, struct child_record *record, struct error *err)
 {
@@ -405,7 +404,7 @@ int children_restart(struct children *children, struct child_record *record, str
 	return give_birth(children, record, err);
 }
 
-/* --- end --- */
+/* End */
 
 void child_describe_end(int status, char *text, size_t size)
 {
@@ -413,8 +412,8 @@ void child_describe_end(int status, char *text, size_t size)
 		snprintf(text, size, "exit status %d", WEXITSTATUS(status));
 	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
 		snprintf(text, size,
-			"killed by SIGSYS (seccomp): a system call that its sandbox "
-			"does not allow");
+			"killed by SIGSYS (seccomp): a system call that its sandbox does not "
+			"allow");
 	else
 		snprintf(text, size, "killed by SIG%s", sigabbrev_np(WTERMSIG(status)));
 }

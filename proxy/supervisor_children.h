@@ -18,6 +18,8 @@
 
 enum {
 	CHILD_MAX = WORKER_MAX + 32,
+	BACKOFF_MIN_MS = 100, /* before a restart: from here, twice as long each time, to there */
+	BACKOFF_MAX_MS = 10 * 1000,
 	PENDING_WORDS = AUTHORITY_MAX / 64,
 };
 

@@ -12,6 +12,9 @@
 
 enum { GRACE_MS = 5 * 1000 /* after the drain time, and for helpers to finish */ };
 
+static const enum role helpers[] = {ROLE_REVOCATION, ROLE_IDENTITY, ROLE_CONTROL};
+enum { HELPER_COUNT = sizeof(helpers) / sizeof(helpers[0]) };
+
 /* A fault goes to the log and to whoever asked for the reload; while easproxyd starts, to standard
  * error. */
 static void report_fault(void *context, const char *text)
@@ -41,7 +44,7 @@ static void tell_reloaded(struct supervisor *s)
 			child_send(record, &message, -1);
 }
 
-/* --- ending children --- */
+/* Ending children */
 
 static void drain_child(struct child_record *record, uint32_t time_ms)
 {
@@ -116,7 +119,7 @@ void takeover_child_gone(struct supervisor *s, struct generation *generation)
 	let_go(s, generation);
 }
 
-/* --- the next generation --- */
+/* The next generation */
 
 void takeover_abandon(struct supervisor *s, const char *why)
 {
@@ -141,10 +144,8 @@ void takeover_abandon(struct supervisor *s, const char *why)
 
 static int start_helpers(struct supervisor *s, struct generation *generation, struct error *err)
 {
-	static const enum role helpers[] = {ROLE_REVOCATION, ROLE_IDENTITY, ROLE_CONTROL};
-
 	generation->state = GENERATION_HELPERS;
-	for (size_t i = 0; i < sizeof(helpers) / sizeof(helpers[0]); i++)
+	for (size_t i = 0; i < HELPER_COUNT; i++)
 		if (children_start(&s->children, generation, helpers[i], 0, err) == NULL)
 			return -1;
 	return 0;
@@ -227,7 +228,7 @@ void takeover_advance(struct supervisor *s)
 	struct error err;
 
 	if (next->state == GENERATION_HELPERS &&
-		children_count(&s->children, next, ROLE_COUNT, CHILD_READY) == 3) {
+		children_count(&s->children, next, ROLE_COUNT, CHILD_READY) == HELPER_COUNT) {
 		if (start_workers(s, next, &err) == -1)
 			takeover_abandon(s, err.text);
 	} else if (next->state == GENERATION_WORKERS &&
