@@ -1,18 +1,7 @@
 #include "wbxml/reader.h"
 
+#include "wbxml/tokens.h"
 #include "wbxml/utf8.h"
-
-/* WAP-192 (WBXML 1.3) 7.1, as far as EAS uses them. */
-enum {
-	TOKEN_SWITCH_PAGE = 0x00,
-	TOKEN_END = 0x01,
-	TOKEN_STR_I = 0x03,
-	TOKEN_OPAQUE = 0xC3,
-	TOKEN_HAS_ATTRIBUTES = 0x80,
-	TOKEN_HAS_CONTENT = 0x40,
-	TOKEN_CODE = 0x3F,
-	TOKEN_FIRST_TAG = 0x05, /* codes below are global tokens, whatever the upper bits */
-};
 
 enum {
 	TOKENS_PER_ELEMENT = 4,
@@ -30,9 +19,6 @@ enum reader_state {
 	READER_DONE,
 	READER_FAILED,
 };
-
-/* WBXML 1.3, unknown public identifier, UTF-8, no string table: all that EAS writes. */
-static const uint8_t header[] = {0x03, 0x01, 0x6A, 0x00};
 
 struct wbxml_limits wbxml_limits_complete(const struct wbxml_limits *limits)
 {
@@ -88,9 +74,9 @@ static enum wbxml_event reader_piece(
 
 static enum wbxml_event reader_header(struct wbxml_reader *reader)
 {
-	if (*reader->at != header[reader->step])
+	if (*reader->at != wbxml_header[reader->step])
 		return reader_fail(reader, WBXML_FAULT_HEADER);
-	if (++reader->step == sizeof(header))
+	if (++reader->step == sizeof(wbxml_header))
 		reader->state = READER_CONTENT;
 	return reader_take(reader, 1);
 }

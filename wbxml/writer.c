@@ -1,15 +1,6 @@
 #include "wbxml/writer.h"
 
-enum {
-	TOKEN_SWITCH_PAGE = 0x00,
-	TOKEN_END = 0x01,
-	TOKEN_STR_I = 0x03,
-	TOKEN_OPAQUE = 0xC3,
-	TOKEN_HAS_CONTENT = 0x40,
-	TOKEN_CODE = 0x3F,
-};
-
-static const uint8_t header[] = {0x03, 0x01, 0x6A, 0x00};
+#include "wbxml/tokens.h"
 
 static void write_byte(struct wbxml_writer *writer, unsigned int byte)
 {
@@ -29,7 +20,7 @@ static void write_content_begins(struct wbxml_writer *writer)
 void wbxml_write_header(struct wbxml_writer *writer, struct wbxml_buffer *out)
 {
 	*writer = (struct wbxml_writer){.out = out};
-	wbxml_buffer_append(out, header, sizeof(header));
+	wbxml_buffer_append(out, wbxml_header, sizeof(wbxml_header));
 }
 
 void wbxml_write_start(struct wbxml_writer *writer, uint16_t tag)

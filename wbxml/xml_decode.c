@@ -15,11 +15,6 @@ struct decoder {
 	uint8_t pages[WBXML_DEPTH_MAX + 1];
 };
 
-static uint64_t level_bit(uint32_t level)
-{
-	return level > 0 ? UINT64_C(1) << (level - 1) : 0;
-}
-
 static void put(struct decoder *decoder, const char *text)
 {
 	wbxml_buffer_append(decoder->out, text, strlen(text));
@@ -52,7 +47,7 @@ static int refuse_mixture(struct decoder *decoder)
 static int decode_start(struct decoder *decoder)
 {
 	uint32_t level = decoder->reader.depth;
-	uint64_t parent = level_bit(level - 1), self = level_bit(level);
+	uint64_t parent = xml_level_bit(level - 1), self = xml_level_bit(level);
 	uint8_t page = (uint8_t)(decoder->reader.tag->id >> 8);
 
 	if ((decoder->has_opaque & parent) != 0)
@@ -77,7 +72,7 @@ static int decode_start(struct decoder *decoder)
 
 static int decode_text(struct decoder *decoder)
 {
-	uint64_t self = level_bit(decoder->reader.depth);
+	uint64_t self = xml_level_bit(decoder->reader.depth);
 
 	if ((decoder->has_opaque & self) != 0)
 		return refuse_mixture(decoder);
@@ -91,7 +86,7 @@ static int decode_text(struct decoder *decoder)
 
 static int decode_opaque(struct decoder *decoder)
 {
-	uint64_t self = level_bit(decoder->reader.depth);
+	uint64_t self = xml_level_bit(decoder->reader.depth);
 
 	if (((decoder->has_text | decoder->has_child) & self) != 0)
 		return refuse_mixture(decoder);
@@ -108,7 +103,7 @@ static int decode_opaque(struct decoder *decoder)
 static int decode_end(struct decoder *decoder)
 {
 	uint32_t level = decoder->reader.depth + 1;
-	uint64_t self = level_bit(level);
+	uint64_t self = xml_level_bit(level);
 
 	base64_write_end(&decoder->group, decoder->out);
 	if (decoder->tag_is_open) {

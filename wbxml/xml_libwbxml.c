@@ -3,8 +3,6 @@
  * accepts what is neither WBXML nor XML, so it works between two checks of ours: what goes in has
  * been read (or written) by us as a whole, and what comes out is read by us before it is handed on.
  */
-#include <stdlib.h>
-
 #include "wbxml/utf8.h"
 #include "wbxml/xml_libwbxml_call.h"
 #include "wbxml/xml_parse.h"

@@ -2,6 +2,8 @@
 
 #include <libxml/SAX2.h>
 #include <libxml/parser.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "wbxml/buffer.h"
 #include "wbxml/codepages.h"
@@ -22,11 +24,6 @@ struct parse {
 	struct error *err;
 };
 
-static uint64_t level_bit(uint32_t level)
-{
-	return level > 0 ? UINT64_C(1) << (level - 1) : 0;
-}
-
 /* The first fault counts; nothing is parsed after it. */
 static void parse_fail(struct parse *parse, const char *what)
 {
@@ -41,15 +38,10 @@ static void parse_sink_failed(struct parse *parse, const struct error *cause)
 	parse_fail(parse, cause->text);
 }
 
-static bool is_space(uint8_t byte)
-{
-	return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
-}
-
 static bool is_layout(struct span text)
 {
 	for (size_t i = 0; i < text.len; i++)
-		if (!is_space(text.data[i]))
+		if (!xml_is_space(text.data[i]))
 			return false;
 	return true;
 }
@@ -100,9 +92,9 @@ static void parse_enter(struct parse *parse, unsigned int page, const xmlChar *n
 	uint64_t self;
 	struct error cause;
 
-	parse->has_child |= level_bit(parse->depth);
+	parse->has_child |= xml_level_bit(parse->depth);
 	parse->elements++;
-	self = level_bit(++parse->depth);
+	self = xml_level_bit(++parse->depth);
 	parse->has_child &= ~self;
 	parse->is_opaque = is_opaque ? parse->is_opaque | self : parse->is_opaque & ~self;
 	if (parse->sink != NULL && parse->sink->start(parse->sink->context, page,
@@ -129,7 +121,7 @@ static void on_start(void *context, const xmlChar *name, const xmlChar *prefix,
 		parse_fail(parse, "elements nested too deep");
 	else if (parse->elements >= parse->limits.elements)
 		parse_fail(parse, "too many elements");
-	else if ((parse->is_opaque & level_bit(parse->depth)) != 0)
+	else if ((parse->is_opaque & xml_level_bit(parse->depth)) != 0)
 		parse_fail(parse, "an element inside opaque data");
 	else if (page == -1)
 		parse_fail(parse, space == NULL ? "an element without a namespace"
@@ -148,7 +140,7 @@ static void on_end(void *context, const xmlChar *name, const xmlChar *prefix, co
 	(void)name, (void)prefix, (void)space;
 	if (parse->has_failed)
 		return;
-	parse_flush(parse, (parse->has_child & level_bit(parse->depth)) != 0);
+	parse_flush(parse, (parse->has_child & xml_level_bit(parse->depth)) != 0);
 	parse->depth--;
 	if (!parse->has_failed && parse->sink != NULL &&
 		parse->sink->end(parse->sink->context, &cause) != 0)

@@ -4,12 +4,29 @@
 #ifndef WBXML_XML_PARTS_H
 #define WBXML_XML_PARTS_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "wbxml/xml.h"
+
+_Static_assert(WBXML_DEPTH_MAX <= 64, "one bit a level");
 
 #define WBXML_OPAQUE_NAMESPACE "urn:eas-sample:wbxml"
 
 /* libwbxml's name of page 16; the others differ by the colon only. */
 #define WBXML_LIBWBXML_GAL "Gal:"
+
+/* What is remembered of each open element is one bit a level, from 1; level 0 has none. */
+static inline uint64_t xml_level_bit(uint32_t level)
+{
+	return level > 0 ? UINT64_C(1) << (level - 1) : 0;
+}
+
+/* White space as XML 1.0 2.3 has it. */
+static inline bool xml_is_space(uint8_t byte)
+{
+	return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
+}
 
 int xml_decode_exact(struct span document, const struct wbxml_xml_options *options,
 	struct wbxml_buffer *out, struct error *err);
