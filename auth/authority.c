@@ -1,6 +1,5 @@
 #include "auth/authority.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>

@@ -1,13 +1,10 @@
 #include "auth/revocation_compile.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "auth/revocation_der.h"
 #include "auth/revocation_file.h"

@@ -1,6 +1,7 @@
 #include "auth/trust_reader.h"
 
 #include <ctype.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 

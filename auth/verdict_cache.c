@@ -1,6 +1,5 @@
 #include "auth/verdict_cache.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -7,9 +7,7 @@
 #define AUTH_VERIFY_H
 
 #include <openssl/x509.h>
-#include <stdbool.h>
 #include <stdint.h>
-#include <time.h>
 
 #include "auth/revocation_index.h"
 #include "auth/san.h"

@@ -1,6 +1,4 @@
 /* config_load(): the order in which a configuration is read, and what makes it whole. */
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

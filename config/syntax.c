@@ -1,5 +1,6 @@
 #include "config/syntax.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,6 @@
 /* The base64 query: the plain one packed, for 12.1 and later (MS-ASHTTP 2.2.1.1.1.1). */
 #include "proxy/eas_query.h"
 
-#include "proxy/eas_command.h"
 #include "proxy/http_chars.h"
 
 /* Head, id and type take up to 520 bytes, the nine parameters up to 257 each. */

@@ -6,7 +6,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "proxy/log.h"
 #include "proxy/sandbox_landlock.h"
 #include "proxy/sandbox_seccomp.h"
 

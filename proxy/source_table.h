@@ -5,7 +5,6 @@
 #ifndef PROXY_SOURCE_TABLE_H
 #define PROXY_SOURCE_TABLE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 

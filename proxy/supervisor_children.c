@@ -1,7 +1,6 @@
 #include "proxy/supervisor_children.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

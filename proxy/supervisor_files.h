@@ -5,7 +5,6 @@
 #ifndef PROXY_SUPERVISOR_FILES_H
 #define PROXY_SUPERVISOR_FILES_H
 
-#include <stdbool.h>
 #include <sys/types.h>
 
 #include "config/error.h"

@@ -1,7 +1,6 @@
 #include "proxy/supervisor_generation.h"
 
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

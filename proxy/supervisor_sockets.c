@@ -1,6 +1,5 @@
 #include "proxy/supervisor_sockets.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>

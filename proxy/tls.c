@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 static enum tls_result plain_result(ssize_t n)
 {
