@@ -17,6 +17,7 @@ enum {
 	/* Of a longer one, so much is held back until it has been decoded to its end. */
 	HOLD_BACK = 64,
 	PIECE = 16 * 1024,
+	CHUNK_HEAD_ROOM = 20,
 	TARGET_MAX = 8 * 1024
 };
 
@@ -64,22 +65,24 @@ static void request_sent(struct exchange *exchange)
 		exchange_end_poll(exchange, worker->drain_time_ms);
 }
 
-static int send_piece(struct exchange *exchange, const uint8_t *data, size_t len)
+/* Around the piece there is room for a chunk's framing, so that it goes out in one packet. */
+static int send_piece(struct exchange *exchange, uint8_t *piece, size_t len)
 {
-	char head[20];
+	char head[CHUNK_HEAD_ROOM];
+	size_t head_len;
 
 	if (!exchange->is_chunked)
-		return link_write(exchange->link, data, len);
-	if (link_write(exchange->link, head, http_chunk_head(head, len)) != 0 ||
-		link_write(exchange->link, data, len) != 0)
-		return -1;
-	return link_write(exchange->link, "\r\n", 2);
+		return link_write(exchange->link, piece, len);
+	head_len = http_chunk_head(head, len);
+	memcpy(piece - head_len, head, head_len);
+	memcpy(piece + len, "\r\n", 2);
+	return link_write(exchange->link, piece - head_len, head_len + len + 2);
 }
 
 /* Sends of the body what may go out now. */
 static void request_send(struct exchange *exchange)
 {
-	uint8_t *piece = exchange->session->worker->scratch;
+	uint8_t *piece = exchange->session->worker->scratch + CHUNK_HEAD_ROOM;
 	uint64_t held_back = exchange->is_released ? 0 : HOLD_BACK;
 
 	while (spool_len(&exchange->spool) > held_back &&
@@ -300,8 +303,6 @@ static void take_content(struct exchange *exchange, struct span content)
 	if (exchange->stage == EXCHANGE_COLLECT && !must_be_whole(exchange) &&
 		spool_len(&exchange->spool) > COLLECT_MAX)
 		request_connect(exchange);
-	else if (exchange->stage == EXCHANGE_SEND)
-		request_send(exchange);
 }
 
 /* No more is taken from the phone while so much of it waits for the endpoint. */
@@ -338,6 +339,9 @@ size_t exchange_take(struct exchange *exchange, const char *data, size_t len)
 		if (content.len == 0)
 			break;
 	}
+	/* In one go, however small the phone's own chunks are. */
+	if (exchange->stage == EXCHANGE_SEND && !exchange->is_read)
+		request_send(exchange);
 	return len - left;
 }
 

@@ -52,6 +52,16 @@ class StreamTest(HttpCase):
                 self.assertEqual(received.header("Content-Type"), WBXML[1])
                 self.assertEqual(received.header("MS-ASProtocolVersion"), "14.1")
 
+    def test_tiny_chunks_are_put_together(self):
+        """Each in a packet of its own would have one phone keep a whole worker busy."""
+        document = wbxml.encode(client.send_mail(os.urandom(100000)))
+        answer = self.dial().request("POST", target("SendMail"), [WBXML, VERSION],
+                                     [document[at:at + 1] for at in range(len(document))])
+        self.assertEqual(answer.status, 200)
+        received, = self.recorder.whole()
+        self.assertEqual(received.body, document)
+        self.assertLess(len(self.recorder.raw), len(document) + 5000)
+
     def test_an_answer_arrives_as_it_was_sent(self):
         document = wbxml.encode(wbxml.Node(
             "ItemOperations:ItemOperations", wbxml.Node("ItemOperations:Status", "1"),
