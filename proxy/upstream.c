@@ -177,7 +177,8 @@ static void probe_ready(void *owner)
 	struct http_writer writer = {.data = data, .capacity = sizeof(data)};
 
 	if (config->health_path[0] == '\0') {
-		probe_end(endpoint, true);
+		/* One that stays open proves that links may be kept; more of them would only pile up. */
+		probe_end(endpoint, endpoint->idle_count == 0);
 		return;
 	}
 	http_write_request_line(&writer, HTTP_GET, span_of_string(""),

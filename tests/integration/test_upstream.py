@@ -143,6 +143,12 @@ class FailureTest(UpstreamCase):
             self.assertEqual(self.sync(proxy).status, 200)
         self.assertEqual(recorder.connections, before)
 
+    def test_health_checks_do_not_pile_up_connections(self):
+        recorder = self.start_recorder()
+        proxy = self.start_proxy(url(recorder), {"workers": 1, "upstream exchange": {"health-interval": "100ms"}})
+        wait_for("many checks", lambda: recorder.connections > 10, None, proxy)
+        self.assertLessEqual(len(recorder.open), 3)
+
     def test_what_nobody_asked_for_answers_nobody(self):
         """A second answer right behind one that fills our read to its last byte is still unread when
         the request that waits behind it takes the connection."""
