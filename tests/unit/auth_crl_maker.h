@@ -170,7 +170,7 @@ static inline struct span maker_crl_sign(
 
 static inline void maker_span_free(struct span *span)
 {
-	OPENSSL_free((void *)(uintptr_t)span->data);
+	OPENSSL_free((void *)span->data);
 	*span = span_of(NULL, 0);
 }
 

@@ -71,36 +71,37 @@ static void test_times_agree_with_the_c_library(void)
 static void test_odd_times_are_refused(void)
 {
 	static const struct {
-		uint8_t tag;
-		const char *text;
+		int tag;
 		int result;
+		const char *text;
 	} cases[] = {
-		{DER_UTC_TIME, "240229000000Z", 0},
-		{DER_UTC_TIME, "230229000000Z", -1},
-		{DER_GENERALIZED_TIME, "20000229000000Z", 0},
-		{DER_GENERALIZED_TIME, "21000229000000Z", -1},
-		{DER_GENERALIZED_TIME, "00000101000000Z", -1},
-		{DER_UTC_TIME, "241301000000Z", -1},
-		{DER_UTC_TIME, "240001000000Z", -1},
-		{DER_UTC_TIME, "240100000000Z", -1},
-		{DER_UTC_TIME, "240431000000Z", -1},
-		{DER_UTC_TIME, "240101240000Z", -1},
-		{DER_UTC_TIME, "240101006000Z", -1},
-		{DER_UTC_TIME, "240101000060Z", -1},
-		{DER_UTC_TIME, "2401010000Z", -1},
-		{DER_UTC_TIME, "240101000000+", -1},
-		{DER_UTC_TIME, "24010100000aZ", -1},
-		{DER_UTC_TIME, "-40101000000Z", -1},
-		{DER_UTC_TIME, "20240101000000Z", -1},
-		{DER_GENERALIZED_TIME, "240101000000Z", -1},
-		{DER_GENERALIZED_TIME, "20240101000000.5Z", -1},
-		{DER_OCTET_STRING, "240101000000Z", -1},
-		{DER_UTC_TIME, "", -1},
+		{DER_UTC_TIME, 0, "240229000000Z"},
+		{DER_UTC_TIME, -1, "230229000000Z"},
+		{DER_GENERALIZED_TIME, 0, "20000229000000Z"},
+		{DER_GENERALIZED_TIME, -1, "21000229000000Z"},
+		{DER_GENERALIZED_TIME, -1, "00000101000000Z"},
+		{DER_UTC_TIME, -1, "241301000000Z"},
+		{DER_UTC_TIME, -1, "240001000000Z"},
+		{DER_UTC_TIME, -1, "240100000000Z"},
+		{DER_UTC_TIME, -1, "240431000000Z"},
+		{DER_UTC_TIME, -1, "240101240000Z"},
+		{DER_UTC_TIME, -1, "240101006000Z"},
+		{DER_UTC_TIME, -1, "240101000060Z"},
+		{DER_UTC_TIME, -1, "2401010000Z"},
+		{DER_UTC_TIME, -1, "240101000000+"},
+		{DER_UTC_TIME, -1, "24010100000aZ"},
+		{DER_UTC_TIME, -1, "-40101000000Z"},
+		{DER_UTC_TIME, -1, "20240101000000Z"},
+		{DER_GENERALIZED_TIME, -1, "240101000000Z"},
+		{DER_GENERALIZED_TIME, -1, "20240101000000.5Z"},
+		{DER_OCTET_STRING, -1, "240101000000Z"},
+		{DER_UTC_TIME, -1, ""},
 	};
 	int64_t seconds;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		CU_ASSERT_EQUAL(time_of(cases[i].tag, cases[i].text, &seconds), cases[i].result);
+		CU_ASSERT_EQUAL(
+			time_of((uint8_t)cases[i].tag, cases[i].text, &seconds), cases[i].result);
 }
 
 static void test_integers_are_aligned_and_sign_extended(void)

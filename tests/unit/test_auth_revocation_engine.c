@@ -112,7 +112,7 @@ static void on_request(struct evhttp_request *request, void *context)
 
 static void server_start(void)
 {
-	struct sockaddr_in address;
+	struct sockaddr_in address = {0};
 	socklen_t len = sizeof(address);
 	struct evhttp_bound_socket *bound;
 
@@ -232,7 +232,7 @@ static bool run_until(size_t index_count, size_t failure_count)
 
 static void run_for_ms(int ms)
 {
-	struct timeval step = {ms / 1000, ms % 1000 * 1000};
+	struct timeval step = {ms / 1000, ms % 1000 * 1000L};
 
 	event_base_loopexit(it.base, &step);
 	event_base_dispatch(it.base);

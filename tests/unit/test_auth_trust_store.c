@@ -55,7 +55,10 @@ static char *json_of(const char *template)
 			at = stpcpy(at, put);
 			c++;
 		} else {
-			*at++ = *c == '\'' ? '"' : *c;
+			*at = *c;
+			if (*at == '\'')
+				*at = '"';
+			at++;
 		}
 	}
 	return json;
@@ -469,7 +472,7 @@ static void test_ski_may_be_written_in_many_ways(void)
 		char digits[3];
 
 		snprintf(digits, sizeof(digits), "%02x", bytes[i]);
-		CU_ASSERT_EQUAL(strncmp(store->authorities[1].key_id + 2 * i, digits, 2), 0);
+		CU_ASSERT_EQUAL(strncmp(store->authorities[1].key_id + 2L * i, digits, 2), 0);
 	}
 	trust_store_free(store);
 	/* A part of it is not it. */
@@ -498,7 +501,7 @@ static void test_certificate_without_key_identifier_gets_that_of_its_key(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(store);
 	X509_pubkey_digest(ca.certificate, EVP_sha1(), sha1, NULL);
 	for (int i = 0; i < 20; i++)
-		snprintf(expected + 2 * i, 3, "%02x", sha1[i]);
+		snprintf(expected + 2L * i, 3, "%02x", sha1[i]);
 	CU_ASSERT_STRING_EQUAL(store->authorities[0].key_id, expected);
 	trust_store_free(store);
 	free(base64);

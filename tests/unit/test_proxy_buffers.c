@@ -43,7 +43,7 @@ static void test_spool_in_memory(void)
 {
 	struct spool spool;
 
-	spool_init(&spool, 64 * 1024, -1);
+	spool_init(&spool, UINT64_C(64) * 1024, -1);
 	check_order(&spool, 256);
 	CU_ASSERT_EQUAL(spool.fd, -1);
 	spool_free(&spool);

@@ -48,8 +48,7 @@ static void test_samples(void)
 {
 	static const struct {
 		const char *name;
-		uint16_t root;
-		uint32_t status, heartbeat_s, collection_count, item_count, policy_key;
+		uint32_t root, status, heartbeat_s, collection_count, item_count, policy_key;
 		const char *collections[2];
 		bool has_more, is_partial;
 	} rows[] = {

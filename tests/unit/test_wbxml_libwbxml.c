@@ -84,7 +84,11 @@ static const char *token_next(const char *at, struct token *token)
 	}
 	end = at + strcspn(at, ">");
 	CU_ASSERT_EQUAL_FATAL(*end, '>');
-	token->kind = at[1] == '/' ? '/' : end[-1] == '/' ? 'e' : '<';
+	token->kind = '<';
+	if (at[1] == '/')
+		token->kind = '/';
+	else if (end[-1] == '/')
+		token->kind = 'e';
 	at += token->kind == '/' ? 2 : 1;
 	snprintf(token->name, sizeof(token->name), "%.*s", (int)strcspn(at, " />"), at);
 	space = strstr(at, " xmlns=\"");
@@ -109,7 +113,10 @@ static struct span text_plain(struct span text, char *out, size_t size)
 			if (strncmp((const char *)text.data + at, escapes[i][0],
 				    strlen(escapes[i][0])) == 0)
 				break;
-		out[len++] = i < count ? escapes[i][1][0] : (char)text.data[at];
+		if (i < count)
+			out[len++] = escapes[i][1][0];
+		else
+			out[len++] = (char)text.data[at];
 		at += i < count ? strlen(escapes[i][0]) : 1;
 	}
 	return span_of(out, len);
