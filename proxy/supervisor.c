@@ -250,8 +250,8 @@ static void handle_signal(struct supervisor *s, uint32_t number)
 	case SIGCHLD: reap(s); break;
 	case SIGHUP: takeover_reload(s); break;
 	case SIGUSR1:
-		if (s->current != NULL)
-			takeover_reopen_log(s, s->current->config);
+		if (s->current != NULL || s->next != NULL) /* the latter while we start */
+			takeover_reopen_log(s, (s->current != NULL ? s->current : s->next)->config);
 		break;
 	case SIGTERM:
 	case SIGINT: takeover_stop(s); break;

@@ -169,6 +169,15 @@ class StopTest(harness.Case):
             return has_request(log)
         wait_for("a line in the new log", asked, 5, proxy)
 
+    def test_sigusr1_counts_while_it_starts_too(self):
+        log = self.path("requests.log")
+        self.recorder = self.start_recorder()
+        proxy = self.start(harness.Proxy(self, "http://127.0.0.1:%d" % self.recorder.port, {"log": {"file": log}}))
+        wait_for("the log", lambda: os.path.exists(log), 5, proxy)
+        os.rename(log, log + ".1")
+        proxy.signal(signal.SIGUSR1)
+        wait_for("the new log", lambda: os.path.exists(log), 5, proxy)
+
     def test_systemd_s_sockets_and_readiness(self):
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(notify.close)
