@@ -13,6 +13,14 @@ struct wbxml_limits exchange_limits(const struct config *config)
 		.depth = config->limits.wbxml_depth, .elements = config->limits.wbxml_elements};
 }
 
+struct wbxml_xml_options exchange_xml_options(const struct config *config)
+{
+	bool is_exact = config->upstream.xml_dialect == CONFIG_XML_EXACT;
+
+	return (struct wbxml_xml_options){.limits = exchange_limits(config),
+		.dialect = is_exact ? WBXML_DIALECT_EXACT : WBXML_DIALECT_LIBWBXML};
+}
+
 static void exchange_free_content(struct exchange *exchange)
 {
 	spool_free(&exchange->spool);
@@ -53,12 +61,10 @@ static void log_certificate(struct log_line *line, const struct credential *cred
 
 static void log_request(struct log_line *line, const struct exchange *exchange)
 {
-	static const char *const methods[] = {
-		[HTTP_OPTIONS] = "OPTIONS", [HTTP_POST] = "POST", [HTTP_GET] = "GET"};
 	const struct eas_request *request = &exchange->request;
 	char version[16];
 
-	log_text(line, "method", methods[exchange->method]);
+	log_text(line, "method", http_method_name(exchange->method));
 	log_text(line, "command",
 		request->path == EAS_PATH_AUTODISCOVER ? "Autodiscover"
 		: request->command != EAS_NO_COMMAND   ? eas_command_name(request->command)
@@ -108,7 +114,7 @@ static void log_span_of_time(struct log_line *line, const char *key, uint64_t fr
 		log_number(line, key, (int64_t)(to - from));
 }
 
-void exchange_log(const struct exchange *exchange)
+static void exchange_log(const struct exchange *exchange)
 {
 	const struct session *session = exchange->session;
 	char address[INET6_ADDRSTRLEN];
@@ -141,7 +147,7 @@ void exchange_log(const struct exchange *exchange)
 	if (session->is_first_request)
 		log_number(&line, "auth_us", session->auth_us);
 	log_span_of_time(&line, "upstream_us", exchange->sent_us, exchange->answered_us);
-	log_span_of_time(&line, "total_us", exchange->begun_us, worker_clock_us());
+	log_span_of_time(&line, "total_us", exchange->begun_us, clock_us());
 	log_text(&line, "tls", exchange->tls_version);
 	log_text(&line, "cipher", exchange->tls_cipher);
 	log_text(&line, "server_name", tls_server_name(&session->tls));

@@ -18,6 +18,7 @@
 #include "proxy/session.h"
 #include "proxy/spool.h"
 #include "wbxml/buffer.h"
+#include "wbxml/xml.h"
 
 enum {
 	EXCHANGE_ID_SIZE = 24,
@@ -125,10 +126,8 @@ void exchange_finish(struct exchange *exchange, bool is_last);
 /* For the link's calls, in exchange_answer.c. */
 void exchange_link_readable(void *owner);
 
-/* Writes the log line. */
-void exchange_log(const struct exchange *exchange);
-
 /* The worker's reading limits as the reader takes them. */
 struct wbxml_limits exchange_limits(const struct config *config);
+struct wbxml_xml_options exchange_xml_options(const struct config *config);
 
 #endif

@@ -6,9 +6,7 @@
 #include <string.h>
 
 #include "proxy/exchange.h"
-#include "proxy/log.h"
 #include "proxy/rewrite.h"
-#include "wbxml/xml.h"
 
 enum { GUNZIP_MAX = 256 * 1024 * 1024 /* of one answer; beyond it is not looked into */ };
 
@@ -79,15 +77,6 @@ static void look_into(struct exchange *exchange, struct span content)
 		answer_is_malformed(exchange);
 }
 
-static bool has_media_type(struct span value, const char *type)
-{
-	size_t len = 0;
-
-	while (len < value.len && value.data[len] != ';' && value.data[len] != ' ')
-		len++;
-	return span_equal_nocase(span_of(value.data, len), type);
-}
-
 static void begin_looking(struct exchange *exchange, const struct http_head *head)
 {
 	const struct wbxml_limits limits = exchange_limits(config_of(exchange));
@@ -96,8 +85,8 @@ static void begin_looking(struct exchange *exchange, const struct http_head *hea
 
 	http_field_find(head, "content-type", &type);
 	http_field_find(head, "content-encoding", &coding);
-	if (!has_media_type(type, "application/vnd.ms-sync.wbxml") &&
-		!has_media_type(type, "application/vnd.ms-sync"))
+	if (!http_media_type_is(type, "application/vnd.ms-sync.wbxml") &&
+		!http_media_type_is(type, "application/vnd.ms-sync"))
 		return;
 	if (head->framing == HTTP_NO_BODY ||
 		(head->framing == HTTP_LENGTH && head->content_length == 0))
@@ -149,10 +138,7 @@ static void pass_on(struct exchange *exchange, struct parcel *parcel, struct spa
 static void answer_from_xml(struct exchange *exchange, struct parcel *parcel)
 {
 	const struct config *config = config_of(exchange);
-	const struct wbxml_xml_options options = {.limits = exchange_limits(config),
-		.dialect = config->upstream.xml_dialect == CONFIG_XML_LIBWBXML
-				   ? WBXML_DIALECT_LIBWBXML
-				   : WBXML_DIALECT_EXACT};
+	const struct wbxml_xml_options options = exchange_xml_options(config);
 	const struct wbxml_limits limits = options.limits;
 	struct wbxml_buffer document = {.limit = exchange->answer_xml->limit};
 	struct wbxml_buffer *xml = exchange->answer_xml;
@@ -190,7 +176,8 @@ static bool is_xml_answer(const struct exchange *exchange, const struct http_hea
 	return exchange->collected != NULL && head->status == 200 &&
 	       head->framing != HTTP_NO_BODY &&
 	       !(head->framing == HTTP_LENGTH && head->content_length == 0) &&
-	       (has_media_type(type, "text/xml") || has_media_type(type, "application/xml"));
+	       (http_media_type_is(type, "text/xml") ||
+		       http_media_type_is(type, "application/xml"));
 }
 
 static void write_answer_head(
@@ -226,7 +213,7 @@ static void write_answer_head(
 static void answer_begin(
 	struct exchange *exchange, struct parcel *parcel, const struct http_head *head)
 {
-	exchange->answered_us = worker_clock_us();
+	exchange->answered_us = clock_us();
 	exchange->endpoint_status = head->status;
 	exchange->link_is_reusable = head->keeps_alive && head->framing != HTTP_UNTIL_CLOSE;
 	http_body_begin(&exchange->answer_body, head);

@@ -6,9 +6,7 @@
 #include <string.h>
 
 #include "proxy/exchange.h"
-#include "proxy/log.h"
 #include "proxy/rewrite.h"
-#include "wbxml/xml.h"
 
 enum {
 	/* A body up to this size is whole before the endpoint hears of the request: it is sent with
@@ -53,7 +51,7 @@ static void request_sent(struct exchange *exchange)
 		return;
 	}
 	exchange->stage = EXCHANGE_SENT;
-	exchange->sent_us = worker_clock_us();
+	exchange->sent_us = clock_us();
 	shared_add(&worker->counters->requests_forwarded, 1);
 	if (poll_s > 0 && exchange->answer == EXCHANGE_NO_ANSWER) {
 		exchange->is_poll = true;
@@ -115,21 +113,14 @@ static const char *request_path(const struct exchange *exchange)
 /* The head, which is complete only now that the endpoint and the framing are known. */
 static void write_head(struct exchange *exchange, struct http_writer *writer)
 {
-	const struct config_endpoint *endpoint = exchange->link->endpoint->config;
-	const struct config_upstream *upstream = &config_of(exchange)->upstream;
+	const struct endpoint *endpoint = exchange->link->endpoint;
 	struct span query = span_of_string(exchange->query);
-	char host[300];
-	bool is_named = upstream->host[0] != '\0';
+	char host[ENDPOINT_NAME_MAX];
 
-	http_write_request_line(writer, exchange->method, span_of_string(endpoint->path_prefix),
+	http_write_request_line(writer, exchange->method,
+		span_of_string(endpoint->config->path_prefix),
 		span_of_string(request_path(exchange)), query.len > 0 ? query : (struct span){0});
-	if (is_named || endpoint->port == (endpoint->is_tls ? 443 : 80))
-		snprintf(host, sizeof(host),
-			strchr(endpoint->host, ':') && !is_named ? "[%s]" : "%s",
-			is_named ? upstream->host : endpoint->host);
-	else
-		snprintf(host, sizeof(host), strchr(endpoint->host, ':') ? "[%s]:%u" : "%s:%u",
-			endpoint->host, (unsigned int)endpoint->port);
+	endpoint_host(endpoint, host);
 	http_write_field_text(writer, "Host", host);
 	if (writer->has_failed || exchange->fields_len > writer->capacity - writer->len) {
 		writer->has_failed = true;
@@ -223,10 +214,7 @@ static void link_drained(void *owner)
 static int collect_xml(struct exchange *exchange)
 {
 	const struct config *config = config_of(exchange);
-	const struct wbxml_xml_options options = {.limits = exchange_limits(config),
-		.dialect = config->upstream.xml_dialect == CONFIG_XML_LIBWBXML
-				   ? WBXML_DIALECT_LIBWBXML
-				   : WBXML_DIALECT_EXACT};
+	const struct wbxml_xml_options options = exchange_xml_options(config);
 	struct wbxml_buffer xml = {.limit = 4 * config->limits.body_size};
 	struct error err;
 	int status;
@@ -355,7 +343,7 @@ static struct exchange *exchange_new(struct session *session)
 	if (exchange == NULL)
 		return NULL;
 	exchange->session = session;
-	exchange->begun_us = worker_clock_us();
+	exchange->begun_us = clock_us();
 	exchange->request.command = EAS_NO_COMMAND;
 	exchange->request.path = EAS_PATH_OTHER;
 	exchange->minor_version = 1;

@@ -44,15 +44,6 @@ static void identity_client_detach(struct identity_client *client)
 	client->fd = -1;
 }
 
-void identity_client_free(struct identity_client *client)
-{
-	if (client == NULL)
-		return;
-	identity_client_detach(client);
-	free(client->waiting);
-	free(client);
-}
-
 static void identity_client_answer(struct identity_client *client, const struct message *message)
 {
 	uint32_t slot = (uint32_t)message->u.mailbox_answer.id;

@@ -12,7 +12,6 @@ struct identity_client;
 
 /* NULL when memory runs out. There is no channel yet. */
 struct identity_client *identity_client_new(struct worker *worker);
-void identity_client_free(struct identity_client *client);
 
 /* Takes a channel over (closing an older one). Questions that were asked on the older one are asked
  * again by the sessions' timers. */

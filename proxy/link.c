@@ -4,27 +4,18 @@
 #include <event2/buffer.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/err.h>
-#include <openssl/x509_vfy.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proxy/timeval.h"
 #include "proxy/upstream.h"
-
-enum { FLUSH_PIECE = 16 * 1024 }; /* one TLS record */
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
 static void on_timer(evutil_socket_t fd, short what, void *arg);
-
-static struct timeval time_of(uint32_t time_ms)
-{
-	return (struct timeval){
-		.tv_sec = time_ms / 1000, .tv_usec = (suseconds_t)(time_ms % 1000) * 1000};
-}
 
 static void link_enter(struct link *link, enum link_state state)
 {
@@ -84,7 +75,7 @@ static int link_dial(struct link *link)
 {
 	struct endpoint *endpoint = link->endpoint;
 	struct event_base *base = endpoint->upstream->base;
-	struct timeval limit = time_of(endpoint->upstream->config->connect_time_ms);
+	struct timeval limit = timeval_of_ms(endpoint->upstream->config->connect_time_ms);
 	unsigned int which;
 	int on = 1;
 	int fd;
@@ -173,23 +164,15 @@ static void link_retry(struct link *link, const char *reason)
 
 static void link_become_ready(struct link *link)
 {
+	const struct config_upstream *config = link->endpoint->upstream->config;
+
 	event_del(&link->timer);
 	/* Where a health check asks for more than a connection, only its answer counts. */
-	if (link->endpoint->upstream->config->health_path[0] == '\0')
+	if (config->health_path[0] == '\0' || config->health_interval_ms == 0)
 		endpoint_succeeded(link->endpoint);
 	link_enter(link, LINK_READY);
 	event_add(&link->read_event, NULL);
 	link->calls->ready(link->owner);
-}
-
-static const char *handshake_reason(const struct link *link)
-{
-	long verified = SSL_get_verify_result(link->tls.ssl);
-
-	if (verified != X509_V_OK)
-		return X509_verify_cert_error_string(verified);
-	return tls_failure(&link->tls)[0] != '\0' ? tls_failure(&link->tls)
-						  : "closed by the server";
 }
 
 static void link_shake_hands(struct link *link)
@@ -208,7 +191,7 @@ static void link_shake_hands(struct link *link)
 		return;
 	case TLS_WANTS_WRITE: event_add(&link->write_event, NULL); return;
 	default:
-		snprintf(reason, sizeof(reason), "TLS handshake: %s", handshake_reason(link));
+		snprintf(reason, sizeof(reason), "TLS handshake: %s", tls_failure(&link->tls));
 		link_retry(link, reason);
 	}
 }
@@ -217,8 +200,7 @@ static void link_connected(struct link *link)
 {
 	const struct upstream *upstream = link->endpoint->upstream;
 	const struct config_endpoint *config = link->endpoint->config;
-	const char *host =
-		upstream->config->host[0] != '\0' ? upstream->config->host : config->host;
+	char name[ENDPOINT_NAME_MAX];
 	int failure = 0;
 	socklen_t len = sizeof(failure);
 	char reason[160];
@@ -235,7 +217,8 @@ static void link_connected(struct link *link)
 		link_become_ready(link);
 		return;
 	}
-	if (tls_connect(&link->tls, upstream->tls, link->tls.fd, host) != 0) {
+	endpoint_tls_name(link->endpoint, name);
+	if (tls_connect(&link->tls, upstream->tls, link->tls.fd, name) != 0) {
 		link_retry(link, "TLS: out of memory");
 		return;
 	}
@@ -247,7 +230,8 @@ static void link_connected(struct link *link)
 static int link_flush(struct link *link)
 {
 	while (link_queued(link) > 0) {
-		size_t piece = link_queued(link) < FLUSH_PIECE ? link_queued(link) : FLUSH_PIECE;
+		size_t piece =
+			link_queued(link) < TLS_RECORD_MAX ? link_queued(link) : TLS_RECORD_MAX;
 		unsigned char *data = evbuffer_pullup(link->queue, (ev_ssize_t)piece);
 		size_t written = 0;
 
@@ -287,6 +271,19 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+/* Whether an idle link is still open, with nothing to say: what it says must not become the answer
+ * to somebody else's request. On TLS, what is only for the TLS layer (tickets) is taken here. */
+static bool link_is_silent(struct link *link)
+{
+	char byte;
+	size_t len = 0;
+
+	if (link->tls.ssl != NULL)
+		return tls_read(&link->tls, &byte, 1, &len) == TLS_WANTS_READ;
+	return recv(link->tls.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == -1 &&
+	       (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
 /* The endpoint has ended it, or speaks without being asked. */
 static void link_idle_ended(struct link *link)
 {
@@ -299,7 +296,7 @@ static void link_idle_ended(struct link *link)
 static void link_idle_on(struct link *link)
 {
 	uint32_t idle_time_ms = link->endpoint->upstream->config->idle_time_ms;
-	struct timeval rest = time_of(idle_time_ms - LINK_PROOF_MS);
+	struct timeval rest = timeval_of_ms(idle_time_ms - LINK_PROOF_MS);
 
 	if (link->has_stayed || idle_time_ms <= LINK_PROOF_MS ||
 		event_add(&link->timer, &rest) != 0) {
@@ -318,7 +315,10 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	switch (link->state) {
 	case LINK_HANDSHAKE: link_shake_hands(link); return;
-	case LINK_IDLE: link_idle_ended(link); return;
+	case LINK_IDLE:
+		if (!link_is_silent(link))
+			link_idle_ended(link);
+		return;
 	case LINK_READY: link->calls->readable(link->owner); return;
 	case LINK_CONNECTING: return;
 	}
@@ -388,7 +388,8 @@ void link_release(struct link *link, bool is_reusable)
 {
 	const struct upstream *upstream = link->endpoint->upstream;
 	uint32_t idle_time_ms = upstream->config->idle_time_ms;
-	struct timeval limit = time_of(idle_time_ms < LINK_PROOF_MS ? idle_time_ms : LINK_PROOF_MS);
+	struct timeval limit =
+		timeval_of_ms(idle_time_ms < LINK_PROOF_MS ? idle_time_ms : LINK_PROOF_MS);
 
 	link->has_stayed = false;
 	if (!is_reusable || upstream->is_closing || idle_time_ms == 0 ||
@@ -445,16 +446,6 @@ struct link *link_probe(struct endpoint *endpoint, const struct link_calls *call
 	if (link != NULL)
 		link->is_probe = true;
 	return link_start(link);
-}
-
-/* The loop may not have come to see yet that the endpoint has ended the link, or has sent more than
- * the last answer: that must not become the answer to somebody else's request. */
-static bool link_is_silent(const struct link *link)
-{
-	char byte;
-
-	return recv(link->tls.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == -1 &&
-	       (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 bool link_take(struct link *link, const struct link_calls *calls, void *owner)

@@ -67,14 +67,14 @@ static void take(struct listener *listener, int fd, const struct sockaddr_storag
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (session_open(worker, listener->socket->listener, fd, address, source) != 0) {
-		source_give(worker->sources, source);
+		source_give(source);
 		refuse(listener, fd, address, REFUSAL_INTERNAL);
 	}
 }
 
 static void rest(struct listener *listener)
 {
-	struct timeval pause = worker_timeval(PAUSE_MS);
+	struct timeval pause = timeval_of_ms(PAUSE_MS);
 
 	log_message(CONFIG_LOG_WARNING, "accept", "accepting rests for %d ms: %s", PAUSE_MS,
 		strerror(errno));

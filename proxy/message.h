@@ -22,13 +22,11 @@ enum message_type {
 	MESSAGE_RELOAD,       /* control -> supervisor: as SIGHUP */
 	MESSAGE_RELOADED,     /* supervisor -> control: u.text: "" or the faults (cut) */
 	MESSAGE_REFRESH,      /* control -> supervisor -> revocation: look at all locations now */
-	MESSAGE_DRAINED,      /* worker -> supervisor: no connection is left */
 	/* supervisor -> child */
-	MESSAGE_PEER,   /* u.peer: a channel to another child, with its fd */
-	MESSAGE_START,  /* worker: all indexes and peers that there are have been sent */
-	MESSAGE_LOG,    /* the log file was reopened, with the new fd */
-	MESSAGE_DRAIN,  /* finish: u.drain */
-	MESSAGE_EPOCHS, /* shared epochs changed: walk the open sessions */
+	MESSAGE_PEER,  /* u.peer: a channel to another child, with its fd */
+	MESSAGE_START, /* worker: all indexes and peers that there are have been sent */
+	MESSAGE_LOG,   /* the log file was reopened, with the new fd */
+	MESSAGE_DRAIN, /* finish: u.drain */
 	/* worker <-> identity */
 	MESSAGE_MAILBOX_QUERY,  /* u.mailbox_query */
 	MESSAGE_MAILBOX_ANSWER, /* u.mailbox_answer */

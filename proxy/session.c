@@ -1,11 +1,8 @@
 #include "proxy/session.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <event2/buffer.h>
 #include <netinet/tcp.h>
-#include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,10 +12,7 @@
 #include "proxy/identity_client.h"
 #include "proxy/log.h"
 
-enum {
-	LINGER_MS = 2000,       /* what a refused phone still sends is dropped for so long */
-	FLUSH_PIECE = 16 * 1024 /* one TLS record */
-};
+enum { LINGER_MS = 2000 }; /* what a refused phone still sends is dropped for so long */
 
 static const char *const state_names[] = {
 	[SESSION_SILENT] = "silent",
@@ -35,7 +29,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
 static void on_timer(evutil_socket_t fd, short what, void *arg);
 
-static void session_enter(struct session *session, enum session_state state)
+void session_enter(struct session *session, enum session_state state)
 {
 	struct log_line line;
 
@@ -49,7 +43,7 @@ static void session_enter(struct session *session, enum session_state state)
 
 void session_set_timer(struct session *session, uint32_t time_ms)
 {
-	struct timeval limit = worker_timeval(time_ms);
+	struct timeval limit = timeval_of_ms(time_ms);
 
 	if (time_ms == 0)
 		event_del(&session->timer);
@@ -85,7 +79,7 @@ static bool session_wants_read(const struct session *session)
 	return false;
 }
 
-static void session_update_events(struct session *session)
+void session_update_events(struct session *session)
 {
 	if (session->state == SESSION_CLOSED)
 		return;
@@ -116,7 +110,7 @@ int session_open(struct worker *worker, size_t listener, int fd,
 	session->listener = (uint16_t)listener;
 	session->tls.fd = fd;
 	session->is_first_request = true;
-	session->since_us = worker_clock_us();
+	session->since_us = clock_us();
 	if (address->ss_family == AF_INET6) {
 		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
 
@@ -161,7 +155,7 @@ void session_close(struct session *session)
 	event_del(&session->timer);
 	tls_close(&session->tls);
 	close(session->tls.fd);
-	source_give(worker->sources, session->source);
+	source_give(session->source);
 	TAILQ_REMOVE(&worker->sessions, session, entry);
 	TAILQ_INSERT_HEAD(&worker->closed, session, entry);
 	worker->connection_count--;
@@ -187,95 +181,10 @@ void session_address(const struct session *session, char text[INET6_ADDRSTRLEN])
 		inet_ntop(AF_INET6, &session->address, text, INET6_ADDRSTRLEN);
 }
 
-/* Who it is */
-
-static void log_refused_handshake(const struct session *session, enum refusal refusal,
-	const struct verdict *verdict, const char *tls)
-{
-	char address[INET6_ADDRSTRLEN];
-	struct log_line line;
-
-	log_begin(&line, CONFIG_LOG_INFO, "refused");
-	session_address(session, address);
-	log_text(&line, "client", address);
-	log_text(&line, "refusal", refusal_row(refusal)->name);
-	log_text(&line, "tls", tls);
-	log_text(&line, "server_name", tls_server_name(&session->tls));
-	if (verdict != NULL) {
-		char serial[41] = "";
-
-		if (verdict->link_count > 0)
-			serial_format(&verdict->links[0].serial, serial);
-		log_text(&line, "reason", verdict->reason);
-		log_text(&line, "subject", verdict->subject);
-		log_text(&line, "issuer", verdict->issuer);
-		log_text(&line, "serial", serial);
-	}
-	log_end(&line);
-}
-
-static enum refusal judge_fresh(struct session *session, X509 *leaf, STACK_OF(X509) * sent,
-	const uint8_t sha256[32], struct verdict *verdict)
-{
-	struct worker *worker = session->worker;
-
-	shared_add(&worker->counters->verdict_misses, 1);
-	verifier_run(worker->verifier, leaf, sent, verdict);
-	memcpy(verdict->leaf_sha256, sha256, sizeof(verdict->leaf_sha256));
-	if (verdict->refusal == REFUSAL_NONE)
-		verdict_cache_insert(worker->verdicts, verdict);
-	return verdict->refusal;
-}
-
-/* In the middle of the handshake: the tls_judge of every listener. */
-enum refusal session_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent)
-{
-	struct session *session = owner;
-	struct worker *worker = session->worker;
-	struct verdict_entry *entry;
-	struct verdict fresh;
-	const struct verdict *verdict = &fresh;
-	uint8_t sha256[EVP_MAX_MD_SIZE];
-	unsigned int len = 0;
-
-	if (X509_digest(leaf, EVP_sha256(), sha256, &len) != 1 || len != 32) {
-		session->refusal = REFUSAL_CERTIFICATE_UNREADABLE;
-		return session->refusal;
-	}
-	entry = verdict_cache_find(worker->verdicts, sha256);
-	if (entry != NULL) {
-		shared_add(&worker->counters->verdict_hits, 1);
-		verdict = &entry->verdict;
-	} else {
-		memset(&fresh, 0, sizeof(fresh));
-		judge_fresh(session, leaf, sent, sha256, &fresh);
-	}
-	session->refusal = verdict_check(
-		verdict, worker->child->trust, &worker->revocation, worker_now(worker));
-	if (session->refusal == REFUSAL_CERTIFICATE_EXPIRED && verdict != &fresh) {
-		/* An authority may have been renewed since: another path may hold. */
-		verdict = &fresh;
-		memset(&fresh, 0, sizeof(fresh));
-		judge_fresh(session, leaf, sent, sha256, &fresh);
-		session->refusal = verdict_check(
-			verdict, worker->child->trust, &worker->revocation, worker_now(worker));
-	}
-	if (session->refusal != REFUSAL_NONE) {
-		log_refused_handshake(
-			session, session->refusal, verdict, tls_version(&session->tls));
-		return session->refusal;
-	}
-	credential_free(session->credential);
-	session->credential = credential_new(verdict);
-	if (session->credential == NULL)
-		session->refusal = REFUSAL_INTERNAL;
-	return session->refusal;
-}
-
-static void session_await_head(struct session *session)
+void session_await_head(struct session *session)
 {
 	if (session->state == SESSION_HANDSHAKE || session->state == SESSION_IDENTIFY)
-		session->auth_us = (uint32_t)(worker_clock_us() - session->since_us);
+		session->auth_us = (uint32_t)(clock_us() - session->since_us);
 	session->since_us = 0; /* no byte of a head yet */
 	session_enter(session, SESSION_HEAD);
 	session_set_timer(session, session->worker->config->limits.idle_time_ms);
@@ -285,84 +194,19 @@ static void session_await_head(struct session *session)
 		session_run_soon(session);
 }
 
-/* The certificate is good; whose mailbox is it? */
-static void session_identify(struct session *session)
-{
-	struct credential *credential = session->credential;
-	struct worker *worker = session->worker;
-	struct verdict_entry *entry;
-
-	if (credential == NULL || credential->refusal != REFUSAL_NONE) {
-		session_await_head(session);
-		return;
-	}
-	entry = verdict_cache_find(worker->verdicts, credential->leaf_sha256);
-	if (entry != NULL && entry->mailbox[0] != '\0') {
-		if (credential_set_mailbox(credential, entry->mailbox) != 0)
-			credential->refusal = REFUSAL_INTERNAL;
-		session_await_head(session);
-		return;
-	}
-	if (identity_client_ask(worker->identity, session, credential->names) != 0) {
-		credential->refusal = REFUSAL_DIRECTORY_UNAVAILABLE;
-		session_await_head(session);
-		return;
-	}
-	session_enter(session, SESSION_IDENTIFY);
-	session_set_timer(session, worker->config->limits.handshake_time_ms);
-	session_update_events(session);
-}
-
-void session_identified(struct session *session, enum refusal refusal, const char *mailbox)
-{
-	struct credential *credential = session->credential;
-	struct verdict_entry *entry;
-
-	if (refusal == REFUSAL_NONE && mailbox[0] == '\0')
-		refusal = REFUSAL_INTERNAL;
-	credential->refusal = refusal;
-	if (refusal == REFUSAL_NONE) {
-		if (credential_set_mailbox(credential, mailbox) != 0)
-			credential->refusal = REFUSAL_INTERNAL;
-		entry = verdict_cache_find(session->worker->verdicts, credential->leaf_sha256);
-		if (entry != NULL)
-			snprintf(entry->mailbox, sizeof(entry->mailbox), "%s", credential->mailbox);
-	}
-	session_await_head(session);
-}
-
-void session_recheck(struct session *session)
-{
-	struct worker *worker = session->worker;
-	enum refusal refusal;
-
-	if (session->credential == NULL || session->state == SESSION_CLOSED)
-		return;
-	refusal = credential_check(
-		session->credential, worker->child->trust, &worker->revocation, worker_now(worker));
-	if (refusal == REFUSAL_NONE)
-		return;
-	if (session->exchange != NULL)
-		exchange_abort(
-			session->exchange, refusal, "the certificate may not come in any more");
-	else
-		shared_add(&worker->counters->refusals[refusal], 1);
-	session_close(session);
-}
-
 /* Handshake */
 
 static void session_handshake_failed(struct session *session, const char *reason)
 {
 	enum refusal refusal = session->refusal;
 
-	if (refusal == REFUSAL_NONE && strstr(reason, "peer did not return a certificate") != NULL)
+	if (refusal == REFUSAL_NONE && tls_lacks_certificate())
 		refusal = REFUSAL_CERTIFICATE_MISSING;
 	if (refusal == REFUSAL_NONE)
 		refusal = REFUSAL_TLS_HANDSHAKE;
 	/* The judge has logged what it refused. */
 	if (session->refusal == REFUSAL_NONE)
-		log_refused_handshake(session, refusal, NULL, reason);
+		session_log_refused(session, refusal, NULL, reason);
 	shared_add(&session->worker->counters->refusals[refusal], 1);
 	session_close(session);
 }
@@ -374,7 +218,7 @@ static void session_shake_hands(struct session *session)
 
 	switch (tls_handshake(&session->tls)) {
 	case TLS_DONE:
-		session->handshake_us = (uint32_t)(worker_clock_us() - session->since_us);
+		session->handshake_us = (uint32_t)(clock_us() - session->since_us);
 		session->since_us += session->handshake_us;
 		shared_add(&worker->counters->handshakes, 1);
 		/* With no ticket to carry it, the acknowledgement of the client's last flight would
@@ -394,7 +238,7 @@ static void session_shake_hands(struct session *session)
 
 static void session_greet(struct session *session)
 {
-	session->since_us = worker_clock_us();
+	session->since_us = clock_us();
 	if (tls_accept(&session->tls, session->worker->tls_servers[session->listener],
 		    session->tls.fd, session) != 0) {
 		session_close(session);
@@ -416,7 +260,7 @@ static size_t session_take_head(struct session *session, const char *data, size_
 
 	if (result == HTTP_MORE && len < limits->head_size) {
 		if (session->since_us == 0 && len > 0) {
-			session->since_us = worker_clock_us();
+			session->since_us = clock_us();
 			session_set_timer(session, limits->head_time_ms);
 		}
 		return 0;
@@ -623,7 +467,7 @@ static void session_flush(struct session *session)
 {
 	while (session_queued(session) > 0) {
 		size_t queued = session_queued(session);
-		size_t piece = queued < FLUSH_PIECE ? queued : FLUSH_PIECE;
+		size_t piece = queued < TLS_RECORD_MAX ? queued : TLS_RECORD_MAX;
 		unsigned char *data = evbuffer_pullup(session->queue, (ev_ssize_t)piece);
 		size_t written = 0;
 		enum tls_result result = TLS_ERROR;
@@ -724,7 +568,7 @@ static void session_timed_out(struct session *session)
 	case SESSION_SILENT:
 	case SESSION_HANDSHAKE:
 		session->refusal = REFUSAL_TLS_TIMEOUT;
-		log_refused_handshake(session, REFUSAL_TLS_TIMEOUT, NULL, "no handshake in time");
+		session_log_refused(session, REFUSAL_TLS_TIMEOUT, NULL, "no handshake in time");
 		shared_add(&worker->counters->refusals[REFUSAL_TLS_TIMEOUT], 1);
 		session_close(session);
 		return;

@@ -97,6 +97,20 @@ void session_drain(struct session *session, uint32_t time_ms);
 /* "192.0.2.1", for logs and templates. */
 void session_address(const struct session *session, char text[INET6_ADDRSTRLEN]);
 
+/* Between session.c and session_identity.c. */
+
+/* The one place where the state changes; logged at debug level. */
+void session_enter(struct session *session, enum session_state state);
+/* Reads from now on exactly when the state wants it. */
+void session_update_events(struct session *session);
+/* Ready for the next request. */
+void session_await_head(struct session *session);
+/* The handshake is done: finds the mailbox, or asks for it. */
+void session_identify(struct session *session);
+/* A line about who was refused in the handshake. verdict may be NULL; tls: version or failure. */
+void session_log_refused(const struct session *session, enum refusal refusal,
+	const struct verdict *verdict, const char *tls);
+
 /* Frees what was closed in this turn of the loop. For the worker. */
 void session_bury(struct session *session);
 

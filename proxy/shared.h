@@ -1,6 +1,6 @@
 /*
  * The memory that all processes share: one page of counters per worker, written by its owner alone
- * and read by anyone, and the epochs of the world. Mapped by the supervisor before the first fork.
+ * and read by anyone. Mapped by the supervisor before the first fork.
  */
 #ifndef PROXY_SHARED_H
 #define PROXY_SHARED_H
@@ -47,8 +47,6 @@ struct shared_worker {
 };
 
 struct shared {
-	_Alignas(64) _Atomic uint64_t trust_epoch;
-	_Atomic uint64_t revocation_epoch;
 	_Atomic uint64_t generation;              /* of the configuration; counts reloads */
 	_Atomic uint64_t started_at;              /* UNIX seconds */
 	_Atomic uint64_t restarts[8];             /* of children, by enum role */

@@ -110,9 +110,8 @@ struct source *source_take(
 	return source;
 }
 
-void source_give(struct source_table *table, struct source *source)
+void source_give(struct source *source)
 {
-	(void)table;
 	if (--source->count > 0)
 		return;
 	LIST_REMOVE(source, entry);

@@ -21,6 +21,6 @@ struct source *source_take(
 	struct source_table *table, const struct sockaddr_storage *address, uint32_t limit);
 
 /* Counts one less. */
-void source_give(struct source_table *table, struct source *source);
+void source_give(struct source *source);
 
 #endif

@@ -55,7 +55,5 @@ struct shared *process_map_shared(struct error *err)
 		return NULL;
 	}
 	atomic_store(&shared->started_at, (uint64_t)time(NULL));
-	atomic_store(&shared->trust_epoch, 1);
-	atomic_store(&shared->revocation_epoch, 1);
 	return shared;
 }

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/sslerr.h>
+#include <openssl/x509_vfy.h>
 #include <sys/socket.h>
 
 static enum tls_result plain_result(ssize_t n)
@@ -111,9 +113,19 @@ const char *tls_failure(const struct tls *tls)
 {
 	unsigned long code = ERR_peek_error();
 	const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
+	long verified = X509_V_OK;
 
-	(void)tls;
-	return reason != NULL ? reason : "";
+	/* What a client says of a server's certificate is more than "certificate verify failed". */
+	if (tls->ssl != NULL && !SSL_is_server(tls->ssl))
+		verified = SSL_get_verify_result(tls->ssl);
+	if (verified != X509_V_OK)
+		return X509_verify_cert_error_string(verified);
+	return reason != NULL ? reason : "closed by the peer";
+}
+
+bool tls_lacks_certificate(void)
+{
+	return ERR_GET_REASON(ERR_peek_error()) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
 }
 
 X509 *tls_peer(const struct tls *tls)

@@ -17,6 +17,8 @@
 #include "config/refusal.h"
 #include "config/span.h"
 
+enum { TLS_RECORD_MAX = 16 * 1024 }; /* content of one record, RFC 8446 5.1 */
+
 enum tls_result {
 	TLS_DONE,        /* the call did what it was asked */
 	TLS_WANTS_READ,  /* again when the socket is readable */
@@ -82,6 +84,9 @@ const char *tls_version(const struct tls *tls);
 const char *tls_cipher(const struct tls *tls);
 const char *tls_server_name(const struct tls *tls);
 const char *tls_failure(const struct tls *tls);
+
+/* Whether the last failure was that the peer has sent no certificate. */
+bool tls_lacks_certificate(void);
 
 /* The peer's certificate and what it sent beside it, borrowed; NULL without one. */
 X509 *tls_peer(const struct tls *tls);

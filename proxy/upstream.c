@@ -9,18 +9,14 @@
 
 #include "proxy/http.h"
 #include "proxy/log.h"
+#include "proxy/timeval.h"
 
 enum {
 	RESOLVE_MS = 60 * 1000,      /* names are looked up again so often */
 	RESOLVE_RETRY_MS = 5 * 1000, /* while there is no address at all */
+	RETRY_DOWN_US = 10 * 1000 * 1000,
 	PROBE_ANSWER_MAX = 8 * 1024
 };
-
-static struct timeval time_of(uint32_t time_ms)
-{
-	return (struct timeval){
-		.tv_sec = time_ms / 1000, .tv_usec = (suseconds_t)(time_ms % 1000) * 1000};
-}
 
 static void endpoint_log(const struct endpoint *endpoint, enum config_log_level level,
 	const char *what, const char *reason)
@@ -42,6 +38,7 @@ void endpoint_count_busy(struct endpoint *endpoint, int change)
 static void endpoint_set_up(struct endpoint *endpoint, bool is_up)
 {
 	endpoint->is_up = is_up;
+	endpoint->retry_at_us = clock_us() + RETRY_DOWN_US;
 	atomic_store_explicit(&endpoint->shared->is_down, is_up ? 0 : 1, memory_order_relaxed);
 }
 
@@ -60,8 +57,12 @@ void endpoint_failed(struct endpoint *endpoint, const char *reason)
 	shared_add(&endpoint->shared->failures, 1);
 	if (endpoint->failures < UINT32_MAX)
 		endpoint->failures++;
-	if (!endpoint->is_up || endpoint->failures < endpoint->upstream->config->health_failures)
+	if (endpoint->failures < endpoint->upstream->config->health_failures)
 		return;
+	if (!endpoint->is_up) {
+		endpoint->retry_at_us = clock_us() + RETRY_DOWN_US;
+		return;
+	}
 	endpoint_set_up(endpoint, false);
 	endpoint_log(endpoint, CONFIG_LOG_ERROR, "endpoint-down", reason);
 }
@@ -87,7 +88,8 @@ static void endpoint_use_addresses(struct endpoint *endpoint, const struct addri
 
 static void endpoint_resolve_later(struct endpoint *endpoint)
 {
-	struct timeval delay = time_of(endpoint->address_count > 0 ? RESOLVE_MS : RESOLVE_RETRY_MS);
+	struct timeval delay =
+		timeval_of_ms(endpoint->address_count > 0 ? RESOLVE_MS : RESOLVE_RETRY_MS);
 
 	event_add(endpoint->resolve_timer, &delay);
 }
@@ -159,6 +161,34 @@ static int endpoint_resolve_first(struct endpoint *endpoint, struct error *err)
 	return 0;
 }
 
+/* Names */
+
+void endpoint_host(const struct endpoint *endpoint, char host[ENDPOINT_NAME_MAX])
+{
+	const struct config_endpoint *config = endpoint->config;
+	bool is_ipv6 = strchr(config->host, ':') != NULL;
+
+	if (endpoint->upstream->config->host[0] != '\0')
+		snprintf(host, ENDPOINT_NAME_MAX, "%s", endpoint->upstream->config->host);
+	else if (config->port == (config->is_tls ? 443 : 80))
+		snprintf(host, ENDPOINT_NAME_MAX, is_ipv6 ? "[%s]" : "%s", config->host);
+	else
+		snprintf(host, ENDPOINT_NAME_MAX, is_ipv6 ? "[%s]:%u" : "%s:%u", config->host,
+			(unsigned int)config->port);
+}
+
+void endpoint_tls_name(const struct endpoint *endpoint, char name[ENDPOINT_NAME_MAX])
+{
+	const char *host = endpoint->upstream->config->host;
+
+	if (host[0] == '\0')
+		snprintf(name, ENDPOINT_NAME_MAX, "%s", endpoint->config->host);
+	else if (host[0] == '[')
+		snprintf(name, ENDPOINT_NAME_MAX, "%.*s", (int)strcspn(host + 1, "]"), host + 1);
+	else
+		snprintf(name, ENDPOINT_NAME_MAX, "%.*s", (int)strcspn(host, ":"), host);
+}
+
 /* Health */
 
 static void probe_end(struct endpoint *endpoint, bool is_reusable)
@@ -173,6 +203,7 @@ static void probe_ready(void *owner)
 {
 	struct endpoint *endpoint = owner;
 	const struct config_upstream *config = endpoint->upstream->config;
+	char host[ENDPOINT_NAME_MAX];
 	char data[1024];
 	struct http_writer writer = {.data = data, .capacity = sizeof(data)};
 
@@ -183,8 +214,8 @@ static void probe_ready(void *owner)
 	}
 	http_write_request_line(&writer, HTTP_GET, span_of_string(""),
 		span_of_string(config->health_path), (struct span){0});
-	http_write_field_text(
-		&writer, "Host", config->host[0] != '\0' ? config->host : endpoint->config->host);
+	endpoint_host(endpoint, host);
+	http_write_field_text(&writer, "Host", host);
 	http_write_field_text(&writer, "Connection", "close");
 	http_write_end(&writer);
 	if (writer.has_failed || link_write(endpoint->probe, data, writer.len) != 0) {
@@ -249,7 +280,7 @@ static void on_health_timer(evutil_socket_t fd, short what, void *arg)
 static int endpoint_init(struct endpoint *endpoint, struct upstream *upstream,
 	const struct config_endpoint *config, struct error *err)
 {
-	struct timeval interval = time_of(upstream->config->health_interval_ms);
+	struct timeval interval = timeval_of_ms(upstream->config->health_interval_ms);
 
 	endpoint->upstream = upstream;
 	endpoint->config = config;
@@ -341,7 +372,10 @@ void upstream_free(struct upstream *upstream)
 
 static bool endpoint_has_room(const struct endpoint *endpoint)
 {
-	return endpoint->is_up && endpoint->busy_count < endpoint->upstream->config->connections;
+	const struct config_upstream *config = endpoint->upstream->config;
+	bool may_be_tried = config->health_interval_ms == 0 && clock_us() >= endpoint->retry_at_us;
+
+	return (endpoint->is_up || may_be_tried) && endpoint->busy_count < config->connections;
 }
 
 static struct endpoint *least_busy(struct upstream *upstream, const struct endpoint *except)

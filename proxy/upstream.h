@@ -18,7 +18,10 @@
 struct evdns_base;
 struct evdns_getaddrinfo_request;
 
-enum { ENDPOINT_ADDRESSES = 8 };
+enum {
+	ENDPOINT_ADDRESSES = 8,
+	ENDPOINT_NAME_MAX = 300 /* a host name, with port and brackets */
+};
 
 TAILQ_HEAD(link_list, link);
 
@@ -34,9 +37,10 @@ struct endpoint {
 	struct link_list busy, idle; /* idle: the one used last comes first */
 	uint32_t busy_count, idle_count;
 	bool is_up;
-	bool keeps_links;   /* seen: an idle link stays open for LINK_PROOF_MS */
-	uint32_t failures;  /* in a row */
-	struct link *probe; /* the health check under way */
+	bool keeps_links;     /* seen: an idle link stays open for LINK_PROOF_MS */
+	uint32_t failures;    /* in a row */
+	uint64_t retry_at_us; /* while it is down and nobody checks its health: tried again then */
+	struct link *probe;   /* the health check under way */
 	struct event *health_timer;
 	struct event *resolve_timer;
 	struct evdns_getaddrinfo_request *resolving;
@@ -67,6 +71,12 @@ struct link *upstream_open(struct upstream *upstream, const struct link_calls *c
 
 /* For link.c. The next endpoint to try after `failed`, or NULL. */
 struct endpoint *upstream_other(struct upstream *upstream, const struct endpoint *failed);
+/* What the endpoint is called in Host: upstream/host, or its own name, with a port that is not the
+ * scheme's and with an IPv6 address in brackets. */
+void endpoint_host(const struct endpoint *endpoint, char host[ENDPOINT_NAME_MAX]);
+/* The same for SNI and for the name in its certificate: neither port nor brackets. */
+void endpoint_tls_name(const struct endpoint *endpoint, char name[ENDPOINT_NAME_MAX]);
+
 /* For link.c. One connection more or less is in use. */
 void endpoint_count_busy(struct endpoint *endpoint, int change);
 /* For link.c. What became of a connection. reason is for the log. */

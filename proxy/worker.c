@@ -27,20 +27,6 @@ int64_t worker_now(const struct worker *worker)
 	return (int64_t)now.tv_sec;
 }
 
-uint64_t worker_clock_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-struct timeval worker_timeval(uint32_t time_ms)
-{
-	return (struct timeval){
-		.tv_sec = time_ms / 1000, .tv_usec = (suseconds_t)(time_ms % 1000) * 1000};
-}
-
 /* What is over */
 
 void worker_bury_soon(struct worker *worker)
@@ -50,12 +36,8 @@ void worker_bury_soon(struct worker *worker)
 
 static void worker_finish_if_drained(struct worker *worker)
 {
-	const struct message drained = {.type = MESSAGE_DRAINED};
-
-	if (!worker->is_draining || !TAILQ_EMPTY(&worker->sessions))
-		return;
-	message_send(worker->child->supervisor, &drained, -1);
-	event_base_loopbreak(worker->base);
+	if (worker->is_draining && TAILQ_EMPTY(&worker->sessions))
+		event_base_loopbreak(worker->base);
 }
 
 static void on_bury(evutil_socket_t fd, short what, void *arg)
@@ -138,7 +120,6 @@ static bool worker_take_message(struct worker *worker, const struct message *mes
 {
 	switch (message->type) {
 	case MESSAGE_INDEX: worker_take_index(worker, message, fd); return false;
-	case MESSAGE_EPOCHS: worker_recheck(worker); return false;
 	case MESSAGE_DRAIN: worker_drain(worker, message->u.drain.time_ms); return false;
 	case MESSAGE_START: worker->has_started = true; return false;
 	case MESSAGE_PEER:
@@ -210,7 +191,7 @@ static int worker_allocate(struct worker *worker, struct error *err)
 
 static int worker_start_events(struct worker *worker, struct error *err)
 {
-	struct timeval interval = worker_timeval(RECHECK_MS);
+	struct timeval interval = timeval_of_ms(RECHECK_MS);
 
 	worker->supervisor_event = event_new(worker->base, worker->child->supervisor,
 		EV_READ | EV_PERSIST, on_supervisor, worker);
@@ -262,15 +243,17 @@ int worker_main(const struct child *child)
 		.child = child,
 		.config = child->config,
 		.counters = &child->shared->workers[child->slot],
-		.connection_max = child->config->limits.connections / child->config->workers + 1,
+		.connection_max = child->config->limits.connections / child->config->workers,
 	};
 	struct error err = {""};
 
+	if (worker.connection_max == 0)
+		worker.connection_max = 1;
 	TAILQ_INIT(&worker.sessions);
 	TAILQ_INIT(&worker.closed);
 	signal(SIGPIPE, SIG_IGN);
 	if (worker_start(&worker, &err) != 0) {
-		log_message(CONFIG_LOG_ERROR, "start", "%s", err.text);
+		log_message(CONFIG_LOG_ERROR, "start-failed", "%s", err.text);
 		return 1;
 	}
 	event_base_dispatch(worker.base);

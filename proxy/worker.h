@@ -16,6 +16,7 @@
 #include "auth/verify.h"
 #include "proxy/child.h"
 #include "proxy/source_table.h"
+#include "proxy/timeval.h"
 #include "proxy/tls.h"
 #include "proxy/upstream.h"
 
@@ -57,14 +58,10 @@ struct worker {
 	bool is_draining;
 };
 
-/* UNIX time in seconds, and a clock that never goes back in microseconds; both cached per loop turn
- * where libevent caches them. */
+/* UNIX time in seconds, cached per turn of the loop. */
 int64_t worker_now(const struct worker *worker);
-uint64_t worker_clock_us(void);
 
 /* Has sessions and exchanges that are over freed once nothing on the stack uses them any more. */
 void worker_bury_soon(struct worker *worker);
-
-struct timeval worker_timeval(uint32_t time_ms);
 
 #endif

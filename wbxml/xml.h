@@ -3,7 +3,7 @@
  *
  * Two dialects. EXACT is ours: lossless for every tag of codepages.tsv; namespaces without colon
  * (with one they are read too), xmlns where the page changes, opaque values as base64 with
- * w:opaque="base64" (namespace urn:eas-sample:wbxml), CR as &#13;. Refused, because XML cannot say
+ * w:opaque="base64" (namespace urn:easproxy:wbxml), CR as &#13;. Refused, because XML cannot say
  * it: opaque data beside text or elements. Strings in a row become one, an empty one becomes none,
  * and on the way back white space alone beside child elements is layout.
  *

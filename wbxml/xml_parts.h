@@ -11,7 +11,7 @@
 
 _Static_assert(WBXML_DEPTH_MAX <= 64, "one bit a level");
 
-#define WBXML_OPAQUE_NAMESPACE "urn:eas-sample:wbxml"
+#define WBXML_OPAQUE_NAMESPACE "urn:easproxy:wbxml"
 
 /* libwbxml's name of page 16; the others differ by the colon only. */
 #define WBXML_LIBWBXML_GAL "Gal:"

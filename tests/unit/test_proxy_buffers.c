@@ -101,7 +101,7 @@ static void test_a_source_has_a_limit_of_its_own(void)
 	CU_ASSERT_PTR_NULL(source_take(table, &one, 2));
 	other = source_take(table, &two, 2);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(other);
-	source_give(table, first);
+	source_give(first);
 	CU_ASSERT_PTR_NOT_NULL(source_take(table, &one, 2));
 	CU_ASSERT_PTR_NULL(source_take(table, &one, 2));
 	source_table_free(table);

@@ -144,15 +144,15 @@ static const struct {
 	{"an unbound prefix", "<a:Sync/>", "line 1: an element without a namespace"},
 	{"an attribute", "<Sync xmlns='AirSync' a='b'/>", "line 1: an attribute"},
 	{"opaque not in base64 by its name",
-		"<Sync xmlns='AirSync' xmlns:w='urn:eas-sample:wbxml' w:opaque='hex'/>",
+		"<Sync xmlns='AirSync' xmlns:w='urn:easproxy:wbxml' w:opaque='hex'/>",
 		"line 1: an attribute"},
 	{"opaque of another namespace", "<Sync xmlns='AirSync' xmlns:w='w' w:opaque='base64'/>",
 		"line 1: an attribute"},
 	{"opaque not in base64",
-		"<Sync xmlns='AirSync' xmlns:w='urn:eas-sample:wbxml' w:opaque='base64'>A=</Sync>",
+		"<Sync xmlns='AirSync' xmlns:w='urn:easproxy:wbxml' w:opaque='base64'>A=</Sync>",
 		"line 1: opaque data that is not base64"},
 	{"an element in opaque",
-		"<Sync xmlns='AirSync' xmlns:w='urn:eas-sample:wbxml' w:opaque='base64'>"
+		"<Sync xmlns='AirSync' xmlns:w='urn:easproxy:wbxml' w:opaque='base64'>"
 		"<Status/></Sync>",
 		"line 1: an element inside opaque data"},
 	{"a DOCTYPE", "<!DOCTYPE Sync><Sync xmlns='AirSync'/>", "line 1: a DOCTYPE"},
@@ -295,7 +295,7 @@ static void test_opaque_values_in_a_row_are_one(void)
 
 	CU_ASSERT(span_equal(span_of_buffer(&xml),
 		span_of_string("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n"
-			       "<Sync xmlns=\"AirSync\" xmlns:w=\"urn:eas-sample:wbxml\" "
+			       "<Sync xmlns=\"AirSync\" xmlns:w=\"urn:easproxy:wbxml\" "
 			       "w:opaque=\"base64\">YWJjZA==</Sync>\n")));
 	wbxml_buffer_free(&xml);
 }
