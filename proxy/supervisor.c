@@ -81,13 +81,11 @@ static bool handle_message(struct supervisor *s, struct child_record *record,
 
 	switch (message->type) {
 	case MESSAGE_READY: return on_ready(s, record);
-	case MESSAGE_DRAINED: return record->role == ROLE_WORKER;
 	case MESSAGE_INDEX:
 		if (!is_revocation ||
 			!generation_keep_index(record->generation, message, *passed_fd))
 			return false;
 		*passed_fd = -1;
-		atomic_fetch_add(&s->children.shared->revocation_epoch, 1);
 		spread_index(s, record->generation, message->u.index.authority);
 		return true;
 	case MESSAGE_INDEX_FAILED:
