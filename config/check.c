@@ -26,8 +26,9 @@ static void check_user(const struct check *check)
 		fault_warn(check->faults, line, "option 'user' is empty: everything runs as root");
 	else if (getpwnam(config->user) == NULL)
 		fault_add(check->faults, line,
-			"option 'user': there is no user '%s'; make one, or name another",
-			config->user);
+			"option 'user': there is no user '%s'; make it (useradd --system %s), or "
+			"name another",
+			config->user, config->user);
 	if (config->group[0] != '\0' && getgrnam(config->group) == NULL)
 		fault_add(check->faults, check->group_line,
 			"option 'group': there is no group '%s'", config->group);

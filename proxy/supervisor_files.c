@@ -48,18 +48,20 @@ static int open_directory(int at, const char *name, uid_t uid, gid_t gid, struct
 	int fd;
 
 	if (mkdirat(at, name, 0700) == -1 && errno != EEXIST)
-		return error_sys(err, "making the directory %s", name);
+		return error_sys(err, "making the state directory %s", name);
 	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1)
-		return error_sys(err, "opening the directory %s", name);
+		return error_sys(err, "opening the state directory %s", name);
 	if (fstat(fd, &st) == -1 || give_to_user(fd, uid, gid, &st) == -1)
-		error_sys(err, "giving the directory %s to its user", name);
+		error_sys(err, "giving the state directory %s to its user", name);
 	else if (st.st_uid != uid)
 		error_set(err,
-			"the directory %s belongs to user id %u: chown it to %u, or name another",
+			"the state directory %s belongs to user id %u: chown it to %u, or name "
+			"another",
 			name, (unsigned int)st.st_uid, (unsigned int)uid);
 	else if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		error_set(err, "the directory %s can be written to by others: chmod go-w", name);
+		error_set(err, "the state directory %s can be written to by others: chmod go-w it",
+			name);
 	else
 		return fd;
 	close(fd);
@@ -89,7 +91,7 @@ static int make_parent(const char *path, struct error *err)
 	snprintf(copy, sizeof(copy), "%s", path);
 	parent = dirname(copy);
 	if (mkdir(parent, 0755) == -1 && errno != EEXIST)
-		return error_sys(err, "making the directory %s", parent);
+		return error_sys(err, "making the directory of the control socket, %s", parent);
 	return 0;
 }
 

@@ -214,6 +214,38 @@ static int entry_fill(struct sockets *sockets, struct sockets_entry *entry,
 	return 0;
 }
 
+static void describe_socket(int fd, char *text, size_t size)
+{
+	char host[NI_MAXHOST], port[NI_MAXSERV];
+	struct sockaddr_storage addr = {0};
+	socklen_t len = sizeof(addr);
+
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) == -1 ||
+		getnameinfo((struct sockaddr *)&addr, len, host, sizeof(host), port, sizeof(port),
+			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		snprintf(text, size, "?");
+	else
+		snprintf(text, size, addr.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+/* Phones that connect there would wait for ever. */
+static void warn_of_unused(
+	const struct sockets *sockets, const struct config *config, struct reporter *reporter)
+{
+	for (size_t i = 0; i < sockets->passed_count; i++) {
+		char name[NI_MAXHOST + NI_MAXSERV + 4], text[sizeof(name) + 1024];
+
+		if (sockets->passed[i] == -1)
+			continue;
+		describe_socket(sockets->passed[i], name, sizeof(name));
+		snprintf(text, sizeof(text),
+			"%s: warning: no listener has the address %s of a socket that the service "
+			"manager passed: nobody answers there",
+			config->path, name);
+		reporter->report(reporter->context, text);
+	}
+}
+
 int sockets_extend(struct sockets *sockets, const struct config *config,
 	config_report *report_fault, void *report_context)
 {
@@ -237,8 +269,10 @@ int sockets_extend(struct sockets *sockets, const struct config *config,
 				report(&reporter, address, &err);
 		}
 	}
-	if (!reporter.has_failed)
+	if (!reporter.has_failed) {
+		warn_of_unused(sockets, config, &reporter);
 		return 0;
+	}
 	sockets_retreat(sockets);
 	return -1;
 }
@@ -332,21 +366,6 @@ struct child_socket *sockets_share(
 	return share;
 }
 
-static void describe_entry(const struct sockets_entry *entry, char *text, size_t size)
-{
-	char host[NI_MAXHOST], port[NI_MAXSERV];
-	struct sockaddr_storage addr = {0};
-	socklen_t len = sizeof(addr);
-
-	if (entry->fd_count == 0 ||
-		getsockname(entry->fds[0], (struct sockaddr *)&addr, &len) == -1 ||
-		getnameinfo((struct sockaddr *)&addr, len, host, sizeof(host), port, sizeof(port),
-			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-		snprintf(text, size, "?");
-	else
-		snprintf(text, size, addr.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
-}
-
 void sockets_describe(struct sockets *sockets, const struct config *config, char *text, size_t size)
 {
 	size_t len = 0;
@@ -361,7 +380,7 @@ void sockets_describe(struct sockets *sockets, const struct config *config, char
 
 			if (entry == NULL)
 				continue;
-			describe_entry(entry, one, sizeof(one));
+			describe_socket(entry->fd_count > 0 ? entry->fds[0] : -1, one, sizeof(one));
 			if (len + strlen(one) + 2 > size)
 				return;
 			len += (size_t)snprintf(

@@ -39,8 +39,8 @@ struct sockets {
 /* Takes over LISTEN_FDS, if they are meant for this process, and clears the environment of them. */
 void sockets_take_passed(struct sockets *sockets);
 
-/* Binds what config needs beyond what is there. Every fault is reported. 0, or -1 with the set as
- * it was before. */
+/* Binds what config needs beyond what is there. Every fault is reported, and with "warning: " a passed
+ * socket that no listener of config has the address of. 0, or -1 with the set as it was before. */
 int sockets_extend(struct sockets *sockets, const struct config *config, config_report *report,
 	void *report_context);
 
