@@ -82,12 +82,10 @@ static int ctl_check(int argc, char **argv)
 	struct config *config;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
-		if (option != 'c')
-			return 2;
+	opterr = 0; /* the usage says it better */
+	while ((option = getopt_long(argc, argv, "c:", options, NULL)) == 'c')
 		path = optarg;
-	}
-	if (optind != argc) {
+	if (option != -1 || optind != argc) {
 		fputs("usage: easproxyctl check [-c FILE]\n", stderr);
 		return 2;
 	}
@@ -118,9 +116,13 @@ int main(int argc, char **argv)
 		return ctl_help(0, NULL);
 	if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
 		return ctl_version(0, NULL);
-	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		if (strcmp(name, commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		if (strcmp(name, commands[i].name) != 0)
+			continue;
+		if (argc == 3 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0))
+			return ctl_help(0, NULL);
+		return commands[i].run(argc - 1, argv + 1);
+	}
 	if (name[0] != '\0')
 		fprintf(stderr, "easproxyctl: there is no command \"%s\"\n", name);
 	print_help(stderr);

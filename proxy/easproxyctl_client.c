@@ -13,6 +13,16 @@
 
 #include "proxy/control.h"
 
+/* What an operator may do about it. */
+static const char *hint_at(int code)
+{
+	if (code == ENOENT || code == ECONNREFUSED)
+		return "; is it running, and is this its control-socket?";
+	if (code == EACCES)
+		return "; it is open to root and the group of easproxyd";
+	return "";
+}
+
 static int connect_to(const char *path, struct error *err)
 {
 	/* A reload is answered when it is done. */
@@ -28,7 +38,10 @@ static int connect_to(const char *path, struct error *err)
 		return error_sys(err, "making a socket");
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == -1 ||
 		connect(fd, (const struct sockaddr *)&address, sizeof(address)) == -1) {
-		error_sys(err, "reaching easproxyd on %s", path);
+		int code = errno;
+
+		error_set(
+			err, "reaching easproxyd on %s: %s%s", path, strerror(code), hint_at(code));
 		close(fd);
 		return -1;
 	}
@@ -115,12 +128,10 @@ int ctl_simple_request(int argc, char **argv, const char *done)
 	int option, status;
 	char *answer;
 
-	while ((option = getopt_long(argc, argv, "s:", options, NULL)) != -1) {
-		if (option != 's')
-			return 2;
+	opterr = 0; /* the usage says it better */
+	while ((option = getopt_long(argc, argv, "s:", options, NULL)) == 's')
 		path = optarg;
-	}
-	if (optind != argc) {
+	if (option != -1 || optind != argc) {
 		fprintf(stderr, "usage: easproxyctl %s [-s SOCKET]\n", argv[0]);
 		return 2;
 	}

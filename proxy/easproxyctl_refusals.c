@@ -72,20 +72,33 @@ static void print_markdown(void)
 	}
 }
 
+static void print_answer(const struct refusal_row *row)
+{
+	const char *comma = "";
+
+	printf("  the phone gets: ");
+	if (row->tls_alert != 0) {
+		printf("TLS alert %s", alert_name(row->tls_alert));
+		comma = ", ";
+	}
+	if (row->http_status != 0) {
+		printf("%sHTTP status %d", comma, row->http_status);
+		comma = ", ";
+	}
+	if (row->eas_status != 0)
+		printf("%sEAS status %d", comma, row->eas_status);
+	puts(row->tls_alert == 0 && row->http_status == 0 ? "no answer: the connection ends" : "");
+}
+
 static int explain(const char *name)
 {
-	char http[12], eas[12];
-
 	for (int code = REFUSAL_NONE + 1; code < REFUSAL_COUNT; code++) {
 		const struct refusal_row *row = refusal_row((enum refusal)code);
 
 		if (strcmp(row->name, name) != 0)
 			continue;
-		printf("%s\n  cause:  %s\n  remedy: %s\n"
-		       "  the phone gets: TLS alert %s, HTTP status %s, EAS status %s\n",
-			row->name, row->cause, row->remedy, alert_name(row->tls_alert),
-			number_or_dash(row->http_status, http),
-			number_or_dash(row->eas_status, eas));
+		printf("%s\n  cause:  %s\n  remedy: %s\n", row->name, row->cause, row->remedy);
+		print_answer(row);
 		return 0;
 	}
 	fprintf(stderr,

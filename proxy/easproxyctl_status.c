@@ -184,18 +184,19 @@ int ctl_status(int argc, char **argv)
 	static const struct option options[] = {{"socket", required_argument, NULL, 's'},
 		{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
 	const char *path = CTL_DEFAULT_SOCKET;
-	bool wants_json = false;
+	bool wants_json = false, is_wrong = false;
 	struct error err;
 	int option, status = 0;
 	char *answer;
 
+	opterr = 0; /* the usage says it better */
 	while ((option = getopt_long(argc, argv, "s:j", options, NULL)) != -1)
 		switch (option) {
 		case 's': path = optarg; break;
 		case 'j': wants_json = true; break;
-		default: return 2;
+		default: is_wrong = true; break;
 		}
-	if (optind != argc) {
+	if (is_wrong || optind != argc) {
 		fputs("usage: easproxyctl status [-s SOCKET] [--json]\n", stderr);
 		return 2;
 	}
