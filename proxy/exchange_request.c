@@ -141,9 +141,9 @@ static void write_head(struct exchange *exchange, struct http_writer *writer)
 
 static void request_start(struct exchange *exchange)
 {
+	struct worker *worker = exchange->session->worker;
 	struct http_writer writer = {
-		.data = (char *)exchange->session->worker->scratch, .capacity = WORKER_BUFFER};
-	size_t small = 0;
+		.data = (char *)worker->scratch, .capacity = sizeof(worker->scratch)};
 	int64_t taken;
 
 	snprintf(exchange->endpoint, sizeof(exchange->endpoint), "%s",
@@ -158,10 +158,9 @@ static void request_start(struct exchange *exchange)
 	}
 	/* A small body goes out in the same packet as its head. */
 	if (exchange->is_released && !exchange->is_chunked &&
-		spool_len(&exchange->spool) <= WORKER_BUFFER) {
-		small = (size_t)spool_len(&exchange->spool);
-		taken = small > 0 ? spool_take(&exchange->spool, writer.data + writer.len, small)
-				  : 0;
+		spool_len(&exchange->spool) <= writer.capacity - writer.len) {
+		taken = spool_take(&exchange->spool, writer.data + writer.len,
+			(size_t)spool_len(&exchange->spool));
 		if (taken < 0) {
 			exchange_refuse(exchange, REFUSAL_INTERNAL, "reading the spooled body");
 			return;
@@ -205,8 +204,10 @@ static void link_drained(void *owner)
 {
 	struct exchange *exchange = owner;
 
-	if (exchange->stage == EXCHANGE_SEND)
-		request_send(exchange);
+	if (exchange->stage != EXCHANGE_SEND)
+		return;
+	session_set_timer(exchange->session, config_of(exchange)->limits.body_time_ms);
+	request_send(exchange);
 }
 
 /* In from the phone */
@@ -374,8 +375,10 @@ static int keep_head(struct exchange *exchange, const struct http_head *head)
 {
 	const struct config *config = config_of(exchange);
 	struct session *session = exchange->session;
+	struct worker *worker = session->worker;
+	/* The request line and Host come in front of them, request_start(). */
 	struct http_writer writer = {
-		.data = (char *)session->worker->scratch, .capacity = WORKER_BUFFER - TARGET_MAX};
+		.data = (char *)worker->scratch, .capacity = sizeof(worker->scratch) - TARGET_MAX};
 	const char *content_type = NULL;
 	char address[INET6_ADDRSTRLEN];
 	struct template_values values = {

@@ -58,7 +58,8 @@ static const struct pattern taken_out[] = {
 	PATTERN("x-ms-client-principal*"),
 	PATTERN("x-ms-token-*"),
 	PATTERN("x-commonaccesstoken"),
-	PATTERN("x-isfrombackend"),
+	PATTERN("x-isfrom*"),
+	PATTERN("x-anchormailbox"),
 	PATTERN("x-ms-exchange-*"),
 	PATTERN("msexch*"),
 };

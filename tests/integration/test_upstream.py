@@ -201,6 +201,15 @@ class EndpointTest(UpstreamCase):
             return again.whole()
         wait_for("requests at the endpoint that came back", used, None, proxy)
 
+    def test_an_endpoint_that_nobody_checks_is_tried_again(self):
+        port = free_port()
+        proxy = self.start_proxy("http://127.0.0.1:%d" % port,
+                                 self.upstream(health_interval="0s", health_failures=1))
+        self.assertEqual(self.sync(proxy).status, 502)
+        self.assertEqual({self.sync(proxy).status for _ in range(3)} - {502, 503}, set())
+        self.start_recorder(port=port)
+        wait_for("a request to get through again", lambda: self.sync(proxy).status == 200, None, proxy)
+
     def test_the_endpoint_with_the_fewest_requests_is_chosen(self):
         slow, quick = (self.start_recorder(lambda *_: time.sleep(1) or answer_bytes()), self.start_recorder())
         proxy = self.start_proxy([url(slow), url(quick)], {"workers": 1})
@@ -248,6 +257,22 @@ class HttpsTest(UpstreamCase):
         status, recorder = self.status_with(self.pki.server)
         self.assertEqual(status, 200)
         self.assertEqual(recorder.whole()[-1].header("X-Mailbox"), "bob@contoso.test")
+
+    def test_a_host_with_a_port_is_verified_without_it(self):
+        status, recorder = self.status_with(self.pki.server, host="mail.contoso.test:444")
+        self.assertEqual(status, 200)
+        self.assertEqual(recorder.whole()[-1].header("Host"), "mail.contoso.test:444")
+
+    def test_tickets_do_not_end_a_kept_connection(self):
+        recorder = self.start_recorder(certificate=self.pki.server)
+        proxy = self.start_proxy(url(recorder, scheme="https"), {
+            "workers": 1, **self.upstream(ca=self.pki.ca, health_interval="200ms")})
+        proxy.wait_until_answering()
+        time.sleep(1.5)  # a health check's connection has stayed open: proof that they are kept
+        before = recorder.connections
+        for _ in range(20):
+            self.assertEqual(self.sync(proxy).status, 200)
+        self.assertLess(recorder.connections - before, 10)  # health checks make some
 
     def test_servers_that_do_not_verify_get_no_byte(self):
         issuing = self.pki.authority("issuing", self.directory)
