@@ -73,7 +73,8 @@ static int send_piece(struct exchange *exchange, uint8_t *piece, size_t len)
 		return link_write(exchange->link, piece, len);
 	head_len = http_chunk_head(head, len);
 	memcpy(piece - head_len, head, head_len);
-	memcpy(piece + len, "\r\n", 2);
+	piece[len] = '\r';
+	piece[len + 1] = '\n';
 	return link_write(exchange->link, piece - head_len, head_len + len + 2);
 }
 
