@@ -1,6 +1,7 @@
 #include "config/check.h"
 
 #include <grp.h>
+#include <netdb.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +205,22 @@ static bool is_loopback(const struct config_endpoint *endpoint)
 	       strcmp(endpoint->host, "localhost") == 0;
 }
 
+/* Only a warning: a name server that is away for a moment must not keep easproxyd from starting,
+ * and workers go on asking. */
+static void check_endpoint_name(const struct check *check, const struct config_endpoint *endpoint)
+{
+	const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	struct addrinfo *found = NULL;
+	int status = getaddrinfo(endpoint->host, NULL, &hints, &found);
+
+	if (status == 0)
+		freeaddrinfo(found);
+	else
+		fault_warn(check->faults, endpoint->place.line,
+			"endpoint '%s': its name cannot be resolved now: %s", endpoint->text,
+			gai_strerror(status));
+}
+
 static void check_endpoints(const struct check *check)
 {
 	const struct config_upstream *upstream = &check->config->upstream;
@@ -213,6 +230,7 @@ static void check_endpoints(const struct check *check)
 		const struct config_endpoint *endpoint = &upstream->endpoints[i];
 
 		has_tls |= endpoint->is_tls;
+		check_endpoint_name(check, endpoint);
 		if (!endpoint->is_tls && !is_loopback(endpoint))
 			fault_warn(check->faults, endpoint->place.line,
 				"endpoint '%s': mails and logins cross the network in the clear; "

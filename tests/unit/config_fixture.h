@@ -4,11 +4,31 @@
 #ifndef TESTS_UNIT_CONFIG_FIXTURE_H
 #define TESTS_UNIT_CONFIG_FIXTURE_H
 
+#include <arpa/inet.h>
 #include <dirent.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <unistd.h>
 
 #include "config/model.h"
 #include "tests/unit/config_pki.h"
+
+/* In the place of libc's, so that no name server is asked: names resolve, but for those below
+ * .invalid (RFC 6761). */
+int getaddrinfo(const char *restrict name, const char *restrict service,
+	const struct addrinfo *restrict hints, struct addrinfo **restrict found)
+{
+	int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+	bool is_address = name == NULL || name[strspn(name, "0123456789abcdef.:")] == '\0';
+
+	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	if (name != NULL && strstr(name, ".invalid") != NULL)
+		return EAI_NONAME;
+	if (is_address && name != NULL && strpbrk(name, ".:") == NULL)
+		is_address = false;
+	return real(is_address || strcmp(name, "localhost") == 0 ? name : "192.0.2.1", service,
+		hints, found);
+}
 
 struct fixture {
 	char dir[64];

@@ -388,6 +388,9 @@ static void test_warnings_do_not_fail_the_load(void)
 			"c:15: warning: endpoint 'http://mail.test': mails and logins cross the "
 			"network "
 			"in the clear; use https\n"},
+		{15, "endpoints = {\"https://a\", \"https://mail.invalid:444/x\"}",
+			"c:15: warning: endpoint 'https://mail.invalid:444/x': its name cannot be "
+			"resolved now: Name or service not known\n"},
 		{15, "endpoints = \"http://localhost\" ca = ca.pem",
 			"c:15: warning: upstream 'mail': ca says nothing without an https "
 			"endpoint\n"},
