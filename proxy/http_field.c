@@ -73,6 +73,14 @@ bool http_media_type_is(struct span value, const char *type)
 	return span_equal_nocase(value, type);
 }
 
+/* As a CGI-like server sees names: it turns all of these into one and the same character. */
+static uint8_t letter_folded(uint8_t byte)
+{
+	if (byte == '_' || byte == '.' || byte == ' ')
+		return '-';
+	return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+}
+
 bool http_field_is_hop_by_hop(const struct http_head *head, const struct http_field *field)
 {
 	/* RFC 9110 7.6.1 and 11.7; Trailer, because trailer fields are dropped. */
@@ -80,18 +88,11 @@ bool http_field_is_hop_by_hop(const struct http_head *head, const struct http_fi
 		"Proxy-Authentication-Info", "Proxy-Authorization", "Proxy-Connection", "TE",
 		"Trailer", "Transfer-Encoding", "Upgrade"};
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (http_field_resembles(field->name, names[i]))
+	for (size_t i = 0; field->name.len > 0 && i < sizeof(names) / sizeof(names[0]); i++)
+		if (letter_folded(field->name.data[0]) == letter_folded((uint8_t)names[i][0]) &&
+			http_field_resembles(field->name, names[i]))
 			return true;
 	return http_field_lists(head, "Connection", field->name);
-}
-
-/* As a CGI-like server sees names: it turns all of these into one and the same character. */
-static uint8_t letter_folded(uint8_t byte)
-{
-	if (byte == '_' || byte == '.' || byte == ' ')
-		return '-';
-	return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
 }
 
 bool http_field_resembles(struct span field_name, const char *name)
