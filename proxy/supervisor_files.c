@@ -48,20 +48,19 @@ static int open_directory(int at, const char *name, uid_t uid, gid_t gid, struct
 	int fd;
 
 	if (mkdirat(at, name, 0700) == -1 && errno != EEXIST)
-		return error_sys(err, "making the state directory %s", name);
+		return error_sys(err, "making the directory %s", name);
 	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1)
-		return error_sys(err, "opening the state directory %s", name);
+		return error_sys(err, "opening the directory %s", name);
 	if (fstat(fd, &st) == -1 || give_to_user(fd, uid, gid, &st) == -1)
-		error_sys(err, "giving the state directory %s to its user", name);
+		error_sys(err, "giving the directory %s to its user", name);
 	else if (st.st_uid != uid)
 		error_set(err,
-			"the state directory %s belongs to user id %u: chown it to %u, or name "
+			"the directory %s belongs to user id %u: chown it to %u, or name "
 			"another",
 			name, (unsigned int)st.st_uid, (unsigned int)uid);
 	else if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		error_set(err, "the state directory %s can be written to by others: chmod go-w it",
-			name);
+		error_set(err, "the directory %s can be written to by others: chmod go-w it", name);
 	else
 		return fd;
 	close(fd);
@@ -71,16 +70,18 @@ static int open_directory(int at, const char *name, uid_t uid, gid_t gid, struct
 int files_open_state(const struct config *config, uid_t uid, gid_t gid, int *state, int *spool,
 	struct error *err)
 {
+	struct error cause;
+
 	*spool = -1;
-	*state = open_directory(AT_FDCWD, config->state_directory, uid, gid, err);
+	*state = open_directory(AT_FDCWD, config->state_directory, uid, gid, &cause);
 	if (*state == -1)
-		return -1;
-	*spool = open_directory(*state, "spool", uid, gid, err);
+		return error_set(err, "state-directory: %s", cause.text);
+	*spool = open_directory(*state, "spool", uid, gid, &cause);
 	if (*spool != -1)
 		return 0;
 	close(*state);
 	*state = -1;
-	return -1;
+	return error_set(err, "state-directory %s: %s", config->state_directory, cause.text);
 }
 
 static int make_parent(const char *path, struct error *err)
