@@ -70,6 +70,12 @@ void link_free(struct link *link)
 	free(link);
 }
 
+static void dial_reason(const struct endpoint *endpoint, char *reason, size_t size)
+{
+	snprintf(reason, size, "connecting: %s",
+		endpoint->address_count == 0 ? "its name cannot be resolved" : strerror(errno));
+}
+
 /* One try: a socket towards the endpoint's next address. */
 static int link_dial(struct link *link)
 {
@@ -144,7 +150,7 @@ static bool link_dial_other(struct link *link, char *reason, size_t reason_size)
 		link_move(link, other);
 		if (link_dial(link) == 0)
 			return true;
-		snprintf(reason, reason_size, "connecting: %s", strerror(errno));
+		dial_reason(other, reason, reason_size);
 		endpoint_failed(other, reason);
 	}
 	return false;
@@ -426,7 +432,7 @@ static struct link *link_start(struct link *link)
 
 	if (link == NULL || link_dial(link) == 0)
 		return link;
-	snprintf(reason, sizeof(reason), "connecting: %s", strerror(errno));
+	dial_reason(link->endpoint, reason, sizeof(reason));
 	endpoint_failed(link->endpoint, reason);
 	if (link_dial_other(link, reason, sizeof(reason)))
 		return link;
