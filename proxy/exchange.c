@@ -184,7 +184,7 @@ void exchange_refuse(struct exchange *exchange, enum refusal refusal, const char
 	struct session *session = exchange->session;
 	struct worker *worker = session->worker;
 	struct http_writer writer = {
-		.data = (char *)worker->scratch, .capacity = 2 * (size_t)WORKER_BUFFER};
+		.data = (char *)worker->scratch, .capacity = sizeof(worker->scratch)};
 	/* Where the request's end is not certain, nothing behind it can be believed; and who has no
 	 * certificate pays for every refusal, and its log line, with a handshake. */
 	bool is_last = !exchange->is_read || worker->is_draining || exchange->minor_version == 0 ||

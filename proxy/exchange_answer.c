@@ -91,10 +91,13 @@ static void begin_looking(struct exchange *exchange, const struct http_head *hea
 	if (head->framing == HTTP_NO_BODY ||
 		(head->framing == HTTP_LENGTH && head->content_length == 0))
 		return;
-	if (span_equal_nocase(coding, "gzip"))
+	if (span_equal_nocase(coding, "gzip")) {
 		exchange->gunzip = gunzip_new(GUNZIP_MAX);
-	else if (coding.len > 0 && !span_equal_nocase(coding, "identity"))
+		if (exchange->gunzip == NULL)
+			return; /* compressed bytes are no malformed document */
+	} else if (coding.len > 0 && !span_equal_nocase(coding, "identity")) {
 		return;
+	}
 	exchange->answer_facts = malloc(sizeof(*exchange->answer_facts));
 	if (exchange->answer_facts != NULL)
 		eas_body_begin(exchange->answer_facts, &limits);
@@ -370,12 +373,9 @@ static void answer_cut(struct exchange *exchange, struct parcel *parcel, enum tl
 	}
 }
 
-static void answer_received(struct exchange *exchange, size_t len)
+static void answer_received(struct exchange *exchange, struct parcel *parcel, size_t len)
 {
 	struct worker *worker = exchange->session->worker;
-	struct parcel parcel = {.exchange = exchange,
-		.data = (char *)worker->scratch,
-		.capacity = 2 * (size_t)WORKER_BUFFER};
 	struct session_input *kept;
 
 	if (exchange->answer_head != NULL) {
@@ -384,14 +384,14 @@ static void answer_received(struct exchange *exchange, size_t len)
 			return;
 		kept = exchange->answer_head;
 		exchange->answer_head = NULL;
-		answer_take(exchange, &parcel, kept->data, kept->len);
+		answer_take(exchange, parcel, kept->data, kept->len);
 		free(kept);
 	} else {
-		answer_take(exchange, &parcel, (const char *)worker->buffer, len);
+		answer_take(exchange, parcel, (const char *)worker->buffer, len);
 	}
 	if (is_over(exchange))
 		return;
-	parcel_send(&parcel);
+	parcel_send(parcel);
 	if (is_over(exchange))
 		return;
 	if (has_begun(exchange))
@@ -406,7 +406,7 @@ void exchange_link_readable(void *owner)
 	struct worker *worker = exchange->session->worker;
 	struct parcel parcel = {.exchange = exchange,
 		.data = (char *)worker->scratch,
-		.capacity = 2 * (size_t)WORKER_BUFFER};
+		.capacity = sizeof(worker->scratch)};
 	size_t len = 0;
 	enum tls_result result = link_read(exchange->link, worker->buffer, WORKER_BUFFER, &len);
 
@@ -416,7 +416,7 @@ void exchange_link_readable(void *owner)
 		answer_cut(exchange, &parcel, result);
 		return;
 	}
-	answer_received(exchange, len);
+	answer_received(exchange, &parcel, len);
 	if (!is_over(exchange) && exchange->link != NULL &&
 		session_queued(exchange->session) <= WORKER_QUEUE_MAX)
 		link_want_read(exchange->link, true);
