@@ -84,7 +84,7 @@ static uint64_t source_refresh_ms(const struct source *source, int64_t now)
 
 static void source_fail(struct source *source, const char *cause)
 {
-	source_report(source, source->authority->crl_url, cause);
+	source_report(source, source->authority->crls[0].url, cause);
 	source_wait(source, source->revocation->config->retry_ms);
 }
 
@@ -179,7 +179,7 @@ static void source_read_file(struct source *source, const char *path)
 
 static void source_look(struct source *source)
 {
-	const char *url = source->authority->crl_url;
+	const char *url = source->authority->crls[0].url;
 	const char *path = revocation_file_path(url);
 	struct error err;
 
@@ -224,8 +224,8 @@ static void source_start(struct source *source)
 	uint64_t refresh_ms;
 
 	source->is_started = true;
-	if (source->authority->delta_crl_url[0] != '\0')
-		source_report(source, source->authority->delta_crl_url,
+	if (source->authority->crls[0].delta_url[0] != '\0')
+		source_report(source, source->authority->crls[0].delta_url,
 			"delta CRLs are not merged yet; the base CRL alone decides");
 	if (revocation->directory != -1)
 		source_load(source);
@@ -285,7 +285,7 @@ struct revocation *revocation_new(struct event_base *base, const struct trust_st
 		return NULL;
 	}
 	for (size_t i = 0; i < store->count; i++) {
-		if (store->authorities[i].crl_url[0] == '\0')
+		if (store->authorities[i].crls[0].url[0] == '\0')
 			continue;
 		if (source_init(&revocation->sources[revocation->source_count++], revocation, store,
 			    i) == -1)
@@ -327,7 +327,7 @@ size_t revocation_file_paths(const struct trust_store *store, const char **paths
 	size_t count = 0;
 
 	for (size_t i = 0; i < store->count; i++) {
-		const char *path = revocation_file_path(store->authorities[i].crl_url);
+		const char *path = revocation_file_path(store->authorities[i].crls[0].url);
 
 		if (path == NULL)
 			continue;

@@ -15,7 +15,7 @@ int revocation_set_init(
 		const struct authority *authority = &store->authorities[i];
 		struct revocation_slot *slot = &set->slots[i];
 
-		slot->is_configured = authority->crl_url[0] != '\0';
+		slot->is_configured = authority->crls[0].url[0] != '\0';
 		if (revocation_authority_key(authority->certificate, slot->authority_key, err) ==
 			-1) {
 			free(set->slots);

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "auth/authority.h"
+#include "auth/revocation_compile.h"
 #include "auth/x509_text.h"
 
 enum {
@@ -245,8 +246,8 @@ static void check_others(struct trust_reader *reader, const struct authority *au
 			trust_reader_fault(reader, "certificate: the same as authority %zu's",
 				reader->numbers[i]);
 		else if (authority_is_same(other->certificate, authority->certificate)) {
-			if (strcmp(other->crl_url, authority->crl_url) != 0 ||
-				strcmp(other->delta_crl_url, authority->delta_crl_url) != 0)
+			if (strcmp(other->crls[0].url, authority->crls[0].url) != 0 ||
+				strcmp(other->crls[0].delta_url, authority->crls[0].delta_url) != 0)
 				trust_reader_fault(reader,
 					"certificateRevocationListUrl: not that of authority %zu, "
 					"which has the same name and key",
@@ -284,7 +285,8 @@ static void warn_about(const struct trust_reader *reader, const struct authority
 		trust_reader_warn(reader, "certificate: expired");
 	if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
 		trust_reader_warn(reader, "certificate: not valid yet");
-	if (authority->crl_url[0] != '\0' && (X509_get_key_usage(certificate) & KU_CRL_SIGN) == 0)
+	if (authority->crls[0].url[0] != '\0' &&
+		(X509_get_key_usage(certificate) & KU_CRL_SIGN) == 0)
 		trust_reader_warn(reader, "certificate: keyUsage without cRLSign, so that none of "
 					  "its CRLs will be taken");
 }
@@ -292,8 +294,8 @@ static void warn_about(const struct trust_reader *reader, const struct authority
 void trust_entry_clear(struct authority *authority)
 {
 	X509_free(authority->certificate);
-	free(authority->crl_url);
-	free(authority->delta_crl_url);
+	free(authority->crls[0].url);
+	free(authority->crls[0].delta_url);
 	free(authority->issuer);
 }
 
@@ -304,7 +306,8 @@ static int describe_authority(struct trust_reader *reader, struct authority *aut
 	x509_name_format(X509_get_subject_name(authority->certificate), issuer, sizeof(issuer));
 	authority->issuer = strdup(issuer);
 	if (authority->issuer != NULL &&
-		authority_key_id(authority->certificate, authority->key_id) == 0)
+		authority_key_id(authority->certificate, authority->key_id) == 0 &&
+		revocation_authority_key(authority->certificate, authority->key, NULL) == 0)
 		return 0;
 	trust_reader_fault(reader, "certificate: out of memory");
 	return -1;
@@ -325,11 +328,12 @@ void trust_entry_read(struct trust_reader *reader, json_t *object)
 	}
 	collect_members(reader, object, members);
 	is_type_known = read_type(reader, members, &authority.is_root) == 0;
-	authority.crl_url = read_url(reader, members[MEMBER_CRL], "certificateRevocationListUrl");
-	authority.delta_crl_url =
+	authority.crls[0].url =
+		read_url(reader, members[MEMBER_CRL], "certificateRevocationListUrl");
+	authority.crls[0].delta_url =
 		read_url(reader, members[MEMBER_DELTA_CRL], "deltaCertificateRevocationListUrl");
-	has_urls = authority.crl_url != NULL && authority.delta_crl_url != NULL;
-	if (has_urls && authority.crl_url[0] == '\0' && authority.delta_crl_url[0] != '\0')
+	has_urls = authority.crls[0].url != NULL && authority.crls[0].delta_url != NULL;
+	if (has_urls && authority.crls[0].url[0] == '\0' && authority.crls[0].delta_url[0] != '\0')
 		trust_reader_fault(reader,
 			"deltaCertificateRevocationListUrl: without certificateRevocationListUrl");
 	authority.certificate = read_certificate(reader, members);
@@ -344,6 +348,7 @@ void trust_entry_read(struct trust_reader *reader, json_t *object)
 		check_others(reader, &authority);
 	if (!has_urls || reader->fault_count > faults_before)
 		goto out;
+	authority.crl_count = authority.crls[0].url[0] != '\0' ? 1 : 0;
 	warn_about(reader, &authority);
 	reader->numbers[reader->store->count] = reader->number;
 	reader->store->authorities[reader->store->count++] = authority;

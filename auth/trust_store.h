@@ -30,15 +30,59 @@
 #include "config/model.h"
 #include "config/span.h"
 
-enum { AUTHORITY_MAX = 256 };
+enum {
+	AUTHORITY_MAX = 256,
+	CRL_LOCATION_MAX = 8,    /* of one authority: more than one where its CRL is partitioned */
+	AUTHORITY_RULE_MAX = 32, /* of one authority */
+};
+
+/* Where a CRL is to be had. */
+struct crl_location {
+	char *url;       /* "": none */
+	char *delta_url; /* "": none */
+};
+
+/* Whose revocation is looked at. */
+enum authority_check {
+	AUTHORITY_CHECK_CHAIN, /* every certificate that the authority has issued */
+	AUTHORITY_CHECK_LEAF,  /* phones' certificates, but not those of subordinate authorities */
+	AUTHORITY_CHECK_NONE,
+};
+
+enum authority_ocsp {
+	AUTHORITY_OCSP_OFF,
+	AUTHORITY_OCSP_SOFT, /* without an answer the CRL alone decides */
+	AUTHORITY_OCSP_HARD, /* without an answer: refused */
+};
+
+/* Certificates with the policy may be used for these mailboxes alone. */
+struct authority_rule {
+	char *policy; /* dotted decimal; "": any certificate of the authority */
+	size_t domain_count, mailbox_count;
+	char **domains;   /* lower case */
+	char **mailboxes; /* lower case */
+};
 
 struct authority {
 	X509 *certificate; /* owned */
 	bool is_root;
-	char *crl_url;       /* "" where none is configured: no revocation check, as Entra */
-	char *delta_crl_url; /* "" */
-	char *issuer;        /* the subject as text, for messages; RFC 2253 */
-	char key_id[65];     /* hex of the subjectKeyIdentifier, or of the key's SHA-1 without one
+	bool is_crl_signer; /* no CA: signs CRLs in an authority's place, and ends no path */
+	/* The first is Graph's certificateRevocationListUrl and its delta. crls[0].url is "" where
+	 * none is configured: no revocation check, as Entra. */
+	size_t crl_count;
+	struct crl_location crls[CRL_LOCATION_MAX];
+	enum authority_check check;
+	uint32_t grace_s;        /* after nextUpdate a CRL is still good for so long */
+	int64_t exempt_until;    /* UNIX seconds until which nothing is checked; 0: no exemption */
+	uint64_t crl_size_limit; /* 0: as configured for all */
+	uint32_t crl_time_limit_ms; /* 0: as configured for all */
+	enum authority_ocsp ocsp;
+	char *ocsp_url;    /* "": the one that the certificate names (AIA) */
+	size_t rule_count; /* 0: may vouch for every mailbox */
+	struct authority_rule *rules;
+	uint8_t key[32]; /* SHA-256 of its key and name: revocation_authority_key() */
+	char *issuer;    /* the subject as text, for messages; RFC 2253 */
+	char key_id[65]; /* hex of the subjectKeyIdentifier, or of the key's SHA-1 without one
 				   (longer identifiers: of their first 32 bytes); names its files */
 };
 

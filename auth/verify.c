@@ -369,7 +369,7 @@ static enum refusal check_link(const struct verdict_link *link, const struct tru
 		return REFUSAL_NONE;
 	if ((size_t)link->authority >= store->count)
 		return REFUSAL_INTERNAL;
-	if (store->authorities[link->authority].crl_url[0] == '\0')
+	if (store->authorities[link->authority].crls[0].url[0] == '\0')
 		return REFUSAL_NONE;
 	/* A set that does not know of the location has no say that there is nothing to check. */
 	if ((size_t)link->authority >= revocation->count ||

@@ -1,9 +1,9 @@
 #include "config/refusal.h"
 
 static const struct refusal_row rows[REFUSAL_COUNT] = {
-	[REFUSAL_NONE] = {"none", 0, 0, 0, "", ""},
-#define REFUSAL(code, name, alert, http, eas, cause, remedy)                                       \
-	[REFUSAL_##code] = {name, alert, http, eas, cause, remedy},
+	[REFUSAL_NONE] = {"none", 0, 0, 0, "", "", ""},
+#define REFUSAL(code, name, alert, http, eas, aadsts, cause, remedy)                               \
+	[REFUSAL_##code] = {name, alert, http, eas, aadsts, cause, remedy},
 #include "config/refusal.def"
 #undef REFUSAL
 };

@@ -7,7 +7,7 @@
 
 enum refusal {
 	REFUSAL_NONE, /* not refused */
-#define REFUSAL(code, name, alert, http, eas, cause, remedy) REFUSAL_##code,
+#define REFUSAL(code, name, alert, http, eas, aadsts, cause, remedy) REFUSAL_##code,
 #include "config/refusal.def"
 #undef REFUSAL
 	REFUSAL_COUNT
@@ -18,6 +18,8 @@ struct refusal_row {
 	int tls_alert;    /* RFC 8446 6.2; 0: none */
 	int http_status;  /* 0: no answer */
 	int eas_status;   /* MS-ASCMD 2.2.2; 0: none */
+	const char
+		*aadsts; /* what Entra answers for the same: "AADSTS500172"; "": nothing matches */
 	const char *cause;
 	const char *remedy;
 };

@@ -141,7 +141,7 @@ static void format_number(const uint8_t octets[20], char text[41])
 static const char *state_of(
 	const struct authority *authority, const struct control_authority *known, int64_t now)
 {
-	if (authority->crl_url[0] == '\0')
+	if (authority->crls[0].url[0] == '\0')
 		return "no-location";
 	if (!known->has_index)
 		return "never-fetched";
@@ -159,7 +159,7 @@ static json_t *authority_status(const struct authority *authority,
 	json_object_set_new(object, "number", number(place));
 	json_object_set_new(object, "issuer", json_string(authority->issuer));
 	json_object_set_new(object, "root", json_boolean(authority->is_root));
-	json_object_set_new(object, "crl", json_string(authority->crl_url));
+	json_object_set_new(object, "crl", json_string(authority->crls[0].url));
 	json_object_set_new(object, "state", json_string(state_of(authority, known, now)));
 	if (known->has_index) {
 		format_number(known->index.u.index.crl_number, crl_number);

@@ -61,14 +61,16 @@ static void print_markdown(void)
 	     "A refusal without a TLS alert and without an HTTP status ends the connection\n"
 	     "unanswered. An EAS status is sent inside an HTTP 200 to phones of protocol 14.0 and\n"
 	     "later, where the command has a place for it; other phones get the HTTP status.\n\n"
-	     "| name | TLS alert | HTTP | EAS | cause | remedy |\n"
-	     "|---|---|---|---|---|---|");
+	     "AADSTS: what Microsoft Entra answers for the same, where it has a code for it.\n\n"
+	     "| name | TLS alert | HTTP | EAS | AADSTS | cause | remedy |\n"
+	     "|---|---|---|---|---|---|---|");
 	for (int code = REFUSAL_NONE + 1; code < REFUSAL_COUNT; code++) {
 		const struct refusal_row *row = refusal_row((enum refusal)code);
 
-		printf("| `%s` | %s | %s | %s | %s | %s |\n", row->name, alert_name(row->tls_alert),
-			number_or_dash(row->http_status, http),
-			number_or_dash(row->eas_status, eas), row->cause, row->remedy);
+		printf("| `%s` | %s | %s | %s | %s | %s | %s |\n", row->name,
+			alert_name(row->tls_alert), number_or_dash(row->http_status, http),
+			number_or_dash(row->eas_status, eas),
+			row->aadsts[0] != '\0' ? row->aadsts + 6 : "-", row->cause, row->remedy);
 	}
 }
 
@@ -99,6 +101,8 @@ static int explain(const char *name)
 			continue;
 		printf("%s\n  cause:  %s\n  remedy: %s\n", row->name, row->cause, row->remedy);
 		print_answer(row);
+		if (row->aadsts[0] != '\0')
+			printf("  in Entra: %s\n", row->aadsts);
 		return 0;
 	}
 	fprintf(stderr,

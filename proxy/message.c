@@ -30,6 +30,12 @@ static const struct message_row {
 	[MESSAGE_DRAIN] = {SIZE_WITH(drain), FD_NEVER},
 	[MESSAGE_MAILBOX_QUERY] = {SIZE_WITH(mailbox_query), FD_NEVER},
 	[MESSAGE_MAILBOX_ANSWER] = {SIZE_WITH(mailbox_answer), FD_NEVER},
+	[MESSAGE_USERS] = {SIZE_BARE, FD_ALWAYS},
+	[MESSAGE_TRUST] = {SIZE_WITH(trust), FD_NEVER},
+	[MESSAGE_DIRECTORY_CHANGED] = {SIZE_BARE, FD_NEVER},
+	[MESSAGE_SEEN] = {SIZE_WITH(seen), FD_NEVER},
+	[MESSAGE_OCSP_QUERY] = {SIZE_WITH(ocsp_query), FD_NEVER},
+	[MESSAGE_OCSP_ANSWER] = {SIZE_WITH(ocsp_answer), FD_NEVER},
 };
 
 static const struct message_row *row_of(uint32_t type)
@@ -145,6 +151,12 @@ static bool has_sound_content(struct message *message)
 				return false;
 		}
 		return true;
+	case MESSAGE_SEEN:
+		message->u.seen.mailbox[MAILBOX_MAX] = '\0';
+		return message->u.seen.refusal < REFUSAL_COUNT &&
+		       message->u.seen.chain_len <= SEEN_CHAIN_MAX;
+	case MESSAGE_OCSP_QUERY: message->u.ocsp_query.url[OCSP_URL_MAX] = '\0'; return true;
+	case MESSAGE_OCSP_ANSWER: return message->u.ocsp_answer.status < OCSP_STATUS_COUNT;
 	case MESSAGE_MAILBOX_ANSWER:
 		message->u.mailbox_answer.mailbox[MAILBOX_MAX] = '\0';
 		return message->u.mailbox_answer.refusal < REFUSAL_COUNT;

@@ -9,7 +9,9 @@
 #include <stdint.h>
 
 #include "auth/mailbox.h"
+#include "auth/revocation_index.h"
 #include "auth/san.h"
+#include "auth/trust_store.h"
 #include "config/error.h"
 #include "config/refusal.h"
 
@@ -27,9 +29,28 @@ enum message_type {
 	MESSAGE_START, /* worker: all indexes and peers that there are have been sent */
 	MESSAGE_LOG,   /* the log file was reopened, with the new fd */
 	MESSAGE_DRAIN, /* finish: u.drain */
-	/* worker <-> identity */
+	MESSAGE_USERS, /* control -> supervisor -> workers: the users that are out, with the sealed
+			    memory file of auth/user_index.h; sent before READY and at every change */
+	MESSAGE_TRUST, /* supervisor -> workers of an older generation: u.trust */
+	/* worker <-> identity, control <-> identity */
 	MESSAGE_MAILBOX_QUERY,  /* u.mailbox_query */
 	MESSAGE_MAILBOX_ANSWER, /* u.mailbox_answer */
+	MESSAGE_DIRECTORY_CHANGED, /* identity -> worker: mailboxes that were found may be others now */
+	/* worker -> control */
+	MESSAGE_SEEN, /* u.seen: a certificate, and what became of it */
+	/* worker <-> revocation */
+	MESSAGE_OCSP_QUERY,  /* u.ocsp_query */
+	MESSAGE_OCSP_ANSWER, /* u.ocsp_answer */
+};
+
+enum { SEEN_CHAIN_MAX = 12 * 1024, OCSP_URL_MAX = 511 };
+
+enum ocsp_status {
+	OCSP_UNAVAILABLE, /* no responder, no answer in time, or not a good one */
+	OCSP_GOOD,
+	OCSP_REVOKED,
+	OCSP_UNKNOWN, /* the responder does not know the certificate */
+	OCSP_STATUS_COUNT
 };
 
 enum role {
@@ -71,6 +92,30 @@ struct message {
 			uint32_t refusal;
 			char mailbox[MAILBOX_MAX + 1];
 		} mailbox_answer;
+		struct {
+			/* Bit n: authority n of the store that the worker was born with is not
+			 * trusted any more, or on other terms. */
+			uint64_t withdrawn[AUTHORITY_MAX / 64];
+		} trust;
+		struct {
+			uint8_t leaf_sha256[32];
+			uint32_t refusal; /* NONE: it came in */
+			uint32_t chain_len;
+			char mailbox[MAILBOX_MAX + 1]; /* "" until known */
+			uint8_t chain[SEEN_CHAIN_MAX]; /* DER: the leaf, then what was sent beside
+							  it; what does not fit whole is left out */
+		} seen;
+		struct {
+			uint8_t leaf_sha256[32];
+			uint32_t authority; /* the issuer */
+			struct serial serial;
+			char url[OCSP_URL_MAX + 1]; /* of the certificate's AIA; "": none */
+		} ocsp_query;
+		struct {
+			uint8_t leaf_sha256[32];
+			uint32_t status;                  /* enum ocsp_status */
+			int64_t this_update, next_update; /* UNIX seconds: good until then */
+		} ocsp_answer;
 		char text[1024];
 	} u;
 };

@@ -118,8 +118,8 @@ static void count_reports(struct revocation_process *p)
 	for (size_t i = 0; i < p->child->trust->count; i++) {
 		const struct authority *authority = &p->child->trust->authorities[i];
 
-		if (authority->crl_url[0] != '\0')
-			p->reports_wanted[i] = authority->delta_crl_url[0] == '\0' ? 1 : 2;
+		if (authority->crls[0].url[0] != '\0')
+			p->reports_wanted[i] = authority->crls[0].delta_url[0] == '\0' ? 1 : 2;
 	}
 }
 
@@ -129,7 +129,7 @@ static void log_unchecked(const struct trust_store *trust)
 	struct log_line line;
 
 	for (size_t i = 0; i < trust->count; i++) {
-		if (trust->authorities[i].crl_url[0] != '\0')
+		if (trust->authorities[i].crls[0].url[0] != '\0')
 			continue;
 		log_begin(&line, CONFIG_LOG_INFO, "crl-not-configured");
 		log_text(&line, "authority", trust->authorities[i].issuer);

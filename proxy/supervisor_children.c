@@ -304,40 +304,46 @@ static void queue_all_indexes(struct child_record *record)
 		record->pending[i / 64] |= UINT64_C(1) << (i % 64);
 }
 
-static void connect_peers(struct child_record *worker, struct child_record *identity)
+static void send_peer(struct child_record *to, const struct child_record *peer, int fd)
 {
-	struct message to_worker = {.type = MESSAGE_PEER, .u.peer = {.role = ROLE_IDENTITY}};
-	struct message to_identity = {
-		.type = MESSAGE_PEER, .u.peer = {.role = ROLE_WORKER, .slot = worker->slot}};
+	const struct message message = {
+		.type = MESSAGE_PEER, .u.peer = {.role = peer->role, .slot = peer->slot}};
+
+	child_send(to, &message, fd);
+}
+
+static void connect_peers(struct child_record *a, struct child_record *b)
+{
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == -1) {
-		child_kill(worker, "no channel to the identity process could be made");
+		child_kill(a, "no channel to another process could be made");
 		return;
 	}
-	child_send(worker, &to_worker, pair[0]);
-	child_send(identity, &to_identity, pair[1]);
+	send_peer(a, b, pair[0]);
+	send_peer(b, a, pair[1]);
 	close(pair[0]);
 	close(pair[1]);
 }
 
-/* Whichever of the two started last finds the other here. */
+/* A worker asks each of the helpers, and control asks identity on an operator's behalf. */
+static bool are_peers(enum role a, enum role b)
+{
+	if (a == ROLE_WORKER || b == ROLE_WORKER)
+		return a != b;
+	return (a == ROLE_CONTROL && b == ROLE_IDENTITY) ||
+	       (a == ROLE_IDENTITY && b == ROLE_CONTROL);
+}
+
+/* Whichever of two started last finds the other here. */
 static void connect_with_peers(struct children *children, struct child_record *record)
 {
-	enum role wanted = record->role == ROLE_WORKER ? ROLE_IDENTITY : ROLE_WORKER;
-
-	if (record->role != ROLE_WORKER && record->role != ROLE_IDENTITY)
-		return;
 	for (size_t i = 0; i < CHILD_MAX; i++) {
 		struct child_record *other = &children->records[i];
 
-		if (!child_is_alive(other) || other->role != wanted ||
-			other->generation != record->generation)
-			continue;
-		if (wanted == ROLE_IDENTITY)
+		if (child_is_alive(other) && other->generation == record->generation &&
+			are_peers(record->role, other->role))
 			connect_peers(record, other);
-		else
-			connect_peers(other, record);
 	}
 }
 

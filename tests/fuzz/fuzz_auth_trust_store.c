@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		int found = trust_store_find(store, authority->certificate);
 
 		require(found >= 0 && (size_t)found <= i);
-		require(strcmp(store->authorities[found].crl_url, authority->crl_url) == 0);
+		require(strcmp(store->authorities[found].crls[0].url, authority->crls[0].url) == 0);
 		require(authority->key_id[0] != '\0');
 		root_count += authority->is_root;
 	}

@@ -194,8 +194,8 @@ static void setup(void)
 		.refresh_ms = 3600000,
 		.retry_ms = 60000};
 	it.authority.certificate = it.ca.certificate;
-	it.authority.crl_url = it.url;
-	it.authority.delta_crl_url = it.delta_url;
+	it.authority.crls[0].url = it.url;
+	it.authority.crls[0].delta_url = it.delta_url;
 	it.authority.issuer = it.delta_url;
 	strcpy(it.authority.key_id, "0123456789abcdef");
 	it.store = (struct trust_store){.count = 1, .authorities = &it.authority};

@@ -198,9 +198,10 @@ static void set_new(struct revocation_set *set)
 	static char url[] = "http://crl.example/ca.crl";
 	struct error err;
 
-	authorities[0] = (struct authority){.certificate = ca.certificate, .crl_url = none};
-	authorities[1] = (struct authority){.certificate = ca.certificate, .crl_url = url};
-	authorities[2] = (struct authority){.certificate = other_ca.certificate, .crl_url = url};
+	authorities[0] = (struct authority){.certificate = ca.certificate, .crls[0].url = none};
+	authorities[1] = (struct authority){.certificate = ca.certificate, .crls[0].url = url};
+	authorities[2] =
+		(struct authority){.certificate = other_ca.certificate, .crls[0].url = url};
 	CU_ASSERT_EQUAL_FATAL(revocation_set_init(set, &store, &err), 0);
 }
 

@@ -82,9 +82,9 @@ static void expect_usual(const struct trust_store *store)
 	CU_ASSERT_EQUAL(X509_cmp(store->authorities[1].certificate, issuing.certificate), 0);
 	CU_ASSERT_STRING_EQUAL(store->authorities[0].issuer, "CN=Root CA");
 	CU_ASSERT_STRING_EQUAL(store->authorities[1].issuer, "CN=Issuing CA");
-	CU_ASSERT_STRING_EQUAL(store->authorities[0].crl_url, "");
-	CU_ASSERT_STRING_EQUAL(store->authorities[1].crl_url, "http://crl.example.com/i.crl");
-	CU_ASSERT_STRING_EQUAL(store->authorities[1].delta_crl_url, "file:/var/lib/delta.crl");
+	CU_ASSERT_STRING_EQUAL(store->authorities[0].crls[0].url, "");
+	CU_ASSERT_STRING_EQUAL(store->authorities[1].crls[0].url, "http://crl.example.com/i.crl");
+	CU_ASSERT_STRING_EQUAL(store->authorities[1].crls[0].delta_url, "file:/var/lib/delta.crl");
 	CU_ASSERT_EQUAL(strlen(store->authorities[0].key_id), 40);
 }
 

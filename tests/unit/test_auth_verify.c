@@ -30,8 +30,8 @@ static struct trust_store *make_store(const struct pki *const cas[], size_t coun
 
 		X509_up_ref(authority->certificate = cas[i]->certificate);
 		authority->is_root = X509_self_signed(cas[i]->certificate, 0) == 1;
-		authority->crl_url = strdup("");
-		authority->delta_crl_url = strdup("");
+		authority->crls[0].url = strdup("");
+		authority->crls[0].delta_url = strdup("");
 		authority->issuer = strdup("a CA");
 	}
 	return store;
@@ -749,8 +749,8 @@ static void test_refused_and_empty_verdicts_stay_refused(void)
 
 static void set_crl_url(struct trust_store *store, int authority, const char *url)
 {
-	free(store->authorities[authority].crl_url);
-	store->authorities[authority].crl_url = strdup(url);
+	free(store->authorities[authority].crls[0].url);
+	store->authorities[authority].crls[0].url = strdup(url);
 }
 
 static void test_no_revocation_news_of_a_location_refuses(void)

@@ -57,8 +57,8 @@ static void fixture_open(void)
 	fixture.config.upstream.endpoint_count = 1;
 	fixture.config.upstream.endpoints = &fixture.endpoint;
 	fixture.config.user = fixture.config.group = "";
-	fixture.authority.crl_url = fixture.crl_url;
-	fixture.authority.delta_crl_url = "";
+	fixture.authority.crls[0].url = fixture.crl_url;
+	fixture.authority.crls[0].delta_url = "";
 	fixture.trust.count = 1;
 	fixture.trust.authorities = &fixture.authority;
 }
