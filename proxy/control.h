@@ -1,13 +1,15 @@
 /*
- * The protocol of the control socket, as both sides know it: the client sends one line with one
- * word, gets one line of JSON, and the connection ends. {"ok":true,…} or {"ok":false,"error":"…"}.
- * Who may open the socket (root and the group of easproxyd) may ask for everything.
+ * The protocol of the control socket, as both sides know it: the client sends one line, gets one
+ * line of JSON, and the connection ends. The line is one word ("status"), or a JSON object whose
+ * member "request" is that word and whose other members are its arguments. The answer is
+ * {"ok":true,…} or {"ok":false,"error":"…"}. Who may open the socket (root and the group of
+ * easproxyd) may ask for everything.
  */
 #ifndef PROXY_CONTROL_H
 #define PROXY_CONTROL_H
 
 enum {
-	CONTROL_REQUEST_MAX = 4096, /* with its line feed */
+	CONTROL_REQUEST_MAX = 64 * 1024, /* with its line feed */
 	CONTROL_ANSWER_MAX = 4 * 1024 * 1024,
 	CONTROL_CLIENTS_MAX = 16,
 	CONTROL_TIME_MS = 10 * 1000,         /* for a request to come and an answer to be taken */

@@ -88,20 +88,61 @@ static char *receive_answer(int fd, struct error *err)
 	return NULL;
 }
 
-char *ctl_ask(const char *socket_path, const char *word, struct error *err)
+/* The bytes, and the line feed that ends a request. */
+static int send_line(int fd, const char *line, struct error *err)
 {
-	char request[64], *answer = NULL;
-	int fd = connect_to(socket_path, err), len;
+	size_t len = strlen(line), sent = 0;
+
+	if (len >= CONTROL_REQUEST_MAX)
+		return error_set(err, "what was to be asked is longer than %d bytes",
+			CONTROL_REQUEST_MAX - 1);
+	while (sent <= len) {
+		const char *from = sent < len ? line + sent : "\n";
+		ssize_t here = send(fd, from, sent < len ? len - sent : 1, MSG_NOSIGNAL);
+
+		if (here == -1 && errno == EINTR)
+			continue;
+		if (here == -1)
+			return error_sys(err, "asking easproxyd");
+		sent += (size_t)here;
+	}
+	return 0;
+}
+
+char *ctl_ask(const char *socket_path, const char *line, struct error *err)
+{
+	char *answer = NULL;
+	int fd = connect_to(socket_path, err);
 
 	if (fd == -1)
 		return NULL;
-	len = snprintf(request, sizeof(request), "%s\n", word);
-	if (send(fd, request, (size_t)len, MSG_NOSIGNAL) != len)
-		error_sys(err, "asking easproxyd");
-	else
+	if (send_line(fd, line, err) == 0)
 		answer = receive_answer(fd, err);
 	close(fd);
 	return answer;
+}
+
+json_t *ctl_request(const char *socket_path, json_t *request, struct error *err)
+{
+	char *line = request == NULL ? NULL : json_dumps(request, JSON_COMPACT);
+	char *text = line == NULL ? NULL : ctl_ask(socket_path, line, err);
+	json_t *answer = NULL;
+	const char *error;
+
+	json_decref(request);
+	if (line == NULL)
+		error_set(err, "out of memory");
+	free(line);
+	if (text == NULL)
+		return NULL;
+	answer = json_loads(text, 0, NULL);
+	free(text);
+	if (json_is_true(json_object_get(answer, "ok")))
+		return answer;
+	error = json_string_value(json_object_get(answer, "error"));
+	error_set(err, "%s", error == NULL ? "easproxyd's answer makes no sense" : error);
+	json_decref(answer);
+	return NULL;
 }
 
 static int print_result(const char *answer, const char *done)

@@ -4,13 +4,19 @@
 #ifndef PROXY_EASPROXYCTL_CLIENT_H
 #define PROXY_EASPROXYCTL_CLIENT_H
 
+#include <jansson.h>
+
 #include "config/error.h"
 
 #define CTL_DEFAULT_SOCKET "/run/easproxy/control.sock"
 
-/* Sends the word and returns the answer: one line of JSON, for the caller to free. NULL with err
- * filled when easproxyd cannot be reached. */
-char *ctl_ask(const char *socket_path, const char *word, struct error *err);
+/* Sends a line (a word, or a JSON object) and returns the answer: one line of JSON, for the caller
+ * to free. NULL with err filled when easproxyd cannot be reached. */
+char *ctl_ask(const char *socket_path, const char *line, struct error *err);
+
+/* Sends {"request": "…", …}, which it takes over, and returns the answer {"ok": true, …} for the
+ * caller to let go. NULL with err filled when easproxyd cannot be reached or says no. */
+json_t *ctl_request(const char *socket_path, json_t *request, struct error *err);
 
 /* A command "WORD [-s SOCKET]" whose answer says only whether it was done: prints done, or why not. Returns
  * the exit status. */

@@ -213,8 +213,14 @@ class ControlTest(SupervisorCase):
     def test_nonsense_does_no_harm(self):
         self.assertEqual(json.loads(self.ask(b"format\n")), {"ok": False, "error": "unknown request"})
         self.assertEqual(json.loads(self.ask(b"status\0\n")), {"ok": False, "error": "unknown request"})
-        self.assertEqual(self.ask(b"x" * 5000), b"")
+        self.assertEqual(self.ask(b"x" * 70000), b"")
         self.assertEqual(json.loads(self.ask(b"\n" * 100)), {"ok": False, "error": "unknown request"})
+        for text in (b'{"request": "format"}', b'{"request": 1}', b"{}", b'{"request": "status\\u0000"}'):
+            self.assertFalse(json.loads(self.ask(text + b"\n"))["ok"], text)
+        self.assertRegex(json.loads(self.ask(b'{"request": "status"\n'))["error"], "the request is not JSON: ")
+        self.assertFalse(json.loads(self.ask(b'{"a":' * 5000 + b"\n"))["ok"])
+        padded = b'{"request": "status", "padding": "%s"}\n' % (b"x" * 60000)
+        self.assertTrue(json.loads(self.ask(padded))["ok"])
         idle = [socket.socket(socket.AF_UNIX) for _ in range(40)]
         for s in idle:
             s.settimeout(5)

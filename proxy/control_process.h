@@ -1,0 +1,41 @@
+/*
+ * The control process, as its own files know it: what it serves requests from. For proxy/control*.c
+ * alone.
+ */
+#ifndef PROXY_CONTROL_PROCESS_H
+#define PROXY_CONTROL_PROCESS_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/queue.h>
+
+#include "proxy/child.h"
+#include "proxy/control_request.h"
+#include "proxy/control_status.h"
+
+LIST_HEAD(control_client_list, control_client);
+
+struct control {
+	const struct child *child;
+	struct event_base *base;
+	struct event *supervisor;
+	struct event *acceptor; /* NULL: no control socket is configured */
+	size_t client_count;
+	bool is_draining;
+	struct control_client_list clients;
+	uint64_t last_number; /* of control_await() */
+	struct control_authority authorities[AUTHORITY_MAX];
+};
+
+/* Sends a message that has nothing but its type. False when the supervisor does not take it. */
+bool control_tell_supervisor(const struct control *control, uint32_t type);
+
+/* Serves whoever connects to child->control_socket. 0, or -1 with err filled. */
+int control_clients_start(struct control *control, struct error *err);
+
+/* Lets nobody in any more, and ends the loop when those who are there have their answers, or after
+ * a few seconds. */
+void control_clients_drain(struct control *control);
+
+#endif
