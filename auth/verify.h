@@ -9,8 +9,8 @@
 #include <openssl/x509.h>
 #include <stdint.h>
 
+#include "auth/identity_names.h"
 #include "auth/revocation_index.h"
-#include "auth/san.h"
 #include "auth/trust_store.h"
 #include "config/error.h"
 #include "config/model.h"
@@ -32,7 +32,7 @@ struct verdict {
 	int64_t not_before, not_after; /* the chain's common validity, UNIX seconds */
 	uint32_t link_count;
 	struct verdict_link links[VERDICT_CHAIN_MAX]; /* leaf first */
-	struct san_names names;                       /* empty unless the path holds */
+	struct identity_names names;                  /* empty unless the path holds */
 	/* Why the names cannot be used (the refusal, where the path does not hold); NONE: they can, if
 	 * there are any. */
 	enum refusal names_refusal;
