@@ -362,7 +362,7 @@ enum refusal verifier_run(struct verifier *verifier, X509 *leaf, STACK_OF(X509) 
 	if (refusal == REFUSAL_NONE)
 		refusal = build_path(verifier, leaf, sent, now, verdict);
 	verdict->names_refusal =
-		refusal == REFUSAL_NONE ? san_read_certificate(leaf, &verdict->names) : refusal;
+		refusal == REFUSAL_NONE ? identity_names_read(leaf, &verdict->names) : refusal;
 	ERR_clear_error();
 	return refusal;
 }
@@ -410,8 +410,9 @@ enum refusal verdict_links_check(const struct verdict_links *links, const struct
 		return REFUSAL_CERTIFICATE_NOT_YET_VALID;
 	if (now > links->not_after)
 		return REFUSAL_CERTIFICATE_EXPIRED;
-	for (uint32_t i = 0; refusal == REFUSAL_NONE && i < links->count; i++)
-		refusal = check_link(links, i, store, revocation, now);
+	/* From the root down (RFC 5280 6.1): a revoked authority says more than what is under it. */
+	for (uint32_t i = links->count; refusal == REFUSAL_NONE && i > 0; i--)
+		refusal = check_link(links, i - 1, store, revocation, now);
 	return refusal;
 }
 
