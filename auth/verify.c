@@ -362,8 +362,8 @@ enum refusal verifier_run(
 	return refusal;
 }
 
-static enum refusal check_link(const struct verdict_link *link, const struct trust_store *store,
-	const struct revocation_set *revocation, int64_t now)
+static enum refusal check_link(const struct verdict_link *link, bool is_ca,
+	const struct trust_store *store, const struct revocation_set *revocation, int64_t now)
 {
 	if (link->authority < 0)
 		return REFUSAL_NONE;
@@ -375,7 +375,10 @@ static enum refusal check_link(const struct verdict_link *link, const struct tru
 	if ((size_t)link->authority >= revocation->count ||
 		!revocation->slots[link->authority].is_configured)
 		return REFUSAL_REVOCATION_UNAVAILABLE;
-	return revocation_set_check(revocation, link->authority, &link->serial, now);
+	return revocation_set_check(revocation,
+		&(struct revocation_target){
+			.authority = link->authority, .serial = link->serial, .is_ca = is_ca},
+		now, NULL);
 }
 
 enum refusal verdict_links_check(const struct verdict_links *links, const struct trust_store *store,
@@ -390,7 +393,7 @@ enum refusal verdict_links_check(const struct verdict_links *links, const struct
 	if (now > links->not_after)
 		return REFUSAL_CERTIFICATE_EXPIRED;
 	for (uint32_t i = 0; refusal == REFUSAL_NONE && i < links->count; i++)
-		refusal = check_link(&links->links[i], store, revocation, now);
+		refusal = check_link(&links->links[i], i > 0, store, revocation, now);
 	return refusal;
 }
 

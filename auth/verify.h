@@ -9,7 +9,7 @@
 #include <openssl/x509.h>
 #include <stdint.h>
 
-#include "auth/revocation_index.h"
+#include "auth/revocation_set.h"
 #include "auth/san.h"
 #include "auth/trust_store.h"
 #include "config/error.h"
