@@ -787,30 +787,9 @@ static void test_no_revocation_news_of_a_location_refuses(void)
 	pki_free(&leaf);
 }
 
-/* An intermediate that only the phone has may not lead around the revocation of a CA. */
-static void test_unknown_issuer_below_a_location_is_refused(void)
-{
-	struct trust_store *store = make_usual_store();
-	struct revocation_set set = {0};
-	struct pki leaf = pki_make(pki_phone(&sent));
-	struct verdict verdict;
-	int64_t now = time(NULL);
-
-	CU_ASSERT_EQUAL(run(store, &usual, &leaf, (const struct pki *const[]){&sent}, 1, &verdict),
-		REFUSAL_NONE);
-	CU_ASSERT_FALSE(verdict.links[0].is_ca);
-	CU_ASSERT_TRUE(verdict.links[1].is_ca);
-	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_NONE);
-	set_crl_url(store, 1, "http://crl.example.com/other.crl");
-	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_NONE);
-	set_crl_url(store, 0, "http://crl.example.com/root.crl");
-	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_ISSUER_UNKNOWN);
-	trust_store_free(store);
-	pki_free(&leaf);
-}
-
 /* An index as the revocation process makes it, of a CRL of ca with one serial on it (0: none). */
-static struct revocation_index *make_index(const struct pki *ca, long revoked, long next_update)
+static struct revocation_index *make_index(const struct trust_store *store, int authority,
+	const struct pki *ca, long revoked, long next_update)
 {
 	X509_CRL *crl = X509_CRL_new();
 	ASN1_TIME *when = X509_gmtime_adj(NULL, -60);
@@ -839,8 +818,9 @@ static struct revocation_index *make_index(const struct pki *ca, long revoked, l
 	}
 	X509_CRL_sign(crl, ca->key, EVP_sha256());
 	len = i2d_X509_CRL(crl, &der);
-	if (len > 0 && revocation_compile(span_of(der, (size_t)len), ca->certificate, NULL,
-			       time(NULL), fd, &facts, &err) == 0)
+	if (len > 0 && revocation_compile(span_of(der, (size_t)len),
+			       &(struct revocation_signers){store, authority}, NULL, time(NULL), fd,
+			       &facts, &err) == 0)
 		index = revocation_index_open(fd, "a CA", &err);
 	if (index == NULL)
 		fprintf(stderr, "%s\n", err.text);
@@ -849,6 +829,33 @@ static struct revocation_index *make_index(const struct pki *ca, long revoked, l
 	ASN1_TIME_free(when);
 	X509_CRL_free(crl);
 	return index;
+}
+
+/* An intermediate that only the phone has may not lead around the revocation of a CA. */
+static void test_unknown_issuer_below_a_location_is_refused(void)
+{
+	struct trust_store *store = make_usual_store();
+	struct revocation_set set = {0};
+	struct pki leaf = pki_make(pki_phone(&sent));
+	struct verdict verdict;
+	int64_t now = time(NULL);
+
+	CU_ASSERT_EQUAL(run(store, &usual, &leaf, (const struct pki *const[]){&sent}, 1, &verdict),
+		REFUSAL_NONE);
+	CU_ASSERT_FALSE(verdict.links[0].is_ca);
+	CU_ASSERT_TRUE(verdict.links[1].is_ca);
+	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_NONE);
+	set_crl_url(store, 1, "http://crl.example.com/other.crl");
+	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_NONE);
+	set_crl_url(store, 0, "http://crl.example.com/root.crl");
+	CU_ASSERT_EQUAL_FATAL(revocation_set_init(&set, store, NULL), 0);
+	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_REVOCATION_UNAVAILABLE);
+	CU_ASSERT_EQUAL(
+		revocation_set_put(&set, 0, 0, make_index(store, 0, &root, 0, 1000), NULL), 0);
+	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_ISSUER_UNKNOWN);
+	revocation_set_clear(&set);
+	trust_store_free(store);
+	pki_free(&leaf);
 }
 
 static const struct {
@@ -895,8 +902,10 @@ static void test_revocation_of_every_link_counts(void)
 		CU_ASSERT_EQUAL_FATAL(revocation_set_init(&set, store, NULL), 0);
 		for (int a = 0; a < 2; a++)
 			if (revoked[a] >= 0)
-				CU_ASSERT_EQUAL(revocation_set_put(&set, a,
-							make_index(cas[a], revoked[a], 1000), NULL),
+				CU_ASSERT_EQUAL(
+					revocation_set_put(&set, a, 0,
+						make_index(store, a, cas[a], revoked[a], 1000),
+						NULL),
 					0);
 		refusal = verdict_check(
 			&verdict, store, &set, time(NULL) + revocation_cases[i].after);
