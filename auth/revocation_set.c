@@ -8,7 +8,7 @@
 #include "auth/revocation_path.h"
 
 enum {
-	SIGNER_DEPTH_MAX = 3, /* the signer of the CRL that speaks for the signer of the CRL ... */
+	SIGNER_DEPTH_MAX = 3, /* the signer of the CRL for the signer of the CRL for ... */
 	OWN_POINT_MAX = 32,   /* of one authority's certificate */
 };
 
@@ -226,9 +226,16 @@ static bool has_key(const struct revocation_slot *slot, const uint8_t key[32])
 	return memcmp(slot->authority_key, key, sizeof(slot->authority_key)) == 0;
 }
 
-static enum refusal target_check(const struct revocation_set *set,
-	const struct revocation_target *target, int64_t now, unsigned int depth,
-	struct revocation_finding *finding);
+/* A target, and how it came to be one. */
+struct question {
+	const struct revocation_target *target;
+	const uint8_t *key; /* the target's own, where it is a signer of CRLs; else NULL */
+	unsigned int
+		depth; /* 0: a phone's chain; 1: the signer of a CRL for it; 2: of that one's */
+};
+
+static enum refusal answer(const struct revocation_set *set, const struct question *question,
+	int64_t now, struct revocation_finding *finding);
 
 /* Whether a certificate of the store, which signed a CRL for authority, is valid and not revoked, and
  * so are those above it. Up to the authority itself: who asks looks at that one in any case. */
@@ -242,6 +249,8 @@ static bool is_standing(const struct revocation_set *set, size_t number,
 			.is_ca = slot->is_ca,
 			.points = slot->points,
 			.point_count = slot->point_count};
+		const struct question question = {
+			.target = &target, .key = slot->authority_key, .depth = depth + 1};
 
 		if (has_key(slot, authority->authority_key))
 			return true;
@@ -250,23 +259,39 @@ static bool is_standing(const struct revocation_set *set, size_t number,
 		if (slot->is_root)
 			return true;
 		if (slot->issuer < 0 || depth >= SIGNER_DEPTH_MAX ||
-			target_check(set, &target, now, depth + 1, NULL) != REFUSAL_NONE)
+			answer(set, &question, now, NULL) != REFUSAL_NONE)
 			return false;
 		number = (size_t)slot->issuer;
 	}
 	return false;
 }
 
-/* One certificate with the key that signed the CRL is enough: authorities renew theirs. */
-static bool is_signer_good(const struct revocation_set *set,
-	const struct revocation_slot *authority, const uint8_t signer_key[32], int64_t now,
-	unsigned int depth)
+/* Whether its authority has written into the target that the issuer of this CRL is the one to ask. */
+static bool is_named(const struct revocation_target *target, const struct revocation_scope *scope)
 {
-	if (has_key(authority, signer_key))
+	for (size_t i = 0; i < target->point_count; i++)
+		if (target->points[i].link == target->link &&
+			!name_key_is_empty(&target->points[i].crl_issuer) &&
+			name_key_equal(&target->points[i].crl_issuer, &scope->issuer))
+			return true;
+	return false;
+}
+
+/* One certificate with the key that signed the CRL is enough: authorities renew theirs. A signer may
+ * speak for itself only where its authority says so expressly. */
+static bool is_signer_good(const struct revocation_set *set, const struct question *question,
+	const struct revocation_facts *facts, int64_t now)
+{
+	const struct revocation_slot *authority = &set->slots[question->target->authority];
+
+	if (has_key(authority, facts->signer_key))
 		return true;
+	if (question->key != NULL &&
+		memcmp(question->key, facts->signer_key, sizeof(facts->signer_key)) == 0)
+		return is_named(question->target, &facts->scope);
 	for (size_t i = 0; i < set->count; i++)
-		if (has_key(&set->slots[i], signer_key) &&
-			is_standing(set, i, authority, now, depth))
+		if (has_key(&set->slots[i], facts->signer_key) &&
+			is_standing(set, i, authority, now, question->depth))
 			return true;
 	return false;
 }
@@ -279,12 +304,10 @@ static bool is_left_out(
 	       (slot->check == AUTHORITY_CHECK_LEAF && target->is_ca);
 }
 
-/* Depth counts how far this question is from that of a phone's certificate: the signer of a CRL may be
- * on a CRL with a signer of its own. */
-static enum refusal target_check(const struct revocation_set *set,
-	const struct revocation_target *target, int64_t now, unsigned int depth,
-	struct revocation_finding *finding)
+static enum refusal answer(const struct revocation_set *set, const struct question *question,
+	int64_t now, struct revocation_finding *finding)
 {
+	const struct revocation_target *target = question->target;
 	const struct revocation_slot *slot = &set->slots[target->authority];
 	bool is_any_current = false;
 	unsigned int reasons = 0;
@@ -302,7 +325,7 @@ static enum refusal target_check(const struct revocation_set *set,
 		if (!is_current(slot, facts, now))
 			continue;
 		covered = reasons_covered(slot, &facts->scope, target);
-		if (covered != 0 && !is_signer_good(set, slot, facts->signer_key, now, depth))
+		if (covered != 0 && !is_signer_good(set, question, facts, now))
 			continue;
 		is_any_current = true;
 		if (covered != 0 &&
@@ -323,7 +346,7 @@ enum refusal revocation_set_check(const struct revocation_set *set,
 {
 	if (target->authority < 0 || (size_t)target->authority >= set->count)
 		return REFUSAL_REVOCATION_UNAVAILABLE;
-	return target_check(set, target, now, 0, finding);
+	return answer(set, &(struct question){.target = target}, now, finding);
 }
 
 /* Speaks for every user's certificate and every reason. */
