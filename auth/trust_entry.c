@@ -8,6 +8,7 @@
 
 #include "auth/authority.h"
 #include "auth/revocation_compile.h"
+#include "auth/trust_rule.h"
 #include "auth/x509_text.h"
 
 enum {
@@ -294,8 +295,13 @@ static void warn_about(const struct trust_reader *reader, const struct authority
 void trust_entry_clear(struct authority *authority)
 {
 	X509_free(authority->certificate);
-	free(authority->crls[0].url);
-	free(authority->crls[0].delta_url);
+	for (size_t i = 0; i < CRL_LOCATION_MAX; i++) {
+		free(authority->crls[i].url);
+		free(authority->crls[i].delta_url);
+	}
+	free(authority->exempt_reason);
+	free(authority->ocsp_url);
+	trust_rules_free(authority->rules, authority->rule_count);
 	free(authority->issuer);
 }
 
@@ -305,7 +311,10 @@ static int describe_authority(struct trust_reader *reader, struct authority *aut
 
 	x509_name_format(X509_get_subject_name(authority->certificate), issuer, sizeof(issuer));
 	authority->issuer = strdup(issuer);
-	if (authority->issuer != NULL &&
+	authority->ocsp_url = strdup("");
+	authority->exempt_reason = strdup("");
+	if (authority->issuer != NULL && authority->ocsp_url != NULL &&
+		authority->exempt_reason != NULL &&
 		authority_key_id(authority->certificate, authority->key_id) == 0 &&
 		revocation_authority_key(authority->certificate, authority->key, NULL) == 0)
 		return 0;

@@ -74,6 +74,7 @@ struct authority {
 	enum authority_check check;
 	uint32_t grace_s;        /* after nextUpdate a CRL is still good for so long */
 	int64_t exempt_until;    /* UNIX seconds until which nothing is checked; 0: no exemption */
+	char *exempt_reason;     /* for people; "": none */
 	uint64_t crl_size_limit; /* 0: as configured for all */
 	uint32_t crl_time_limit_ms; /* 0: as configured for all */
 	enum authority_ocsp ocsp;
@@ -111,6 +112,22 @@ struct trust_store *trust_store_load(
 /* A config_store_check: reads the file and throws the result away. 0, or -1 when it was reported
  * to be wrong. */
 int trust_store_config_check(const struct config_file *file, config_report *report, void *context);
+
+/* The rules of the authority that apply to a certificate that it has issued, as bits by their number:
+ * those without a policy, and those whose policy the certificate asserts. anyPolicy asserts none. 0
+ * where there are no rules, and for malformed policies. */
+uint32_t trust_rules_match(const struct authority *authority, X509 *certificate);
+
+/* Whether the authority may vouch for the mailbox with a certificate to which these rules apply: always
+ * without any rules; else one of those that apply must name the mailbox or its domain. ASCII letters are
+ * compared without case. No heap. */
+bool trust_rules_allow(const struct authority *authority, uint32_t rules, const char *mailbox);
+
+/* Whose grounds a change of the store takes away: bit n is set when authority n of old is missing in now
+ * or is there on other terms: root or CRL signer, check, grace, exemption, CRL locations, OCSP, rules.
+ * Not for other limits, another place in the file, or other members of a document. */
+void trust_store_compare(const struct trust_store *old, const struct trust_store *now,
+	uint64_t withdrawn[AUTHORITY_MAX / 64]);
 
 /* The number of the (first) authority whose subject and key are those of certificate; -1 if none. */
 int trust_store_find(const struct trust_store *store, X509 *certificate);

@@ -131,26 +131,33 @@ static bool is_sound(const struct message *message, size_t size, int flags, size
 	return fd_count == 1 ? row->passed_fd != FD_NEVER : row->passed_fd != FD_ALWAYS;
 }
 
+/* No other value than these two may ever be read as a bool. */
+static bool is_bool(const bool *value)
+{
+	return *(const unsigned char *)value <= 1;
+}
+
+static bool is_sound_index(const struct revocation_facts *facts)
+{
+	const struct revocation_scope *scope = &facts->scope;
+
+	return is_bool(&facts->has_delta) && is_bool(&scope->only_user) &&
+	       is_bool(&scope->only_ca) && is_bool(&scope->only_attributes) &&
+	       is_bool(&scope->is_indirect) && scope->name_count <= REVOCATION_SCOPE_NAME_MAX;
+}
+
 /* Ends every string and refuses counts and enums that no sender of ours writes. */
 static bool has_sound_content(struct message *message)
 {
-	struct san_names *names = &message->u.mailbox_query.names;
-
 	switch (message->type) {
+	case MESSAGE_INDEX: return is_sound_index(&message->u.index.facts);
 	case MESSAGE_INDEX_FAILED:
 		message->u.failure.text[sizeof(message->u.failure.text) - 1] = '\0';
 		return true;
 	case MESSAGE_RELOADED: message->u.text[sizeof(message->u.text) - 1] = '\0'; return true;
 	case MESSAGE_PEER: return message->u.peer.role < ROLE_COUNT;
 	case MESSAGE_MAILBOX_QUERY:
-		if (names->count > SAN_COUNT_MAX)
-			return false;
-		for (size_t i = 0; i < SAN_COUNT_MAX; i++) {
-			names->names[i].value[SAN_NAME_MAX] = '\0';
-			if ((unsigned int)names->names[i].kind > SAN_RFC822_NAME)
-				return false;
-		}
-		return true;
+		return identity_names_are_sound(&message->u.mailbox_query.names);
 	case MESSAGE_SEEN:
 		message->u.seen.mailbox[MAILBOX_MAX] = '\0';
 		return message->u.seen.refusal < REFUSAL_COUNT &&
@@ -159,6 +166,8 @@ static bool has_sound_content(struct message *message)
 	case MESSAGE_OCSP_ANSWER: return message->u.ocsp_answer.status < OCSP_STATUS_COUNT;
 	case MESSAGE_MAILBOX_ANSWER:
 		message->u.mailbox_answer.mailbox[MAILBOX_MAX] = '\0';
+		message->u.mailbox_answer.reason[sizeof(message->u.mailbox_answer.reason) - 1] =
+			'\0';
 		return message->u.mailbox_answer.refusal < REFUSAL_COUNT;
 	default: return true;
 	}

@@ -262,7 +262,7 @@ bool child_has_pending(const struct child_record *record)
 	return false;
 }
 
-/* What one authority has of news for this child. Control gets the facts without the file. */
+/* What one CRL location has of news for this child. Control gets the facts without the file. */
 static int send_index(const struct child_record *record, const struct generation_index *index)
 {
 	bool is_control = record->role == ROLE_CONTROL;
@@ -275,6 +275,14 @@ static int send_index(const struct child_record *record, const struct generation
 	return 0;
 }
 
+static int send_indexes(const struct child_record *record, size_t authority)
+{
+	for (size_t place = 0; place < CRL_LOCATION_MAX; place++)
+		if (send_index(record, &record->generation->indexes[authority][place]) == -1)
+			return -1;
+	return 0;
+}
+
 void child_flush(struct child_record *record)
 {
 	for (size_t i = 0; i < AUTHORITY_MAX; i++) {
@@ -282,7 +290,7 @@ void child_flush(struct child_record *record)
 
 		if ((record->pending[i / 64] & bit) == 0)
 			continue;
-		if (send_index(record, &record->generation->indexes[i]) == -1) {
+		if (send_indexes(record, i) == -1) {
 			if (record->stalled_at_ms == 0)
 				record->stalled_at_ms = children_now_ms();
 			return;

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "auth/revocation_index.h"
+#include "auth/revocation_set.h"
 #include "auth/verdict_cache.h"
 #include "auth/verify.h"
 #include "proxy/child.h"

@@ -56,7 +56,8 @@ static enum refusal run(struct trust_store *store, const struct config_trust *co
 	for (int i = 0; i < count; i++)
 		sk_X509_push(stack, beside[i]->certificate);
 	memset(verdict, 0xa5, sizeof(*verdict));
-	refusal = verifier_run(verifier, leaf->certificate, count > 0 ? stack : NULL, verdict);
+	refusal = verifier_run(
+		verifier, leaf->certificate, count > 0 ? stack : NULL, time(NULL), verdict);
 	CU_ASSERT_EQUAL(refusal, verdict->refusal);
 	CU_ASSERT_EQUAL(refusal == REFUSAL_NONE, verdict->reason[0] == '\0');
 	CU_ASSERT_EQUAL(refusal == REFUSAL_NONE, verdict->link_count > 0);
@@ -141,8 +142,8 @@ static void test_path_by_way_of_a_stored_intermediate_holds(void)
 	CU_ASSERT_STRING_EQUAL(verdict.subject, "CN=Alice");
 	CU_ASSERT_STRING_EQUAL(verdict.issuer, "CN=Stored CA");
 	CU_ASSERT_EQUAL(verdict.names_refusal, REFUSAL_NONE);
-	CU_ASSERT_EQUAL_FATAL(verdict.names.count, 1);
-	CU_ASSERT_STRING_EQUAL(verdict.names.names[0].value, "alice@example.com");
+	CU_ASSERT_STRING_EQUAL(
+		identity_names_first(&verdict.names, IDENTITY_PRINCIPAL_NAME), "alice@example.com");
 	pki_free(&leaf);
 }
 
@@ -787,7 +788,8 @@ static void test_no_revocation_news_of_a_location_refuses(void)
 }
 
 /* An index as the revocation process makes it, of a CRL of ca with one serial on it (0: none). */
-static struct revocation_index *make_index(const struct pki *ca, long revoked, long next_update)
+static struct revocation_index *make_index(const struct trust_store *store, int authority,
+	const struct pki *ca, long revoked, long next_update)
 {
 	X509_CRL *crl = X509_CRL_new();
 	ASN1_TIME *when = X509_gmtime_adj(NULL, -60);
@@ -816,8 +818,9 @@ static struct revocation_index *make_index(const struct pki *ca, long revoked, l
 	}
 	X509_CRL_sign(crl, ca->key, EVP_sha256());
 	len = i2d_X509_CRL(crl, &der);
-	if (len > 0 && revocation_compile(span_of(der, (size_t)len), ca->certificate, NULL,
-			       time(NULL), fd, &facts, &err) == 0)
+	if (len > 0 && revocation_compile(span_of(der, (size_t)len),
+			       &(struct revocation_signers){store, authority}, NULL, time(NULL), fd,
+			       &facts, &err) == 0)
 		index = revocation_index_open(fd, "a CA", &err);
 	if (index == NULL)
 		fprintf(stderr, "%s\n", err.text);
@@ -826,6 +829,33 @@ static struct revocation_index *make_index(const struct pki *ca, long revoked, l
 	ASN1_TIME_free(when);
 	X509_CRL_free(crl);
 	return index;
+}
+
+/* An intermediate that only the phone has may not lead around the revocation of a CA. */
+static void test_unknown_issuer_below_a_location_is_refused(void)
+{
+	struct trust_store *store = make_usual_store();
+	struct revocation_set set = {0};
+	struct pki leaf = pki_make(pki_phone(&sent));
+	struct verdict verdict;
+	int64_t now = time(NULL);
+
+	CU_ASSERT_EQUAL(run(store, &usual, &leaf, (const struct pki *const[]){&sent}, 1, &verdict),
+		REFUSAL_NONE);
+	CU_ASSERT_FALSE(verdict.links[0].is_ca);
+	CU_ASSERT_TRUE(verdict.links[1].is_ca);
+	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_NONE);
+	set_crl_url(store, 1, "http://crl.example.com/other.crl");
+	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_NONE);
+	set_crl_url(store, 0, "http://crl.example.com/root.crl");
+	CU_ASSERT_EQUAL_FATAL(revocation_set_init(&set, store, NULL), 0);
+	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_REVOCATION_UNAVAILABLE);
+	CU_ASSERT_EQUAL(
+		revocation_set_put(&set, 0, 0, make_index(store, 0, &root, 0, 1000), NULL), 0);
+	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_ISSUER_UNKNOWN);
+	revocation_set_clear(&set);
+	trust_store_free(store);
+	pki_free(&leaf);
 }
 
 static const struct {
@@ -872,8 +902,10 @@ static void test_revocation_of_every_link_counts(void)
 		CU_ASSERT_EQUAL_FATAL(revocation_set_init(&set, store, NULL), 0);
 		for (int a = 0; a < 2; a++)
 			if (revoked[a] >= 0)
-				CU_ASSERT_EQUAL(revocation_set_put(&set, a,
-							make_index(cas[a], revoked[a], 1000), NULL),
+				CU_ASSERT_EQUAL(
+					revocation_set_put(&set, a, 0,
+						make_index(store, a, cas[a], revoked[a], 1000),
+						NULL),
 					0);
 		refusal = verdict_check(
 			&verdict, store, &set, time(NULL) + revocation_cases[i].after);
@@ -949,6 +981,8 @@ static const struct check checks[] = {
 		test_renewed_authority_is_preferred_to_its_expired_one},
 	{"refused and empty verdicts stay refused", test_refused_and_empty_verdicts_stay_refused},
 	{"no revocation news of a location refuses", test_no_revocation_news_of_a_location_refuses},
+	{"an unknown issuer below a location is refused",
+		test_unknown_issuer_below_a_location_is_refused},
 	{"revocation of every link counts", test_revocation_of_every_link_counts},
 	{"CA names are those of the store", test_ca_names_are_those_of_the_store},
 };
