@@ -62,7 +62,7 @@ static const char *const statements[STATE_STATEMENT_COUNT] = {
 		" ON CONFLICT (mailbox) DO UPDATE SET"
 		" valid_from = max(valid_from, excluded.valid_from),"
 		" revoked_at = excluded.revoked_at, user_id = excluded.user_id,"
-		" reason = excluded.reason",
+		" reason = iif(excluded.reason = '', reason, excluded.reason)",
 	[STATE_USER_ALLOW] = "DELETE FROM revoked_user WHERE mailbox = ?1",
 	[STATE_USER_FIND] = "SELECT mailbox, valid_from, revoked_at, user_id, reason"
 			    " FROM revoked_user WHERE mailbox = ?1",

@@ -22,7 +22,7 @@ struct state_user {
 };
 
 /* Writes it; once this has returned 0 it outlives any crash. A user who is revoked already gets the
- * later of both valid-froms, and the new reason. -1 with err filled: nothing was changed. */
+ * later of both valid-froms, and the new reason where there is one. -1 with err filled: nothing was changed. */
 int state_users_revoke(struct state_store *store, const struct state_user *user, struct error *err);
 
 /* Takes it back, as durably. 1, 0 when the user was not revoked, -1 with err filled. */

@@ -161,6 +161,22 @@ static void test_valid_from_goes_forward_only(void)
 	fixture_close();
 }
 
+static void test_the_last_reason_that_was_given_is_kept(void)
+{
+	struct state_user user;
+	struct error err;
+
+	fixture_open();
+	revoke_user("bob@contoso.test", 1, "phone lost");
+	revoke_user("bob@contoso.test", 2, "");
+	CU_ASSERT_EQUAL(state_users_find(fixture.store, "bob@contoso.test", &user, &err), 1);
+	CU_ASSERT_STRING_EQUAL(user.reason, "phone lost");
+	revoke_user("bob@contoso.test", 3, "phone sold");
+	CU_ASSERT_EQUAL(state_users_find(fixture.store, "bob@contoso.test", &user, &err), 1);
+	CU_ASSERT_STRING_EQUAL(user.reason, "phone sold");
+	fixture_close();
+}
+
 static void test_who_is_allowed_again_is_gone(void)
 {
 	struct error err;
@@ -677,6 +693,8 @@ int main(void)
 		{"a revoked user is found after a restart",
 			test_a_revoked_user_is_found_after_a_restart},
 		{"valid-from goes forward only", test_valid_from_goes_forward_only},
+		{"the last reason that was given is kept",
+			test_the_last_reason_that_was_given_is_kept},
 		{"who is allowed again is gone", test_who_is_allowed_again_is_gone},
 		{"users are listed in pages", test_users_are_listed_in_pages},
 		{"a name is data and never SQL", test_a_name_is_data_and_never_sql},
