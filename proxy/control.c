@@ -122,6 +122,8 @@ int control_main(const struct child *child)
 		return 1;
 	event_base_dispatch(control.base);
 	control_seen_flush(&control);
-	/* The process ends here: the kernel takes all of it back at once. */
+	/* Writes the log back into the file, if nobody else has it open, so that a copy of the file is
+	 * whole. All else the kernel takes back at once. */
+	state_store_close(control.store);
 	return 0;
 }

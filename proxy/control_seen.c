@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "auth/unicode.h"
 #include "proxy/control_process.h"
 #include "proxy/control_users.h"
 #include "proxy/log.h"
@@ -106,7 +107,8 @@ static void keep(struct control *control, const struct message *message)
 				   ? ""
 				   : refusal_row((enum refusal)kept->u.seen.refusal)->name};
 	memcpy(pending->leaf_sha256, kept->u.seen.leaf_sha256, sizeof(pending->leaf_sha256));
-	if (!state_seen_is_sound(pending->chain, pending->leaf_sha256)) {
+	if (!state_seen_is_sound(pending->chain, pending->leaf_sha256) ||
+		!unicode_is_plain(span_of_string(pending->mailbox), false)) {
 		seen->dropped++;
 		return;
 	}

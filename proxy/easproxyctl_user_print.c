@@ -60,7 +60,7 @@ static const char *account_name(long long user_id, char text[48])
 static X509 *read_leaf(const json_t *seen)
 {
 	const char *text = json_string_value(json_array_get(json_object_get(seen, "chain"), 0));
-	struct wbxml_buffer der = {.limit = 64 * 1024};
+	struct wbxml_buffer der = {.limit = 65536};
 	const unsigned char *at;
 	X509 *leaf = NULL;
 

@@ -41,6 +41,7 @@ struct state_store {
 	sqlite3 *db;
 	const char *path;
 	bool is_new;
+	bool is_open;    /* to the end: it is ours, and whole */
 	bool is_durable; /* what synchronous is set to */
 	sqlite3_stmt *statements[STATE_STATEMENT_COUNT];
 };

@@ -257,7 +257,7 @@ static int ask_number(
 /* Which layout the file has; 0: none yet, it is empty. */
 static int find_layout(struct state_store *store, int64_t *layout, struct error *err)
 {
-	int64_t application, tables;
+	int64_t application = 0, tables = 0;
 
 	if (ask_number(store, "PRAGMA application_id", &application, err) == -1 ||
 		ask_number(store, "PRAGMA user_version", layout, err) == -1 ||
@@ -284,7 +284,7 @@ static int bring_up_to_date(struct state_store *store, struct error *err)
 {
 	static const char what[] = "bringing it up to date";
 	char version[48];
-	int64_t layout;
+	int64_t layout = 0;
 
 	if (execute(store, "BEGIN IMMEDIATE", err, what) == -1)
 		return -1;
@@ -396,7 +396,7 @@ static int open_database(struct state_store *store, struct error *err)
 {
 	const char *vfs = find_vfs();
 	int persist = 1; /* the log stays when the last process ends: nothing is unlinked */
-	int64_t layout;
+	int64_t layout = 0;
 
 	if (vfs == NULL)
 		return error_set(err, "this SQLite has no files");
@@ -410,7 +410,10 @@ static int open_database(struct state_store *store, struct error *err)
 	if (bring_up_to_date(store, err) == -1 || check_users(store, err) == -1 ||
 		prepare_all(store, err) == -1)
 		return -1;
-	return write_once(store, err);
+	if (write_once(store, err) == -1)
+		return -1;
+	store->is_open = true;
+	return 0;
 }
 
 struct state_store *state_store_open(int directory, const char *path, struct error *err)
@@ -434,6 +437,12 @@ void state_store_close(struct state_store *store)
 		return;
 	for (size_t i = 0; i < STATE_STATEMENT_COUNT; i++)
 		sqlite3_finalize(store->statements[i]);
+	if (store->is_open) {
+		/* Closing would do it where stat(2) is allowed. Another process that uses the log is not
+		 * waited for. */
+		sqlite3_busy_timeout(store->db, 0);
+		sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	}
 	sqlite3_close(store->db);
 	free(store);
 }

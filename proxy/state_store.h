@@ -22,7 +22,8 @@ struct state_store; /* opaque; proxy/state_sql.h */
  * brought up to date. A file that is damaged, of another program or of a later version is left as it is:
  * NULL with err filled, which says what to do. */
 struct state_store *state_store_open(int directory, const char *path, struct error *err);
-void state_store_close(struct state_store *store); /* NULL is allowed */
+/* Leaves all in the one file where nobody else has it open. NULL is allowed. */
+void state_store_close(struct state_store *store);
 
 /* Whether state_store_open() had to make the file. */
 bool state_store_is_new(const struct state_store *store);

@@ -14,10 +14,10 @@
 enum { STATE_REASON_MAX = 255 };
 
 struct state_user {
-	char mailbox[MAILBOX_MAX + 1]; /* lower case */
-	int64_t valid_from;            /* UNIX seconds: what was established before is void */
+	int64_t valid_from; /* UNIX seconds: what was established before is void */
 	int64_t revoked_at;
 	uint32_t user_id;                  /* who asked for it, on this host */
+	char mailbox[MAILBOX_MAX + 1];     /* lower case */
 	char reason[STATE_REASON_MAX + 1]; /* "": none was given */
 };
 

@@ -432,7 +432,11 @@ static void test_network(void)
 
 static void test_control_keeps_its_store(void)
 {
+	struct stat log;
+
 	CU_ASSERT_EQUAL(attempt(ROLE_CONTROL, use_state_store), 0);
+	CU_ASSERT_EQUAL(fstatat(fixture.state, "state.db-wal", &log, 0), 0);
+	CU_ASSERT_EQUAL(log.st_size, 0); /* all is in the one file */
 	/* Again, with what the first has left behind. */
 	CU_ASSERT_EQUAL(attempt(ROLE_CONTROL, use_state_store), 0);
 	CU_ASSERT_EQUAL(attempt(ROLE_WORKER, lock_a_file), KILLED);

@@ -374,7 +374,7 @@ static void test_a_damaged_list_of_users_is_refused(void)
 	tamper("PRAGMA wal_checkpoint(TRUNCATE)");
 	fd = openat(fixture.fd, "state.db", O_RDWR | O_CLOEXEC);
 	fstat(fd, &st);
-	CU_ASSERT_TRUE(st.st_size > 8 * 4096);
+	CU_ASSERT_TRUE(st.st_size > 8 * 4096L);
 	/* The last pages are those of the users, which were the last to grow. */
 	CU_ASSERT_EQUAL(pwrite(fd, zeros, sizeof(zeros), st.st_size - 4096), 4096);
 	expect_refused("restore it from a backup, or move it away");
@@ -433,7 +433,7 @@ static void test_what_was_acknowledged_outlives_kill_9(void)
 
 	fixture_open();
 	for (int round = 0; round < 20; round++) {
-		const struct timespec pause = {.tv_nsec = (round * 7919 % 23 + 1) * 1000000L};
+		const struct timespec pause = {.tv_nsec = (round * 7919L % 23 + 1) * 1000000};
 		int pipe_fds[2], status, acknowledged;
 		pid_t pid;
 
