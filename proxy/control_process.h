@@ -42,6 +42,8 @@ struct control {
 	int64_t users_version;                     /* of those that the workers were told */
 	size_t users_count;
 	struct event *users_tick;
+	bool wants_refresh; /* of the CRLs, after a revocation */
+	uint64_t refreshed_us;
 	struct control_seen *seen;
 };
 

@@ -15,9 +15,11 @@
 #include "proxy/state_seen.h"
 #include "proxy/state_store.h"
 #include "proxy/state_users.h"
+#include "proxy/timeval.h"
 
 enum {
-	LIST_MAX = 1000,        /* users in one answer of user-list */
+	LIST_MAX = 1000, /* users in one answer of user-list */
+	REFRESH_PAUSE_US = 10 * 1000 * 1000,
 	SHOW_CERTIFICATES = 20, /* certificates in one of user-show */
 };
 
@@ -52,6 +54,23 @@ static int send_users(struct control *control, struct error *err)
 	return 0;
 }
 
+/* What the authorities say after a revocation is what lets the user in again. A list of users that is
+ * revoked one after the other has the locations looked at when it begins, and once more for each
+ * pause. */
+static void refresh_if_due(struct control *control)
+{
+	uint64_t now = clock_us();
+
+	if (!control->wants_refresh ||
+		(control->refreshed_us != 0 && now - control->refreshed_us < REFRESH_PAUSE_US))
+		return;
+	/* When the supervisor does not take it: a second from now. */
+	if (control_tell_supervisor(control, MESSAGE_REFRESH)) {
+		control->wants_refresh = false;
+		control->refreshed_us = now;
+	}
+}
+
 /* Also tries again what could not be sent. */
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -61,10 +80,12 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (state_users_version(control->store, &version, &err) == 0 &&
+	if (state_store_check(control->store, &err) == 0 &&
+		state_users_version(control->store, &version, &err) == 0 &&
 		(version == control->users_version || send_users(control, &err) == 0))
 		err.text[0] = '\0';
 	control_store_trouble(control, CONTROL_TROUBLE_TELLING, err.text);
+	refresh_if_due(control);
 }
 
 int control_users_start(struct control *control, struct error *err)
@@ -275,9 +296,8 @@ void control_request_user_revoke(struct control *control, struct control_client 
 	if (is_future)
 		add_note(answer, "valid-from was in the future: it is set to the current time");
 	add_doubts(control, answer, user.mailbox);
-	/* What the authorities say after now is what lets the user in again. */
-	if (!control_tell_supervisor(control, MESSAGE_REFRESH))
-		add_note(answer, "the CRL locations could not be looked at now");
+	control->wants_refresh = true;
+	refresh_if_due(control);
 	control_answer(client, answer);
 }
 

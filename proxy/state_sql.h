@@ -40,6 +40,7 @@ enum state_statement {
 struct state_store {
 	sqlite3 *db;
 	const char *path;
+	int fd; /* the file, to look at; closed last, because that ends SQLite's locks */
 	bool is_new;
 	bool is_open;    /* to the end: it is ours, and whole */
 	bool is_durable; /* what synchronous is set to */

@@ -149,6 +149,8 @@ int state_sql_number(const struct state_store *store, sqlite3_stmt *statement, i
 
 int state_sql_begin(struct state_store *store, bool is_durable, struct error *err, const char *what)
 {
+	if (is_durable && state_store_check(store, err) == -1)
+		return -1;
 	if (is_durable != store->is_durable) {
 		const char *pragma =
 			is_durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL";
@@ -230,8 +232,23 @@ static int make_file(struct state_store *store, int directory, struct error *err
 			err, "the state store %s/" FILE_NAME " is not a file", store->path);
 	else if (store->is_new && fsync(directory) == -1)
 		result = error_sys(err, "writing the state directory %s", store->path);
-	close(fd); /* before SQLite has it: this would end its locks */
+	store->fd = fd;
 	return result;
+}
+
+int state_store_check(const struct state_store *store, struct error *err)
+{
+	struct stat st;
+
+	if (fstat(store->fd, &st) == -1)
+		return error_sys(err, "looking at the state store %s/" FILE_NAME, store->path);
+	if (st.st_nlink > 0)
+		return 0;
+	return error_set(err,
+		"the state store %s/" FILE_NAME
+		" was removed or replaced while it is in use: nothing is "
+		"written into it any more; put the right one there and restart easproxyd",
+		store->path);
 }
 
 static int execute(struct state_store *store, const char *sql, struct error *err, const char *what)
@@ -425,6 +442,7 @@ struct state_store *state_store_open(int directory, const char *path, struct err
 		return NULL;
 	}
 	store->path = path;
+	store->fd = -1;
 	if (make_file(store, directory, err) == 0 && open_database(store, err) == 0)
 		return store;
 	state_store_close(store);
@@ -444,6 +462,8 @@ void state_store_close(struct state_store *store)
 		sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	}
 	sqlite3_close(store->db);
+	if (store->fd != -1)
+		close(store->fd);
 	free(store);
 }
 

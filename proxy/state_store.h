@@ -25,6 +25,10 @@ struct state_store *state_store_open(int directory, const char *path, struct err
 /* Leaves all in the one file where nobody else has it open. NULL is allowed. */
 void state_store_close(struct state_store *store);
 
+/* Whether the file is still where it was: one that was removed or replaced under us takes what we
+ * write to its grave. 0, or -1 with err filled. */
+int state_store_check(const struct state_store *store, struct error *err);
+
 /* Whether state_store_open() had to make the file. */
 bool state_store_is_new(const struct state_store *store);
 

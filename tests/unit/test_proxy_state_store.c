@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -408,6 +409,70 @@ static void test_code_in_the_file_does_not_run(void)
 	fixture_close();
 }
 
+static void test_a_store_that_was_removed_takes_nothing_any_more(void)
+{
+	struct state_user user = {.mailbox = "bob@contoso.test", .valid_from = 1};
+	struct error err = {""};
+
+	fixture_open();
+	CU_ASSERT_EQUAL(state_store_check(fixture.store, &err), 0);
+	unlinkat(fixture.fd, "state.db", 0);
+	CU_ASSERT_EQUAL(state_store_check(fixture.store, &err), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "was removed or replaced while it is in use"));
+	CU_ASSERT_EQUAL(state_users_revoke(fixture.store, &user, &err), -1);
+	CU_ASSERT_EQUAL(state_users_allow(fixture.store, "bob@contoso.test", &err), -1);
+	fixture_close();
+}
+
+/* Files may not grow beyond 64 kB: what SQLite sees is a disk that is full. Returns how many were
+ * revoked before it was. */
+static int revoke_until_full(void)
+{
+	const struct rlimit limit = {64 * 1024, 64 * 1024};
+	struct error err = {""};
+	struct state_store *store = state_store_open(fixture.fd, fixture.directory, &err);
+
+	signal(SIGXFSZ, SIG_IGN);
+	setrlimit(RLIMIT_FSIZE, &limit);
+	for (int i = 0; store != NULL && i < 200; i++) {
+		struct state_user user = {.valid_from = i + 1};
+
+		snprintf(user.mailbox, sizeof(user.mailbox), "user%d@contoso.test", i);
+		if (state_users_revoke(store, &user, &err) == 0)
+			continue;
+		/* Reading goes on, of what was written and of nothing else. */
+		if (strstr(err.text, "revoking a user: ") == NULL ||
+			state_users_find(store, user.mailbox, &user, &err) != 0 ||
+			state_users_find(store, "user0@contoso.test", &user, &err) != 1)
+			return 250;
+		return i;
+	}
+	return 251;
+}
+
+static void test_a_full_disk_is_told_and_nothing_is_half_written(void)
+{
+	int status = -1, count;
+	pid_t pid;
+
+	fixture_open();
+	pid = fork();
+	if (pid == 0)
+		_exit(revoke_until_full());
+	waitpid(pid, &status, 0);
+	count = WEXITSTATUS(status);
+	CU_ASSERT_TRUE(WIFEXITED(status) && count > 0 && count < 200);
+	for (int i = 0; i < count + 10; i++) {
+		char name[48];
+
+		snprintf(name, sizeof(name), "user%d@contoso.test", i);
+		CU_ASSERT_EQUAL(valid_from_of(name), i < count ? i + 1 : -1);
+	}
+	revoke_user("later@contoso.test", 5, "");
+	CU_ASSERT_EQUAL(valid_from_of("later@contoso.test"), 5);
+	fixture_close();
+}
+
 /* --- kill -9 --- */
 
 /* Revokes user0, user1, … until it is killed, and says so after each. */
@@ -711,6 +776,10 @@ int main(void)
 		{"a damaged list of users is refused", test_a_damaged_list_of_users_is_refused},
 		{"what is no file is refused", test_what_is_no_file_is_refused},
 		{"code in the file does not run", test_code_in_the_file_does_not_run},
+		{"a store that was removed takes nothing any more",
+			test_a_store_that_was_removed_takes_nothing_any_more},
+		{"a full disk is told, and nothing is half written",
+			test_a_full_disk_is_told_and_nothing_is_half_written},
 		{"what was acknowledged outlives kill -9",
 			test_what_was_acknowledged_outlives_kill_9},
 		{"a certificate is remembered with its last fate",
