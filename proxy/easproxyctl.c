@@ -10,6 +10,7 @@
 #include "proxy/easproxyctl_client.h"
 #include "proxy/easproxyctl_refusals.h"
 #include "proxy/easproxyctl_status.h"
+#include "proxy/easproxyctl_user.h"
 #include "proxy/easproxyctl_wbxml.h"
 
 static int ctl_version(int argc, char **argv);
@@ -30,6 +31,9 @@ static const struct command {
 	{"status", "[-s SOCKET] [--json]", "show what easproxyd does and has refused", ctl_status},
 	{"reload", "[-s SOCKET]", "take over the changed configuration", ctl_reload},
 	{"refresh", "[-s SOCKET]", "look at all CRL locations now", ctl_refresh},
+	{"user", "revoke|allow|...", "shut a user's phones out, or let them in again", ctl_user},
+	{"seen", "[-s SOCKET] [--json]", "list the certificates that came, and what became of them",
+		ctl_seen},
 	{"refusals", "[NAME | --markdown]", "explain the codes by which phones are refused",
 		ctl_refusals},
 	{"decode", "[OPTION...] [FILE|-]", "show a WBXML document as XML", ctl_decode},

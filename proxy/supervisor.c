@@ -93,6 +93,7 @@ static bool handle_message(struct supervisor *s, struct child_record *record,
 			return false;
 		spread_failure(s, record->generation, message);
 		return true;
+	case MESSAGE_USERS: return is_control;
 	case MESSAGE_RELOAD:
 		if (is_control)
 			takeover_reload(s);

@@ -129,8 +129,9 @@ static _Noreturn void live(
 		.trust = generation->trust,
 		.shared = children->shared,
 		.supervisor = channel,
-		.state_directory =
-			record->role == ROLE_REVOCATION ? generation->state_directory : -1,
+		.state_directory = record->role == ROLE_REVOCATION || record->role == ROLE_CONTROL
+					   ? generation->state_directory
+					   : -1,
 		.spool_directory = is_worker ? generation->spool_directory : -1,
 		.control_socket = record->role == ROLE_CONTROL ? generation->control_socket : -1,
 		.has_sandbox = children->has_sandbox,
