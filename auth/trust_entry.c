@@ -20,7 +20,7 @@ enum {
 	KEY_ID_SIZE = 64, /* of authority.key_id, without its end */
 };
 
-static int read_type(
+int trust_entry_type(
 	struct trust_reader *reader, json_t *members[TRUST_MEMBER_COUNT], bool *is_root)
 {
 	json_t *type = members[TRUST_TYPE];
@@ -54,7 +54,7 @@ static int read_type(
 	return -1;
 }
 
-static X509 *read_certificate(struct trust_reader *reader, json_t *members[TRUST_MEMBER_COUNT])
+X509 *trust_entry_certificate(struct trust_reader *reader, json_t *members[TRUST_MEMBER_COUNT])
 {
 	json_t *inside = members[TRUST_CERTIFICATE];
 	json_t *file = members[TRUST_CERTIFICATE_FILE];
@@ -274,11 +274,11 @@ void trust_entry_read(struct trust_reader *reader, json_t *object)
 		return;
 	}
 	trust_members_collect(reader, object, members);
-	is_type_known = read_type(reader, members, &authority.is_root) == 0;
+	is_type_known = trust_entry_type(reader, members, &authority.is_root) == 0;
 	read_signer(reader, members, &authority);
 	has_terms = trust_terms_read(reader, members, &authority) == 0 &&
 		    trust_rules_read(reader, members[TRUST_RULES], &authority) == 0;
-	authority.certificate = read_certificate(reader, members);
+	authority.certificate = trust_entry_certificate(reader, members);
 	if (authority.certificate == NULL)
 		goto out;
 	if (is_type_known)

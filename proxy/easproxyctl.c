@@ -7,6 +7,7 @@
 
 #include "auth/trust_store.h"
 #include "config/model.h"
+#include "proxy/easproxyctl_ca.h"
 #include "proxy/easproxyctl_client.h"
 #include "proxy/easproxyctl_refusals.h"
 #include "proxy/easproxyctl_status.h"
@@ -30,6 +31,8 @@ static const struct command {
 	{"status", "[-s SOCKET] [--json]", "show what easproxyd does and has refused", ctl_status},
 	{"reload", "[-s SOCKET]", "take over the changed configuration", ctl_reload},
 	{"refresh", "[-s SOCKET]", "look at all CRL locations now", ctl_refresh},
+	{"ca", "COMMAND [ARGUMENT...]", "see and change the certificate authorities; ca --help",
+		ctl_ca},
 	{"refusals", "[NAME | --markdown]", "explain the codes by which phones are refused",
 		ctl_refusals},
 	{"decode", "[OPTION...] [FILE|-]", "show a WBXML document as XML", ctl_decode},
