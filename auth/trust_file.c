@@ -4,14 +4,11 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
-
-#include "auth/revocation_fetch.h"
 
 enum { SIZE_MAX_OF_FILE = 16 << 20 };
 
@@ -43,20 +40,52 @@ out:
 	return result;
 }
 
+static int read_all(struct trust_file *file, int fd, struct error *err)
+{
+	size_t size;
+
+	if (fstat(fd, &file->was) == -1)
+		return error_sys(err, "looking at %s", file->path);
+	if (!S_ISREG(file->was.st_mode))
+		return error_set(err, "%s is not a regular file", file->path);
+	if (file->was.st_size > SIZE_MAX_OF_FILE)
+		return error_set(
+			err, "%s is larger than %d MiB", file->path, SIZE_MAX_OF_FILE >> 20);
+	size = (size_t)file->was.st_size;
+	file->content = malloc(size + 1);
+	if (file->content == NULL)
+		return error_set(err, "reading %s: out of memory", file->path);
+	while (file->len < size) {
+		ssize_t got = read(fd, file->content + file->len, size - file->len);
+
+		if (got == -1 && errno == EINTR)
+			continue;
+		if (got == -1)
+			return error_sys(err, "reading %s", file->path);
+		if (got == 0)
+			return error_set(err, "%s shrank while it was read", file->path);
+		file->len += (size_t)got;
+	}
+	file->content[file->len] = '\0';
+	return 0;
+}
+
 static int read_content(struct trust_file *file, struct error *err)
 {
-	struct error cause;
-	uint8_t *data;
+	/* A FIFO must not hold us here. */
+	int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int result;
 
-	file->exists = stat(file->path, &file->was) == 0;
-	if (!file->exists || file->was.st_size == 0) {
+	file->exists = fd != -1;
+	if (fd == -1 && errno == ENOENT) {
 		file->content = strdup("");
 		return file->content != NULL ? 0 : error_set(err, "out of memory");
 	}
-	if (revocation_file_read(file->path, SIZE_MAX_OF_FILE, &data, &file->len, &cause) == -1)
-		return error_set(err, "reading %s: %s", file->path, cause.text);
-	file->content = (char *)data;
-	return 0;
+	if (fd == -1)
+		return error_sys(err, "opening %s", file->path);
+	result = read_all(file, fd, err);
+	close(fd);
+	return result;
 }
 
 int trust_file_open(struct trust_file *file, const char *path, struct error *err)

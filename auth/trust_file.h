@@ -16,7 +16,7 @@ struct trust_file {
 	char *directory;  /* owned: where it is */
 	int directory_fd; /* holds the lock; -1: none */
 	bool exists;
-	char *content; /* owned: as it was when it was opened; "" where it does not exist */
+	char *content; /* owned: as it was when it was opened, with a NUL after it */
 	size_t len;
 	struct stat was;
 };
