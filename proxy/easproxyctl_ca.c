@@ -69,6 +69,8 @@ int ctl_ca(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
+	/* What is said on standard error belongs between it. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
 		print_help(stdout);
 		return 0;
