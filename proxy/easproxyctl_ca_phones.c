@@ -13,7 +13,9 @@
 #include "config/refusal.h"
 #include "proxy/easproxyctl_client.h"
 
-enum { DAYS = 30, CERTIFICATE_SIZE_MAX = 16384 };
+enum { DAYS = 30, BASE64_SIZE_MAX = 32768 };
+
+static const int64_t DAY_S = 86400;
 
 /* One trust store as workers would have it, but for revocation. */
 struct judge {
@@ -79,7 +81,7 @@ static X509 *decode_certificate(json_t *base64)
 	X509 *certificate = NULL;
 	int size;
 
-	if (text == NULL || len > CERTIFICATE_SIZE_MAX * 2)
+	if (text == NULL || len > BASE64_SIZE_MAX)
 		return NULL;
 	der = malloc(len + 4);
 	size = der != NULL ? EVP_DecodeBlock(der, (const unsigned char *)text, (int)len) : -1;
@@ -128,7 +130,7 @@ static void compare_phone(struct comparison *comparison, json_t *seen)
 	char old_reason[160], reason[160];
 	enum refusal before, after;
 
-	if (sk_X509_num(chain) <= 0 || comparison->at - last_seen > DAYS * 86400)
+	if (sk_X509_num(chain) <= 0 || comparison->at - last_seen > DAYS * DAY_S)
 		goto out;
 	comparison->seen++;
 	if (mailbox == NULL)

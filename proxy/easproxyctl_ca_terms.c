@@ -4,18 +4,19 @@
 
 #include "auth/trust_document.h"
 
-static const enum trust_member members[CA_TERM_END - CA_TERM_CRL] = {
-	[CA_TERM_CRL - CA_TERM_CRL] = TRUST_CRL,
-	[CA_TERM_DELTA_CRL - CA_TERM_CRL] = TRUST_DELTA_CRL,
-	[CA_TERM_CHECK - CA_TERM_CRL] = TRUST_CHECK,
-	[CA_TERM_GRACE - CA_TERM_CRL] = TRUST_GRACE,
-	[CA_TERM_EXEMPT_UNTIL - CA_TERM_CRL] = TRUST_EXEMPT_UNTIL,
-	[CA_TERM_EXEMPT_REASON - CA_TERM_CRL] = TRUST_EXEMPT_REASON,
-	[CA_TERM_CRL_SIZE_LIMIT - CA_TERM_CRL] = TRUST_CRL_SIZE_LIMIT,
-	[CA_TERM_CRL_TIME_LIMIT - CA_TERM_CRL] = TRUST_CRL_TIME_LIMIT,
-	[CA_TERM_OCSP - CA_TERM_CRL] = TRUST_OCSP,
-	[CA_TERM_OCSP_URL - CA_TERM_CRL] = TRUST_OCSP_URL,
-	[CA_TERM_RULE - CA_TERM_CRL] = TRUST_RULES,
+/* The terms that are one text. */
+static const struct {
+	int option;
+	enum trust_member member;
+} texts[] = {
+	{CA_TERM_CHECK, TRUST_CHECK},
+	{CA_TERM_GRACE, TRUST_GRACE},
+	{CA_TERM_EXEMPT_UNTIL, TRUST_EXEMPT_UNTIL},
+	{CA_TERM_EXEMPT_REASON, TRUST_EXEMPT_REASON},
+	{CA_TERM_CRL_SIZE_LIMIT, TRUST_CRL_SIZE_LIMIT},
+	{CA_TERM_CRL_TIME_LIMIT, TRUST_CRL_TIME_LIMIT},
+	{CA_TERM_OCSP, TRUST_OCSP},
+	{CA_TERM_OCSP_URL, TRUST_OCSP_URL},
 };
 
 void ca_terms_begin(struct ca_terms *terms)
@@ -90,8 +91,11 @@ bool ca_terms_take(struct ca_terms *terms, int option, const char *argument)
 	case CA_TERM_CRL: take_crl(terms, argument); break;
 	case CA_TERM_DELTA_CRL: take_delta_crl(terms, argument); break;
 	case CA_TERM_RULE: take_rule(terms, argument); break;
-	default: terms->texts[members[option - CA_TERM_CRL]] = argument; break;
+	default: break;
 	}
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (texts[i].option == option)
+			terms->texts[texts[i].member] = argument;
 	return true;
 }
 
