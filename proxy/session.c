@@ -156,6 +156,7 @@ void session_close(struct session *session)
 	tls_close(&session->tls);
 	close(session->tls.fd);
 	source_give(session->source);
+	recheck_forget(&worker->recheck, session);
 	TAILQ_REMOVE(&worker->sessions, session, entry);
 	TAILQ_INSERT_HEAD(&worker->closed, session, entry);
 	worker->connection_count--;

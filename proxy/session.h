@@ -87,8 +87,12 @@ void session_set_timer(struct session *session, uint32_t time_ms);
 /* Ends it at once. The struct stays until the loop's turn is over. */
 void session_close(struct session *session);
 
-/* The world has changed: closes the session if its certificate may not come in any more. */
-void session_recheck(struct session *session);
+/* Whether its certificate may ask for something now, and whose mailbox it opens is known. */
+enum refusal session_check(const struct session *session);
+
+/* The world has changed: closes the session if its certificate may not come in any more; true then.
+ * A recheck_judge. */
+bool session_recheck(struct session *session);
 
 /* The worker drains: ends the session when idle; long polls are ended in the protocol's words within
  * time_ms, all else after its answer. */

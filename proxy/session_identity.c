@@ -2,6 +2,7 @@
  * Who it is: the judgement of a certificate in the middle of the handshake, the mailbox that it opens,
  * and the same judgement again whenever the world has changed.
  */
+#include <arpa/inet.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "proxy/identity_client.h"
 #include "proxy/log.h"
 #include "proxy/session.h"
+#include "proxy/worker_judge.h"
 
 void session_log_refused(const struct session *session, enum refusal refusal,
 	const struct verdict *verdict, const char *tls)
@@ -70,14 +72,12 @@ enum refusal session_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent)
 	} else {
 		judge_fresh(session, leaf, sent, &fresh);
 	}
-	session->refusal = verdict_check(
-		verdict, worker->child->trust, &worker->revocation, worker_now(worker));
+	session->refusal = worker_judge_verdict(worker, verdict);
 	if (session->refusal == REFUSAL_CERTIFICATE_EXPIRED && verdict != &fresh) {
 		/* An authority may have been renewed since: another path may hold. */
 		verdict = &fresh;
 		judge_fresh(session, leaf, sent, &fresh);
-		session->refusal = verdict_check(
-			verdict, worker->child->trust, &worker->revocation, worker_now(worker));
+		session->refusal = worker_judge_verdict(worker, verdict);
 	}
 	if (session->refusal != REFUSAL_NONE) {
 		session_log_refused(session, session->refusal, verdict, tls_version(&session->tls));
@@ -136,21 +136,65 @@ void session_identified(struct session *session, enum refusal refusal, const cha
 	session_await_head(session);
 }
 
-void session_recheck(struct session *session)
+enum refusal session_check(const struct session *session)
 {
-	struct worker *worker = session->worker;
+	const struct credential *credential = session->credential;
 	enum refusal refusal;
 
-	if (session->credential == NULL || session->state == SESSION_CLOSED)
-		return;
-	refusal = credential_check(
-		session->credential, worker->child->trust, &worker->revocation, worker_now(worker));
+	if (credential == NULL)
+		return REFUSAL_CERTIFICATE_MISSING;
+	refusal = worker_judge_credential(session->worker, credential);
 	if (refusal == REFUSAL_NONE)
-		return;
+		refusal = credential->refusal;
+	if (refusal == REFUSAL_NONE && credential->mailbox[0] == '\0')
+		refusal = REFUSAL_INTERNAL;
+	return refusal;
+}
+
+/* Who was put out, and by what. What it was asking has a line of its own. */
+static void log_shut_out(const struct session *session, enum refusal refusal)
+{
+	const struct credential *credential = session->credential;
+	char address[INET6_ADDRSTRLEN], serial[41] = "";
+	struct log_line line;
+
+	log_begin(&line, CONFIG_LOG_INFO, "shut-out");
+	session_address(session, address);
+	if (credential->link_count > 0)
+		serial_format(&credential->links[0].serial, serial);
+	log_text(&line, "client", address);
+	log_number(&line, "port", ntohs(session->port));
+	log_text(&line, "refusal", refusal_row(refusal)->name);
+	log_text(&line, "mailbox", credential->mailbox);
+	log_text(&line, "serial", serial);
+	log_text(&line, "issuer", credential->issuer);
+	log_end(&line);
+}
+
+/* Ends it at once, whatever it is doing. */
+static void shut_out(struct session *session, enum refusal refusal)
+{
+	struct worker *worker = session->worker;
+
+	log_shut_out(session, refusal);
+	shared_add(&worker->counters->sessions_shut_out, 1);
 	if (session->exchange != NULL)
 		exchange_abort(
 			session->exchange, refusal, "the certificate may not come in any more");
 	else
 		shared_add(&worker->counters->refusals[refusal], 1);
 	session_close(session);
+}
+
+bool session_recheck(struct session *session)
+{
+	enum refusal refusal;
+
+	if (session->credential == NULL || session->state == SESSION_CLOSED)
+		return false;
+	refusal = worker_judge_credential(session->worker, session->credential);
+	if (refusal == REFUSAL_NONE)
+		return false;
+	shut_out(session, refusal);
+	return true;
 }

@@ -59,30 +59,20 @@ static void on_bury(evutil_socket_t fd, short what, void *arg)
 
 /* The world */
 
-/* Every open session is judged anew: what is no longer allowed ends now, sleeping Pings too. */
-static void worker_recheck(struct worker *worker)
-{
-	struct session *session = TAILQ_FIRST(&worker->sessions);
-
-	while (session != NULL) {
-		struct session *next = TAILQ_NEXT(session, entry);
-
-		session_recheck(session);
-		session = next;
-	}
-}
-
 static void on_recheck(evutil_socket_t fd, short what, void *arg)
 {
+	struct worker *worker = arg;
+
 	(void)fd;
 	(void)what;
-	worker_recheck(arg);
+	recheck_begin(&worker->recheck, RECHECK_TIME, -1, NULL, clock_us());
 }
 
 static void worker_take_index(struct worker *worker, const struct message *message, int fd)
 {
 	const struct trust_store *trust = worker->child->trust;
 	uint32_t authority = message->u.index.authority;
+	uint64_t since_us = clock_us();
 	struct revocation_index *index;
 	struct error err;
 
@@ -94,7 +84,19 @@ static void worker_take_index(struct worker *worker, const struct message *messa
 		log_message(CONFIG_LOG_ERROR, "revocation-index", "%s", err.text);
 		return;
 	}
-	worker_recheck(worker);
+	recheck_begin(&worker->recheck, RECHECK_CRL, (int)authority,
+		trust->authorities[authority].issuer, since_us);
+}
+
+/* The store of a later configuration does without some of our authorities, or has them on other
+ * terms: who came in by one of them comes in anew. */
+static void worker_take_trust(struct worker *worker, const struct message *message)
+{
+	uint64_t since_us = clock_us();
+
+	for (size_t i = 0; i < AUTHORITY_MAX / 64; i++)
+		worker->withdrawn[i] |= message->u.trust.withdrawn[i];
+	recheck_begin(&worker->recheck, RECHECK_TRUST, -1, NULL, since_us);
 }
 
 static void worker_drain(struct worker *worker, uint32_t time_ms)
@@ -121,6 +123,7 @@ static bool worker_take_message(struct worker *worker, const struct message *mes
 	switch (message->type) {
 	case MESSAGE_INDEX: worker_take_index(worker, message, fd); return false;
 	case MESSAGE_DRAIN: worker_drain(worker, message->u.drain.time_ms); return false;
+	case MESSAGE_TRUST: worker_take_trust(worker, message); return false;
 	case MESSAGE_START: worker->has_started = true; return false;
 	case MESSAGE_PEER:
 		if (fd != -1 && message->u.peer.role == ROLE_IDENTITY)
@@ -193,6 +196,8 @@ static int worker_start_events(struct worker *worker, struct error *err)
 {
 	struct timeval interval = timeval_of_ms(RECHECK_MS);
 
+	if (recheck_init(&worker->recheck, worker->base, &worker->sessions, session_recheck) != 0)
+		return error_set(err, "preparing to look at sessions again");
 	worker->supervisor_event = event_new(worker->base, worker->child->supervisor,
 		EV_READ | EV_PERSIST, on_supervisor, worker);
 	worker->bury_event = event_new(worker->base, -1, 0, on_bury, worker);

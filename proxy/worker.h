@@ -9,12 +9,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/queue.h>
 
 #include "auth/revocation_index.h"
 #include "auth/verdict_cache.h"
 #include "auth/verify.h"
 #include "proxy/child.h"
+#include "proxy/recheck.h"
 #include "proxy/source_table.h"
 #include "proxy/timeval.h"
 #include "proxy/tls.h"
@@ -26,8 +26,6 @@ enum {
 		64 * 1024 /* more than this queued for a peer, and its source is paused */
 };
 
-TAILQ_HEAD(session_list, session);
-
 struct worker {
 	const struct child *child;
 	const struct config *config;
@@ -35,6 +33,7 @@ struct worker {
 	struct event_base *base;
 	struct verifier *verifier;
 	struct revocation_set revocation;
+	uint64_t withdrawn[AUTHORITY_MAX / 64]; /* bit n: authority n is not trusted any more */
 	struct verdict_cache *verdicts;
 	struct tls_server **tls_servers; /* one per config->listeners */
 	struct listener *listeners;      /* one per child->sockets */
@@ -53,6 +52,7 @@ struct worker {
 	uint32_t connection_count;
 	struct event *supervisor_event;
 	struct event *recheck_timer;
+	struct recheck recheck;
 	uint32_t drain_time_ms;
 	bool has_started; /* the supervisor has sent all that is needed to judge phones */
 	bool is_draining;
