@@ -311,6 +311,7 @@ static enum refusal remember_chain(
 			break;
 		link = &verdict->links[verdict->link_count++];
 		link->authority = trust_store_find(trust, sk_X509_value(chain, i + 1));
+		link->is_ca = X509_check_ca(certificate) != 0;
 		if (serial_from_asn1(&link->serial, X509_get0_serialNumber(certificate)) == -1)
 			return refuse(verdict, REFUSAL_CERTIFICATE_UNREADABLE,
 				"serial number longer than 20 octets");
@@ -319,7 +320,7 @@ static enum refusal remember_chain(
 }
 
 static enum refusal build_path(const struct verifier *verifier, X509 *leaf,
-	const STACK_OF(X509) * sent, struct verdict *verdict)
+	const STACK_OF(X509) * sent, int64_t now, struct verdict *verdict)
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	STACK_OF(X509) *intermediates = collect_intermediates(verifier, sent);
@@ -330,7 +331,10 @@ static enum refusal build_path(const struct verifier *verifier, X509 *leaf,
 	if (ctx == NULL || intermediates == NULL ||
 		X509_STORE_CTX_init(ctx, verifier->roots, leaf, intermediates) != 1) {
 		refusal = refuse(verdict, REFUSAL_INTERNAL, "out of memory");
-	} else if (X509_verify_cert(ctx) == 1) {
+		goto out;
+	}
+	X509_STORE_CTX_set_time(ctx, 0, (time_t)now);
+	if (X509_verify_cert(ctx) == 1) {
 		refusal = remember_chain(verifier->trust, X509_STORE_CTX_get0_chain(ctx), verdict);
 	} else {
 		code = X509_STORE_CTX_get_error(ctx);
@@ -338,13 +342,14 @@ static enum refusal build_path(const struct verifier *verifier, X509 *leaf,
 			X509_verify_cert_error_string(code), X509_STORE_CTX_get_error_depth(ctx));
 		refusal = refuse(verdict, refusal_of_error(code), reason);
 	}
+out:
 	X509_STORE_CTX_free(ctx);
 	sk_X509_free(intermediates);
 	return refusal;
 }
 
-enum refusal verifier_run(
-	struct verifier *verifier, X509 *leaf, STACK_OF(X509) * sent, struct verdict *verdict)
+enum refusal verifier_run(struct verifier *verifier, X509 *leaf, STACK_OF(X509) * sent, int64_t now,
+	struct verdict *verdict)
 {
 	enum refusal refusal;
 
@@ -355,18 +360,34 @@ enum refusal verifier_run(
 	if (refusal == REFUSAL_NONE)
 		refusal = check_leaf(leaf, verdict);
 	if (refusal == REFUSAL_NONE)
-		refusal = build_path(verifier, leaf, sent, verdict);
+		refusal = build_path(verifier, leaf, sent, now, verdict);
 	verdict->names_refusal =
 		refusal == REFUSAL_NONE ? san_read_certificate(leaf, &verdict->names) : refusal;
 	ERR_clear_error();
 	return refusal;
 }
 
-static enum refusal check_link(const struct verdict_link *link, const struct trust_store *store,
-	const struct revocation_set *revocation, int64_t now)
+/* Whether the authority of a link above wants revocation looked at. */
+static bool is_checked_above(
+	const struct verdict_links *links, uint32_t link, const struct trust_store *store)
 {
+	for (uint32_t i = link + 1; i < links->count; i++) {
+		int authority = links->links[i].authority;
+
+		if (authority >= 0 && (size_t)authority < store->count &&
+			store->authorities[authority].crls[0].url[0] != '\0')
+			return true;
+	}
+	return false;
+}
+
+static enum refusal check_link(const struct verdict_links *links, uint32_t i,
+	const struct trust_store *store, const struct revocation_set *revocation, int64_t now)
+{
+	const struct verdict_link *link = &links->links[i];
+
 	if (link->authority < 0)
-		return REFUSAL_NONE;
+		return is_checked_above(links, i, store) ? REFUSAL_ISSUER_UNKNOWN : REFUSAL_NONE;
 	if ((size_t)link->authority >= store->count)
 		return REFUSAL_INTERNAL;
 	if (store->authorities[link->authority].crls[0].url[0] == '\0')
@@ -390,17 +411,24 @@ enum refusal verdict_links_check(const struct verdict_links *links, const struct
 	if (now > links->not_after)
 		return REFUSAL_CERTIFICATE_EXPIRED;
 	for (uint32_t i = 0; refusal == REFUSAL_NONE && i < links->count; i++)
-		refusal = check_link(&links->links[i], store, revocation, now);
+		refusal = check_link(links, i, store, revocation, now);
 	return refusal;
+}
+
+struct verdict_links verdict_links_of(const struct verdict *verdict)
+{
+	return (struct verdict_links){.links = verdict->links,
+		.points = verdict->points,
+		.count = verdict->link_count,
+		.point_count = verdict->point_count,
+		.not_before = verdict->not_before,
+		.not_after = verdict->not_after};
 }
 
 enum refusal verdict_check(const struct verdict *verdict, const struct trust_store *store,
 	const struct revocation_set *revocation, int64_t now)
 {
-	const struct verdict_links links = {.links = verdict->links,
-		.count = verdict->link_count,
-		.not_before = verdict->not_before,
-		.not_after = verdict->not_after};
+	const struct verdict_links links = verdict_links_of(verdict);
 
 	if (verdict->refusal != REFUSAL_NONE)
 		return verdict->refusal;

@@ -10,18 +10,24 @@
 #include <stdint.h>
 
 #include "auth/revocation_index.h"
+#include "auth/revocation_scope.h"
 #include "auth/san.h"
 #include "auth/trust_store.h"
 #include "config/error.h"
 #include "config/model.h"
 #include "config/refusal.h"
 
-enum { VERDICT_CHAIN_MAX = 10 };
+enum {
+	VERDICT_CHAIN_MAX = 10,
+	VERDICT_POINT_MAX = 16, /* names of distribution points, of the whole chain */
+	VERDICT_URL_MAX = 511,
+};
 
 /* One certificate of the chain below a root, and the authority that issued it. */
 struct verdict_link {
 	int authority; /* its number in the trust store; -1: an intermediate that is not in the store
 			  issued it, so no CRL location is configured */
+	bool is_ca;    /* may itself issue certificates */
 	struct serial serial;
 };
 
@@ -32,7 +38,16 @@ struct verdict {
 	int64_t not_before, not_after; /* the chain's common validity, UNIX seconds */
 	uint32_t link_count;
 	struct verdict_link links[VERDICT_CHAIN_MAX]; /* leaf first */
-	struct san_names names;                       /* empty unless the path holds */
+	/* Where the chain's certificates say that their revocation is published; of each link the
+	 * points stand together. */
+	uint32_t point_count;
+	struct revocation_point points[VERDICT_POINT_MAX];
+	/* Bit n: rule n of the leaf's issuing authority speaks of it, because the rule has no policy
+	 * or one for which the whole path is valid. For trust_rules_allow(). */
+	uint32_t rules;
+	char ocsp_url[VERDICT_URL_MAX +
+		      1];       /* the leaf's first http: OCSP responder (AIA); "": none */
+	struct san_names names; /* empty unless the path holds */
 	/* Why the names cannot be used (the refusal, where the path does not hold); NONE: they can, if
 	 * there are any. */
 	enum refusal names_refusal;
@@ -53,7 +68,7 @@ void verifier_free(struct verifier *verifier);
  * long for a handshake. Owned by the caller. NULL when memory runs out. */
 STACK_OF(X509_NAME) * verifier_ca_names(const struct verifier *verifier);
 
-/* Builds and checks the path from leaf, with what the phone sent beside it (may be NULL; the leaf may
+/* Builds and checks the path from leaf at now (UNIX seconds), with what the phone sent beside it (may be NULL; the leaf may
  * be among it; more than VERDICT_CHAIN_MAX others, or one larger than 16 KiB, is refused). Only roots
  * of the trust store end a path. OpenSSL's strict mode, and of the leaf more than OpenSSL asks: it
  * must not be a CA's, must have an extended key usage with clientAuth (or any), and digitalSignature
@@ -62,24 +77,27 @@ STACK_OF(X509_NAME) * verifier_ca_names(const struct verifier *verifier);
  * Times are judged by verdict_check(), not here; but where there is a choice, certificates that are
  * valid now make the path. So a verdict that verdict_check() finds expired is worth one more run: an
  * authority may have renewed its certificate. */
-enum refusal verifier_run(
-	struct verifier *verifier, X509 *leaf, STACK_OF(X509) * sent, struct verdict *verdict);
+enum refusal verifier_run(struct verifier *verifier, X509 *leaf, STACK_OF(X509) * sent, int64_t now,
+	struct verdict *verdict);
 
-/* What of a verdict has to be looked at again and again; links is borrowed. */
+/* What of a verdict has to be looked at again and again; links and points are borrowed. */
 struct verdict_links {
 	const struct verdict_link *links;
-	uint32_t count;
+	const struct revocation_point *points;
+	uint32_t count, point_count;
 	int64_t not_before, not_after; /* UNIX seconds */
 };
 
-/* Whether a path that held still holds now: times, then revocation of every link (links without a
- * CRL location pass). No heap, no system call. */
+struct verdict_links verdict_links_of(const struct verdict *verdict);
+
+/* Whether a path that held still holds now: times, then revocation of every link. A link whose
+ * issuer has no CRL location in store passes; one whose issuer is not in the store at all passes
+ * only if no authority above it has a location either, and is ISSUER_UNKNOWN otherwise. One with a
+ * location of which revocation knows nothing is refused. No heap, no system call. */
 enum refusal verdict_links_check(const struct verdict_links *links, const struct trust_store *store,
 	const struct revocation_set *revocation, int64_t now);
 
-/* Whether the verdict still holds now: its own refusal, then times, then revocation of every link.
- * Links of an authority without a CRL location in store pass; those with one are refused where
- * revocation knows nothing of it. No heap, no system call. */
+/* Whether the verdict still holds now: its own refusal, then as verdict_links_check(). */
 enum refusal verdict_check(const struct verdict *verdict, const struct trust_store *store,
 	const struct revocation_set *revocation, int64_t now);
 

@@ -3,10 +3,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct credential *credential_new(const struct verdict *verdict)
+_Static_assert(_Alignof(struct revocation_point) <= _Alignof(struct verdict_link) &&
+		       _Alignof(struct verdict_link) <= _Alignof(struct credential),
+	"a credential, its links and its points stand behind each other without gaps");
+
+/* Copies the links and points to behind the struct, where there is room for them. */
+static void copy_links(struct credential *credential, const struct verdict *verdict)
 {
 	size_t links_size = verdict->link_count * sizeof(verdict->links[0]);
-	struct credential *credential = calloc(1, sizeof(*credential) + links_size);
+	size_t points_size = verdict->point_count * sizeof(verdict->points[0]);
+	struct verdict_link *links = (struct verdict_link *)(credential + 1);
+	struct revocation_point *points = (struct revocation_point *)(links + verdict->link_count);
+
+	memcpy(links, verdict->links, links_size);
+	memcpy(points, verdict->points, points_size);
+	credential->links = links;
+	credential->link_count = verdict->link_count;
+	credential->points = points;
+	credential->point_count = verdict->point_count;
+}
+
+struct credential *credential_new(const struct verdict *verdict)
+{
+	struct credential *credential =
+		calloc(1, sizeof(*credential) + verdict->link_count * sizeof(verdict->links[0]) +
+				  verdict->point_count * sizeof(verdict->points[0]));
 
 	if (credential == NULL)
 		return NULL;
@@ -14,15 +35,16 @@ struct credential *credential_new(const struct verdict *verdict)
 	credential->not_before = verdict->not_before;
 	credential->not_after = verdict->not_after;
 	credential->refusal = verdict->names_refusal;
-	credential->link_count = verdict->link_count;
-	memcpy(credential->links, verdict->links, links_size);
+	credential->rules = verdict->rules;
+	copy_links(credential, verdict);
 	credential->mailbox = strdup("");
 	credential->issuer = strdup(verdict->issuer);
+	credential->ocsp_url = strdup(verdict->ocsp_url);
 	credential->names = malloc(sizeof(*credential->names));
 	if (credential->names != NULL)
 		*credential->names = verdict->names;
 	if (credential->mailbox == NULL || credential->issuer == NULL ||
-		credential->names == NULL) {
+		credential->ocsp_url == NULL || credential->names == NULL) {
 		credential_free(credential);
 		return NULL;
 	}
@@ -35,6 +57,7 @@ void credential_free(struct credential *credential)
 		return;
 	free(credential->mailbox);
 	free(credential->issuer);
+	free(credential->ocsp_url);
 	free(credential->names);
 	free(credential);
 }
@@ -56,7 +79,9 @@ enum refusal credential_check(const struct credential *credential, const struct 
 	const struct revocation_set *revocation, int64_t now)
 {
 	const struct verdict_links links = {.links = credential->links,
+		.points = credential->points,
 		.count = credential->link_count,
+		.point_count = credential->point_count,
 		.not_before = credential->not_before,
 		.not_after = credential->not_after};
 

@@ -18,8 +18,12 @@ struct credential {
 	char *mailbox;           /* "" until known */
 	char *issuer;            /* for logs */
 	struct san_names *names; /* until the mailbox is known */
-	uint32_t link_count;
-	struct verdict_link links[]; /* leaf first */
+	uint32_t rules;          /* as in the verdict */
+	uint32_t link_count, point_count;
+	/* Within the same piece of memory, after the struct. */
+	const struct verdict_link *links; /* leaf first */
+	const struct revocation_point *points;
+	char *ocsp_url; /* "": none */
 };
 
 /* A copy of what matters in verdict, which is no refusal. NULL when memory runs out. */

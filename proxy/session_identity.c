@@ -44,7 +44,7 @@ static enum refusal judge_fresh(
 	struct worker *worker = session->worker;
 
 	shared_add(&worker->counters->verdict_misses, 1);
-	verifier_run(worker->verifier, leaf, sent, verdict);
+	verifier_run(worker->verifier, leaf, sent, worker_now(worker), verdict);
 	if (verdict->refusal == REFUSAL_NONE)
 		verdict_cache_insert(worker->verdicts, verdict);
 	return verdict->refusal;

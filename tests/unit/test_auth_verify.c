@@ -56,7 +56,8 @@ static enum refusal run(struct trust_store *store, const struct config_trust *co
 	for (int i = 0; i < count; i++)
 		sk_X509_push(stack, beside[i]->certificate);
 	memset(verdict, 0xa5, sizeof(*verdict));
-	refusal = verifier_run(verifier, leaf->certificate, count > 0 ? stack : NULL, verdict);
+	refusal = verifier_run(
+		verifier, leaf->certificate, count > 0 ? stack : NULL, time(NULL), verdict);
 	CU_ASSERT_EQUAL(refusal, verdict->refusal);
 	CU_ASSERT_EQUAL(refusal == REFUSAL_NONE, verdict->reason[0] == '\0');
 	CU_ASSERT_EQUAL(refusal == REFUSAL_NONE, verdict->link_count > 0);
@@ -786,6 +787,28 @@ static void test_no_revocation_news_of_a_location_refuses(void)
 	pki_free(&leaf);
 }
 
+/* An intermediate that only the phone has may not lead around the revocation of a CA. */
+static void test_unknown_issuer_below_a_location_is_refused(void)
+{
+	struct trust_store *store = make_usual_store();
+	struct revocation_set set = {0};
+	struct pki leaf = pki_make(pki_phone(&sent));
+	struct verdict verdict;
+	int64_t now = time(NULL);
+
+	CU_ASSERT_EQUAL(run(store, &usual, &leaf, (const struct pki *const[]){&sent}, 1, &verdict),
+		REFUSAL_NONE);
+	CU_ASSERT_FALSE(verdict.links[0].is_ca);
+	CU_ASSERT_TRUE(verdict.links[1].is_ca);
+	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_NONE);
+	set_crl_url(store, 1, "http://crl.example.com/other.crl");
+	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_NONE);
+	set_crl_url(store, 0, "http://crl.example.com/root.crl");
+	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_ISSUER_UNKNOWN);
+	trust_store_free(store);
+	pki_free(&leaf);
+}
+
 /* An index as the revocation process makes it, of a CRL of ca with one serial on it (0: none). */
 static struct revocation_index *make_index(const struct pki *ca, long revoked, long next_update)
 {
@@ -949,6 +972,8 @@ static const struct check checks[] = {
 		test_renewed_authority_is_preferred_to_its_expired_one},
 	{"refused and empty verdicts stay refused", test_refused_and_empty_verdicts_stay_refused},
 	{"no revocation news of a location refuses", test_no_revocation_news_of_a_location_refuses},
+	{"an unknown issuer below a location is refused",
+		test_unknown_issuer_below_a_location_is_refused},
 	{"revocation of every link counts", test_revocation_of_every_link_counts},
 	{"CA names are those of the store", test_ca_names_are_those_of_the_store},
 };
