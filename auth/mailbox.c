@@ -3,24 +3,24 @@
 #include <string.h>
 #include <strings.h>
 
-static enum san_kind san_kind_of(enum config_name_kind kind)
+static enum identity_kind kind_of(enum config_name_kind kind)
 {
-	return kind == CONFIG_NAME_PRINCIPAL ? SAN_PRINCIPAL_NAME : SAN_RFC822_NAME;
+	return kind == CONFIG_NAME_PRINCIPAL ? IDENTITY_PRINCIPAL_NAME : IDENTITY_RFC822_NAME;
 }
 
 /* The one address that all names of the kind have: NULL in *address where there is none. */
 static enum refusal pick_address(
-	const struct san_names *names, enum san_kind kind, const char **address)
+	const struct identity_names *names, enum identity_kind kind, const char **address)
 {
 	*address = NULL;
 	for (size_t i = 0; i < names->count; i++) {
-		const struct san_name *name = &names->names[i];
+		const char *text = identity_names_text(names, i);
 
-		if (name->kind != kind)
+		if (names->names[i].kind != kind)
 			continue;
 		if (*address == NULL)
-			*address = name->value;
-		else if (strcasecmp(*address, name->value) != 0)
+			*address = text;
+		else if (strcasecmp(*address, text) != 0)
 			return REFUSAL_NAME_AMBIGUOUS;
 	}
 	return REFUSAL_NONE;
@@ -51,13 +51,13 @@ static enum refusal route_address(
 	return REFUSAL_NONE;
 }
 
-enum refusal mailbox_resolve(const struct config_mailbox *config, const struct san_names *names,
-	char mailbox[MAILBOX_MAX + 1])
+enum refusal mailbox_resolve(const struct config_mailbox *config,
+	const struct identity_names *names, char mailbox[MAILBOX_MAX + 1])
 {
 	mailbox[0] = '\0';
 	for (size_t i = 0; i < config->name_count; i++) {
 		const char *address;
-		enum refusal refusal = pick_address(names, san_kind_of(config->names[i]), &address);
+		enum refusal refusal = pick_address(names, kind_of(config->names[i]), &address);
 
 		if (refusal != REFUSAL_NONE)
 			return refusal;

@@ -1,7 +1,8 @@
 /*
  * The names in a certificate's subject alternative name that can lead to a mailbox: Principal Name
- * (otherName 1.3.6.1.4.1.311.20.2.3, UTF8String) and RFC822 Name (RFC 5280 4.2.1.6). Read strictly:
- * a name is taken whole or the certificate is refused, never cut. Runs in workers.
+ * (otherName 1.3.6.1.4.1.311.20.2.3, UTF8String), RFC822 Name (RFC 5280 4.2.1.6) and SmtpUTF8Mailbox
+ * (RFC 9598). Read strictly: a name is taken whole or the certificate is refused, never cut. Runs in
+ * workers.
  */
 #ifndef AUTH_SAN_H
 #define AUTH_SAN_H
@@ -9,35 +10,21 @@
 #include <openssl/x509.h>
 #include <stddef.h>
 
+#include "auth/identity_names.h"
 #include "config/refusal.h"
 #include "config/span.h"
 
-enum {
-	SAN_NAME_MAX = 320, /* local part 64, "@", domain 255: RFC 5321 4.5.3.1 */
-	SAN_COUNT_MAX = 8,
-};
-
-enum san_kind { SAN_PRINCIPAL_NAME, SAN_RFC822_NAME };
-
-struct san_name {
-	enum san_kind kind;
-	char value[SAN_NAME_MAX + 1]; /* as in the certificate; printable ASCII, one "@" */
-};
-
-struct san_names {
-	size_t count;
-	struct san_name names[SAN_COUNT_MAX];
-};
+enum { SAN_COUNT_MAX = 8 };
 
 /* Reads the value of the extension (DER of GeneralNames). Other kinds of names are passed over.
  * REFUSAL_NONE (count may be 0), NAME_INVALID (a wanted name is empty, has NUL, control or
  * non-ASCII characters, no or a second "@", a wrong string type, is too long, or is not a dot-string
  * and a domain of letters, digits and hyphens: no quoted strings, no address literals; also more than
  * SAN_COUNT_MAX names), or CERTIFICATE_UNREADABLE (not DER). names is empty where it is refused. */
-enum refusal san_read(struct span general_names, struct san_names *names);
+enum refusal san_read(struct span general_names, struct identity_names *names);
 
 /* The same from a certificate: no names without the extension, CERTIFICATE_UNREADABLE with more than
  * one. */
-enum refusal san_read_certificate(X509 *certificate, struct san_names *names);
+enum refusal san_read_certificate(X509 *certificate, struct identity_names *names);
 
 #endif

@@ -362,7 +362,7 @@ enum refusal verifier_run(struct verifier *verifier, X509 *leaf, STACK_OF(X509) 
 	if (refusal == REFUSAL_NONE)
 		refusal = build_path(verifier, leaf, sent, now, verdict);
 	verdict->names_refusal =
-		refusal == REFUSAL_NONE ? san_read_certificate(leaf, &verdict->names) : refusal;
+		refusal == REFUSAL_NONE ? identity_names_read(leaf, &verdict->names) : refusal;
 	ERR_clear_error();
 	return refusal;
 }

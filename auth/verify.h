@@ -9,9 +9,9 @@
 #include <openssl/x509.h>
 #include <stdint.h>
 
+#include "auth/identity_names.h"
 #include "auth/revocation_index.h"
 #include "auth/revocation_scope.h"
-#include "auth/san.h"
 #include "auth/trust_store.h"
 #include "config/error.h"
 #include "config/model.h"
@@ -46,8 +46,8 @@ struct verdict {
 	 * or one for which the whole path is valid. For trust_rules_allow(). */
 	uint32_t rules;
 	char ocsp_url[VERDICT_URL_MAX +
-		      1];       /* the leaf's first http: OCSP responder (AIA); "": none */
-	struct san_names names; /* empty unless the path holds */
+		      1];            /* the leaf's first http: OCSP responder (AIA); "": none */
+	struct identity_names names; /* empty unless the path holds */
 	/* Why the names cannot be used (the refusal, where the path does not hold); NONE: they can, if
 	 * there are any. */
 	enum refusal names_refusal;

@@ -14,11 +14,11 @@
 struct credential {
 	uint8_t leaf_sha256[32];
 	int64_t not_before, not_after; /* UNIX seconds */
-	enum refusal refusal;    /* of the names or the mailbox: requests are refused with it */
-	char *mailbox;           /* "" until known */
-	char *issuer;            /* for logs */
-	struct san_names *names; /* until the mailbox is known */
-	uint32_t rules;          /* as in the verdict */
+	enum refusal refusal; /* of the names or the mailbox: requests are refused with it */
+	char *mailbox;        /* "" until known */
+	char *issuer;         /* for logs */
+	struct identity_names *names; /* until the mailbox is known */
+	uint32_t rules;               /* as in the verdict */
 	uint32_t link_count, point_count;
 	/* Within the same piece of memory, after the struct. */
 	const struct verdict_link *links; /* leaf first */

@@ -51,6 +51,7 @@ static void answer(
 	memset(answer, 0, sizeof(*answer));
 	answer->type = MESSAGE_MAILBOX_ANSWER;
 	answer->u.mailbox_answer.id = query->u.mailbox_query.id;
+	answer->u.mailbox_answer.valid_until = INT64_MAX;
 	answer->u.mailbox_answer.refusal = mailbox_resolve(&identity->child->config->mailbox,
 		&query->u.mailbox_query.names, answer->u.mailbox_answer.mailbox);
 }

@@ -21,6 +21,7 @@ struct identity_client {
 	struct waiting *waiting;
 	uint32_t capacity;
 	uint32_t first_free; /* index + 1; 0: none */
+	uint32_t changes;    /* of the directory */
 };
 
 struct identity_client *identity_client_new(struct worker *worker)
@@ -48,7 +49,6 @@ static void identity_client_answer(struct identity_client *client, const struct 
 {
 	uint32_t slot = (uint32_t)message->u.mailbox_answer.id;
 	uint32_t serial = (uint32_t)(message->u.mailbox_answer.id >> 32);
-	uint32_t refusal = message->u.mailbox_answer.refusal;
 	struct session *session;
 
 	if (slot >= client->capacity || client->waiting[slot].session == NULL ||
@@ -56,9 +56,7 @@ static void identity_client_answer(struct identity_client *client, const struct 
 		return; /* the session has gone meanwhile */
 	session = client->waiting[slot].session;
 	identity_client_forget(client, session);
-	if (refusal >= REFUSAL_COUNT)
-		refusal = REFUSAL_INTERNAL;
-	session_identified(session, (enum refusal)refusal, message->u.mailbox_answer.mailbox);
+	session_identified(session, &message->u.mailbox_answer);
 }
 
 static void on_message(evutil_socket_t fd, short what, void *arg)
@@ -74,6 +72,8 @@ static void on_message(evutil_socket_t fd, short what, void *arg)
 			close(passed);
 		if (message.type == MESSAGE_MAILBOX_ANSWER)
 			identity_client_answer(client, &message);
+		else if (message.type == MESSAGE_DIRECTORY_CHANGED)
+			client->changes++;
 	}
 	if (result == 0 || (errno != EAGAIN && errno != EINTR)) {
 		/* The supervisor starts another one and sends us the channel to it. */
@@ -112,7 +112,7 @@ static int identity_client_grow(struct identity_client *client)
 }
 
 int identity_client_ask(
-	struct identity_client *client, struct session *session, const struct san_names *names)
+	struct identity_client *client, struct session *session, const struct identity_names *names)
 {
 	struct message message = {.type = MESSAGE_MAILBOX_QUERY};
 	struct waiting *waiting;
@@ -133,6 +133,11 @@ int identity_client_ask(
 	waiting->session = session;
 	session->identity_slot = slot;
 	return 0;
+}
+
+uint32_t identity_client_changes(const struct identity_client *client)
+{
+	return client->changes;
 }
 
 void identity_client_forget(struct identity_client *client, const struct session *session)

@@ -5,7 +5,7 @@
 #ifndef PROXY_IDENTITY_CLIENT_H
 #define PROXY_IDENTITY_CLIENT_H
 
-#include "auth/san.h"
+#include "auth/identity_names.h"
 #include "proxy/worker.h"
 
 struct identity_client;
@@ -19,8 +19,12 @@ void identity_client_attach(struct identity_client *client, int fd);
 
 /* Asks for a session, whose identity_slot is set. session_identified() is called with the answer. 0,
  * or -1: there is no channel, or it is full. */
-int identity_client_ask(
-	struct identity_client *client, struct session *session, const struct san_names *names);
+int identity_client_ask(struct identity_client *client, struct session *session,
+	const struct identity_names *names);
+
+/* How often the directory has changed so far: a mailbox that was found at another count may be another
+ * one now. */
+uint32_t identity_client_changes(const struct identity_client *client);
 
 /* The session does not wait any more. */
 void identity_client_forget(struct identity_client *client, const struct session *session);

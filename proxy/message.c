@@ -134,8 +134,6 @@ static bool is_sound(const struct message *message, size_t size, int flags, size
 /* Ends every string and refuses counts and enums that no sender of ours writes. */
 static bool has_sound_content(struct message *message)
 {
-	struct san_names *names = &message->u.mailbox_query.names;
-
 	switch (message->type) {
 	case MESSAGE_INDEX_FAILED:
 		message->u.failure.text[sizeof(message->u.failure.text) - 1] = '\0';
@@ -143,14 +141,7 @@ static bool has_sound_content(struct message *message)
 	case MESSAGE_RELOADED: message->u.text[sizeof(message->u.text) - 1] = '\0'; return true;
 	case MESSAGE_PEER: return message->u.peer.role < ROLE_COUNT;
 	case MESSAGE_MAILBOX_QUERY:
-		if (names->count > SAN_COUNT_MAX)
-			return false;
-		for (size_t i = 0; i < SAN_COUNT_MAX; i++) {
-			names->names[i].value[SAN_NAME_MAX] = '\0';
-			if ((unsigned int)names->names[i].kind > SAN_RFC822_NAME)
-				return false;
-		}
-		return true;
+		return identity_names_are_sound(&message->u.mailbox_query.names);
 	case MESSAGE_SEEN:
 		message->u.seen.mailbox[MAILBOX_MAX] = '\0';
 		return message->u.seen.refusal < REFUSAL_COUNT &&
@@ -159,6 +150,8 @@ static bool has_sound_content(struct message *message)
 	case MESSAGE_OCSP_ANSWER: return message->u.ocsp_answer.status < OCSP_STATUS_COUNT;
 	case MESSAGE_MAILBOX_ANSWER:
 		message->u.mailbox_answer.mailbox[MAILBOX_MAX] = '\0';
+		message->u.mailbox_answer.reason[sizeof(message->u.mailbox_answer.reason) - 1] =
+			'\0';
 		return message->u.mailbox_answer.refusal < REFUSAL_COUNT;
 	default: return true;
 	}

@@ -8,9 +8,9 @@
 
 #include <stdint.h>
 
+#include "auth/identity_names.h"
 #include "auth/mailbox.h"
 #include "auth/revocation_index.h"
-#include "auth/san.h"
 #include "auth/trust_store.h"
 #include "config/error.h"
 #include "config/refusal.h"
@@ -64,6 +64,16 @@ enum role {
 
 const char *role_name(enum role role); /* "worker" */
 
+struct mailbox_answer {
+	uint64_t id; /* of the question */
+	uint32_t refusal;
+	int64_t valid_until; /* UNIX seconds: to be asked again afterwards; INT64_MAX: not before the
+				configuration changes */
+	char mailbox[MAILBOX_MAX + 1]; /* lower case; "" with a refusal */
+	char reason
+		[200]; /* printable; with a refusal why, else who says so ("" without a directory) */
+};
+
 struct message {
 	uint32_t type;
 	union {
@@ -85,13 +95,9 @@ struct message {
 		} drain;
 		struct {
 			uint64_t id; /* of the asking session; the answer repeats it */
-			struct san_names names;
+			struct identity_names names;
 		} mailbox_query;
-		struct {
-			uint64_t id;
-			uint32_t refusal;
-			char mailbox[MAILBOX_MAX + 1];
-		} mailbox_answer;
+		struct mailbox_answer mailbox_answer;
 		struct {
 			/* Bit n: authority n of the store that the worker was born with is not
 			 * trusted any more, or on other terms. */

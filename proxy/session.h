@@ -64,8 +64,8 @@ enum refusal session_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent);
 int session_open(struct worker *worker, size_t listener, int fd,
 	const struct sockaddr_storage *address, struct source *source);
 
-/* The answer of the identity process. mailbox is "" with a refusal. */
-void session_identified(struct session *session, enum refusal refusal, const char *mailbox);
+/* The answer of the identity process. */
+void session_identified(struct session *session, const struct mailbox_answer *answer);
 
 /* For the exchange. Sends bytes to the phone, queueing what cannot be written at once. */
 void session_write(struct session *session, const void *data, size_t len);

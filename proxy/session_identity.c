@@ -102,7 +102,9 @@ void session_identify(struct session *session)
 		return;
 	}
 	entry = verdict_cache_find(worker->verdicts, credential->leaf_sha256);
-	if (entry != NULL && entry->mailbox[0] != '\0') {
+	if (entry != NULL && entry->mailbox[0] != '\0' &&
+		entry->mailbox_valid_until > worker_now(worker) &&
+		entry->mailbox_changes == identity_client_changes(worker->identity)) {
 		if (credential_set_mailbox(credential, entry->mailbox) != 0)
 			credential->refusal = REFUSAL_INTERNAL;
 		session_await_head(session);
@@ -118,20 +120,24 @@ void session_identify(struct session *session)
 	session_update_events(session);
 }
 
-void session_identified(struct session *session, enum refusal refusal, const char *mailbox)
+void session_identified(struct session *session, const struct mailbox_answer *answer)
 {
 	struct credential *credential = session->credential;
+	enum refusal refusal = (enum refusal)answer->refusal;
 	struct verdict_entry *entry;
 
-	if (refusal == REFUSAL_NONE && mailbox[0] == '\0')
+	if (refusal == REFUSAL_NONE && answer->mailbox[0] == '\0')
 		refusal = REFUSAL_INTERNAL;
 	credential->refusal = refusal;
 	if (refusal == REFUSAL_NONE) {
-		if (credential_set_mailbox(credential, mailbox) != 0)
+		if (credential_set_mailbox(credential, answer->mailbox) != 0)
 			credential->refusal = REFUSAL_INTERNAL;
 		entry = verdict_cache_find(session->worker->verdicts, credential->leaf_sha256);
-		if (entry != NULL)
+		if (entry != NULL) {
 			snprintf(entry->mailbox, sizeof(entry->mailbox), "%s", credential->mailbox);
+			entry->mailbox_valid_until = answer->valid_until;
+			entry->mailbox_changes = identity_client_changes(session->worker->identity);
+		}
 	}
 	session_await_head(session);
 }

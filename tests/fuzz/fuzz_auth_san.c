@@ -4,6 +4,7 @@
  */
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,25 +19,30 @@ static void require(int is_so)
 		abort();
 }
 
-static void check_name(const struct san_name *name)
+static void check_name(const char *name)
 {
-	size_t len = strnlen(name->value, sizeof(name->value));
-	const char *at = strchr(name->value, '@');
+	size_t len = strlen(name);
+	const char *at = strchr(name, '@');
 
-	require(len >= 3 && len <= SAN_NAME_MAX);
-	require(at != NULL && at != name->value && at[1] != '\0' && strchr(at + 1, '@') == NULL);
+	require(len >= 3 && len <= IDENTITY_ADDRESS_MAX);
+	require(at != NULL && at != name && at[1] != '\0' && strchr(at + 1, '@') == NULL);
 	for (size_t i = 0; i < len; i++)
-		require(name->value[i] > 0x20 && name->value[i] < 0x7f);
+		require(name[i] > 0x20 && name[i] < 0x7f);
 }
 
-static void check_mailbox(const struct san_names *names)
+static void check_mailbox(const struct identity_names *names)
 {
 	enum config_name_kind kinds[] = {CONFIG_NAME_PRINCIPAL, CONFIG_NAME_RFC822};
-	char *domain = strchr(names->names[0].value, '@') + 1;
+	char domain_text[IDENTITY_ADDRESS_MAX + 1];
+	char *domain = domain_text;
 	struct config_mailbox config = {
 		.name_count = 2, .names = kinds, .domain_count = 1, .domains = &domain};
 	char mailbox[MAILBOX_MAX + 1];
-	enum refusal refusal = mailbox_resolve(&config, names, mailbox);
+	enum refusal refusal;
+
+	snprintf(domain_text, sizeof(domain_text), "%s",
+		strchr(identity_names_text(names, 0), '@') + 1);
+	refusal = mailbox_resolve(&config, names, mailbox);
 
 	require((refusal == REFUSAL_NONE) == (mailbox[0] != '\0'));
 	if (refusal != REFUSAL_NONE)
@@ -47,14 +53,14 @@ static void check_mailbox(const struct san_names *names)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct san_names names;
-	struct san_names again;
+	struct identity_names names;
+	struct identity_names again;
 	enum refusal refusal = san_read(span_of(data, size), &names);
 
 	require(refusal == REFUSAL_NONE || names.count == 0);
 	require(names.count <= SAN_COUNT_MAX);
 	for (size_t i = 0; i < names.count; i++)
-		check_name(&names.names[i]);
+		check_name(identity_names_text(&names, i));
 	if (names.count > 0)
 		check_mailbox(&names);
 	require(san_read(span_of(data, size), &again) == refusal);

@@ -19,15 +19,23 @@ static bool is_ended(const char *text, size_t size)
 	return memchr(text, '\0', size) != NULL;
 }
 
+static bool names_are_sound(const struct identity_names *names)
+{
+	if (names->count > IDENTITY_COUNT_MAX)
+		return false;
+	for (size_t i = 0; i < names->count; i++)
+		if (names->names[i].kind >= IDENTITY_KIND_COUNT ||
+			!is_ended(names->text + names->names[i].at,
+				sizeof(names->text) - names->names[i].at))
+			return false;
+	return true;
+}
+
 static void accepted_content_is_sound(const struct message *message)
 {
-	const struct san_names *names = &message->u.mailbox_query.names;
-
 	switch (message->type) {
 	case MESSAGE_MAILBOX_QUERY:
-		require(names->count <= SAN_COUNT_MAX);
-		for (size_t i = 0; i < SAN_COUNT_MAX; i++)
-			require(is_ended(names->names[i].value, sizeof(names->names[i].value)));
+		require(names_are_sound(&message->u.mailbox_query.names));
 		break;
 	case MESSAGE_MAILBOX_ANSWER:
 		require(message->u.mailbox_answer.refusal < REFUSAL_COUNT);

@@ -17,17 +17,36 @@ static const struct config_mailbox by_principal_alone = {
 
 #define UPN(text)                                                                                  \
 	{                                                                                          \
-		SAN_PRINCIPAL_NAME, text                                                           \
+		IDENTITY_PRINCIPAL_NAME, text                                                      \
 	}
 #define RFC822(text)                                                                               \
 	{                                                                                          \
-		SAN_RFC822_NAME, text                                                              \
+		IDENTITY_RFC822_NAME, text                                                         \
 	}
+
+struct given {
+	size_t count;
+	struct {
+		enum identity_kind kind;
+		const char *text;
+	} names[4];
+};
+
+static struct identity_names names_of(const struct given *given)
+{
+	struct identity_names names = {0};
+
+	for (size_t i = 0; i < given->count; i++)
+		CU_ASSERT_EQUAL_FATAL(identity_names_add(&names, given->names[i].kind,
+					      span_of_string(given->names[i].text)),
+			0);
+	return names;
+}
 
 static const struct {
 	const char *what;
 	const struct config_mailbox *config;
-	struct san_names names;
+	struct given names;
 	enum refusal refusal;
 	const char *mailbox;
 } cases[] = {
@@ -48,7 +67,8 @@ static const struct {
 		REFUSAL_DOMAIN_NOT_ROUTABLE, ""},
 	{"kind that is not wanted", &by_principal_alone, {1, {RFC822("bob@example.com")}},
 		REFUSAL_NAME_MISSING, ""},
-	{"no names", &by_principal, {0, {{0}}}, REFUSAL_NAME_MISSING, ""},
+	{"no names", &by_principal, {0, {{IDENTITY_PRINCIPAL_NAME, NULL}}}, REFUSAL_NAME_MISSING,
+		""},
 	{"two of one kind", &by_principal, {2, {UPN("alice@example.com"), UPN("bob@example.com")}},
 		REFUSAL_NAME_AMBIGUOUS, ""},
 	{"the same twice in different case", &by_principal,
@@ -74,7 +94,8 @@ static void test_names_lead_to_one_mailbox_or_none(void)
 {
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char mailbox[MAILBOX_MAX + 1] = "left from before";
-		enum refusal refusal = mailbox_resolve(cases[i].config, &cases[i].names, mailbox);
+		struct identity_names names = names_of(&cases[i].names);
+		enum refusal refusal = mailbox_resolve(cases[i].config, &names, mailbox);
 
 		if (refusal != cases[i].refusal)
 			fprintf(stderr, "%s: %s\n", cases[i].what, refusal_row(refusal)->name);
@@ -86,7 +107,8 @@ static void test_names_lead_to_one_mailbox_or_none(void)
 static void test_no_domains_route_nothing(void)
 {
 	const struct config_mailbox config = {.name_count = 1, .names = principal_only};
-	const struct san_names names = {1, {UPN("alice@example.com")}};
+	const struct given given = {1, {UPN("alice@example.com")}};
+	const struct identity_names names = names_of(&given);
 	char mailbox[MAILBOX_MAX + 1];
 
 	CU_ASSERT_EQUAL(mailbox_resolve(&config, &names, mailbox), REFUSAL_DOMAIN_NOT_ROUTABLE);

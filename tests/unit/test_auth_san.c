@@ -58,15 +58,15 @@ static void put_upn(struct der *names, uint8_t string_tag, const void *value, si
 	der_put_value(names, 0xa0, other.bytes, other.len);
 }
 
-static void put_name(struct der *names, enum san_kind kind, const char *value, size_t len)
+static void put_name(struct der *names, enum identity_kind kind, const char *value, size_t len)
 {
-	if (kind == SAN_PRINCIPAL_NAME)
+	if (kind == IDENTITY_PRINCIPAL_NAME)
 		put_upn(names, TAG_UTF8, value, len);
 	else
 		der_put_value(names, TAG_RFC822, value, len);
 }
 
-static enum refusal read_names(const struct der *names, struct san_names *read)
+static enum refusal read_names(const struct der *names, struct identity_names *read)
 {
 	struct der whole = {0};
 
@@ -138,9 +138,10 @@ static void test_addresses_are_taken_whole_or_not_at_all(void)
 		const char *value = address_cases[i].value;
 		size_t len = address_cases[i].len != 0 ? address_cases[i].len : strlen(value);
 
-		for (enum san_kind kind = SAN_PRINCIPAL_NAME; kind <= SAN_RFC822_NAME; kind++) {
+		for (enum identity_kind kind = IDENTITY_PRINCIPAL_NAME;
+			kind <= IDENTITY_RFC822_NAME; kind++) {
 			struct der names = {0};
-			struct san_names read;
+			struct identity_names read;
 			enum refusal refusal;
 
 			put_name(&names, kind, value, len);
@@ -155,7 +156,7 @@ static void test_addresses_are_taken_whole_or_not_at_all(void)
 			CU_ASSERT_EQUAL(refusal, REFUSAL_NONE);
 			CU_ASSERT_EQUAL(read.count, 1);
 			CU_ASSERT_EQUAL(read.names[0].kind, kind);
-			CU_ASSERT_STRING_EQUAL(read.names[0].value, value);
+			CU_ASSERT_STRING_EQUAL(identity_names_text(&read, 0), value);
 		}
 	}
 }
@@ -163,7 +164,7 @@ static void test_addresses_are_taken_whole_or_not_at_all(void)
 static void test_principal_name_of_another_string_type_is_refused(void)
 {
 	static const uint8_t tags[] = {TAG_IA5, TAG_BMP, TAG_PRINTABLE, 0x04, 0x14, 0x30};
-	struct san_names read;
+	struct identity_names read;
 
 	for (size_t i = 0; i < sizeof(tags); i++) {
 		struct der names = {0};
@@ -178,29 +179,29 @@ static void test_principal_name_of_another_string_type_is_refused(void)
 static void test_several_names_keep_their_order_and_kind(void)
 {
 	struct der names = {0};
-	struct san_names read;
+	struct identity_names read;
 
 	der_put_value(&names, 0x82, "mail.example.com", 16);
-	put_name(&names, SAN_RFC822_NAME, "Alice@Example.com", 17);
+	put_name(&names, IDENTITY_RFC822_NAME, "Alice@Example.com", 17);
 	der_put_value(&names, 0x86, "urn:x", 5);
-	put_name(&names, SAN_PRINCIPAL_NAME, "alice@corp.example", 18);
-	put_name(&names, SAN_PRINCIPAL_NAME, "ALICE@corp.example", 18);
+	put_name(&names, IDENTITY_PRINCIPAL_NAME, "alice@corp.example", 18);
+	put_name(&names, IDENTITY_PRINCIPAL_NAME, "ALICE@corp.example", 18);
 	CU_ASSERT_EQUAL(read_names(&names, &read), REFUSAL_NONE);
 	CU_ASSERT_EQUAL_FATAL(read.count, 3);
-	CU_ASSERT_EQUAL(read.names[0].kind, SAN_RFC822_NAME);
-	CU_ASSERT_STRING_EQUAL(read.names[0].value, "Alice@Example.com");
-	CU_ASSERT_EQUAL(read.names[1].kind, SAN_PRINCIPAL_NAME);
-	CU_ASSERT_STRING_EQUAL(read.names[1].value, "alice@corp.example");
-	CU_ASSERT_STRING_EQUAL(read.names[2].value, "ALICE@corp.example");
+	CU_ASSERT_EQUAL(read.names[0].kind, IDENTITY_RFC822_NAME);
+	CU_ASSERT_STRING_EQUAL(identity_names_text(&read, 0), "Alice@Example.com");
+	CU_ASSERT_EQUAL(read.names[1].kind, IDENTITY_PRINCIPAL_NAME);
+	CU_ASSERT_STRING_EQUAL(identity_names_text(&read, 1), "alice@corp.example");
+	CU_ASSERT_STRING_EQUAL(identity_names_text(&read, 2), "ALICE@corp.example");
 }
 
 static void test_one_invalid_name_refuses_all(void)
 {
 	struct der names = {0};
-	struct san_names read;
+	struct identity_names read;
 
-	put_name(&names, SAN_PRINCIPAL_NAME, "alice@example.com", 17);
-	put_name(&names, SAN_RFC822_NAME, "bob@example.com\0", 16);
+	put_name(&names, IDENTITY_PRINCIPAL_NAME, "alice@example.com", 17);
+	put_name(&names, IDENTITY_RFC822_NAME, "bob@example.com\0", 16);
 	CU_ASSERT_EQUAL(read_names(&names, &read), REFUSAL_NAME_INVALID);
 	CU_ASSERT_EQUAL(read.count, 0);
 }
@@ -210,7 +211,7 @@ static void test_names_of_other_kinds_are_passed_over(void)
 	static const uint8_t other_oid[] = {0x06, 0x03, 0x2a, 0x03, 0x04};
 	struct der other = {0};
 	struct der names = {0};
-	struct san_names read;
+	struct identity_names read;
 
 	/* An otherName of an unknown type with the same text is not a Principal Name. */
 	der_put(&other, other_oid, sizeof(other_oid));
@@ -227,13 +228,13 @@ static void test_names_of_other_kinds_are_passed_over(void)
 static void test_more_names_than_are_kept_are_refused(void)
 {
 	struct der names = {0};
-	struct san_names read;
+	struct identity_names read;
 
 	for (int i = 0; i < SAN_COUNT_MAX; i++)
-		put_name(&names, SAN_RFC822_NAME, "a@b.c", 5);
+		put_name(&names, IDENTITY_RFC822_NAME, "a@b.c", 5);
 	CU_ASSERT_EQUAL(read_names(&names, &read), REFUSAL_NONE);
 	CU_ASSERT_EQUAL(read.count, SAN_COUNT_MAX);
-	put_name(&names, SAN_RFC822_NAME, "a@b.c", 5);
+	put_name(&names, IDENTITY_RFC822_NAME, "a@b.c", 5);
 	CU_ASSERT_EQUAL(read_names(&names, &read), REFUSAL_NAME_INVALID);
 	CU_ASSERT_EQUAL(read.count, 0);
 }
@@ -275,7 +276,7 @@ static const struct {
 
 static void test_what_is_not_der_is_unreadable(void)
 {
-	struct san_names read;
+	struct identity_names read;
 
 	for (size_t i = 0; i < sizeof(broken_cases) / sizeof(broken_cases[0]); i++) {
 		struct span span = span_of(broken_cases[i].bytes, broken_cases[i].len);
@@ -291,7 +292,7 @@ static void test_what_is_not_der_is_unreadable(void)
 static void test_certificate_without_the_extension_has_no_names(void)
 {
 	struct pki leaf = pki_make((struct pki_spec){.name = "alice@example.com"});
-	struct san_names read;
+	struct identity_names read;
 
 	CU_ASSERT_EQUAL(san_read_certificate(leaf.certificate, &read), REFUSAL_NONE);
 	CU_ASSERT_EQUAL(read.count, 0);
@@ -303,19 +304,19 @@ static void test_certificate_names_are_read(void)
 	struct pki leaf = pki_make((struct pki_spec){.name = "Alice",
 		.san = "otherName:1.3.6.1.4.1.311.20.2.3;UTF8:alice@corp.example,"
 		       "email:alice@example.com"});
-	struct san_names read;
+	struct identity_names read;
 
 	CU_ASSERT_EQUAL(san_read_certificate(leaf.certificate, &read), REFUSAL_NONE);
 	CU_ASSERT_EQUAL_FATAL(read.count, 2);
-	CU_ASSERT_STRING_EQUAL(read.names[0].value, "alice@corp.example");
-	CU_ASSERT_STRING_EQUAL(read.names[1].value, "alice@example.com");
+	CU_ASSERT_STRING_EQUAL(identity_names_text(&read, 0), "alice@corp.example");
+	CU_ASSERT_STRING_EQUAL(identity_names_text(&read, 1), "alice@example.com");
 	pki_free(&leaf);
 }
 
 static void test_second_extension_is_refused(void)
 {
 	struct pki leaf = pki_make((struct pki_spec){.name = "Alice", .san = "email:a@b.c"});
-	struct san_names read;
+	struct identity_names read;
 	X509_EXTENSION *second = X509_EXTENSION_dup(X509_get_ext(
 		leaf.certificate, X509_get_ext_by_NID(leaf.certificate, NID_subject_alt_name, -1)));
 

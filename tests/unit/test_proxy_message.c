@@ -202,21 +202,30 @@ static void test_strings_are_ended_and_enums_checked(void)
 		offsetof(struct message, u) + sizeof(((struct message *)0)->u.mailbox_query);
 	struct channel channel = channel_open();
 	struct message sent = {.type = MESSAGE_MAILBOX_QUERY}, got;
+	struct identity_names *names = &sent.u.mailbox_query.names;
 	int fd;
 
-	sent.u.mailbox_query.names.count = 1;
-	memset(sent.u.mailbox_query.names.names[0].value, 'a',
-		sizeof(sent.u.mailbox_query.names.names[0].value));
+	identity_names_add(names, IDENTITY_RFC822_NAME, span_of_string("a@b.c"));
 	send_raw(channel.a, &sent, size, 0);
 	CU_ASSERT_EQUAL(message_receive(channel.b, &got, &fd), 1);
-	CU_ASSERT_EQUAL(strlen(got.u.mailbox_query.names.names[0].value), SAN_NAME_MAX);
+	CU_ASSERT_STRING_EQUAL(identity_names_text(&got.u.mailbox_query.names, 0), "a@b.c");
 
-	sent.u.mailbox_query.names.count = SAN_COUNT_MAX + 1;
+	names->count = IDENTITY_COUNT_MAX + 1;
 	send_raw(channel.a, &sent, size, 0);
 	expect_refused(channel);
 
-	sent.u.mailbox_query.names.count = 1;
-	sent.u.mailbox_query.names.names[0].kind = (enum san_kind)77;
+	names->count = 1;
+	names->names[0].kind = 77;
+	send_raw(channel.a, &sent, size, 0);
+	expect_refused(channel);
+
+	names->names[0].kind = IDENTITY_RFC822_NAME;
+	names->names[0].at = names->used;
+	send_raw(channel.a, &sent, size, 0);
+	expect_refused(channel);
+
+	names->names[0].at = 0;
+	names->text[names->used - 1] = 'd';
 	send_raw(channel.a, &sent, size, 0);
 	expect_refused(channel);
 

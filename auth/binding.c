@@ -1,0 +1,177 @@
+#include "auth/binding.h"
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+#include "auth/distinguished_name.h"
+#include "auth/general_names.h"
+
+enum {
+	KEY_ID_MAX = 64, /* bytes; that of RFC 5280 4.2.1.2 has 20 */
+	SERIAL_MAX = 20, /* RFC 5280 4.1.2.2 */
+	SID_PARTS_MAX = 15,
+};
+
+/* A name of its kind that is there but cannot be used is "". */
+static enum refusal add(struct identity_names *names, enum identity_kind kind, struct span value)
+{
+	if (identity_names_add(names, kind, value) == 0 ||
+		identity_names_add(names, kind, span_of("", 0)) == 0)
+		return REFUSAL_NONE;
+	return REFUSAL_NAME_INVALID;
+}
+
+static enum refusal add_hex(struct identity_names *names, enum identity_kind kind,
+	struct span bytes, size_t max, bool is_reversed)
+{
+	static const char digits[] = "0123456789abcdef";
+	char hex[2 * KEY_ID_MAX];
+
+	if (bytes.len == 0 || bytes.len > max)
+		return add(names, kind, span_of("", 0));
+	for (size_t i = 0; i < bytes.len; i++) {
+		uint8_t byte = bytes.data[is_reversed ? bytes.len - 1 - i : i];
+
+		hex[2 * i] = digits[byte >> 4];
+		hex[2 * i + 1] = digits[byte & 15];
+	}
+	return add(names, kind, span_of(hex, 2 * bytes.len));
+}
+
+static enum refusal add_ski(X509 *certificate, struct identity_names *names)
+{
+	const ASN1_OCTET_STRING *ski = X509_get0_subject_key_id(certificate);
+	struct span value;
+
+	if (ski == NULL)
+		return REFUSAL_NONE;
+	value = span_of(ASN1_STRING_get0_data(ski), (size_t)ASN1_STRING_length(ski));
+	return add_hex(names, IDENTITY_SKI, value, KEY_ID_MAX, false);
+}
+
+static enum refusal add_key(const X509 *certificate, struct identity_names *names)
+{
+	unsigned char sha1[EVP_MAX_MD_SIZE];
+	unsigned int len = 0;
+
+	if (X509_pubkey_digest(certificate, EVP_sha1(), sha1, &len) != 1)
+		len = 0;
+	return add_hex(names, IDENTITY_KEY_SHA1, span_of(sha1, len), KEY_ID_MAX, false);
+}
+
+/* The bytes of the INTEGER as they stand in the certificate: a leading zero byte, which keeps the
+ * number positive, is no part of what Windows shows. */
+static enum refusal add_serial(const X509 *certificate, struct identity_names *names)
+{
+	const ASN1_INTEGER *serial = X509_get0_serialNumber(certificate);
+	struct span value =
+		span_of(ASN1_STRING_get0_data(serial), (size_t)ASN1_STRING_length(serial));
+
+	if (ASN1_STRING_type(serial) == V_ASN1_NEG_INTEGER)
+		value = span_of("", 0); /* RFC 5280 forbids it; its text would be that of another */
+	return add_hex(names, IDENTITY_SERIAL, value, SERIAL_MAX, true);
+}
+
+static enum refusal add_distinguished_name(
+	struct identity_names *names, enum identity_kind kind, const X509_NAME *name)
+{
+	char text[IDENTITY_NAME_MAX + 1];
+	int len;
+
+	if (X509_NAME_entry_count(name) == 0)
+		return REFUSAL_NONE;
+	len = distinguished_name_write(name, text, sizeof(text));
+	return add(names, kind, span_of(text, len < 0 ? 0 : (size_t)len));
+}
+
+/* MS-DTYP 2.4.2.1: "S-1-" an authority and up to 15 sub-authorities, in decimal. */
+bool binding_is_sid(struct span text)
+{
+	size_t parts = 0, digits = 0;
+
+	if (text.len < 5 || text.len > BINDING_SID_MAX || memcmp(text.data, "S-1-", 4) != 0)
+		return false;
+	for (size_t i = 4; i < text.len; i++) {
+		if (text.data[i] == '-' && digits > 0) {
+			parts++;
+			digits = 0;
+		} else if (text.data[i] >= '0' && text.data[i] <= '9' && digits < 15) {
+			digits++;
+		} else {
+			return false;
+		}
+	}
+	return digits > 0 && parts >= 1 && parts <= SID_PARTS_MAX;
+}
+
+enum refusal binding_add_sid(struct identity_names *names, struct span sid)
+{
+	return add(names, IDENTITY_SID, binding_is_sid(sid) ? sid : span_of("", 0));
+}
+
+/* The extension of AD's own CA: GeneralNames with one otherName, whose value is an OCTET STRING with
+ * the SID as text (MS-WCCE 2.2.2.7.7.4). */
+static enum refusal read_sid(
+	struct span extension, const ASN1_OBJECT *name_oid, struct identity_names *names)
+{
+	GENERAL_NAMES *parsed = general_names_read(extension);
+	enum refusal refusal = REFUSAL_NONE;
+
+	if (parsed == NULL)
+		return REFUSAL_CERTIFICATE_UNREADABLE;
+	for (int i = 0; refusal == REFUSAL_NONE && i < sk_GENERAL_NAME_num(parsed); i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(parsed, i);
+		const ASN1_TYPE *value;
+
+		if (name->type != GEN_OTHERNAME ||
+			OBJ_cmp(name->d.otherName->type_id, name_oid) != 0)
+			continue;
+		value = name->d.otherName->value;
+		if (value->type == V_ASN1_OCTET_STRING)
+			refusal = binding_add_sid(names,
+				span_of(ASN1_STRING_get0_data(value->value.octet_string),
+					(size_t)ASN1_STRING_length(value->value.octet_string)));
+		else
+			refusal = binding_add_sid(names, span_of("", 0));
+	}
+	GENERAL_NAMES_free(parsed);
+	return refusal;
+}
+
+static enum refusal add_sid(const X509 *certificate, struct identity_names *names)
+{
+	ASN1_OBJECT *extension_oid = OBJ_txt2obj("1.3.6.1.4.1.311.25.2", 1);
+	ASN1_OBJECT *name_oid = OBJ_txt2obj("1.3.6.1.4.1.311.25.2.1", 1);
+	enum refusal refusal = REFUSAL_INTERNAL;
+	struct span extension;
+
+	if (extension_oid != NULL && name_oid != NULL)
+		refusal = general_names_extension(certificate, extension_oid, &extension);
+	if (refusal == REFUSAL_NONE && extension.data != NULL)
+		refusal = read_sid(extension, name_oid, names);
+	ASN1_OBJECT_free(extension_oid);
+	ASN1_OBJECT_free(name_oid);
+	return refusal;
+}
+
+enum refusal binding_read_certificate(X509 *certificate, struct identity_names *names)
+{
+	enum refusal refusal = add_ski(certificate, names);
+
+	if (refusal == REFUSAL_NONE)
+		refusal = add_key(certificate, names);
+	if (refusal == REFUSAL_NONE)
+		refusal = add_distinguished_name(
+			names, IDENTITY_ISSUER, X509_get_issuer_name(certificate));
+	if (refusal == REFUSAL_NONE)
+		refusal = add_serial(certificate, names);
+	if (refusal == REFUSAL_NONE)
+		refusal = add_distinguished_name(
+			names, IDENTITY_SUBJECT, X509_get_subject_name(certificate));
+	if (refusal == REFUSAL_NONE)
+		refusal = add_sid(certificate, names);
+	ERR_clear_error();
+	return refusal;
+}

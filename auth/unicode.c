@@ -1,0 +1,150 @@
+#include "auth/unicode.h"
+
+#include <idn2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unicase.h>
+#include <unictype.h>
+#include <uninorm.h>
+#include <unistr.h>
+
+enum { LABEL_MAX = 63 /* RFC 1035 2.3.4 */ };
+
+bool unicode_is_ascii(struct span text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (text.data[i] >= 0x80)
+			return false;
+	return true;
+}
+
+static bool is_plain(ucs4_t c)
+{
+	static const uint32_t refused =
+		UC_CATEGORY_MASK_C | UC_CATEGORY_MASK_Z; /* Cc, Cf, Cs, Co, Cn; Zs, Zl, Zp */
+
+	return !uc_is_general_category_withtable(c, refused) &&
+	       !uc_is_property_default_ignorable_code_point(c);
+}
+
+bool unicode_is_plain(struct span text, bool with_space)
+{
+	size_t at = 0;
+
+	while (at < text.len) {
+		ucs4_t c;
+		int len = u8_mbtoucr(&c, text.data + at, text.len - at);
+
+		if (len <= 0)
+			return false;
+		if (!(c == ' ' && with_space) && !is_plain(c))
+			return false;
+		at += (size_t)len;
+	}
+	return true;
+}
+
+static void lower_ascii(char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text[i] >= 'A' && text[i] <= 'Z')
+			text[i] |= 0x20; /* the bit that makes an ASCII capital a small letter */
+}
+
+int unicode_fold(struct span text, char *out, size_t size)
+{
+	uint8_t *folded;
+	size_t len = size;
+
+	if (size == 0 || text.len >= size)
+		return -1;
+	if (unicode_is_ascii(text)) {
+		if (text.len > 0)
+			memcpy(out, text.data, text.len);
+		len = text.len;
+	} else {
+		if (u8_check(text.data, text.len) != NULL)
+			return -1;
+		folded = u8_normalize(UNINORM_NFC, text.data, text.len, (uint8_t *)out, &len);
+		if (folded == NULL)
+			return -1;
+		if (folded != (uint8_t *)out) { /* it had no room */
+			free(folded);
+			return -1;
+		}
+		if (len >= size)
+			return -1;
+	}
+	out[len] = '\0';
+	lower_ascii(out, len);
+	return (int)len;
+}
+
+static bool is_label(const char *label, size_t len)
+{
+	if (len == 0 || len > LABEL_MAX || label[0] == '-' || label[len - 1] == '-')
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (!(label[i] >= 'a' && label[i] <= 'z') &&
+			!(label[i] >= '0' && label[i] <= '9') && label[i] != '-')
+			return false;
+	/* RFC 5890 2.3.1: what has "--" there is reserved, and A-labels are the one kind in use. */
+	return len < 4 || label[2] != '-' || label[3] != '-' || strncmp(label, "xn--", 4) == 0;
+}
+
+static bool are_labels(const char *domain)
+{
+	bool has_a_label = false;
+
+	for (const char *label = domain;; label++) {
+		size_t len = strcspn(label, ".");
+
+		if (!is_label(label, len))
+			return false;
+		has_a_label |= len >= 4 && memcmp(label, "xn--", 4) == 0;
+		label += len;
+		if (*label == '\0')
+			break;
+	}
+	if (has_a_label) {
+		/* An A-label that no U-label has would be shown as what it is not. */
+		char *u_labels = NULL;
+		int status = idn2_to_unicode_8z8z(domain, &u_labels, 0);
+		char *again = NULL;
+
+		if (status == IDN2_OK)
+			status = idn2_to_ascii_8z(
+				u_labels, &again, IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES);
+		has_a_label = status == IDN2_OK && strcmp(again, domain) == 0;
+		idn2_free(u_labels);
+		idn2_free(again);
+		return has_a_label;
+	}
+	return true;
+}
+
+int unicode_domain(struct span domain, char out[UNICODE_DOMAIN_MAX + 1])
+{
+	char given[4 * UNICODE_DOMAIN_MAX + 1]; /* in UTF-8 */
+	char *labels = NULL;
+	size_t len;
+
+	if (domain.len == 0 || domain.len >= sizeof(given) || !unicode_is_plain(domain, false))
+		return -1;
+	memcpy(given, domain.data, domain.len);
+	given[domain.len] = '\0';
+	if (!unicode_is_ascii(domain)) {
+		if (idn2_to_ascii_8z(given, &labels,
+			    IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES) !=
+			IDN2_OK)
+			return -1;
+	}
+	len = strlen(labels != NULL ? labels : given);
+	if (len <= UNICODE_DOMAIN_MAX)
+		memcpy(out, labels != NULL ? labels : given, len + 1);
+	idn2_free(labels);
+	if (len > UNICODE_DOMAIN_MAX)
+		return -1;
+	lower_ascii(out, len);
+	return are_labels(out) ? (int)len : -1;
+}

@@ -1,0 +1,32 @@
+/*
+ * Text from certificates and directories that may have more than ASCII: whether it is what it looks
+ * like, and one form of it to compare. Uses GNU libunistring (character properties, normalization)
+ * and libidn2 (domain names). In workers and the identity process.
+ */
+#ifndef AUTH_UNICODE_H
+#define AUTH_UNICODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config/span.h"
+
+enum { UNICODE_DOMAIN_MAX = 253 }; /* RFC 1035 2.3.4, without the root's dot and length */
+
+/* Whether the bytes are UTF-8 of characters that can be seen and that mean nothing beside what they
+ * show: no control characters, no bidirectional or zero-width formatting, no other character that is
+ * ignored when shown, no separators, nothing private or unassigned. Empty is fine. with_space: U+0020
+ * may be among them. */
+bool unicode_is_plain(struct span text, bool with_space);
+
+bool unicode_is_ascii(struct span text);
+
+/* The text in Normalization Form C, NUL-terminated, with ASCII letters in lower case and all others as
+ * they are. Returns its length, or -1 where it is not UTF-8 or does not fit. */
+int unicode_fold(struct span text, char *out, size_t size);
+
+/* A domain name of labels as registered (letters, digits and hyphens; U-labels and A-labels of
+ * IDNA 2008, RFC 5891), as lower-case A-labels. Returns its length, or -1: not one. */
+int unicode_domain(struct span domain, char out[UNICODE_DOMAIN_MAX + 1]);
+
+#endif
