@@ -32,6 +32,7 @@ struct source {
 
 struct revocation {
 	struct event_base *base;
+	const struct trust_store *store;
 	const struct config_revocation *config;
 	int directory;
 	struct revocation_callbacks callbacks;
@@ -46,7 +47,7 @@ static void source_report(const struct source *source, const char *where, const 
 	struct error text;
 
 	error_set(&text, "%s: %s", where, cause);
-	callbacks->on_failure(callbacks->context, source->number, text.text);
+	callbacks->on_failure(callbacks->context, source->number, 0, text.text);
 }
 
 /* Many proxies must not ask one CA at the same moment. */
@@ -94,19 +95,21 @@ static void source_use(struct source *source, int fd)
 	const struct revocation_callbacks *callbacks = &source->revocation->callbacks;
 
 	source->is_in_use = true;
-	callbacks->on_index(callbacks->context, source->number, fd, &source->facts);
+	callbacks->on_index(callbacks->context, source->number, 0, fd, &source->facts);
 }
 
 /* A CRL to a sealed memory file with its index: the descriptor, or -1 with err filled. */
 static int source_compile(struct source *source, struct span crl, int64_t now,
 	struct revocation_facts *facts, struct error *err)
 {
+	const struct revocation_signers signers = {
+		.store = source->revocation->store, .authority = source->number};
 	int fd = revocation_state_create(err);
 
 	if (fd == -1)
 		return -1;
-	if (revocation_compile(crl, source->authority->certificate,
-		    source->has_facts ? &source->facts : NULL, now, fd, facts, err) == 0 &&
+	if (revocation_compile(crl, &signers, source->has_facts ? &source->facts : NULL, now, fd,
+		    facts, err) == 0 &&
 		revocation_state_seal(fd, err) == 0)
 		return fd;
 	close(fd);
@@ -272,6 +275,7 @@ struct revocation *revocation_new(struct event_base *base, const struct trust_st
 	if (revocation == NULL)
 		goto fail;
 	revocation->base = base;
+	revocation->store = store;
 	revocation->config = config;
 	revocation->directory = directory;
 	revocation->callbacks = *callbacks;

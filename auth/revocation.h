@@ -17,13 +17,14 @@ struct revocation; /* opaque */
 
 struct revocation_callbacks {
 	void *context;
-	/* A new index of an authority, also once for each found at start. fd is the callee's to close:
+	/* A new index of an authority's CRL location number place, also once for each found at
+	 * start. fd is the callee's to close:
 	 * a memory file, sealed against every change, that all who open it share. */
-	void (*on_index)(
-		void *context, int authority, int fd, const struct revocation_facts *facts);
+	void (*on_index)(void *context, int authority, int place, int fd,
+		const struct revocation_facts *facts);
 	/* A try failed; the index in use, if any, stays in use while current. Also once per authority
 	 * with a delta location, which is not used yet. */
-	void (*on_failure)(void *context, int authority, const char *text);
+	void (*on_failure)(void *context, int authority, int place, const char *text);
 };
 
 /* directory: open for reading; holds index files (KEYID.index), each written under another name and

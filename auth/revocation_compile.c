@@ -465,14 +465,17 @@ static int compile_any(struct span crl, X509 *issuer, const struct revocation_fa
 	return result;
 }
 
-int revocation_compile(struct span crl, X509 *issuer, const struct revocation_facts *previous,
-	int64_t now, int output_fd, struct revocation_facts *facts, struct error *err)
+int revocation_compile(struct span crl, const struct revocation_signers *signers,
+	const struct revocation_facts *previous, int64_t now, int output_fd,
+	struct revocation_facts *facts, struct error *err)
 {
+	X509 *issuer = signers->store->authorities[signers->authority].certificate;
 	struct error cause;
 
 	memset(facts, 0, sizeof(*facts));
 	if (revocation_authority_key(issuer, facts->authority_key, err) == -1)
 		return -1;
+	memcpy(facts->signer_key, facts->authority_key, sizeof(facts->signer_key));
 	if (compile_any(crl, issuer, previous, now, output_fd, facts, &cause) == -1)
 		return error_set(err, "the CRL cannot be used: %s", cause.text);
 	return 0;

@@ -74,7 +74,9 @@ int revocation_file_decode(
 		number_get(header + AT_WIDTH, 4) != sizeof(struct revocation_entry) ||
 		number_get(header + AT_ZEROS, 4) != 0)
 		return -1;
+	memset(facts, 0, sizeof(*facts));
 	memcpy(facts->authority_key, header + AT_AUTHORITY_KEY, sizeof(facts->authority_key));
+	memcpy(facts->signer_key, facts->authority_key, sizeof(facts->signer_key));
 	memcpy(facts->crl_number, header + AT_CRL_NUMBER, sizeof(facts->crl_number));
 	facts->this_update = (int64_t)number_get(header + AT_THIS_UPDATE, 8);
 	facts->next_update = (int64_t)number_get(header + AT_NEXT_UPDATE, 8);

@@ -65,7 +65,7 @@ static bool is_ascending(const struct revocation_entry *entries, uint64_t count)
 	return true;
 }
 
-static int index_check(struct revocation_index *index, const char *issuer, struct error *err)
+static int index_read(struct revocation_index *index, const char *issuer, struct error *err)
 {
 	const uint8_t *header = index->map;
 	uint8_t sum[REVOCATION_FILE_CHECKSUM_SIZE];
@@ -112,11 +112,20 @@ struct revocation_index *revocation_index_open(int fd, const char *issuer, struc
 		revocation_index_close(index);
 		return NULL;
 	}
-	if (index_check(index, issuer, err) == -1) {
+	if (index_read(index, issuer, err) == -1) {
 		revocation_index_close(index);
 		return NULL;
 	}
 	return index;
+}
+
+int revocation_index_check(
+	const struct revocation_index *index, const char *issuer, struct error *err)
+{
+	(void)index;
+	(void)issuer;
+	(void)err;
+	return 0;
 }
 
 void revocation_index_close(struct revocation_index *index)
@@ -133,9 +142,10 @@ const struct revocation_facts *revocation_index_facts(const struct revocation_in
 	return &index->facts;
 }
 
-bool revocation_index_find(const struct revocation_index *index, const struct serial *serial,
-	unsigned int *reason, int64_t *date)
+bool revocation_index_find(const struct revocation_index *index, const struct name_key *issuer,
+	const struct serial *serial, struct revocation_finding *finding)
 {
+	(void)issuer;
 	size_t low = 0;
 	size_t high = (size_t)index->facts.entry_count;
 
@@ -145,10 +155,9 @@ bool revocation_index_find(const struct revocation_index *index, const struct se
 		int order = memcmp(serial, &entry->serial, sizeof(*serial));
 
 		if (order == 0) {
-			if (reason != NULL)
-				*reason = entry->reason;
-			if (date != NULL)
-				*date = revocation_entry_date(entry);
+			if (finding != NULL)
+				*finding = (struct revocation_finding){.reason = entry->reason,
+					.date = revocation_entry_date(entry)};
 			return true;
 		}
 		if (order < 0)

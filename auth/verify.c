@@ -396,7 +396,14 @@ static enum refusal check_link(const struct verdict_links *links, uint32_t i,
 	if ((size_t)link->authority >= revocation->count ||
 		!revocation->slots[link->authority].is_configured)
 		return REFUSAL_REVOCATION_UNAVAILABLE;
-	return revocation_set_check(revocation, link->authority, &link->serial, now);
+	return revocation_set_check(revocation,
+		&(struct revocation_target){.authority = link->authority,
+			.serial = link->serial,
+			.is_ca = link->is_ca,
+			.link = (uint8_t)i,
+			.points = links->points,
+			.point_count = links->point_count},
+		now, NULL);
 }
 
 enum refusal verdict_links_check(const struct verdict_links *links, const struct trust_store *store,

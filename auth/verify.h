@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "auth/identity_names.h"
-#include "auth/revocation_index.h"
 #include "auth/revocation_scope.h"
+#include "auth/revocation_set.h"
 #include "auth/trust_store.h"
 #include "config/error.h"
 #include "config/model.h"

@@ -145,7 +145,8 @@ static const char *state_of(
 		return "no-location";
 	if (!known->has_index)
 		return "never-fetched";
-	if (known->index.u.index.next_update != 0 && known->index.u.index.next_update < now)
+	if (known->index.u.index.facts.next_update != 0 &&
+		known->index.u.index.facts.next_update < now)
 		return "expired";
 	return "current";
 }
@@ -162,13 +163,14 @@ static json_t *authority_status(const struct authority *authority,
 	json_object_set_new(object, "crl", json_string(authority->crls[0].url));
 	json_object_set_new(object, "state", json_string(state_of(authority, known, now)));
 	if (known->has_index) {
-		format_number(known->index.u.index.crl_number, crl_number);
+		format_number(known->index.u.index.facts.crl_number, crl_number);
 		json_object_set_new(object, "crl_number", json_string(crl_number));
+		json_object_set_new(object, "this_update",
+			json_integer(known->index.u.index.facts.this_update));
+		json_object_set_new(object, "next_update",
+			json_integer(known->index.u.index.facts.next_update));
 		json_object_set_new(
-			object, "this_update", json_integer(known->index.u.index.this_update));
-		json_object_set_new(
-			object, "next_update", json_integer(known->index.u.index.next_update));
-		json_object_set_new(object, "entries", number(known->index.u.index.entry_count));
+			object, "entries", number(known->index.u.index.facts.entry_count));
 	}
 	if (known->failure.type != 0)
 		json_object_set_new(object, "error", json_string(known->failure.u.failure.text));

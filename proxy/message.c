@@ -131,10 +131,26 @@ static bool is_sound(const struct message *message, size_t size, int flags, size
 	return fd_count == 1 ? row->passed_fd != FD_NEVER : row->passed_fd != FD_ALWAYS;
 }
 
+/* No other value than these two may ever be read as a bool. */
+static bool is_bool(const bool *value)
+{
+	return *(const unsigned char *)value <= 1;
+}
+
+static bool is_sound_index(const struct revocation_facts *facts)
+{
+	const struct revocation_scope *scope = &facts->scope;
+
+	return is_bool(&facts->has_delta) && is_bool(&scope->only_user) &&
+	       is_bool(&scope->only_ca) && is_bool(&scope->only_attributes) &&
+	       is_bool(&scope->is_indirect) && scope->name_count <= REVOCATION_SCOPE_NAME_MAX;
+}
+
 /* Ends every string and refuses counts and enums that no sender of ours writes. */
 static bool has_sound_content(struct message *message)
 {
 	switch (message->type) {
+	case MESSAGE_INDEX: return is_sound_index(&message->u.index.facts);
 	case MESSAGE_INDEX_FAILED:
 		message->u.failure.text[sizeof(message->u.failure.text) - 1] = '\0';
 		return true;

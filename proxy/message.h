@@ -79,12 +79,12 @@ struct message {
 	union {
 		struct {
 			uint32_t authority;
-			int64_t this_update, next_update;
-			uint64_t entry_count;
-			uint8_t crl_number[20];
+			uint32_t place; /* which of its CRL locations */
+			struct revocation_facts facts;
 		} index;
 		struct {
 			uint32_t authority;
+			uint32_t place;
 			char text[480];
 		} failure;
 		struct {

@@ -54,16 +54,15 @@ static void on_ready_timer(evutil_socket_t fd, short what, void *arg)
 	send_ready(arg);
 }
 
-static void on_index(void *context, int authority, int fd, const struct revocation_facts *facts)
+static void on_index(
+	void *context, int authority, int place, int fd, const struct revocation_facts *facts)
 {
 	struct revocation_process *p = context;
 	struct message message = {.type = MESSAGE_INDEX,
 		.u.index = {.authority = (uint32_t)authority,
-			.this_update = facts->this_update,
-			.next_update = facts->next_update,
-			.entry_count = facts->entry_count}};
+			.place = (uint32_t)place,
+			.facts = *facts}};
 
-	memcpy(message.u.index.crl_number, facts->crl_number, sizeof(facts->crl_number));
 	/* Without it workers go on with an old index; a new process will send all of them. */
 	if (message_send(p->child->supervisor, &message, fd) == -1)
 		event_base_loopbreak(p->base);
@@ -72,11 +71,11 @@ static void on_index(void *context, int authority, int fd, const struct revocati
 	send_ready_if_done(p);
 }
 
-static void on_failure(void *context, int authority, const char *text)
+static void on_failure(void *context, int authority, int place, const char *text)
 {
 	struct revocation_process *p = context;
-	struct message message = {
-		.type = MESSAGE_INDEX_FAILED, .u.failure = {.authority = (uint32_t)authority}};
+	struct message message = {.type = MESSAGE_INDEX_FAILED,
+		.u.failure = {.authority = (uint32_t)authority, .place = (uint32_t)place}};
 	struct log_line line;
 
 	log_begin(&line, CONFIG_LOG_WARNING, "crl-failed");

@@ -264,7 +264,7 @@ bool child_has_pending(const struct child_record *record)
 	return false;
 }
 
-/* What one authority has of news for this child. Control gets the facts without the file. */
+/* What one CRL location has of news for this child. Control gets the facts without the file. */
 static int send_index(const struct child_record *record, const struct generation_index *index)
 {
 	bool is_control = record->role == ROLE_CONTROL;
@@ -274,6 +274,14 @@ static int send_index(const struct child_record *record, const struct generation
 		return -1;
 	if (is_control && index->failure.type != 0)
 		return message_send(record->channel, &index->failure, -1);
+	return 0;
+}
+
+static int send_indexes(const struct child_record *record, size_t authority)
+{
+	for (size_t place = 0; place < CRL_LOCATION_MAX; place++)
+		if (send_index(record, &record->generation->indexes[authority][place]) == -1)
+			return -1;
 	return 0;
 }
 
@@ -305,7 +313,7 @@ void child_flush(struct child_record *record)
 
 		if ((record->pending[i / 64] & bit) == 0)
 			continue;
-		if (send_index(record, &record->generation->indexes[i]) == -1) {
+		if (send_indexes(record, i) == -1) {
 			child_stall(record);
 			return;
 		}

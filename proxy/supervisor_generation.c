@@ -61,7 +61,8 @@ struct generation *generation_new(const char *config_path, const struct generati
 	generation->state_directory = generation->spool_directory = -1;
 	generation->control_socket = generation->users_fd = -1;
 	for (size_t i = 0; i < AUTHORITY_MAX; i++)
-		generation->indexes[i].fd = -1;
+		for (size_t place = 0; place < CRL_LOCATION_MAX; place++)
+			generation->indexes[i][place].fd = -1;
 
 	generation->config =
 		config_load(config_path, trust_store_config_check, report, report_context);
@@ -95,7 +96,8 @@ void generation_free(struct generation *generation)
 	if (generation == NULL)
 		return;
 	for (size_t i = 0; i < AUTHORITY_MAX; i++)
-		close_if_open(generation->indexes[i].fd);
+		for (size_t place = 0; place < CRL_LOCATION_MAX; place++)
+			close_if_open(generation->indexes[i][place].fd);
 	close_if_open(generation->users_fd);
 	if (generation->owns_control_path)
 		unlink(generation->config->control_socket);
@@ -107,14 +109,20 @@ void generation_free(struct generation *generation)
 	free(generation);
 }
 
+static bool is_location(const struct generation *generation, uint32_t authority, uint32_t place)
+{
+	return authority < generation->trust->count && place < CRL_LOCATION_MAX;
+}
+
 bool generation_keep_index(
 	struct generation *generation, const struct message *message, int passed_fd)
 {
 	struct generation_index *kept;
 
-	if (message->u.index.authority >= generation->trust->count || passed_fd == -1)
+	if (!is_location(generation, message->u.index.authority, message->u.index.place) ||
+		passed_fd == -1)
 		return false;
-	kept = &generation->indexes[message->u.index.authority];
+	kept = &generation->indexes[message->u.index.authority][message->u.index.place];
 	close_if_open(kept->fd);
 	kept->fd = passed_fd;
 	kept->index = *message;
@@ -124,9 +132,10 @@ bool generation_keep_index(
 
 bool generation_keep_failure(struct generation *generation, const struct message *message)
 {
-	if (message->u.failure.authority >= generation->trust->count)
+	if (!is_location(generation, message->u.failure.authority, message->u.failure.place))
 		return false;
-	generation->indexes[message->u.failure.authority].failure = *message;
+	generation->indexes[message->u.failure.authority][message->u.failure.place].failure =
+		*message;
 	return true;
 }
 

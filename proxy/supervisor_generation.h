@@ -12,7 +12,7 @@
 #include "config/model.h"
 #include "proxy/message.h"
 
-/* The latest that the revocation process has said of an authority. */
+/* The latest that the revocation process has said of a CRL location of an authority. */
 struct generation_index {
 	int fd; /* -1: none yet */
 	struct message index;
@@ -31,7 +31,7 @@ struct generation {
 	struct trust_store *trust; /* owned */
 	int state_directory, spool_directory, control_socket;
 	bool owns_control_path; /* the socket was made for us, and goes with us if we do not take over */
-	struct generation_index indexes[AUTHORITY_MAX];
+	struct generation_index indexes[AUTHORITY_MAX][CRL_LOCATION_MAX];
 	int users_fd; /* the users that are out, auth/user_index.h; -1: control has not said yet */
 };
 
@@ -44,8 +44,8 @@ struct generation *generation_new(const char *config_path, const struct generati
 /* NULL is allowed. */
 void generation_free(struct generation *generation);
 
-/* Keeps what the revocation process sent; takes passed_fd over. False when the message names no
- * authority of ours. */
+/* Keeps what the revocation process sent; takes passed_fd over. False when the message names no CRL
+ * location of ours. */
 bool generation_keep_index(
 	struct generation *generation, const struct message *message, int passed_fd);
 bool generation_keep_failure(struct generation *generation, const struct message *message);

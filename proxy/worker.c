@@ -72,15 +72,16 @@ static void worker_take_index(struct worker *worker, const struct message *messa
 {
 	const struct trust_store *trust = worker->child->trust;
 	uint32_t authority = message->u.index.authority;
+	uint32_t place = message->u.index.place;
 	uint64_t since_us = clock_us();
 	struct revocation_index *index;
 	struct error err;
 
-	if (fd == -1 || authority >= trust->count)
+	if (fd == -1 || authority >= trust->count || place >= CRL_LOCATION_MAX)
 		return;
 	index = revocation_index_open(fd, trust->authorities[authority].issuer, &err);
-	if (index == NULL ||
-		revocation_set_put(&worker->revocation, (int)authority, index, &err) != 0) {
+	if (index == NULL || revocation_set_put(&worker->revocation, (int)authority, (int)place,
+				     index, &err) != 0) {
 		log_message(CONFIG_LOG_ERROR, "revocation-index", "%s", err.text);
 		return;
 	}

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "auth/revocation_index.h"
+#include "auth/revocation_set.h"
 #include "auth/verdict_cache.h"
 #include "auth/verify.h"
 #include "proxy/child.h"

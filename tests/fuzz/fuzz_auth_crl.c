@@ -18,13 +18,16 @@ static int output = -1;
 
 static void compile(struct span crl)
 {
+	struct authority authority = {.certificate = ca.certificate};
+	const struct trust_store store = {.count = 1, .authorities = &authority};
+	const struct revocation_signers signers = {.store = &store};
 	struct revocation_index *index;
 	struct revocation_facts facts;
 	struct error err;
 
 	if (ftruncate(output, 0) == -1)
 		abort();
-	if (revocation_compile(crl, ca.certificate, NULL, 1800000000, output, &facts, &err) == -1) {
+	if (revocation_compile(crl, &signers, NULL, 1800000000, output, &facts, &err) == -1) {
 		if (err.text[0] == '\0' || lseek(output, 0, SEEK_END) != 0)
 			abort();
 		return;

@@ -24,7 +24,7 @@ static void load(int fd, const uint8_t *data, size_t size)
 	for (size_t at = REVOCATION_FILE_HEADER_SIZE; at + sizeof(struct revocation_entry) <= size;
 		at += sizeof(struct revocation_entry)) {
 		memcpy(&serial, data + at, sizeof(serial));
-		if (!revocation_index_find(index, &serial, NULL, NULL))
+		if (!revocation_index_find(index, NULL, &serial, NULL))
 			abort();
 	}
 	revocation_index_close(index);

@@ -17,6 +17,17 @@ static int memory_file(void)
 	return fd;
 }
 
+/* The compiler, with issuer as the only authority of the store. */
+static int compile_for(X509 *issuer, struct span crl, const struct revocation_facts *previous,
+	int fd, struct revocation_facts *facts, struct error *err)
+{
+	struct authority authority = {.certificate = issuer, .is_root = true};
+	const struct trust_store store = {.count = 1, .authorities = &authority};
+	const struct revocation_signers signers = {.store = &store, .authority = 0};
+
+	return revocation_compile(crl, &signers, previous, time(NULL), fd, facts, err);
+}
+
 static off_t file_size(int fd)
 {
 	struct stat st;
@@ -32,7 +43,7 @@ static struct revocation_index *index_of(struct span crl, X509 *issuer, struct e
 	int fd = memory_file();
 
 	err->text[0] = '\0';
-	if (revocation_compile(crl, issuer, NULL, time(NULL), fd, &facts, err) == 0) {
+	if (compile_for(issuer, crl, NULL, fd, &facts, err) == 0) {
 		CU_ASSERT_EQUAL((off_t)facts.mapped_size, file_size(fd));
 		index = revocation_index_open(fd, "test", err);
 	} else {
@@ -75,7 +86,7 @@ static bool is_revoked(const struct revocation_index *index, uint32_t i)
 
 	maker_serial(i, octets);
 	serial = serial_of(octets, sizeof(octets), 0);
-	return revocation_index_find(index, &serial, NULL, NULL);
+	return revocation_index_find(index, NULL, &serial, NULL);
 }
 
 static void check_series(uint32_t count)
@@ -112,10 +123,9 @@ static void test_facts_reason_and_date(void)
 	X509_CRL *crl = maker_crl_new(&ca, -60, 3600, 0x123456);
 	const struct revocation_facts *facts;
 	struct revocation_index *index;
-	unsigned int reason = 99;
+	struct revocation_finding finding = {.reason = 99};
 	struct serial serial;
 	uint8_t key[32];
-	int64_t date = 0;
 	int64_t now = time(NULL);
 	struct error err;
 
@@ -130,12 +140,12 @@ static void test_facts_reason_and_date(void)
 	CU_ASSERT_TRUE(facts->this_update >= now - 65 && facts->this_update <= now - 55);
 	CU_ASSERT_TRUE(facts->next_update >= now + 3590 && facts->next_update <= now + 3605);
 	serial = serial_of("\x05", 1, 0);
-	CU_ASSERT_TRUE(revocation_index_find(index, &serial, &reason, &date));
-	CU_ASSERT_EQUAL(reason, 1);
-	CU_ASSERT_EQUAL(date, INT64_C(1700000000) / 3600 * 3600);
+	CU_ASSERT_TRUE(revocation_index_find(index, NULL, &serial, &finding));
+	CU_ASSERT_EQUAL(finding.reason, 1);
+	CU_ASSERT_EQUAL(finding.date, INT64_C(1700000000) / 3600 * 3600);
 	serial = serial_of("\x06", 1, 0);
-	CU_ASSERT_TRUE(revocation_index_find(index, &serial, &reason, NULL));
-	CU_ASSERT_EQUAL(reason, 0);
+	CU_ASSERT_TRUE(revocation_index_find(index, NULL, &serial, &finding));
+	CU_ASSERT_EQUAL(finding.reason, 0);
 	revocation_index_close(index);
 }
 
@@ -166,12 +176,12 @@ static void test_negative_and_long_serials(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(index);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		serial = serial_of(cases[i].octets, cases[i].len, cases[i].is_negative);
-		CU_ASSERT_TRUE(revocation_index_find(index, &serial, NULL, NULL));
+		CU_ASSERT_TRUE(revocation_index_find(index, NULL, &serial, NULL));
 	}
 	serial = serial_of("\x01", 1, 0);
-	CU_ASSERT_FALSE(revocation_index_find(index, &serial, NULL, NULL));
+	CU_ASSERT_FALSE(revocation_index_find(index, NULL, &serial, NULL));
 	serial = serial_of("\x12\x34", 2, 0);
-	CU_ASSERT_FALSE(revocation_index_find(index, &serial, NULL, NULL));
+	CU_ASSERT_FALSE(revocation_index_find(index, NULL, &serial, NULL));
 	revocation_index_close(index);
 }
 
@@ -190,7 +200,7 @@ static void test_duplicates_are_kept_once(void)
 {
 	X509_CRL *crl = maker_crl_new(&ca, -60, 3600, 1);
 	struct revocation_index *index;
-	unsigned int reason = 99;
+	struct revocation_finding finding = {.reason = 99};
 	struct serial serial;
 	struct error err;
 
@@ -201,8 +211,8 @@ static void test_duplicates_are_kept_once(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(index);
 	CU_ASSERT_EQUAL(revocation_index_facts(index)->entry_count, 2);
 	serial = serial_of("\x07", 1, 0);
-	CU_ASSERT_TRUE(revocation_index_find(index, &serial, &reason, NULL));
-	CU_ASSERT_EQUAL(reason, 1);
+	CU_ASSERT_TRUE(revocation_index_find(index, NULL, &serial, &finding));
+	CU_ASSERT_EQUAL(finding.reason, 1);
 	revocation_index_close(index);
 }
 
@@ -333,8 +343,7 @@ static void test_replay_is_refused(void)
 	int fd = memory_file();
 	struct span crl = maker_crl_sign(maker_crl_new(&ca, -60, 3600, 10), &ca, EVP_sha256());
 
-	CU_ASSERT_EQUAL(
-		revocation_compile(crl, ca.certificate, NULL, time(NULL), fd, &previous, &err), 0);
+	CU_ASSERT_EQUAL(compile_for(ca.certificate, crl, NULL, fd, &previous, &err), 0);
 	maker_span_free(&crl);
 	close(fd);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -344,8 +353,7 @@ static void test_replay_is_refused(void)
 		crl = maker_crl_sign(
 			maker_crl_new(&ca, cases[i].this_update + 1, 3600, cases[i].number), &ca,
 			EVP_sha256());
-		CU_ASSERT_EQUAL(revocation_compile(crl, ca.certificate, &previous, time(NULL), fd,
-					&facts, &err),
+		CU_ASSERT_EQUAL(compile_for(ca.certificate, crl, &previous, fd, &facts, &err),
 			cases[i].result);
 		if (cases[i].result == -1)
 			CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "replayed"));
@@ -484,8 +492,8 @@ static void test_truncated_or_longer_is_refused(void)
 		uint8_t *copy = malloc(len + 1); /* so that a sanitizer sees the end */
 
 		memcpy(copy, crl.data, len);
-		CU_ASSERT_EQUAL(revocation_compile(span_of(copy, len), ca.certificate, NULL,
-					time(NULL), fd, &facts, &err),
+		CU_ASSERT_EQUAL(
+			compile_for(ca.certificate, span_of(copy, len), NULL, fd, &facts, &err),
 			-1);
 		copy[len] = 0;
 		free(copy);
@@ -494,8 +502,8 @@ static void test_truncated_or_longer_is_refused(void)
 		uint8_t *copy = calloc(1, crl.len + 1);
 
 		memcpy(copy, crl.data, crl.len);
-		CU_ASSERT_EQUAL(revocation_compile(span_of(copy, crl.len + 1), ca.certificate, NULL,
-					time(NULL), fd, &facts, &err),
+		CU_ASSERT_EQUAL(compile_for(ca.certificate, span_of(copy, crl.len + 1), NULL, fd,
+					&facts, &err),
 			-1);
 		free(copy);
 	}
@@ -515,13 +523,11 @@ static void test_every_changed_byte_is_refused(void)
 
 	for (size_t i = 0; i < crl.len; i++) {
 		bytes[i] ^= 0x41;
-		accepted += revocation_compile(
-				    crl, ca.certificate, NULL, time(NULL), fd, &facts, &err) == 0;
+		accepted += compile_for(ca.certificate, crl, NULL, fd, &facts, &err) == 0;
 		bytes[i] ^= 0x41;
 	}
 	CU_ASSERT_EQUAL(accepted, 0);
-	CU_ASSERT_EQUAL(
-		revocation_compile(crl, ca.certificate, NULL, time(NULL), fd, &facts, &err), 0);
+	CU_ASSERT_EQUAL(compile_for(ca.certificate, crl, NULL, fd, &facts, &err), 0);
 	close(fd);
 	maker_span_free(&crl);
 }

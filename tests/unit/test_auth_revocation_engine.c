@@ -125,12 +125,14 @@ static void server_start(void)
 	snprintf(it.url, sizeof(it.url), "http://127.0.0.1:%u/ca.crl", it.port);
 }
 
-static void on_index(void *context, int authority, int fd, const struct revocation_facts *facts)
+static void on_index(
+	void *context, int authority, int place, int fd, const struct revocation_facts *facts)
 {
 	struct error err;
 
 	(void)context;
 	CU_ASSERT_EQUAL(authority, 0);
+	CU_ASSERT_EQUAL(place, 0);
 	revocation_index_close(it.index);
 	it.index = revocation_index_open(fd, "test", &err);
 	CU_ASSERT_PTR_NOT_NULL(it.index);
@@ -142,10 +144,11 @@ static void on_index(void *context, int authority, int fd, const struct revocati
 	it.index_count++;
 }
 
-static void on_failure(void *context, int authority, const char *text)
+static void on_failure(void *context, int authority, int place, const char *text)
 {
 	(void)context;
 	CU_ASSERT_EQUAL(authority, 0);
+	CU_ASSERT_EQUAL(place, 0);
 	snprintf(it.failure, sizeof(it.failure), "%s", text);
 	it.failure_count++;
 }
@@ -243,7 +246,7 @@ static bool is_revoked(uint32_t i)
 	struct serial serial = {{0}};
 
 	maker_serial(i, serial.octets + 4);
-	return it.index != NULL && revocation_index_find(it.index, &serial, NULL, NULL);
+	return it.index != NULL && revocation_index_find(it.index, NULL, &serial, NULL);
 }
 
 static void test_http_location_is_downloaded(void)

@@ -4,7 +4,7 @@
 
 #include "auth/revocation_compile.h"
 #include "auth/revocation_file.h"
-#include "auth/revocation_index.h"
+#include "auth/revocation_set.h"
 #include "check.h"
 #include "tests/unit/auth_crl_maker.h"
 
@@ -59,7 +59,7 @@ static bool is_found(const struct revocation_index *index, uint8_t first, uint8_
 {
 	struct serial serial = entry_of(first, last).serial;
 
-	return revocation_index_find(index, &serial, NULL, NULL);
+	return revocation_index_find(index, NULL, &serial, NULL);
 }
 
 static void test_sound_index_opens(void)
@@ -198,8 +198,12 @@ static void set_new(struct revocation_set *set)
 	static char url[] = "http://crl.example/ca.crl";
 	struct error err;
 
-	authorities[0] = (struct authority){.certificate = ca.certificate, .crls[0].url = none};
-	authorities[1] = (struct authority){.certificate = ca.certificate, .crls[0].url = url};
+	authorities[0] = (struct authority){.certificate = ca.certificate,
+		.issuer = none,
+		.is_root = true,
+		.crls[0].url = none};
+	authorities[1] = (struct authority){
+		.certificate = ca.certificate, .issuer = none, .is_root = true, .crls[0].url = url};
 	authorities[2] =
 		(struct authority){.certificate = other_ca.certificate, .crls[0].url = url};
 	CU_ASSERT_EQUAL_FATAL(revocation_set_init(set, &store, &err), 0);
@@ -210,6 +214,13 @@ static struct revocation_index *index_with_times(int64_t this_update, int64_t ne
 	struct revocation_entry entry = entry_of(0, 5);
 
 	return open_and_close(index_file_of(&ca, this_update, next_update, &entry, 1));
+}
+
+static enum refusal set_check(const struct revocation_set *set, int authority, struct serial serial)
+{
+	const struct revocation_target target = {.authority = authority, .serial = serial};
+
+	return revocation_set_check(set, &target, now, NULL);
 }
 
 static void test_set_follows_the_table(void)
@@ -233,23 +244,19 @@ static void test_set_follows_the_table(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		set_new(&set);
-		CU_ASSERT_EQUAL(revocation_set_check(&set, 1, &serial, now),
-			REFUSAL_REVOCATION_UNAVAILABLE);
-		CU_ASSERT_EQUAL(revocation_set_put(&set, 1,
+		CU_ASSERT_EQUAL(set_check(&set, 1, serial), REFUSAL_REVOCATION_UNAVAILABLE);
+		CU_ASSERT_EQUAL(revocation_set_put(&set, 1, 0,
 					index_with_times(now + cases[i].this_update,
 						now + cases[i].next_update),
 					&err),
 			0);
 		serial = entry_of(0, cases[i].serial).serial;
-		CU_ASSERT_EQUAL(revocation_set_check(&set, 1, &serial, now), cases[i].refusal);
-		CU_ASSERT_EQUAL(revocation_set_check(&set, 0, &serial, now), REFUSAL_NONE);
-		CU_ASSERT_EQUAL(revocation_set_check(&set, -1, &serial, now), REFUSAL_NONE);
-		CU_ASSERT_EQUAL(revocation_set_check(&set, 2, &serial, now),
-			REFUSAL_REVOCATION_UNAVAILABLE);
-		CU_ASSERT_EQUAL(revocation_set_check(&set, 3, &serial, now),
-			REFUSAL_REVOCATION_UNAVAILABLE);
-		CU_ASSERT_EQUAL(revocation_set_check(&set, -2, &serial, now),
-			REFUSAL_REVOCATION_UNAVAILABLE);
+		CU_ASSERT_EQUAL(set_check(&set, 1, serial), cases[i].refusal);
+		CU_ASSERT_EQUAL(set_check(&set, 0, serial), REFUSAL_NONE);
+		CU_ASSERT_EQUAL(set_check(&set, -1, serial), REFUSAL_REVOCATION_UNAVAILABLE);
+		CU_ASSERT_EQUAL(set_check(&set, 2, serial), REFUSAL_REVOCATION_UNAVAILABLE);
+		CU_ASSERT_EQUAL(set_check(&set, 3, serial), REFUSAL_REVOCATION_UNAVAILABLE);
+		CU_ASSERT_EQUAL(set_check(&set, -2, serial), REFUSAL_REVOCATION_UNAVAILABLE);
 		revocation_set_clear(&set);
 		CU_ASSERT_EQUAL(set.count, 0);
 	}
@@ -263,19 +270,20 @@ static void test_set_takes_only_what_belongs_there(void)
 	struct error err;
 
 	set_new(&set);
-	CU_ASSERT_EQUAL(revocation_set_put(&set, 0, index_with_times(now, now + 60), &err), -1);
-	CU_ASSERT_EQUAL(revocation_set_put(&set, 2, index_with_times(now, now + 60), &err), -1);
+	CU_ASSERT_EQUAL(revocation_set_put(&set, 0, 0, index_with_times(now, now + 60), &err), -1);
+	CU_ASSERT_EQUAL(revocation_set_put(&set, 2, 0, index_with_times(now, now + 60), &err), -1);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "not one of authority 2"));
-	CU_ASSERT_EQUAL(revocation_set_put(&set, 3, index_with_times(now, now + 60), &err), -1);
-	CU_ASSERT_EQUAL(revocation_set_put(&set, -1, index_with_times(now, now + 60), &err), -1);
-	CU_ASSERT_EQUAL(revocation_set_put(&set, 1, index_with_times(now, now + 60), &err), 0);
-	CU_ASSERT_EQUAL(revocation_set_put(&set, 1, index_with_times(now - 1, now + 60), &err), -1);
-	CU_ASSERT_EQUAL(revocation_set_check(&set, 1, &serial, now), REFUSAL_CERTIFICATE_REVOKED);
+	CU_ASSERT_EQUAL(revocation_set_put(&set, 3, 0, index_with_times(now, now + 60), &err), -1);
+	CU_ASSERT_EQUAL(revocation_set_put(&set, -1, 0, index_with_times(now, now + 60), &err), -1);
+	CU_ASSERT_EQUAL(revocation_set_put(&set, 1, 0, index_with_times(now, now + 60), &err), 0);
 	CU_ASSERT_EQUAL(
-		revocation_set_put(&set, 1,
+		revocation_set_put(&set, 1, 0, index_with_times(now - 1, now + 60), &err), -1);
+	CU_ASSERT_EQUAL(set_check(&set, 1, serial), REFUSAL_CERTIFICATE_REVOKED);
+	CU_ASSERT_EQUAL(
+		revocation_set_put(&set, 1, 0,
 			open_and_close(index_file_of(&ca, now + 1, now + 60, &entry, 1)), &err),
 		0);
-	CU_ASSERT_EQUAL(revocation_set_check(&set, 1, &serial, now), REFUSAL_NONE);
+	CU_ASSERT_EQUAL(set_check(&set, 1, serial), REFUSAL_NONE);
 	revocation_set_clear(&set);
 }
 

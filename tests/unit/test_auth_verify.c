@@ -810,7 +810,8 @@ static void test_unknown_issuer_below_a_location_is_refused(void)
 }
 
 /* An index as the revocation process makes it, of a CRL of ca with one serial on it (0: none). */
-static struct revocation_index *make_index(const struct pki *ca, long revoked, long next_update)
+static struct revocation_index *make_index(const struct trust_store *store, int authority,
+	const struct pki *ca, long revoked, long next_update)
 {
 	X509_CRL *crl = X509_CRL_new();
 	ASN1_TIME *when = X509_gmtime_adj(NULL, -60);
@@ -839,8 +840,9 @@ static struct revocation_index *make_index(const struct pki *ca, long revoked, l
 	}
 	X509_CRL_sign(crl, ca->key, EVP_sha256());
 	len = i2d_X509_CRL(crl, &der);
-	if (len > 0 && revocation_compile(span_of(der, (size_t)len), ca->certificate, NULL,
-			       time(NULL), fd, &facts, &err) == 0)
+	if (len > 0 && revocation_compile(span_of(der, (size_t)len),
+			       &(struct revocation_signers){store, authority}, NULL, time(NULL), fd,
+			       &facts, &err) == 0)
 		index = revocation_index_open(fd, "a CA", &err);
 	if (index == NULL)
 		fprintf(stderr, "%s\n", err.text);
@@ -895,8 +897,10 @@ static void test_revocation_of_every_link_counts(void)
 		CU_ASSERT_EQUAL_FATAL(revocation_set_init(&set, store, NULL), 0);
 		for (int a = 0; a < 2; a++)
 			if (revoked[a] >= 0)
-				CU_ASSERT_EQUAL(revocation_set_put(&set, a,
-							make_index(cas[a], revoked[a], 1000), NULL),
+				CU_ASSERT_EQUAL(
+					revocation_set_put(&set, a, 0,
+						make_index(store, a, cas[a], revoked[a], 1000),
+						NULL),
 					0);
 		refusal = verdict_check(
 			&verdict, store, &set, time(NULL) + revocation_cases[i].after);
