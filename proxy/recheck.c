@@ -48,6 +48,7 @@ static void walk_log(const struct recheck_walk *walk)
 	log_number(&line, "swap_us", (int64_t)walk->swap_us);
 	log_number(&line, "slices", walk->slices);
 	log_number(&line, "longest_slice_us", (int64_t)walk->longest_us);
+	log_number(&line, "longest_slice_cpu_us", (int64_t)walk->longest_cpu_us);
 	log_end(&line);
 }
 
@@ -111,19 +112,32 @@ static void walk_slice(struct recheck *recheck, uint64_t begun_us)
 	}
 }
 
+static uint64_t clock_cpu_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void note_longest(uint64_t *longest, uint64_t time)
+{
+	if (time > *longest)
+		*longest = time;
+}
+
 static void on_slice(evutil_socket_t fd, short what, void *arg)
 {
 	struct recheck *recheck = arg;
 	struct recheck_walk *walk = &recheck->walk;
-	uint64_t begun_us = clock_us(), slice_us;
+	uint64_t begun_us = clock_us(), begun_cpu_us = clock_cpu_us();
 
 	(void)fd;
 	(void)what;
 	walk_slice(recheck, begun_us);
-	slice_us = clock_us() - begun_us;
 	walk->slices++;
-	if (slice_us > walk->longest_us)
-		walk->longest_us = slice_us;
+	note_longest(&walk->longest_us, clock_us() - begun_us);
+	note_longest(&walk->longest_cpu_us, clock_cpu_us() - begun_cpu_us);
 	if (walk_next(recheck) != NULL) {
 		slice_later(recheck);
 		return;
@@ -154,8 +168,7 @@ void recheck_begin(struct recheck *recheck, enum recheck_cause cause, int author
 	recheck->is_running = true;
 	walk->causes |= 1u << cause;
 	walk->changes++;
-	if (swap_us > walk->swap_us)
-		walk->swap_us = swap_us;
+	note_longest(&walk->swap_us, swap_us);
 	if (authority < 0 || authority >= AUTHORITY_MAX)
 		walk->concerns_all = true;
 	else

@@ -54,10 +54,12 @@ struct recheck {
 		/* For its log line. */
 		const char *authority; /* whose news it was, if one authority's alone; borrowed */
 		unsigned int changes;
-		uint64_t since_us;   /* the first of them came */
-		uint64_t cut_us;     /* the last session was closed; 0: none */
-		uint64_t swap_us;    /* the longest that it took to take one over */
-		uint64_t longest_us; /* of a slice */
+		uint64_t since_us; /* the first of them came */
+		uint64_t cut_us;   /* the last session was closed; 0: none */
+		uint64_t swap_us;  /* the longest that it took to take one over */
+		/* Of a slice: by the clock, in which others may have had the processor, and of our own
+		 * work. */
+		uint64_t longest_us, longest_cpu_us;
 		uint32_t slices, looked_at, closed;
 	} walk;
 };
