@@ -417,8 +417,9 @@ enum refusal verdict_links_check(const struct verdict_links *links, const struct
 		return REFUSAL_CERTIFICATE_NOT_YET_VALID;
 	if (now > links->not_after)
 		return REFUSAL_CERTIFICATE_EXPIRED;
-	for (uint32_t i = 0; refusal == REFUSAL_NONE && i < links->count; i++)
-		refusal = check_link(links, i, store, revocation, now);
+	/* From the root down (RFC 5280 6.1): a revoked authority says more than what is under it. */
+	for (uint32_t i = links->count; refusal == REFUSAL_NONE && i > 0; i--)
+		refusal = check_link(links, i - 1, store, revocation, now);
 	return refusal;
 }
 

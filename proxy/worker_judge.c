@@ -89,7 +89,8 @@ void worker_log_grounds(const struct worker *worker, struct log_line *line, enum
 	if (refusal != REFUSAL_CERTIFICATE_REVOKED && refusal != REFUSAL_REVOCATION_UNAVAILABLE &&
 		refusal != REFUSAL_REVOCATION_UNKNOWN)
 		return;
-	for (uint32_t i = 0; i < links->count; i++) {
+	/* In the order in which verdict_links_check() finds them. */
+	for (uint32_t i = links->count; i-- > 0;) {
 		const struct verdict_link *link = &links->links[i];
 		const struct revocation_target target = {.authority = link->authority,
 			.serial = link->serial,

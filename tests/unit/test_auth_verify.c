@@ -787,28 +787,6 @@ static void test_no_revocation_news_of_a_location_refuses(void)
 	pki_free(&leaf);
 }
 
-/* An intermediate that only the phone has may not lead around the revocation of a CA. */
-static void test_unknown_issuer_below_a_location_is_refused(void)
-{
-	struct trust_store *store = make_usual_store();
-	struct revocation_set set = {0};
-	struct pki leaf = pki_make(pki_phone(&sent));
-	struct verdict verdict;
-	int64_t now = time(NULL);
-
-	CU_ASSERT_EQUAL(run(store, &usual, &leaf, (const struct pki *const[]){&sent}, 1, &verdict),
-		REFUSAL_NONE);
-	CU_ASSERT_FALSE(verdict.links[0].is_ca);
-	CU_ASSERT_TRUE(verdict.links[1].is_ca);
-	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_NONE);
-	set_crl_url(store, 1, "http://crl.example.com/other.crl");
-	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_NONE);
-	set_crl_url(store, 0, "http://crl.example.com/root.crl");
-	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_ISSUER_UNKNOWN);
-	trust_store_free(store);
-	pki_free(&leaf);
-}
-
 /* An index as the revocation process makes it, of a CRL of ca with one serial on it (0: none). */
 static struct revocation_index *make_index(const struct trust_store *store, int authority,
 	const struct pki *ca, long revoked, long next_update)
@@ -851,6 +829,33 @@ static struct revocation_index *make_index(const struct trust_store *store, int 
 	ASN1_TIME_free(when);
 	X509_CRL_free(crl);
 	return index;
+}
+
+/* An intermediate that only the phone has may not lead around the revocation of a CA. */
+static void test_unknown_issuer_below_a_location_is_refused(void)
+{
+	struct trust_store *store = make_usual_store();
+	struct revocation_set set = {0};
+	struct pki leaf = pki_make(pki_phone(&sent));
+	struct verdict verdict;
+	int64_t now = time(NULL);
+
+	CU_ASSERT_EQUAL(run(store, &usual, &leaf, (const struct pki *const[]){&sent}, 1, &verdict),
+		REFUSAL_NONE);
+	CU_ASSERT_FALSE(verdict.links[0].is_ca);
+	CU_ASSERT_TRUE(verdict.links[1].is_ca);
+	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_NONE);
+	set_crl_url(store, 1, "http://crl.example.com/other.crl");
+	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_NONE);
+	set_crl_url(store, 0, "http://crl.example.com/root.crl");
+	CU_ASSERT_EQUAL_FATAL(revocation_set_init(&set, store, NULL), 0);
+	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_REVOCATION_UNAVAILABLE);
+	CU_ASSERT_EQUAL(
+		revocation_set_put(&set, 0, 0, make_index(store, 0, &root, 0, 1000), NULL), 0);
+	CU_ASSERT_EQUAL(verdict_check(&verdict, store, &set, now), REFUSAL_ISSUER_UNKNOWN);
+	revocation_set_clear(&set);
+	trust_store_free(store);
+	pki_free(&leaf);
 }
 
 static const struct {
