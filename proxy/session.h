@@ -127,6 +127,10 @@ void session_shut_out(struct session *session, enum refusal refusal, const char 
 void session_log_refused(const struct session *session, enum refusal refusal,
 	const struct verdict *verdict, const char *tls);
 
+/* A line about whom the directory has no mailbox for, and why. */
+void session_log_no_mailbox(
+	const struct session *session, enum refusal refusal, const char *reason);
+
 /* Frees what was closed in this turn of the loop. For the worker. */
 void session_bury(struct session *session);
 

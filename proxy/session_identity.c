@@ -107,21 +107,18 @@ static void credential_miss_directory(struct credential *credential)
 	credential->valid_until = INT64_MIN;
 }
 
-/* From what another session of the same certificate was told. */
-static bool take_known_mailbox(struct session *session)
+/* What another session of the same certificate was told, where that still holds; else NULL. */
+static const struct verdict_entry *find_known_mailbox(const struct session *session)
 {
-	struct worker *worker = session->worker;
-	struct credential *credential = session->credential;
+	const struct worker *worker = session->worker;
 	const struct verdict_entry *entry =
-		verdict_cache_find(worker->verdicts, credential->leaf_sha256);
+		verdict_cache_find(worker->verdicts, session->credential->leaf_sha256);
 
 	if (entry == NULL || entry->mailbox[0] == '\0' ||
 		entry->mailbox_valid_until <= worker_now(worker) ||
 		entry->mailbox_changes != identity_client_changes(worker->identity))
-		return false;
-	credential_take_mailbox(worker, credential, REFUSAL_NONE, entry->mailbox,
-		entry->mailbox_valid_until, entry->mailbox_changes);
-	return true;
+		return NULL;
+	return entry;
 }
 
 /* Once the mailbox is known the names are not kept: the cache has them, or OpenSSL the certificate. */
@@ -158,9 +155,14 @@ static bool is_mailbox_old(const struct session *session)
 /* Asks, and waits for the answer: true. Or the answer is there already. */
 static bool session_wait_for_mailbox(struct session *session)
 {
+	const struct verdict_entry *known = find_known_mailbox(session);
+
 	session_forget_question(session);
-	if (take_known_mailbox(session))
+	if (known != NULL) {
+		credential_take_mailbox(session->worker, session->credential, REFUSAL_NONE,
+			known->mailbox, known->mailbox_valid_until, known->mailbox_changes);
 		return false;
+	}
 	if (ask_directory(session) != 0) {
 		credential_miss_directory(session->credential);
 		return false;
@@ -210,14 +212,40 @@ void session_identify_timed_out(struct session *session)
 
 /* In the background */
 
+/* The mailbox of a request under way may be somebody else's now, or nobody's. */
+static void session_told_again(struct session *session, enum refusal refusal, const char *mailbox,
+	int64_t valid_until, uint32_t changes)
+{
+	struct credential *credential = session->credential;
+
+	if (refusal == REFUSAL_NONE && credential->mailbox[0] != '\0' &&
+		strcmp(credential->mailbox, mailbox) != 0) {
+		session_shut_out(
+			session, REFUSAL_NONE, "the certificate leads to another mailbox now");
+		return;
+	}
+	credential_take_mailbox(
+		session->worker, credential, refusal, mailbox, valid_until, changes);
+	if (credential->refusal != REFUSAL_NONE)
+		session_shut_out(session, credential->refusal,
+			"the directory has no mailbox for the certificate any more");
+}
+
 bool session_ask_again(struct session *session)
 {
+	const struct verdict_entry *known;
+
 	session_forget_question(session);
-	if (session->exchange == NULL || !is_mailbox_old(session) || take_known_mailbox(session) ||
-		ask_directory(session) != 0)
+	if (session->exchange == NULL || !is_mailbox_old(session))
 		return false;
-	session->is_asking = true;
-	return true;
+	known = find_known_mailbox(session);
+	if (known != NULL) {
+		session_told_again(session, REFUSAL_NONE, known->mailbox,
+			known->mailbox_valid_until, known->mailbox_changes);
+		return false;
+	}
+	session->is_asking = ask_directory(session) == 0;
+	return session->is_asking;
 }
 
 void session_forget_question(struct session *session)
@@ -229,45 +257,38 @@ void session_forget_question(struct session *session)
 	worker_identity_answered(&session->worker->reidentify);
 }
 
-/* The mailbox of a request under way may be somebody else's now, or nobody's. */
-static void session_identified_again(struct session *session, const char *was)
+/* For the next session of the same certificate. */
+static void remember_mailbox(struct worker *worker, const struct credential *credential,
+	const struct mailbox_answer *answer)
 {
-	const struct credential *credential = session->credential;
+	struct verdict_entry *entry = verdict_cache_find(worker->verdicts, credential->leaf_sha256);
 
-	session->is_asking = false;
-	worker_identity_answered(&session->worker->reidentify);
-	if (credential->refusal != REFUSAL_NONE)
-		session_shut_out(session, credential->refusal,
-			"the directory has no mailbox for the certificate any more");
-	else if (strcmp(credential->mailbox, was) != 0)
-		session_shut_out(
-			session, REFUSAL_NONE, "the certificate leads to another mailbox now");
-	else
-		session_recheck(session);
+	if (entry == NULL)
+		return;
+	snprintf(entry->mailbox, sizeof(entry->mailbox), "%s", answer->mailbox);
+	entry->mailbox_valid_until = answer->valid_until;
+	entry->mailbox_changes = identity_client_changes(worker->identity);
 }
 
 void session_identified(struct session *session, const struct mailbox_answer *answer)
 {
 	struct worker *worker = session->worker;
 	struct credential *credential = session->credential;
+	enum refusal refusal = (enum refusal)answer->refusal;
 	uint32_t changes = identity_client_changes(worker->identity);
 	bool is_first = credential->mailbox[0] == '\0';
-	char was[MAILBOX_MAX + 1];
-	struct verdict_entry *entry;
 
-	snprintf(was, sizeof(was), "%s", credential->mailbox);
-	credential_take_mailbox(worker, credential, (enum refusal)answer->refusal, answer->mailbox,
-		answer->valid_until, changes);
-	entry = verdict_cache_find(worker->verdicts, credential->leaf_sha256);
-	if (entry != NULL) {
-		snprintf(entry->mailbox, sizeof(entry->mailbox), "%s", answer->mailbox);
-		entry->mailbox_valid_until = answer->valid_until;
-		entry->mailbox_changes = changes;
-	}
+	remember_mailbox(worker, credential, answer);
+	if (refusal != REFUSAL_NONE)
+		session_log_no_mailbox(session, refusal, answer->reason);
 	if (session->is_asking) {
-		session_identified_again(session, was);
+		session->is_asking = false;
+		worker_identity_answered(&worker->reidentify);
+		session_told_again(session, refusal, answer->mailbox, answer->valid_until, changes);
 		return;
 	}
+	credential_take_mailbox(
+		worker, credential, refusal, answer->mailbox, answer->valid_until, changes);
 	if (is_first)
 		session_report(session);
 	session_await_head(session);

@@ -36,26 +36,42 @@ void session_log_refused(const struct session *session, enum refusal refusal,
 	log_end(&line);
 }
 
-/* Who was put out, and why. What it was asking has a line of its own. */
-static void log_shut_out(const struct session *session, enum refusal refusal, const char *reason)
+static void log_whose(struct log_line *line, const struct session *session, enum refusal refusal,
+	const char *reason)
 {
 	const struct credential *credential = session->credential;
-	const struct verdict_links links = credential_links(credential);
 	char address[INET6_ADDRSTRLEN], serial[41] = "";
-	struct log_line line;
 
-	log_begin(&line, CONFIG_LOG_INFO, "shut-out");
 	session_address(session, address);
 	if (credential->link_count > 0)
 		serial_format(&credential->links[0].serial, serial);
-	log_text(&line, "client", address);
-	log_number(&line, "port", ntohs(session->port));
+	log_text(line, "client", address);
+	log_number(line, "port", ntohs(session->port));
 	if (refusal != REFUSAL_NONE)
-		log_text(&line, "refusal", refusal_row(refusal)->name);
-	log_text(&line, "reason", reason);
-	log_text(&line, "mailbox", credential->mailbox);
-	log_text(&line, "serial", serial);
-	log_text(&line, "issuer", credential->issuer);
+		log_text(line, "refusal", refusal_row(refusal)->name);
+	log_text(line, "reason", reason);
+	log_text(line, "mailbox", credential->mailbox);
+	log_text(line, "serial", serial);
+	log_text(line, "issuer", credential->issuer);
+}
+
+void session_log_no_mailbox(const struct session *session, enum refusal refusal, const char *reason)
+{
+	struct log_line line;
+
+	log_begin(&line, CONFIG_LOG_INFO, "no-mailbox");
+	log_whose(&line, session, refusal, reason);
+	log_end(&line);
+}
+
+/* Who was put out, and why. What it was asking has a line of its own. */
+static void log_shut_out(const struct session *session, enum refusal refusal, const char *reason)
+{
+	const struct verdict_links links = credential_links(session->credential);
+	struct log_line line;
+
+	log_begin(&line, CONFIG_LOG_INFO, "shut-out");
+	log_whose(&line, session, refusal, reason);
 	worker_log_grounds(session->worker, &line, refusal, &links);
 	log_end(&line);
 }
