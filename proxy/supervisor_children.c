@@ -265,13 +265,12 @@ bool child_has_pending(const struct child_record *record)
 	return false;
 }
 
-/* What one CRL location has of news for this child. Control gets the facts without the file. */
+/* What one CRL location has of news for this child. */
 static int send_index(const struct child_record *record, const struct generation_index *index)
 {
 	bool is_control = record->role == ROLE_CONTROL;
 
-	if (index->fd != -1 &&
-		message_send(record->channel, &index->index, is_control ? -1 : index->fd) == -1)
+	if (index->fd != -1 && message_send(record->channel, &index->index, index->fd) == -1)
 		return -1;
 	if (is_control && index->failure.type != 0)
 		return message_send(record->channel, &index->failure, -1);
