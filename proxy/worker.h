@@ -53,6 +53,7 @@ struct worker {
 	uint32_t connection_count;
 	struct event *supervisor_event;
 	struct event *recheck_timer;
+	struct event *tidy_timer; /* memory of replaced indexes is given back */
 	uint32_t drain_time_ms;
 	bool has_started; /* the supervisor has sent all that is needed to judge phones */
 	bool is_draining;
