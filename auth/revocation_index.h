@@ -37,7 +37,7 @@ struct revocation_facts {
 	uint8_t signer_key[32];    /* and of the certificate whose key signed it */
 	uint8_t crl_number[20];    /* of the base; right-aligned; zeros where the CRL has none */
 	uint8_t delta_number[20];  /* of the delta */
-	bool has_delta;
+	bool has_number, has_delta;
 	/* The effective date: the newer of base and delta. An index always has a nextUpdate, the
 	 * earlier of both: a CRL without one would never be too old, so it is refused. */
 	int64_t this_update, next_update;
@@ -68,6 +68,12 @@ struct revocation_index; /* opaque */
  * is for messages. */
 struct revocation_index *revocation_index_open(int fd, const char *issuer, struct error *err);
 void revocation_index_close(struct revocation_index *index); /* NULL is allowed */
+
+/* Closes a large index little by little, as unmapping a million entries takes more than a
+ * millisecond: gives back a part of its memory, after which it can only be closed. False once all is
+ * given back, and the index with it. */
+bool revocation_index_close_part(struct revocation_index *index);
+
 const struct revocation_facts *revocation_index_facts(const struct revocation_index *index);
 
 /* Reads all of an index: its checksum, and that its entries and tables are in order. 0, or -1 with err

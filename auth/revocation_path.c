@@ -79,6 +79,20 @@ static int chain_numbers(const struct trust_store *store, const STACK_OF(X509) *
 	return count;
 }
 
+/* See REVOCATION_PATH_ANY_TIME. */
+static int on_fault(int is_ok, X509_STORE_CTX *ctx)
+{
+	int code = X509_STORE_CTX_get_error(ctx);
+
+	if (is_ok)
+		return 1;
+	if (X509_STORE_CTX_get_error_depth(ctx) != 0 ||
+		(code != X509_V_ERR_PERMITTED_VIOLATION && code != X509_V_ERR_EXCLUDED_VIOLATION))
+		return 0;
+	X509_STORE_CTX_set_error(ctx, X509_V_OK);
+	return 1;
+}
+
 int revocation_path_find(
 	const struct revocation_paths *paths, int from, int64_t at, int path[REVOCATION_PATH_MAX])
 {
@@ -93,10 +107,12 @@ int revocation_path_find(
 		goto out;
 	param = X509_STORE_CTX_get0_param(ctx);
 	X509_VERIFY_PARAM_set_auth_level(param, SECURITY_LEVEL);
-	if (at == REVOCATION_PATH_ANY_TIME)
+	if (at == REVOCATION_PATH_ANY_TIME) {
 		flags |= X509_V_FLAG_NO_CHECK_TIME;
-	else
+		X509_STORE_CTX_set_verify_cb(ctx, on_fault);
+	} else {
 		X509_VERIFY_PARAM_set_time(param, (time_t)at);
+	}
 	if (X509_VERIFY_PARAM_set_flags(param, flags) == 1 && X509_verify_cert(ctx) == 1)
 		count = chain_numbers(paths->store, X509_STORE_CTX_get0_chain(ctx), path);
 out:

@@ -14,7 +14,9 @@ enum {
 	REVOCATION_PATH_ANY_ROOT = -1,
 };
 
-/* Time of REVOCATION_PATH_ANY_TIME: validity times do not count. */
+/* Instead of a time: whether there is a path at all, as others may use one through the certificate.
+ * Validity times do not count then, nor do name constraints on a name of its own, from which
+ * self-issued certificates within a path are exempt (RFC 5280 6.1.4). */
 static const int64_t REVOCATION_PATH_ANY_TIME = INT64_MIN;
 
 struct revocation_paths; /* opaque: OpenSSL's view of a trust store */

@@ -8,7 +8,7 @@
 #include "auth/revocation_path.h"
 
 enum {
-	SIGNER_DEPTH_MAX = 3, /* the signer of the CRL that speaks for the signer of the CRL ... */
+	SIGNER_DEPTH_MAX = 3, /* the signer of the CRL for the signer of the CRL for ... */
 	OWN_POINT_MAX = 32,   /* of one authority's certificate */
 };
 
@@ -90,7 +90,7 @@ static int find_issuers(struct revocation_set *set, const struct trust_store *st
 int revocation_set_init(
 	struct revocation_set *set, const struct trust_store *store, struct error *err)
 {
-	set->count = 0;
+	memset(set, 0, sizeof(*set));
 	set->slots = calloc(store->count == 0 ? 1 : store->count, sizeof(*set->slots));
 	if (set->slots == NULL)
 		return error_set(err, "preparing the revocation indexes: out of memory");
@@ -138,6 +138,28 @@ static int put_check(const struct revocation_set *set, int authority, int place,
 	return 0;
 }
 
+/* Where they come faster than they go, the oldest has to go at once. */
+static void retire(struct revocation_set *set, struct revocation_index *index)
+{
+	if (index == NULL)
+		return;
+	if (set->retired_count == REVOCATION_RETIRED_MAX) {
+		revocation_index_close(set->retired[0]);
+		set->retired_count--;
+		memmove(set->retired, set->retired + 1,
+			set->retired_count * sizeof(set->retired[0]));
+	}
+	set->retired[set->retired_count++] = index;
+}
+
+bool revocation_set_tidy(struct revocation_set *set)
+{
+	if (set->retired_count > 0 &&
+		!revocation_index_close_part(set->retired[set->retired_count - 1]))
+		set->retired_count--;
+	return set->retired_count > 0;
+}
+
 int revocation_set_put(struct revocation_set *set, int authority, int place,
 	struct revocation_index *index, struct error *err)
 {
@@ -153,7 +175,7 @@ int revocation_set_put(struct revocation_set *set, int authority, int place,
 		return -1;
 	}
 	slot = &set->slots[authority];
-	revocation_index_close(slot->indexes[place]);
+	retire(set, slot->indexes[place]);
 	slot->indexes[place] = index;
 	return 0;
 }
@@ -165,40 +187,201 @@ void revocation_set_clear(struct revocation_set *set)
 			revocation_index_close(set->slots[i].indexes[place]);
 		free(set->slots[i].points);
 	}
+	for (size_t i = 0; i < set->retired_count; i++)
+		revocation_index_close(set->retired[i]);
 	free(set->slots);
-	set->slots = NULL;
-	set->count = 0;
+	memset(set, 0, sizeof(*set));
 }
 
 static bool is_current(
 	const struct revocation_slot *slot, const struct revocation_facts *facts, int64_t now)
 {
-	return now <= facts->next_update + (int64_t)slot->grace_s &&
+	return now - (int64_t)slot->grace_s <= facts->next_update &&
 	       now + REVOCATION_CLOCK_GRACE >= facts->this_update;
+}
+
+/* RFC 5280 6.3.3 (a), (b) and (d): the reasons for which a CRL of that scope decides over the target; 0:
+ * it is not about it at all. Beside the points that the certificate names there is always the one
+ * that stands for all CRLs of its issuer, by whose name it goes. */
+static unsigned int reasons_covered(const struct revocation_slot *slot,
+	const struct revocation_scope *scope, const struct revocation_target *target)
+{
+	const struct revocation_point assumed = {
+		.reasons = REVOCATION_REASONS_ALL, .name = slot->name};
+	unsigned int reasons = 0;
+
+	if (!revocation_scope_has_kind(scope, target->is_ca))
+		return 0;
+	if (revocation_scope_has_point(scope, &slot->name, &assumed))
+		reasons |= assumed.reasons;
+	for (size_t i = 0; i < target->point_count; i++)
+		if (target->points[i].link == target->link &&
+			revocation_scope_has_point(scope, &slot->name, &target->points[i]))
+			reasons |= target->points[i].reasons;
+	return reasons & scope->reasons & REVOCATION_REASONS_ALL;
+}
+
+static bool has_key(const struct revocation_slot *slot, const uint8_t key[32])
+{
+	return memcmp(slot->authority_key, key, sizeof(slot->authority_key)) == 0;
+}
+
+/* A target, and how it came to be one. */
+struct question {
+	const struct revocation_target *target;
+	const uint8_t *key; /* the target's own, where it is a signer of CRLs; else NULL */
+	unsigned int
+		depth; /* 0: a phone's chain; 1: the signer of a CRL for it; 2: of that one's */
+};
+
+static enum refusal answer(const struct revocation_set *set, const struct question *question,
+	int64_t now, struct revocation_finding *finding);
+
+/* Whether a certificate of the store, which signed a CRL for authority, is valid and not revoked, and
+ * so are those above it. Up to the authority itself: who asks looks at that one in any case. */
+static bool is_standing(const struct revocation_set *set, size_t number,
+	const struct revocation_slot *authority, int64_t now, unsigned int depth)
+{
+	for (size_t step = 0; step < REVOCATION_PATH_MAX; step++) {
+		const struct revocation_slot *slot = &set->slots[number];
+		const struct revocation_target target = {.authority = slot->issuer,
+			.serial = slot->serial,
+			.is_ca = slot->is_ca,
+			.points = slot->points,
+			.point_count = slot->point_count};
+		const struct question question = {
+			.target = &target, .key = slot->authority_key, .depth = depth + 1};
+
+		if (has_key(slot, authority->authority_key))
+			return true;
+		if (now < slot->not_before || now > slot->not_after)
+			return false;
+		if (slot->is_root)
+			return true;
+		if (slot->issuer < 0 || depth >= SIGNER_DEPTH_MAX ||
+			answer(set, &question, now, NULL) != REFUSAL_NONE)
+			return false;
+		number = (size_t)slot->issuer;
+	}
+	return false;
+}
+
+/* Whether its authority has written into the target that the issuer of this CRL is the one to ask. */
+static bool is_named(const struct revocation_target *target, const struct revocation_scope *scope)
+{
+	for (size_t i = 0; i < target->point_count; i++)
+		if (target->points[i].link == target->link &&
+			!name_key_is_empty(&target->points[i].crl_issuer) &&
+			name_key_equal(&target->points[i].crl_issuer, &scope->issuer))
+			return true;
+	return false;
+}
+
+/* One certificate with the key that signed the CRL is enough: authorities renew theirs. A signer may
+ * speak for itself only where its authority says so expressly. */
+static bool is_signer_good(const struct revocation_set *set, const struct question *question,
+	const struct revocation_facts *facts, int64_t now)
+{
+	const struct revocation_slot *authority = &set->slots[question->target->authority];
+
+	if (has_key(authority, facts->signer_key))
+		return true;
+	if (question->key != NULL &&
+		memcmp(question->key, facts->signer_key, sizeof(facts->signer_key)) == 0)
+		return is_named(question->target, &facts->scope);
+	for (size_t i = 0; i < set->count; i++)
+		if (has_key(&set->slots[i], facts->signer_key) &&
+			is_standing(set, i, authority, now, question->depth))
+			return true;
+	return false;
+}
+
+static bool is_left_out(
+	const struct revocation_slot *slot, const struct revocation_target *target, int64_t now)
+{
+	return !slot->is_configured || now < slot->exempt_until ||
+	       slot->check == AUTHORITY_CHECK_NONE ||
+	       (slot->check == AUTHORITY_CHECK_LEAF && target->is_ca);
+}
+
+static enum refusal answer(const struct revocation_set *set, const struct question *question,
+	int64_t now, struct revocation_finding *finding)
+{
+	const struct revocation_target *target = question->target;
+	const struct revocation_slot *slot = &set->slots[target->authority];
+	bool is_any_current = false;
+	unsigned int reasons = 0;
+
+	if (is_left_out(slot, target, now))
+		return REFUSAL_NONE;
+	for (int place = 0; place < CRL_LOCATION_MAX; place++) {
+		const struct revocation_index *index = slot->indexes[place];
+		const struct revocation_facts *facts;
+		unsigned int covered;
+
+		if (index == NULL)
+			continue;
+		facts = revocation_index_facts(index);
+		if (!is_current(slot, facts, now))
+			continue;
+		covered = reasons_covered(slot, &facts->scope, target);
+		if (covered != 0 && !is_signer_good(set, question, facts, now))
+			continue;
+		is_any_current = true;
+		if (covered != 0 &&
+			revocation_index_find(index, &slot->name, &target->serial, finding)) {
+			if (finding != NULL)
+				finding->place = place;
+			return REFUSAL_CERTIFICATE_REVOKED;
+		}
+		reasons |= covered;
+	}
+	if (reasons == REVOCATION_REASONS_ALL)
+		return REFUSAL_NONE;
+	return is_any_current ? REFUSAL_REVOCATION_UNKNOWN : REFUSAL_REVOCATION_UNAVAILABLE;
 }
 
 enum refusal revocation_set_check(const struct revocation_set *set,
 	const struct revocation_target *target, int64_t now, struct revocation_finding *finding)
 {
-	const struct revocation_slot *slot;
-
 	if (target->authority < 0 || (size_t)target->authority >= set->count)
 		return REFUSAL_REVOCATION_UNAVAILABLE;
-	slot = &set->slots[target->authority];
-	if (!slot->is_configured)
-		return REFUSAL_NONE;
-	if (slot->indexes[0] == NULL ||
-		!is_current(slot, revocation_index_facts(slot->indexes[0]), now))
-		return REFUSAL_REVOCATION_UNAVAILABLE;
-	if (revocation_index_find(slot->indexes[0], NULL, &target->serial, finding))
-		return REFUSAL_CERTIFICATE_REVOKED;
-	return REFUSAL_NONE;
+	return answer(set, &(struct question){.target = target}, now, finding);
+}
+
+/* Speaks for every user's certificate and every reason. */
+static bool is_complete(const struct revocation_scope *scope)
+{
+	return scope->name_count == 0 && scope->reasons == REVOCATION_REASONS_ALL;
 }
 
 int64_t revocation_set_effective(const struct revocation_set *set, int authority)
 {
-	if (authority < 0 || (size_t)authority >= set->count ||
-		set->slots[authority].indexes[0] == NULL)
+	const struct revocation_slot *slot;
+	int64_t of_complete = INT64_MIN; /* the latest */
+	int64_t of_parts = INT64_MAX;    /* the oldest */
+
+	if (authority < 0 || (size_t)authority >= set->count)
 		return INT64_MIN;
-	return revocation_index_facts(set->slots[authority].indexes[0])->this_update;
+	slot = &set->slots[authority];
+	for (size_t place = 0; place < CRL_LOCATION_MAX; place++) {
+		const struct revocation_facts *facts;
+
+		if (!slot->is_place[place])
+			continue;
+		if (slot->indexes[place] == NULL) {
+			of_parts = INT64_MIN;
+			continue;
+		}
+		facts = revocation_index_facts(slot->indexes[place]);
+		if (!revocation_scope_has_kind(&facts->scope, false))
+			continue;
+		if (is_complete(&facts->scope) && facts->this_update > of_complete)
+			of_complete = facts->this_update;
+		if (facts->this_update < of_parts)
+			of_parts = facts->this_update;
+	}
+	if (of_complete != INT64_MIN)
+		return of_complete;
+	return of_parts == INT64_MAX ? INT64_MIN : of_parts;
 }

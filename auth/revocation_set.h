@@ -10,6 +10,8 @@
 #include "auth/trust_store.h"
 #include "config/refusal.h"
 
+enum { REVOCATION_RETIRED_MAX = 16 };
+
 /* What is known of one authority, which is one entry of the trust store. */
 struct revocation_slot {
 	/* As configured. */
@@ -34,6 +36,9 @@ struct revocation_slot {
 struct revocation_set {
 	size_t count;
 	struct revocation_slot *slots;
+	/* Indexes that were replaced, until revocation_set_tidy() is done with them. */
+	size_t retired_count;
+	struct revocation_index *retired[REVOCATION_RETIRED_MAX];
 };
 
 /* One certificate of a chain, as a question. */
@@ -50,12 +55,17 @@ struct revocation_target {
 int revocation_set_init(
 	struct revocation_set *set, const struct trust_store *store, struct error *err);
 
-/* Puts the index of the authority's CRL location number place there, closing the one before. Takes
+/* Puts the index of the authority's CRL location number place there. The one before is out of use at
+ * once, and its memory is for revocation_set_tidy(). Takes
  * the index over whatever happens: 0, or -1 (index closed, err filled) when there is no such
  * authority or location, the index is another authority's (numbers may have changed at a reload), its
  * signer is not in the store, or its thisUpdate is before that of the one there. */
 int revocation_set_put(struct revocation_set *set, int authority, int place,
 	struct revocation_index *index, struct error *err);
+
+/* Gives back a part of the memory of replaced indexes, no more than an event loop can spare the time for
+ * (some 0.1 ms). Whether there is more; to be called again then, after other events. */
+bool revocation_set_tidy(struct revocation_set *set);
 
 /* Closes all indexes and frees the slots; the set is empty then. */
 void revocation_set_clear(struct revocation_set *set);

@@ -70,6 +70,7 @@ static int index_check(int fd, const struct authority *authority, struct revocat
 {
 	struct revocation_index *index;
 	uint8_t key[32];
+	int result;
 
 	if (revocation_authority_key(authority->certificate, key, err) == -1)
 		return -1;
@@ -77,7 +78,11 @@ static int index_check(int fd, const struct authority *authority, struct revocat
 	if (index == NULL)
 		return -1;
 	*facts = *revocation_index_facts(index);
+	/* Sealed, and so opened without a look at all of it; but it was a file until now. */
+	result = revocation_index_check(index, authority->issuer, err);
 	revocation_index_close(index);
+	if (result == -1)
+		return -1;
 	if (memcmp(key, facts->authority_key, sizeof(key)) != 0)
 		return error_set(
 			err, "the revocation index of the last run is another authority's");

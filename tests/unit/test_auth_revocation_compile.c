@@ -434,7 +434,8 @@ static void test_extensions_of_entries(void)
 		{"1.3.6.1.4.1.99999.1", 0, NULL},
 		{"2.5.29.29", 1, "indirect"},
 		{"2.5.29.29", 0, "indirect"},
-		{"2.5.29.24", 0, NULL},
+		{"2.5.29.24", 0, "malformed invalidityDate"},
+		{"2.5.29.23", 0, NULL},
 		{"2.5.29.21", 0, "reasonCode more than once"},
 	};
 

@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include "auth/revocation_compile.h"
-#include "auth/revocation_file.h"
 #include "auth/revocation_set.h"
+#include "auth/revocation_writer.h"
 #include "check.h"
 #include "tests/unit/auth_crl_maker.h"
 
@@ -13,37 +13,80 @@ static struct maker_ca other_ca;
 
 static const int64_t now = 1800000000;
 
-static struct revocation_entry entry_of(uint8_t first, uint8_t last)
-{
-	struct revocation_entry entry = {.reason = 1};
+/* What the index of a test holds. */
+struct entry {
+	uint8_t first, last; /* octets of the serial */
+	int64_t invalidity_date;
+};
 
-	entry.serial.octets[0] = first;
-	entry.serial.octets[19] = last;
-	revocation_entry_set_date(&entry, now);
-	return entry;
+static struct serial serial_of(uint8_t first, uint8_t last)
+{
+	struct serial serial = {{0}};
+
+	serial.octets[0] = first;
+	serial.octets[19] = last;
+	return serial;
 }
 
-/* A memory file with an index of ca's, with that validity and those entries. */
-static int index_file_of(const struct maker_ca *issuer, int64_t this_update, int64_t next_update,
-	const struct revocation_entry *entries, size_t count)
+static struct name_key name_of(const struct maker_ca *issuer)
 {
-	struct revocation_facts facts = {
-		.this_update = this_update, .next_update = next_update, .entry_count = count};
+	struct name_key name;
+
+	maker_must(name_key_of_name(X509_get_subject_name(issuer->certificate), &name) == 0,
+		"the key of a name");
+	return name;
+}
+
+/* A memory file with an index of issuer's, with these facts and entries. */
+static int index_file_with(const struct maker_ca *issuer, struct revocation_facts facts,
+	const struct entry *entries, size_t count)
+{
+	struct revocation_writer *writer;
 	int fd = memfd_create("index", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct error err;
 
 	maker_must(fd != -1, "a memory file");
+	facts.scope.issuer = name_of(issuer);
+	facts.scope.reasons = REVOCATION_REASONS_ALL;
 	maker_must(revocation_authority_key(issuer->certificate, facts.authority_key, &err) == 0,
 		"an authority key");
-	maker_must(revocation_file_write(fd, &facts, entries, &err) == 0, "an index");
+	memcpy(facts.signer_key, facts.authority_key, sizeof(facts.signer_key));
+	writer = revocation_writer_new(fd, 20, &err);
+	maker_must(writer != NULL, "an index");
+	revocation_writer_section(writer, &facts.scope.issuer, 0);
+	for (size_t i = 0; i < count; i++) {
+		struct serial serial = serial_of(entries[i].first, entries[i].last);
+
+		revocation_writer_entry(
+			writer, &serial, revocation_meta_of(1, now), entries[i].invalidity_date);
+	}
+	maker_must(revocation_writer_finish(writer, &facts, &err) == 0, "an index");
 	return fd;
+}
+
+static int index_file_of(const struct maker_ca *issuer, int64_t this_update, int64_t next_update,
+	const struct entry *entries, size_t count)
+{
+	struct revocation_facts facts = {.this_update = this_update, .next_update = next_update};
+
+	return index_file_with(issuer, facts, entries, count);
 }
 
 static int index_file(void)
 {
-	struct revocation_entry entries[] = {entry_of(0, 5), entry_of(0, 6), entry_of(0xff, 1)};
+	const struct entry entries[] = {{0, 5, 0}, {0, 6, 1234567}, {0xff, 1, 0}};
 
 	return index_file_of(&ca, now - 60, now + 60, entries, 3);
+}
+
+enum {
+	/* Header, entries of 20 + 3 octets, a fence, a section, an invalidity date. */
+	INDEX_SIZE = 512 + 3 * 23 + 8 + 48 + 12,
+};
+
+static void seal(int fd)
+{
+	CU_ASSERT_EQUAL(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW), 0);
 }
 
 static struct revocation_index *open_and_close(int fd)
@@ -57,7 +100,7 @@ static struct revocation_index *open_and_close(int fd)
 
 static bool is_found(const struct revocation_index *index, uint8_t first, uint8_t last)
 {
-	struct serial serial = entry_of(first, last).serial;
+	struct serial serial = serial_of(first, last);
 
 	return revocation_index_find(index, NULL, &serial, NULL);
 }
@@ -68,7 +111,7 @@ static void test_sound_index_opens(void)
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(index);
 	CU_ASSERT_EQUAL(revocation_index_facts(index)->entry_count, 3);
-	CU_ASSERT_EQUAL(revocation_index_facts(index)->mapped_size, 128 + 3 * 24);
+	CU_ASSERT_EQUAL(revocation_index_facts(index)->mapped_size, INDEX_SIZE);
 	CU_ASSERT_TRUE(is_found(index, 0, 5));
 	CU_ASSERT_TRUE(is_found(index, 0, 6));
 	CU_ASSERT_TRUE(is_found(index, 0xff, 1));
@@ -80,7 +123,7 @@ static void test_sound_index_opens(void)
 
 static void test_damage_to_any_byte_is_noticed(void)
 {
-	for (off_t at = 0; at < 128 + 3 * 24; at++) {
+	for (off_t at = 0; at < INDEX_SIZE; at++) {
 		int fd = index_file();
 		uint8_t octet;
 		struct revocation_index *index;
@@ -96,8 +139,8 @@ static void test_damage_to_any_byte_is_noticed(void)
 
 static void test_wrong_sizes_are_noticed(void)
 {
-	static const off_t sizes[] = {0, 1, 95, 127, 128, 128 + 24, 128 + 3 * 24 - 1,
-		128 + 3 * 24 + 1, 128 + 4 * 24, 1 << 20};
+	static const off_t sizes[] = {0, 1, 95, 511, 512, 512 + 24, INDEX_SIZE - 1, INDEX_SIZE + 1,
+		INDEX_SIZE + 24, 1 << 20};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		int fd = index_file();
@@ -112,8 +155,8 @@ static void test_wrong_sizes_are_noticed(void)
 
 static void test_entries_out_of_order_or_twice_are_noticed(void)
 {
-	struct revocation_entry unsorted[] = {entry_of(0, 6), entry_of(0, 5)};
-	struct revocation_entry twice[] = {entry_of(0, 5), entry_of(0, 5)};
+	static const struct entry unsorted[] = {{0, 6, 0}, {0, 5, 0}};
+	static const struct entry twice[] = {{0, 5, 0}, {0, 5, 0}};
 
 	CU_ASSERT_PTR_NULL(open_and_close(index_file_of(&ca, now - 60, now + 60, unsorted, 2)));
 	CU_ASSERT_PTR_NULL(open_and_close(index_file_of(&ca, now - 60, now + 60, twice, 2)));
@@ -150,7 +193,7 @@ static void test_sealed_file_is_mapped(void)
 	int fd = index_file();
 	struct revocation_index *index;
 
-	CU_ASSERT_EQUAL(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW), 0);
+	seal(fd);
 	index = revocation_index_open(fd, "test", &err);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(index);
 	CU_ASSERT_EQUAL(ftruncate(fd, 0), -1);
@@ -164,18 +207,19 @@ static void test_dates_are_clamped(void)
 	static const struct {
 		int64_t date, kept;
 	} cases[] = {{-1, 0}, {0, 0}, {3599, 0}, {3600, 3600}, {1700000000, 1699999200},
-		{INT64_MAX, (int64_t)0xffffff * 3600}, {INT64_MIN, 0}};
-	struct revocation_entry entry;
+		{INT64_MAX, (int64_t)0xfffff * 3600}, {INT64_MIN, 0}};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		revocation_entry_set_date(&entry, cases[i].date);
-		CU_ASSERT_EQUAL(revocation_entry_date(&entry), cases[i].kept);
+		struct revocation_meta meta = revocation_meta_of(10, cases[i].date);
+
+		CU_ASSERT_EQUAL(revocation_meta_date(&meta), cases[i].kept);
+		CU_ASSERT_EQUAL(revocation_meta_reason(&meta), 10);
 	}
 }
 
 static void test_serials_are_formatted(void)
 {
-	struct serial serial = entry_of(0, 5).serial;
+	struct serial serial = serial_of(0, 5);
 	char text[41];
 
 	serial_format(&serial, text);
@@ -211,7 +255,7 @@ static void set_new(struct revocation_set *set)
 
 static struct revocation_index *index_with_times(int64_t this_update, int64_t next_update)
 {
-	struct revocation_entry entry = entry_of(0, 5);
+	static const struct entry entry = {0, 5, 0};
 
 	return open_and_close(index_file_of(&ca, this_update, next_update, &entry, 1));
 }
@@ -238,7 +282,7 @@ static void test_set_follows_the_table(void)
 		{300, 600, 6, REFUSAL_NONE},
 		{301, 600, 6, REFUSAL_REVOCATION_UNAVAILABLE},
 	};
-	struct serial serial = entry_of(0, 5).serial;
+	struct serial serial = serial_of(0, 5);
 	struct revocation_set set;
 	struct error err;
 
@@ -250,7 +294,7 @@ static void test_set_follows_the_table(void)
 						now + cases[i].next_update),
 					&err),
 			0);
-		serial = entry_of(0, cases[i].serial).serial;
+		serial = serial_of(0, cases[i].serial);
 		CU_ASSERT_EQUAL(set_check(&set, 1, serial), cases[i].refusal);
 		CU_ASSERT_EQUAL(set_check(&set, 0, serial), REFUSAL_NONE);
 		CU_ASSERT_EQUAL(set_check(&set, -1, serial), REFUSAL_REVOCATION_UNAVAILABLE);
@@ -264,8 +308,8 @@ static void test_set_follows_the_table(void)
 
 static void test_set_takes_only_what_belongs_there(void)
 {
-	struct revocation_entry entry = entry_of(0, 6);
-	struct serial serial = entry_of(0, 5).serial;
+	static const struct entry entry = {0, 6, 0};
+	struct serial serial = serial_of(0, 5);
 	struct revocation_set set;
 	struct error err;
 
