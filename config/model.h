@@ -170,6 +170,10 @@ struct config_upstream {
 
 struct config {
 	char *path;
+	/* Over what is written (or left to its default) in the sections that decide who may come in:
+	 * another one means that nobody who came in before may stay without being asked again. The
+	 * store's content is not in it; see trust_store_compare(). */
+	uint64_t grounds;
 	char *user;       /* "": stay who we are; always so when we are not root */
 	char *group;      /* "": the user's own */
 	uint32_t workers; /* never 0: filled from the number of cores */

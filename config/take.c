@@ -271,6 +271,25 @@ static void take_default(const struct item *item)
 	}
 }
 
+/* Whether the option is among those that config->grounds is about. */
+static bool is_grounds(const struct option *option)
+{
+	return (option->section == SECTION_TRUST || option->section == SECTION_MAILBOX) &&
+	       option->type != OPTION_FILE;
+}
+
+/* FNV-1a. Each text with its NUL, so that {"ab"} and {"a", "b"} are not the same. */
+static void add_to_grounds(const struct item *item, const char *text)
+{
+	uint64_t sum = item->taking->config->grounds;
+	const char *p = text;
+
+	do
+		sum = (sum ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+	while (*p++ != '\0');
+	item->taking->config->grounds = sum;
+}
+
 /* A wrong value is reported; its default goes on, so that nothing else is found wrong because of it. */
 static void take_written(const struct item *item, const char *text)
 {
@@ -302,6 +321,8 @@ static void take_option(
 	size_t count = cfg_opt_size(opt);
 	bool is_set = (opt->flags & CFGF_MODIFIED) != 0;
 
+	if (is_grounds(option))
+		add_to_grounds(&item, option->name);
 	if (count == 0 && (!is_set || option->min > 0)) {
 		take_default(&item);
 		return;
@@ -310,6 +331,8 @@ static void take_option(
 		const struct syntax_value *value = syntax_value(cfg, option, i);
 
 		item.line = value->line;
+		if (is_grounds(option))
+			add_to_grounds(&item, value->text);
 		take_written(&item, value->text);
 	}
 	if (option_is_list(option))

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "proxy/child.h"
+#include "proxy/control_explain.h"
+#include "proxy/control_identity.h"
 #include "proxy/control_process.h"
 #include "proxy/control_seen.h"
 #include "proxy/control_users.h"
@@ -31,11 +33,13 @@ static void on_reloaded(const struct control *control, const struct message *mes
 			control_answer_error(client, "%s", message->u.text);
 }
 
-/* Workers report what they have seen. Of the identity process nothing is asked yet. */
+/* Workers report what they have seen; the identity process is asked for explanations. */
 static void on_peer(struct control *control, const struct message *message, int fd)
 {
 	if (message->u.peer.role == ROLE_WORKER)
 		control_seen_attach(control, fd);
+	else if (message->u.peer.role == ROLE_IDENTITY)
+		control_identity_attach(control, fd);
 	else
 		close(fd);
 }
@@ -71,12 +75,16 @@ static void on_supervisor(evutil_socket_t fd, short what, void *arg)
 
 	(void)what;
 	while ((result = message_receive(fd, &message, &passed_fd)) == 1) {
-		if (message.type == MESSAGE_LOG)
-			log_reopen(passed_fd);
-		else if (message.type == MESSAGE_PEER)
-			on_peer(control, &message, passed_fd);
-		else if (passed_fd != -1)
-			close(passed_fd);
+		switch (message.type) {
+		case MESSAGE_LOG: log_reopen(passed_fd); break;
+		case MESSAGE_PEER: on_peer(control, &message, passed_fd); break;
+		default:
+			if (message.type == MESSAGE_INDEX)
+				control_explain_take_index(control, &message, passed_fd);
+			if (passed_fd != -1)
+				close(passed_fd);
+			break;
+		}
 		on_message(control, &message);
 	}
 	if (result == 0 || errno != EAGAIN)
@@ -101,7 +109,8 @@ static int start(struct control *control, struct error *err)
 		control->base, child->supervisor, EV_READ | EV_PERSIST, on_supervisor, control);
 	if (control->supervisor == NULL || event_add(control->supervisor, NULL) == -1)
 		return error_set(err, "out of memory");
-	if (control_seen_start(control, err) == -1 || control_clients_start(control, err) == -1)
+	if (control_explain_start(control, err) == -1 || control_seen_start(control, err) == -1 ||
+		control_clients_start(control, err) == -1)
 		return -1;
 	/* While nobody listens to us yet, so that no worker is born without knowing. */
 	return control_users_start(control, err);

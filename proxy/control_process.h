@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <sys/queue.h>
 
+#include "auth/revocation_set.h"
+#include "auth/verify.h"
 #include "proxy/child.h"
 #include "proxy/control_request.h"
 #include "proxy/control_status.h"
@@ -26,6 +28,7 @@ enum control_trouble {
 struct control_seen;
 
 LIST_HEAD(control_client_list, control_client);
+LIST_HEAD(control_explanation_list, control_explanation);
 
 struct control {
 	const struct child *child;
@@ -45,6 +48,12 @@ struct control {
 	bool wants_refresh; /* of the CRLs, after a revocation */
 	uint64_t refreshed_us;
 	struct control_seen *seen;
+	/* For explanations (control_explain.c): the world as workers see it. */
+	struct verifier *verifier;
+	struct revocation_set revocation;
+	struct control_explanation_list explanations;
+	int identity_fd; /* -1: none */
+	struct event *identity_readable;
 };
 
 /* Sends a message that has nothing but its type. False when the supervisor does not take it. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proxy/control.h"
+#include "proxy/control_explain.h"
 #include "proxy/control_process.h"
 #include "proxy/control_users.h"
 #include "proxy/log.h"
@@ -20,6 +21,7 @@ static const struct row {
 	{"user-show", control_request_user_show, "mailbox"},
 	{"user-list", control_request_user_list, NULL},
 	{"seen", control_request_seen, NULL},
+	{"explain", control_request_explain, NULL},
 };
 
 static void log_request(const struct row *row, const struct control_request *request)

@@ -35,6 +35,8 @@ struct credential *credential_new(const struct verdict *verdict)
 	credential->not_before = verdict->not_before;
 	credential->not_after = verdict->not_after;
 	credential->refusal = verdict->names_refusal;
+	credential->has_usable_names = verdict->names_refusal == REFUSAL_NONE;
+	credential->valid_until = INT64_MIN;
 	credential->rules = verdict->rules;
 	copy_links(credential, verdict);
 	credential->mailbox = strdup("");
@@ -75,15 +77,12 @@ int credential_set_mailbox(struct credential *credential, const char *mailbox)
 	return 0;
 }
 
-enum refusal credential_check(const struct credential *credential, const struct trust_store *store,
-	const struct revocation_set *revocation, int64_t now)
+struct verdict_links credential_links(const struct credential *credential)
 {
-	const struct verdict_links links = {.links = credential->links,
+	return (struct verdict_links){.links = credential->links,
 		.points = credential->points,
 		.count = credential->link_count,
 		.point_count = credential->point_count,
 		.not_before = credential->not_before,
 		.not_after = credential->not_after};
-
-	return verdict_links_check(&links, store, revocation, now);
 }

@@ -14,6 +14,9 @@
 struct credential {
 	uint8_t leaf_sha256[32];
 	int64_t not_before, not_after; /* UNIX seconds */
+	bool has_usable_names; /* false: refusal is about them, and no directory can change it */
+	int64_t valid_until;  /* the mailbox, or the refusal, has to be asked for anew afterwards */
+	uint32_t changes;     /* identity_client_changes() when it was found */
 	enum refusal refusal; /* of the names or the mailbox: requests are refused with it */
 	char *mailbox;        /* "" until known */
 	char *issuer;         /* for logs */
@@ -33,8 +36,7 @@ void credential_free(struct credential *credential);
 /* Also lets go of the names. 0, or -1 when memory runs out. */
 int credential_set_mailbox(struct credential *credential, const char *mailbox);
 
-/* As verdict_check(): times, then revocation, as they are now. */
-enum refusal credential_check(const struct credential *credential, const struct trust_store *store,
-	const struct revocation_set *revocation, int64_t now);
+/* What of it has to be looked at again and again; borrowed. */
+struct verdict_links credential_links(const struct credential *credential);
 
 #endif

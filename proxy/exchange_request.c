@@ -239,6 +239,13 @@ static void request_read(struct exchange *exchange)
 
 	exchange->is_read = true;
 	session_request_read(exchange->session);
+	/* It may have been under way for long. */
+	if (exchange->bytes_in > 0)
+		refusal = session_check(exchange->session);
+	if (refusal != REFUSAL_NONE) {
+		exchange_refuse(exchange, refusal, "the certificate may not come in any more");
+		return;
+	}
 	if (exchange->request_facts != NULL)
 		refusal = eas_body_end(exchange->request_facts);
 	if (refusal != REFUSAL_NONE) {
@@ -438,28 +445,10 @@ static int prepare_body(struct exchange *exchange)
 	return 0;
 }
 
-/* Whether this certificate may still come in, and whose mailbox it opens. */
-static enum refusal check_credential(struct session *session)
-{
-	struct worker *worker = session->worker;
-	struct credential *credential = session->credential;
-	enum refusal refusal;
-
-	if (credential == NULL)
-		return REFUSAL_CERTIFICATE_MISSING;
-	refusal = credential_check(
-		credential, worker->child->trust, &worker->revocation, worker_now(worker));
-	if (refusal == REFUSAL_NONE)
-		refusal = credential->refusal;
-	if (refusal == REFUSAL_NONE && credential->mailbox[0] == '\0')
-		refusal = REFUSAL_INTERNAL;
-	return refusal;
-}
-
 static enum refusal check_request(struct exchange *exchange, const struct http_head *head)
 {
 	struct session *session = exchange->session;
-	enum refusal refusal = check_credential(session);
+	enum refusal refusal = session_check(session);
 
 	if (refusal == REFUSAL_NONE && head->method == HTTP_GET)
 		refusal = REFUSAL_METHOD_NOT_ALLOWED;

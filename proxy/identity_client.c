@@ -72,8 +72,10 @@ static void on_message(evutil_socket_t fd, short what, void *arg)
 			close(passed);
 		if (message.type == MESSAGE_MAILBOX_ANSWER)
 			identity_client_answer(client, &message);
-		else if (message.type == MESSAGE_DIRECTORY_CHANGED)
+		else if (message.type == MESSAGE_DIRECTORY_CHANGED) {
 			client->changes++;
+			worker_identity_begin(&client->worker->reidentify);
+		}
 	}
 	if (result == 0 || (errno != EAGAIN && errno != EINTR)) {
 		/* The supervisor starts another one and sends us the channel to it. */

@@ -147,6 +147,7 @@ void session_close(struct session *session)
 		return;
 	if (session->state == SESSION_IDENTIFY)
 		identity_client_forget(worker->identity, session);
+	session_forget_question(session);
 	session_enter(session, SESSION_CLOSED);
 	if (session->exchange != NULL)
 		exchange_abort(session->exchange, REFUSAL_NONE, "connection closed");
@@ -156,6 +157,8 @@ void session_close(struct session *session)
 	tls_close(&session->tls);
 	close(session->tls.fd);
 	source_give(session->source);
+	recheck_forget(&worker->recheck, session);
+	worker_identity_forget(&worker->reidentify, session);
 	TAILQ_REMOVE(&worker->sessions, session, entry);
 	TAILQ_INSERT_HEAD(&worker->closed, session, entry);
 	worker->connection_count--;
@@ -266,6 +269,8 @@ static size_t session_take_head(struct session *session, const char *data, size_
 		return 0;
 	}
 	session->scanned = 0;
+	if (session_identify_again(session))
+		return 0;
 	session_set_timer(session, limits->body_time_ms);
 	if (result == HTTP_REFUSED) {
 		exchange_begin_refused(session, REFUSAL_HTTP_MALFORMED);
@@ -572,11 +577,7 @@ static void session_timed_out(struct session *session)
 		shared_add(&worker->counters->refusals[REFUSAL_TLS_TIMEOUT], 1);
 		session_close(session);
 		return;
-	case SESSION_IDENTIFY:
-		identity_client_forget(worker->identity, session);
-		session->credential->refusal = REFUSAL_DIRECTORY_UNAVAILABLE;
-		session_await_head(session);
-		return;
+	case SESSION_IDENTIFY: session_identify_timed_out(session); return;
 	case SESSION_HEAD:
 		if (session->since_us != 0)
 			exchange_begin_refused(session, REFUSAL_HEAD_TIMEOUT);

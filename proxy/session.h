@@ -51,7 +51,9 @@ struct session {
 	enum session_state state;
 	enum refusal refusal; /* from the judge, during the handshake */
 	bool is_first_request;
-	uint32_t identity_slot; /* while SESSION_IDENTIFY */
+	bool has_asked_again;   /* the directory, for the request at hand */
+	bool is_asking;         /* it, in the background */
+	uint32_t identity_slot; /* while is_asking or SESSION_IDENTIFY */
 	uint32_t handshake_us;  /* from the first byte to its end */
 	uint32_t auth_us;       /* from there until the mailbox was known */
 	uint64_t since_us;      /* when the present stage began */
@@ -87,8 +89,15 @@ void session_set_timer(struct session *session, uint32_t time_ms);
 /* Ends it at once. The struct stays until the loop's turn is over. */
 void session_close(struct session *session);
 
-/* The world has changed: closes the session if its certificate may not come in any more. */
-void session_recheck(struct session *session);
+/* Whether its certificate may ask for something now, and whose mailbox it opens is known. */
+enum refusal session_check(const struct session *session);
+
+/* A worker_identity_ask. */
+bool session_ask_again(struct session *session);
+
+/* The world has changed: closes the session if its certificate may not come in any more; true then.
+ * A recheck_judge. */
+bool session_recheck(struct session *session);
 
 /* The worker drains: ends the session when idle; long polls are ended in the protocol's words within
  * time_ms, all else after its answer. */
@@ -97,7 +106,7 @@ void session_drain(struct session *session, uint32_t time_ms);
 /* "192.0.2.1", for logs and templates. */
 void session_address(const struct session *session, char text[INET6_ADDRSTRLEN]);
 
-/* Between session.c and session_identity.c. */
+/* Between session.c, session_identity.c and session_recheck.c. */
 
 /* The one place where the state changes; logged at debug level. */
 void session_enter(struct session *session, enum session_state state);
@@ -107,9 +116,20 @@ void session_update_events(struct session *session);
 void session_await_head(struct session *session);
 /* The handshake is done: finds the mailbox, or asks for it. */
 void session_identify(struct session *session);
+/* A request's head is there. True: the mailbox is asked for again first, and the head has to wait. */
+bool session_identify_again(struct session *session);
+void session_identify_timed_out(struct session *session);
+/* Takes back a question that was asked in the background, if there is one. */
+void session_forget_question(struct session *session);
+/* Ends it at once, whatever it is doing, with a line in the log. refusal NONE: only the reason tells. */
+void session_shut_out(struct session *session, enum refusal refusal, const char *reason);
 /* A line about who was refused in the handshake. verdict may be NULL; tls: version or failure. */
 void session_log_refused(const struct session *session, enum refusal refusal,
 	const struct verdict *verdict, const char *tls);
+
+/* A line about whom the directory has no mailbox for, and why. */
+void session_log_no_mailbox(
+	const struct session *session, enum refusal refusal, const char *reason);
 
 /* Frees what was closed in this turn of the loop. For the worker. */
 void session_bury(struct session *session);

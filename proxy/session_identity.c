@@ -1,6 +1,7 @@
 /*
- * Who it is: the judgement of a certificate in the middle of the handshake, the mailbox that it opens,
- * and the same judgement again whenever the world has changed.
+ * Who it is: the judgement of a certificate in the middle of the handshake, and the mailbox that it
+ * opens, which the directory is asked for once, and again when its answer has become old: before the
+ * next request, or in the background where one is under way (worker_identity.h).
  */
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -8,33 +9,9 @@
 
 #include "proxy/exchange.h"
 #include "proxy/identity_client.h"
-#include "proxy/log.h"
 #include "proxy/session.h"
-
-void session_log_refused(const struct session *session, enum refusal refusal,
-	const struct verdict *verdict, const char *tls)
-{
-	char address[INET6_ADDRSTRLEN];
-	struct log_line line;
-
-	log_begin(&line, CONFIG_LOG_INFO, "refused");
-	session_address(session, address);
-	log_text(&line, "client", address);
-	log_text(&line, "refusal", refusal_row(refusal)->name);
-	log_text(&line, "tls", tls);
-	log_text(&line, "server_name", tls_server_name(&session->tls));
-	if (verdict != NULL) {
-		char serial[41] = "";
-
-		if (verdict->link_count > 0)
-			serial_format(&verdict->links[0].serial, serial);
-		log_text(&line, "reason", verdict->reason);
-		log_text(&line, "subject", verdict->subject);
-		log_text(&line, "issuer", verdict->issuer);
-		log_text(&line, "serial", serial);
-	}
-	log_end(&line);
-}
+#include "proxy/worker_judge.h"
+#include "proxy/worker_seen.h"
 
 static enum refusal judge_fresh(
 	struct session *session, X509 *leaf, STACK_OF(X509) * sent, struct verdict *verdict)
@@ -70,17 +47,16 @@ enum refusal session_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent)
 	} else {
 		judge_fresh(session, leaf, sent, &fresh);
 	}
-	session->refusal = verdict_check(
-		verdict, worker->child->trust, &worker->revocation, worker_now(worker));
+	session->refusal = worker_judge_verdict(worker, verdict);
 	if (session->refusal == REFUSAL_CERTIFICATE_EXPIRED && verdict != &fresh) {
 		/* An authority may have been renewed since: another path may hold. */
 		verdict = &fresh;
 		judge_fresh(session, leaf, sent, &fresh);
-		session->refusal = verdict_check(
-			verdict, worker->child->trust, &worker->revocation, worker_now(worker));
+		session->refusal = worker_judge_verdict(worker, verdict);
 	}
 	if (session->refusal != REFUSAL_NONE) {
 		session_log_refused(session, session->refusal, verdict, tls_version(&session->tls));
+		worker_seen(worker, sha256, session->refusal, "", leaf, sent);
 		return session->refusal;
 	}
 	credential_free(session->credential);
@@ -90,73 +66,230 @@ enum refusal session_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent)
 	return session->refusal;
 }
 
-/* The certificate is good; whose mailbox is it? */
-void session_identify(struct session *session)
-{
-	struct credential *credential = session->credential;
-	struct worker *worker = session->worker;
-	struct verdict_entry *entry;
+/* The mailbox */
 
-	if (credential == NULL || credential->refusal != REFUSAL_NONE) {
-		session_await_head(session);
-		return;
+/* An issuer that is not in the store cannot be told what it may vouch for, so one above it that is told
+ * has not been asked. */
+static bool issuers_allow(const struct worker *worker, const struct credential *credential)
+{
+	const struct trust_store *trust = worker->child->trust;
+
+	for (uint32_t i = 0; i < credential->link_count; i++) {
+		int authority = credential->links[i].authority;
+
+		if (authority >= 0 && (size_t)authority < trust->count)
+			return trust_rules_allow(&trust->authorities[authority],
+				i == 0 ? credential->rules : 0, credential->mailbox);
 	}
-	entry = verdict_cache_find(worker->verdicts, credential->leaf_sha256);
-	if (entry != NULL && entry->mailbox[0] != '\0' &&
-		entry->mailbox_valid_until > worker_now(worker) &&
-		entry->mailbox_changes == identity_client_changes(worker->identity)) {
-		if (credential_set_mailbox(credential, entry->mailbox) != 0)
-			credential->refusal = REFUSAL_INTERNAL;
-		session_await_head(session);
-		return;
+	return true;
+}
+
+/* What the directory says, or is known to have said, as of changes. */
+static void credential_take_mailbox(const struct worker *worker, struct credential *credential,
+	enum refusal refusal, const char *mailbox, int64_t valid_until, uint32_t changes)
+{
+	if (refusal == REFUSAL_NONE && mailbox[0] == '\0')
+		refusal = REFUSAL_INTERNAL;
+	if (refusal == REFUSAL_NONE && strcmp(credential->mailbox, mailbox) != 0 &&
+		credential_set_mailbox(credential, mailbox) != 0)
+		refusal = REFUSAL_INTERNAL;
+	if (refusal == REFUSAL_NONE && !issuers_allow(worker, credential))
+		refusal = REFUSAL_ISSUER_NOT_ALLOWED;
+	credential->refusal = refusal;
+	credential->valid_until = valid_until;
+	credential->changes = changes;
+}
+
+/* Nobody could be asked. What was known is too old; the next request asks again. */
+static void credential_miss_directory(struct credential *credential)
+{
+	credential->refusal = REFUSAL_DIRECTORY_UNAVAILABLE;
+	credential->valid_until = INT64_MIN;
+}
+
+/* What another session of the same certificate was told, where that still holds; else NULL. */
+static const struct verdict_entry *find_known_mailbox(const struct session *session)
+{
+	const struct worker *worker = session->worker;
+	const struct verdict_entry *entry =
+		verdict_cache_find(worker->verdicts, session->credential->leaf_sha256);
+
+	if (entry == NULL || entry->mailbox[0] == '\0' ||
+		entry->mailbox_valid_until <= worker_now(worker) ||
+		entry->mailbox_changes != identity_client_changes(worker->identity))
+		return NULL;
+	return entry;
+}
+
+/* Once the mailbox is known the names are not kept: the cache has them, or OpenSSL the certificate. */
+static int ask_directory(struct session *session)
+{
+	struct worker *worker = session->worker;
+	const struct credential *credential = session->credential;
+	const struct verdict_entry *entry;
+	struct identity_names read;
+	const struct identity_names *names = credential->names;
+
+	if (names == NULL) {
+		entry = verdict_cache_find(worker->verdicts, credential->leaf_sha256);
+		if (entry != NULL)
+			names = &entry->verdict.names;
 	}
-	if (identity_client_ask(worker->identity, session, credential->names) != 0) {
-		credential->refusal = REFUSAL_DIRECTORY_UNAVAILABLE;
-		session_await_head(session);
-		return;
+	if (names == NULL && tls_peer(&session->tls) != NULL &&
+		identity_names_read(tls_peer(&session->tls), &read) == REFUSAL_NONE)
+		names = &read;
+	return names != NULL ? identity_client_ask(worker->identity, session, names) : -1;
+}
+
+static bool is_mailbox_old(const struct session *session)
+{
+	const struct worker *worker = session->worker;
+	const struct credential *credential = session->credential;
+
+	/* What is wrong with the names themselves no directory can change. */
+	return credential != NULL && credential->has_usable_names &&
+	       (worker_now(worker) >= credential->valid_until ||
+		       credential->changes != identity_client_changes(worker->identity));
+}
+
+/* Asks, and waits for the answer: true. Or the answer is there already. */
+static bool session_wait_for_mailbox(struct session *session)
+{
+	const struct verdict_entry *known = find_known_mailbox(session);
+
+	session_forget_question(session);
+	if (known != NULL) {
+		credential_take_mailbox(session->worker, session->credential, REFUSAL_NONE,
+			known->mailbox, known->mailbox_valid_until, known->mailbox_changes);
+		return false;
+	}
+	if (ask_directory(session) != 0) {
+		credential_miss_directory(session->credential);
+		return false;
 	}
 	session_enter(session, SESSION_IDENTIFY);
-	session_set_timer(session, worker->config->limits.handshake_time_ms);
+	session_set_timer(session, session->worker->config->limits.handshake_time_ms);
 	session_update_events(session);
+	return true;
+}
+
+/* Tells control who has come in, or would have but for that. */
+static void session_report(const struct session *session)
+{
+	const struct credential *credential = session->credential;
+
+	if (credential != NULL)
+		worker_seen(session->worker, credential->leaf_sha256, session_check(session),
+			credential->mailbox, tls_peer(&session->tls),
+			tls_peer_chain(&session->tls));
+}
+
+void session_identify(struct session *session)
+{
+	if (is_mailbox_old(session) && session_wait_for_mailbox(session))
+		return;
+	session_report(session);
+	session_await_head(session);
+}
+
+bool session_identify_again(struct session *session)
+{
+	/* Once for each request, however short a time the answer is good for. */
+	if (session->has_asked_again) {
+		session->has_asked_again = false;
+		return false;
+	}
+	session->has_asked_again = is_mailbox_old(session) && session_wait_for_mailbox(session);
+	return session->has_asked_again;
+}
+
+void session_identify_timed_out(struct session *session)
+{
+	identity_client_forget(session->worker->identity, session);
+	credential_miss_directory(session->credential);
+	session_await_head(session);
+}
+
+/* In the background */
+
+/* The mailbox of a request under way may be somebody else's now, or nobody's. */
+static void session_told_again(struct session *session, enum refusal refusal, const char *mailbox,
+	int64_t valid_until, uint32_t changes)
+{
+	struct credential *credential = session->credential;
+
+	if (refusal == REFUSAL_NONE && credential->mailbox[0] != '\0' &&
+		strcmp(credential->mailbox, mailbox) != 0) {
+		session_shut_out(
+			session, REFUSAL_NONE, "the certificate leads to another mailbox now");
+		return;
+	}
+	credential_take_mailbox(
+		session->worker, credential, refusal, mailbox, valid_until, changes);
+	if (credential->refusal != REFUSAL_NONE)
+		session_shut_out(session, credential->refusal,
+			"the directory has no mailbox for the certificate any more");
+}
+
+bool session_ask_again(struct session *session)
+{
+	const struct verdict_entry *known;
+
+	session_forget_question(session);
+	if (session->exchange == NULL || !is_mailbox_old(session))
+		return false;
+	known = find_known_mailbox(session);
+	if (known != NULL) {
+		session_told_again(session, REFUSAL_NONE, known->mailbox,
+			known->mailbox_valid_until, known->mailbox_changes);
+		return false;
+	}
+	session->is_asking = ask_directory(session) == 0;
+	return session->is_asking;
+}
+
+void session_forget_question(struct session *session)
+{
+	if (!session->is_asking)
+		return;
+	session->is_asking = false;
+	identity_client_forget(session->worker->identity, session);
+	worker_identity_answered(&session->worker->reidentify);
+}
+
+/* For the next session of the same certificate. */
+static void remember_mailbox(struct worker *worker, const struct credential *credential,
+	const struct mailbox_answer *answer)
+{
+	struct verdict_entry *entry = verdict_cache_find(worker->verdicts, credential->leaf_sha256);
+
+	if (entry == NULL)
+		return;
+	snprintf(entry->mailbox, sizeof(entry->mailbox), "%s", answer->mailbox);
+	entry->mailbox_valid_until = answer->valid_until;
+	entry->mailbox_changes = identity_client_changes(worker->identity);
 }
 
 void session_identified(struct session *session, const struct mailbox_answer *answer)
 {
+	struct worker *worker = session->worker;
 	struct credential *credential = session->credential;
 	enum refusal refusal = (enum refusal)answer->refusal;
-	struct verdict_entry *entry;
+	uint32_t changes = identity_client_changes(worker->identity);
+	bool is_first = credential->mailbox[0] == '\0';
 
-	if (refusal == REFUSAL_NONE && answer->mailbox[0] == '\0')
-		refusal = REFUSAL_INTERNAL;
-	credential->refusal = refusal;
-	if (refusal == REFUSAL_NONE) {
-		if (credential_set_mailbox(credential, answer->mailbox) != 0)
-			credential->refusal = REFUSAL_INTERNAL;
-		entry = verdict_cache_find(session->worker->verdicts, credential->leaf_sha256);
-		if (entry != NULL) {
-			snprintf(entry->mailbox, sizeof(entry->mailbox), "%s", credential->mailbox);
-			entry->mailbox_valid_until = answer->valid_until;
-			entry->mailbox_changes = identity_client_changes(session->worker->identity);
-		}
+	remember_mailbox(worker, credential, answer);
+	if (refusal != REFUSAL_NONE)
+		session_log_no_mailbox(session, refusal, answer->reason);
+	if (session->is_asking) {
+		session->is_asking = false;
+		worker_identity_answered(&worker->reidentify);
+		session_told_again(session, refusal, answer->mailbox, answer->valid_until, changes);
+		return;
 	}
+	credential_take_mailbox(
+		worker, credential, refusal, answer->mailbox, answer->valid_until, changes);
+	if (is_first)
+		session_report(session);
 	session_await_head(session);
-}
-
-void session_recheck(struct session *session)
-{
-	struct worker *worker = session->worker;
-	enum refusal refusal;
-
-	if (session->credential == NULL || session->state == SESSION_CLOSED)
-		return;
-	refusal = credential_check(
-		session->credential, worker->child->trust, &worker->revocation, worker_now(worker));
-	if (refusal == REFUSAL_NONE)
-		return;
-	if (session->exchange != NULL)
-		exchange_abort(
-			session->exchange, refusal, "the certificate may not come in any more");
-	else
-		shared_add(&worker->counters->refusals[refusal], 1);
-	session_close(session);
 }

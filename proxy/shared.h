@@ -19,6 +19,8 @@ enum { WORKER_MAX = 256, ENDPOINT_MAX = 64 };
 	COUNTER(handshakes, "TLS handshakes finished")                                             \
 	COUNTER(verdict_hits, "certificate verdicts found in the cache")                           \
 	COUNTER(verdict_misses, "certificate paths built")                                         \
+	COUNTER(sessions_shut_out, "open connections ended because they were allowed no more")     \
+	COUNTER(seen_dropped, "reports of certificates that control had no room for")              \
 	COUNTER(requests, "requests read")                                                         \
 	COUNTER(requests_forwarded, "requests sent to an endpoint, to their end")                  \
 	COUNTER(answers_malformed, "answers whose WBXML was malformed")                            \

@@ -93,7 +93,13 @@ static bool handle_message(struct supervisor *s, struct child_record *record,
 			return false;
 		spread_failure(s, record->generation, message);
 		return true;
-	case MESSAGE_USERS: return is_control;
+	case MESSAGE_USERS:
+		if (!is_control)
+			return false;
+		generation_keep_users(record->generation, *passed_fd);
+		*passed_fd = -1;
+		takeover_spread_users(s, record->generation);
+		return true;
 	case MESSAGE_RELOAD:
 		if (is_control)
 			takeover_reload(s);

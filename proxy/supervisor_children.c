@@ -257,19 +257,20 @@ void child_send(struct child_record *record, const struct message *message, int 
 
 bool child_has_pending(const struct child_record *record)
 {
+	if (record->has_pending_users)
+		return true;
 	for (size_t i = 0; i < PENDING_WORDS; i++)
 		if (record->pending[i] != 0)
 			return true;
 	return false;
 }
 
-/* What one CRL location has of news for this child. Control gets the facts without the file. */
+/* What one CRL location has of news for this child. */
 static int send_index(const struct child_record *record, const struct generation_index *index)
 {
 	bool is_control = record->role == ROLE_CONTROL;
 
-	if (index->fd != -1 &&
-		message_send(record->channel, &index->index, is_control ? -1 : index->fd) == -1)
+	if (index->fd != -1 && message_send(record->channel, &index->index, index->fd) == -1)
 		return -1;
 	if (is_control && index->failure.type != 0)
 		return message_send(record->channel, &index->failure, -1);
@@ -284,16 +285,36 @@ static int send_indexes(const struct child_record *record, size_t authority)
 	return 0;
 }
 
+/* Nothing, where control has not said yet. */
+static int send_users(const struct child_record *record)
+{
+	const struct message message = {.type = MESSAGE_USERS};
+
+	return record->generation->users_fd == -1
+		       ? 0
+		       : message_send(record->channel, &message, record->generation->users_fd);
+}
+
+static void child_stall(struct child_record *record)
+{
+	if (record->stalled_at_ms == 0)
+		record->stalled_at_ms = children_now_ms();
+}
+
 void child_flush(struct child_record *record)
 {
+	if (record->has_pending_users && send_users(record) == -1) {
+		child_stall(record);
+		return;
+	}
+	record->has_pending_users = false;
 	for (size_t i = 0; i < AUTHORITY_MAX; i++) {
 		uint64_t bit = UINT64_C(1) << (i % 64);
 
 		if ((record->pending[i / 64] & bit) == 0)
 			continue;
 		if (send_indexes(record, i) == -1) {
-			if (record->stalled_at_ms == 0)
-				record->stalled_at_ms = children_now_ms();
+			child_stall(record);
 			return;
 		}
 		record->pending[i / 64] &= ~bit;
@@ -307,8 +328,9 @@ void child_flush(struct child_record *record)
 	}
 }
 
-static void queue_all_indexes(struct child_record *record)
+static void queue_all_news(struct child_record *record)
 {
+	record->has_pending_users = record->role == ROLE_WORKER;
 	for (size_t i = 0; i < record->generation->trust->count; i++)
 		record->pending[i / 64] |= UINT64_C(1) << (i % 64);
 }
@@ -383,11 +405,12 @@ static int give_birth(struct children *children, struct child_record *record, st
 	record->deadline_ms = record->started_at_ms + START_TIME_MS;
 	record->stalled_at_ms = 0;
 	memset(record->pending, 0, sizeof(record->pending));
+	record->has_pending_users = false;
 	if (record->role == ROLE_WORKER)
 		atomic_store(&children->shared->workers[record->slot].pid, (uint64_t)pid);
 	connect_with_peers(children, record);
 	if (record->role == ROLE_WORKER || record->role == ROLE_CONTROL) {
-		queue_all_indexes(record);
+		queue_all_news(record);
 		child_flush(record);
 	}
 	return 0;

@@ -44,6 +44,7 @@ struct child_record {
 	int64_t stalled_at_ms;           /* since when the channel is full; 0: it is not */
 	unsigned int backoff_ms;         /* before the next restart */
 	uint64_t pending[PENDING_WORDS]; /* authorities whose news the child has not been sent */
+	bool has_pending_users;          /* the same of the users that are out */
 };
 
 struct children {
@@ -58,7 +59,7 @@ struct children {
 int64_t children_now_ms(void);
 
 /* Forks a child of a new record, or restarts the one of a waiting record. Connects it with its
- * peers and queues all indexes. NULL or -1 with err filled. */
+ * peers and queues all that it has to know: indexes, and the users that are out. NULL or -1 with err filled. */
 struct child_record *children_start(struct children *children, struct generation *generation,
 	enum role role, unsigned int number, struct error *err);
 int children_restart(struct children *children, struct child_record *record, struct error *err);

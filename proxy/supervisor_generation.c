@@ -59,7 +59,7 @@ struct generation *generation_new(const char *config_path, const struct generati
 	}
 	generation->number = previous == NULL ? 1 : previous->number + 1;
 	generation->state_directory = generation->spool_directory = -1;
-	generation->control_socket = -1;
+	generation->control_socket = generation->users_fd = -1;
 	for (size_t i = 0; i < AUTHORITY_MAX; i++)
 		for (size_t place = 0; place < CRL_LOCATION_MAX; place++)
 			generation->indexes[i][place].fd = -1;
@@ -98,6 +98,7 @@ void generation_free(struct generation *generation)
 	for (size_t i = 0; i < AUTHORITY_MAX; i++)
 		for (size_t place = 0; place < CRL_LOCATION_MAX; place++)
 			close_if_open(generation->indexes[i][place].fd);
+	close_if_open(generation->users_fd);
 	if (generation->owns_control_path)
 		unlink(generation->config->control_socket);
 	close_if_open(generation->control_socket);
@@ -136,4 +137,43 @@ bool generation_keep_failure(struct generation *generation, const struct message
 	generation->indexes[message->u.failure.authority][message->u.failure.place].failure =
 		*message;
 	return true;
+}
+
+void generation_keep_users(struct generation *generation, int passed_fd)
+{
+	close_if_open(generation->users_fd);
+	generation->users_fd = passed_fd;
+}
+
+int generation_copy_users(struct generation *generation, const struct generation *from)
+{
+	int fd;
+
+	if (from->users_fd == -1)
+		return 0;
+	fd = fcntl(from->users_fd, F_DUPFD_CLOEXEC, 0);
+	if (fd == -1)
+		return -1;
+	generation_keep_users(generation, fd);
+	return 0;
+}
+
+bool generation_withdraws(const struct generation *old, const struct generation *now,
+	uint64_t withdrawn[AUTHORITY_MAX / 64])
+{
+	uint64_t missing[AUTHORITY_MAX / 64];
+	bool is_any = false;
+
+	trust_store_compare(old->trust, now->trust, missing);
+	memset(withdrawn, old->config->grounds == now->config->grounds ? 0 : 0xff, sizeof(missing));
+	for (size_t i = 0; i < old->trust->count; i++) {
+		/* A path names the first of the certificates with its authority's name and key. */
+		int named = trust_store_find(old->trust, old->trust->authorities[i].certificate);
+
+		if ((missing[i / 64] >> (i % 64) & 1) != 0 && named >= 0)
+			withdrawn[named / 64] |= UINT64_C(1) << (named % 64);
+	}
+	for (size_t i = 0; i < AUTHORITY_MAX / 64; i++)
+		is_any = is_any || withdrawn[i] != 0;
+	return is_any;
 }

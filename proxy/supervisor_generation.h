@@ -32,6 +32,7 @@ struct generation {
 	int state_directory, spool_directory, control_socket;
 	bool owns_control_path; /* the socket was made for us, and goes with us if we do not take over */
 	struct generation_index indexes[AUTHORITY_MAX][CRL_LOCATION_MAX];
+	int users_fd; /* the users that are out, auth/user_index.h; -1: control has not said yet */
 };
 
 /* Reads and checks the configuration and opens what the children need. The control socket is that
@@ -48,5 +49,15 @@ void generation_free(struct generation *generation);
 bool generation_keep_index(
 	struct generation *generation, const struct message *message, int passed_fd);
 bool generation_keep_failure(struct generation *generation, const struct message *message);
+
+/* Keeps the users that are out; takes passed_fd over. */
+void generation_keep_users(struct generation *generation, int passed_fd);
+/* The same as another generation, who has heard of it later. 0, or -1 when descriptors run out. */
+int generation_copy_users(struct generation *generation, const struct generation *from);
+
+/* Which authorities of old, by number, are not trusted any more in now, or on other terms: all of them
+ * where the settings of who may come in are others. False: none. */
+bool generation_withdraws(const struct generation *old, const struct generation *now,
+	uint64_t withdrawn[AUTHORITY_MAX / 64]);
 
 #endif

@@ -118,6 +118,56 @@ void takeover_child_gone(struct supervisor *s, struct generation *generation)
 	let_go(s, generation);
 }
 
+/* What older generations have to hear */
+
+static bool hears_of_users(const struct supervisor *s, const struct generation *generation,
+	const struct generation *from)
+{
+	if (generation == from)
+		return true;
+	/* One that may never take over has no say but among its own. */
+	if (from == s->next)
+		return false;
+	return generation->number < from->number ||
+	       strcmp(generation->config->state_directory, from->config->state_directory) == 0;
+}
+
+void takeover_spread_users(struct supervisor *s, const struct generation *from)
+{
+	struct child_record *record = NULL;
+
+	while ((record = children_next(&s->children, NULL, record)) != NULL) {
+		struct generation *generation = record->generation;
+
+		if (!hears_of_users(s, generation, from))
+			continue;
+		if (generation != from && generation_copy_users(generation, from) == -1) {
+			if (child_is_alive(record))
+				child_kill(record, "it cannot be told which users are out");
+			continue;
+		}
+		if (record->role != ROLE_WORKER || !child_is_alive(record))
+			continue;
+		record->has_pending_users = true;
+		child_flush(record);
+	}
+}
+
+/* Who came in by an authority that the new configuration does not trust any more, or on other terms,
+ * must not stay until the old workers have finished. */
+static void tell_withdrawn(struct supervisor *s)
+{
+	struct child_record *record = NULL;
+	struct message message = {.type = MESSAGE_TRUST};
+
+	while ((record = children_next(&s->children, NULL, record)) != NULL)
+		if (record->role == ROLE_WORKER && record->generation != s->current &&
+			child_is_alive(record) &&
+			generation_withdraws(
+				record->generation, s->current, message.u.trust.withdrawn))
+			child_send(record, &message, -1);
+}
+
 /* The next generation */
 
 void takeover_abandon(struct supervisor *s, const char *why)
@@ -214,6 +264,8 @@ static void take_over(struct supervisor *s)
 		tell_reloaded(s);
 		if (strcmp(old->config->control_socket, s->current->config->control_socket) != 0)
 			unlink(old->config->control_socket); /* "": no harm */
+		takeover_spread_users(s, s->current);
+		tell_withdrawn(s);
 		drain_generation(s, old);
 		let_go(s, old);
 	}

@@ -52,6 +52,10 @@ void takeover_stop(struct supervisor *s);
 /* Kills the children of a generation (NULL: of all), without waiting for their ends. */
 void takeover_kill(struct supervisor *s, const struct generation *generation);
 
+/* The control process of a generation has said who is out: its workers hear it, and those of all other
+ * generations that go by the same state, or are older, whose own control has gone. */
+void takeover_spread_users(struct supervisor *s, const struct generation *from);
+
 void takeover_reopen_log(struct supervisor *s, const struct config *config);
 
 #endif

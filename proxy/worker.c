@@ -15,6 +15,7 @@
 #include "proxy/log.h"
 #include "proxy/sandbox.h"
 #include "proxy/session.h"
+#include "proxy/worker_seen.h"
 
 enum { RECHECK_MS = 60 * 1000 /* certificates and CRLs expire while phones sleep */ };
 
@@ -59,24 +60,22 @@ static void on_bury(evutil_socket_t fd, short what, void *arg)
 
 /* The world */
 
-/* Every open session is judged anew: what is no longer allowed ends now, sleeping Pings too. */
-static void worker_recheck(struct worker *worker)
-{
-	struct session *session = TAILQ_FIRST(&worker->sessions);
-
-	while (session != NULL) {
-		struct session *next = TAILQ_NEXT(session, entry);
-
-		session_recheck(session);
-		session = next;
-	}
-}
-
 static void on_recheck(evutil_socket_t fd, short what, void *arg)
 {
+	struct worker *worker = arg;
+
 	(void)fd;
 	(void)what;
-	worker_recheck(arg);
+	recheck_begin(&worker->recheck, RECHECK_TIME, -1, NULL, clock_us());
+	worker_identity_begin(&worker->reidentify);
+}
+
+/* Where one authority's CRL is signed by another's key, news about the signer concern people who have
+ * nothing else to do with the authority that the news are from. */
+static void worker_note_signer(struct worker *worker, const struct revocation_facts *facts)
+{
+	if (memcmp(facts->signer_key, facts->authority_key, sizeof(facts->signer_key)) != 0)
+		worker->has_foreign_signers = true;
 }
 
 static void worker_take_index(struct worker *worker, const struct message *message, int fd)
@@ -84,18 +83,50 @@ static void worker_take_index(struct worker *worker, const struct message *messa
 	const struct trust_store *trust = worker->child->trust;
 	uint32_t authority = message->u.index.authority;
 	uint32_t place = message->u.index.place;
+	uint64_t since_us = clock_us();
 	struct revocation_index *index;
 	struct error err;
 
 	if (fd == -1 || authority >= trust->count || place >= CRL_LOCATION_MAX)
 		return;
 	index = revocation_index_open(fd, trust->authorities[authority].issuer, &err);
+	if (index != NULL)
+		worker_note_signer(worker, revocation_index_facts(index));
 	if (index == NULL || revocation_set_put(&worker->revocation, (int)authority, (int)place,
 				     index, &err) != 0) {
 		log_message(CONFIG_LOG_ERROR, "revocation-index", "%s", err.text);
 		return;
 	}
-	worker_recheck(worker);
+	recheck_begin(&worker->recheck, RECHECK_CRL,
+		worker->has_foreign_signers ? -1 : (int)authority,
+		trust->authorities[authority].issuer, since_us);
+}
+
+static void worker_take_users(struct worker *worker, int fd)
+{
+	uint64_t since_us = clock_us();
+	struct error err;
+	struct user_index *users = fd != -1 ? user_index_open(fd, &err) : NULL;
+
+	if (users == NULL) {
+		/* Those who were out stay out. */
+		log_message(CONFIG_LOG_ERROR, "user-index", "%s", fd != -1 ? err.text : "no file");
+		return;
+	}
+	user_index_close(worker->users);
+	worker->users = users;
+	recheck_begin(&worker->recheck, RECHECK_USERS, -1, NULL, since_us);
+}
+
+/* The store of a later configuration does without some of our authorities, or has them on other
+ * terms: who came in by one of them comes in anew. */
+static void worker_take_trust(struct worker *worker, const struct message *message)
+{
+	uint64_t since_us = clock_us();
+
+	for (size_t i = 0; i < AUTHORITY_MAX / 64; i++)
+		worker->withdrawn[i] |= message->u.trust.withdrawn[i];
+	recheck_begin(&worker->recheck, RECHECK_TRUST, -1, NULL, since_us);
 }
 
 static void worker_drain(struct worker *worker, uint32_t time_ms)
@@ -117,16 +148,25 @@ static void worker_drain(struct worker *worker, uint32_t time_ms)
 }
 
 /* Returns whether fd was taken over. */
+static bool worker_take_peer(struct worker *worker, uint32_t role, int fd)
+{
+	if (role == ROLE_IDENTITY)
+		identity_client_attach(worker->identity, fd);
+	else if (role == ROLE_CONTROL)
+		worker_seen_attach(worker, fd);
+	return role == ROLE_IDENTITY || role == ROLE_CONTROL;
+}
+
+/* Returns whether fd was taken over. */
 static bool worker_take_message(struct worker *worker, const struct message *message, int fd)
 {
 	switch (message->type) {
 	case MESSAGE_INDEX: worker_take_index(worker, message, fd); return false;
 	case MESSAGE_DRAIN: worker_drain(worker, message->u.drain.time_ms); return false;
+	case MESSAGE_USERS: worker_take_users(worker, fd); return false;
+	case MESSAGE_TRUST: worker_take_trust(worker, message); return false;
 	case MESSAGE_START: worker->has_started = true; return false;
-	case MESSAGE_PEER:
-		if (fd != -1 && message->u.peer.role == ROLE_IDENTITY)
-			identity_client_attach(worker->identity, fd);
-		return fd != -1 && message->u.peer.role == ROLE_IDENTITY;
+	case MESSAGE_PEER: return fd != -1 && worker_take_peer(worker, message->u.peer.role, fd);
 	case MESSAGE_LOG:
 		if (fd != -1)
 			log_reopen(fd);
@@ -194,6 +234,11 @@ static int worker_start_events(struct worker *worker, struct error *err)
 {
 	struct timeval interval = timeval_of_ms(RECHECK_MS);
 
+	if (recheck_init(&worker->recheck, worker->base, &worker->sessions, session_recheck) != 0)
+		return error_set(err, "preparing to look at sessions again");
+	if (worker_identity_init(
+		    &worker->reidentify, worker->base, &worker->sessions, session_ask_again) != 0)
+		return error_set(err, "preparing to ask the directory again");
 	worker->supervisor_event = event_new(worker->base, worker->child->supervisor,
 		EV_READ | EV_PERSIST, on_supervisor, worker);
 	worker->bury_event = event_new(worker->base, -1, 0, on_bury, worker);
@@ -242,6 +287,7 @@ int worker_main(const struct child *child)
 {
 	struct worker worker = {
 		.child = child,
+		.control_fd = -1,
 		.config = child->config,
 		.counters = &child->shared->workers[child->slot],
 		.connection_max = child->config->limits.connections / child->config->workers,

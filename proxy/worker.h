@@ -9,24 +9,25 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/queue.h>
 
 #include "auth/revocation_set.h"
+#include "auth/user_index.h"
 #include "auth/verdict_cache.h"
 #include "auth/verify.h"
 #include "proxy/child.h"
+#include "proxy/recheck.h"
+#include "proxy/seen.h"
 #include "proxy/source_table.h"
 #include "proxy/timeval.h"
 #include "proxy/tls.h"
 #include "proxy/upstream.h"
+#include "proxy/worker_identity.h"
 
 enum {
 	WORKER_BUFFER = 32 * 1024, /* bytes taken from a socket at a time: two TLS records */
 	WORKER_QUEUE_MAX =
 		64 * 1024 /* more than this queued for a peer, and its source is paused */
 };
-
-TAILQ_HEAD(session_list, session);
 
 struct worker {
 	const struct child *child;
@@ -35,6 +36,8 @@ struct worker {
 	struct event_base *base;
 	struct verifier *verifier;
 	struct revocation_set revocation;
+	uint64_t withdrawn[AUTHORITY_MAX / 64]; /* bit n: authority n is not trusted any more */
+	struct user_index *users;               /* who is out; NULL until control has said */
 	struct verdict_cache *verdicts;
 	struct tls_server **tls_servers; /* one per config->listeners */
 	struct listener *listeners;      /* one per child->sockets */
@@ -53,9 +56,14 @@ struct worker {
 	uint32_t connection_count;
 	struct event *supervisor_event;
 	struct event *recheck_timer;
+	struct recheck recheck;
+	struct worker_identity reidentify;
+	int control_fd; /* the channel to control; -1: none now */
+	struct seen seen;
 	uint32_t drain_time_ms;
 	bool has_started; /* the supervisor has sent all that is needed to judge phones */
 	bool is_draining;
+	bool has_foreign_signers; /* of CRLs: keys that are not the authority's own */
 };
 
 /* UNIX time in seconds, cached per turn of the loop. */

@@ -33,11 +33,11 @@ enum phone_step {
 
 struct run_options {
 	const char *url, *pki, *users, *domain, *source, *server_name, *assert_header, *json_file;
-	uint32_t devices, duration_s, heartbeat_s, seed, park_s;
+	uint32_t devices, duration_s, heartbeat_s, seed, park_s, mint;
 	double send_rate, rate; /* mails and new phones in a second, of the whole fleet */
 	unsigned int version;
 	bool uses_base64, polls_with_sync, expects_refusal, is_strict, is_foreign, is_quiet,
-		is_verbose, ends_when_synced;
+		is_verbose, ends_when_synced, only_pings;
 };
 
 struct user {

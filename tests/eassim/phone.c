@@ -272,6 +272,10 @@ void phone_start(struct phone *phone, struct fleet *fleet, uint32_t number)
 		.number = number,
 		.letter = NO_LETTER,
 		.heartbeat_s = fleet->options.heartbeat_s};
+	if (fleet->options.only_pings) {
+		phone->step = PHONE_PING;
+		snprintf(phone->inbox, sizeof(phone->inbox), "5"); /* as eassim serve has it */
+	}
 	line_init(&phone->line, &fleet->world, phone_on_end, phone);
 	phone_ask(phone);
 }

@@ -9,6 +9,7 @@
 
 #include "certificate.h"
 #include "fleet.h"
+#include "mint.h"
 
 enum { USERS_MAX = 100000 };
 
@@ -20,7 +21,7 @@ static int openssl_fail(struct error *err, const char *doing, const char *file)
 	return error_set(err, "%s %s: %s", doing, file, reason != NULL ? reason : "failed");
 }
 
-static SSL_CTX *context_new(const char *ca, const char *chain, const char *key, struct error *err)
+static SSL_CTX *context_bare(struct error *err)
 {
 	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
 
@@ -34,6 +35,15 @@ static SSL_CTX *context_new(const char *ca, const char *chain, const char *key, 
 	SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+	return context;
+}
+
+static SSL_CTX *context_new(const char *ca, const char *chain, const char *key, struct error *err)
+{
+	SSL_CTX *context = context_bare(err);
+
+	if (context == NULL)
+		return NULL;
 	if (SSL_CTX_load_verify_locations(context, ca, NULL) != 1)
 		openssl_fail(err, "reading the server's authority", ca);
 	else if (SSL_CTX_use_certificate_chain_file(context, chain) != 1)
@@ -136,6 +146,73 @@ static int users_of_directory(struct fleet *fleet, struct error *err)
 	return result;
 }
 
+/* A certificate that is made here and now. The server's authorities are shared by all. */
+static SSL_CTX *context_mint(const struct mint *mint, X509_STORE *authorities, uint32_t number,
+	const char *mailbox, struct error *err)
+{
+	X509 *certificate;
+	EVP_PKEY *key;
+	SSL_CTX *context = context_bare(err);
+
+	if (context == NULL || mint_certificate(mint, number, mailbox, &certificate, &key, err)) {
+		SSL_CTX_free(context);
+		return NULL;
+	}
+	SSL_CTX_set1_cert_store(context, authorities);
+	if (SSL_CTX_use_certificate(context, certificate) != 1 ||
+		SSL_CTX_use_PrivateKey(context, key) != 1 ||
+		SSL_CTX_add1_chain_cert(context, mint_issuer(mint)) != 1) {
+		openssl_fail(err, "taking the certificate of", mailbox);
+		SSL_CTX_free(context);
+		context = NULL;
+	}
+	X509_free(certificate);
+	EVP_PKEY_free(key);
+	return context;
+}
+
+static int users_mint_all(
+	struct fleet *fleet, const struct mint *mint, X509_STORE *authorities, struct error *err)
+{
+	uint32_t count = fleet->options.mint;
+
+	fleet->users = calloc(count, sizeof(*fleet->users));
+	if (fleet->users == NULL)
+		return error_set(err, "out of memory");
+	for (uint32_t i = 0; i < count; i++) {
+		struct user *user = &fleet->users[i];
+
+		snprintf(user->name, sizeof(user->name), "phone%u", i);
+		snprintf(user->mailbox, sizeof(user->mailbox), "%s@%.150s", user->name,
+			fleet->options.domain);
+		user->tls = context_mint(mint, authorities, i, user->mailbox, err);
+		if (user->tls == NULL)
+			return -1;
+		fleet->user_count++;
+	}
+	return 0;
+}
+
+/* phone0@DOMAIN, phone1@DOMAIN and so on. */
+static int users_mint(struct fleet *fleet, struct error *err)
+{
+	struct mint *mint = mint_open(fleet->options.pki, err);
+	X509_STORE *authorities = X509_STORE_new();
+	char ca[4096];
+	int status = -1;
+
+	snprintf(ca, sizeof(ca), "%s/ca.pem", fleet->options.pki);
+	if (mint != NULL && authorities != NULL) {
+		if (X509_STORE_load_file(authorities, ca) == 1)
+			status = users_mint_all(fleet, mint, authorities, err);
+		else
+			openssl_fail(err, "reading the server's authority", ca);
+	}
+	X509_STORE_free(authorities);
+	mint_close(mint);
+	return status;
+}
+
 int pki_load(struct fleet *fleet, struct error *err)
 {
 	const char *names = fleet->options.users;
@@ -143,6 +220,8 @@ int pki_load(struct fleet *fleet, struct error *err)
 	if (fleet->is_tls && fleet->options.pki == NULL)
 		return error_set(
 			err, "--pki is missing: the folder of ca.pem, USER.pem and USER.key");
+	if (fleet->is_tls && fleet->options.mint > 0)
+		return users_mint(fleet, err);
 	if (names == NULL && fleet->is_tls)
 		return users_of_directory(fleet, err);
 	if (names == NULL)

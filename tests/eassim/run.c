@@ -24,6 +24,9 @@ static const char usage[] =
 	"  --pki DIR                  ca.pem (the server's authority), USER.pem (with chain), "
 	"USER.key\n"
 	"  --users A,B,...            whose phones they are, in turn (all of DIR); --user A alike\n"
+	"  --mint N                   N users, phone0@NAME on, with certificates made by the CA "
+	"in\n"
+	"                             DIR/authority (serial numbers 4D000000 on); needs --domain\n"
 	"  --domain NAME              mailboxes are USER@NAME (else the name in the certificate)\n"
 	"  --server-name NAME         for SNI, and in the server's certificate (the URL's host; "
 	"an\n"
@@ -40,6 +43,7 @@ static const char usage[] =
 	"  --seed N                   device ids and chances (from the clock)\n"
 	"  --source A[-B]             local addresses, as 127.0.0.2-127.0.0.20\n"
 	"  --park SECONDS             all into Ping, say so, hold\n"
+	"  --only-pings               a phone asks for nothing else, from the start\n"
 	"  --expect-refused           right is: every phone is refused in the TLS handshake\n"
 	"  --strict                   lost connections and 502, 503, 504 are wrong too\n"
 	"  --foreign                  the server is not eassim serve: its mails may say anything\n"
@@ -50,6 +54,7 @@ enum {
 	OPTION_URL = 256,
 	OPTION_PKI,
 	OPTION_USERS,
+	OPTION_MINT,
 	OPTION_DOMAIN,
 	OPTION_SERVER_NAME,
 	OPTION_ASSERT_HEADER,
@@ -64,6 +69,7 @@ enum {
 	OPTION_SEED,
 	OPTION_SOURCE,
 	OPTION_PARK,
+	OPTION_ONLY_PINGS,
 	OPTION_EXPECT_REFUSED,
 	OPTION_STRICT,
 	OPTION_FOREIGN,
@@ -78,6 +84,7 @@ static const struct option long_options[] = {
 	{"pki", required_argument, NULL, OPTION_PKI},
 	{"users", required_argument, NULL, OPTION_USERS},
 	{"user", required_argument, NULL, OPTION_USERS},
+	{"mint", required_argument, NULL, OPTION_MINT},
 	{"domain", required_argument, NULL, OPTION_DOMAIN},
 	{"server-name", required_argument, NULL, OPTION_SERVER_NAME},
 	{"assert-header", required_argument, NULL, OPTION_ASSERT_HEADER},
@@ -92,6 +99,7 @@ static const struct option long_options[] = {
 	{"seed", required_argument, NULL, OPTION_SEED},
 	{"source", required_argument, NULL, OPTION_SOURCE},
 	{"park", required_argument, NULL, OPTION_PARK},
+	{"only-pings", no_argument, NULL, OPTION_ONLY_PINGS},
 	{"expect-refused", no_argument, NULL, OPTION_EXPECT_REFUSED},
 	{"strict", no_argument, NULL, OPTION_STRICT},
 	{"foreign", no_argument, NULL, OPTION_FOREIGN},
@@ -141,6 +149,7 @@ static int option_take(struct run_options *options, int option, struct error *er
 	case OPTION_URL: options->url = optarg; return 0;
 	case OPTION_PKI: options->pki = optarg; return 0;
 	case OPTION_USERS: options->users = optarg; return 0;
+	case OPTION_MINT: return option_number(optarg, 1, 100000, &options->mint, err);
 	case OPTION_DOMAIN: options->domain = optarg; return 0;
 	case OPTION_SERVER_NAME: options->server_name = optarg; return 0;
 	case OPTION_ASSERT_HEADER: options->assert_header = optarg; return 0;
@@ -155,6 +164,7 @@ static int option_take(struct run_options *options, int option, struct error *er
 	case OPTION_SEED: return option_number(optarg, 0, UINT32_MAX, &options->seed, err);
 	case OPTION_SOURCE: options->source = optarg; return 0;
 	case OPTION_PARK: return option_number(optarg, 1, 86400, &options->park_s, err);
+	case OPTION_ONLY_PINGS: options->only_pings = true; return 0;
 	case OPTION_EXPECT_REFUSED: options->expects_refusal = true; return 0;
 	case OPTION_STRICT: options->is_strict = true; return 0;
 	case OPTION_FOREIGN: options->is_foreign = true; return 0;
@@ -178,6 +188,8 @@ static int options_check(struct run_options *options, struct error *err)
 {
 	if (options->polls_with_sync && options->version < 140)
 		return error_set(err, "--poll sync needs --version 14.0 or later");
+	if (options->mint > 0 && options->domain == NULL)
+		return error_set(err, "--mint needs --domain: the mailboxes are in it");
 	if (options->park_s > 0 && options->heartbeat_s < options->park_s + 60)
 		options->heartbeat_s = options->park_s + 60 > 3540 ? 3540 : options->park_s + 60;
 	return 0;

@@ -356,11 +356,46 @@ static void test_the_trust_store_is_checked_by_whom_it_concerns(void)
 	config_free(config);
 }
 
+/* minimal with one piece of it written in another way. */
+static uint64_t grounds_with(const char *piece, const char *instead)
+{
+	const char *at = strstr(minimal, piece);
+	struct config *config;
+	uint64_t grounds;
+	char text[2048];
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+	snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - minimal), minimal, instead,
+		at + strlen(piece));
+	config = load_good(text);
+	grounds = config->grounds;
+	config_free(config);
+	return grounds;
+}
+
+static void test_settings_of_who_may_come_in_are_told_from_others(void)
+{
+	const char *trust = "store = trust.json", *domains = "domains = example.com";
+	uint64_t plain = grounds_with(trust, trust);
+
+	CU_ASSERT_EQUAL(plain, grounds_with("user = nobody", "user = nobody workers = 3"));
+	CU_ASSERT_EQUAL(plain, grounds_with("https://mail.test", "https://other.test"));
+	CU_ASSERT_NOT_EQUAL(plain, grounds_with(trust, "store = trust.json depth = 2"));
+	CU_ASSERT_NOT_EQUAL(plain, grounds_with(domains, "domains = example.org"));
+	CU_ASSERT_NOT_EQUAL(plain, grounds_with(domains, "domains = {example.com, example.org}"));
+	CU_ASSERT_NOT_EQUAL(
+		plain, grounds_with(domains, "domains = example.com names = rfc822-name"));
+	CU_ASSERT_NOT_EQUAL(grounds_with(domains, "domains = {ab.com, c.com}"),
+		grounds_with(domains, "domains = {c.com, ab.com}"));
+}
+
 static const struct check checks[] = {
 	{"every option reaches the model", test_every_option_reaches_the_model},
 	{"fields that we write are never taken from a phone",
 		test_fields_that_we_write_are_never_taken_from_a_phone},
 	{"what is not written has its default", test_what_is_not_written_has_its_default},
+	{"settings of who may come in are told from others",
+		test_settings_of_who_may_come_in_are_told_from_others},
 	{"files are read once and sealed", test_files_are_read_once_and_sealed},
 	{"a file that is not configured cannot be read",
 		test_a_file_that_is_not_configured_cannot_be_read},

@@ -1,0 +1,117 @@
+#include "proxy/worker_judge.h"
+
+#include <time.h>
+
+#include "proxy/log.h"
+
+/* RFC 5280 5.3.1. */
+static const char *const reason_names[] = {"unspecified", "keyCompromise", "cACompromise",
+	"affiliationChanged", "superseded", "cessationOfOperation", "certificateHold", "7",
+	"removeFromCRL", "privilegeWithdrawn", "aACompromise"};
+
+/* Links are certificates with their issuers, so that the root is among the issuers. */
+static bool is_withdrawn(
+	const struct worker *worker, const struct verdict_link *links, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		int authority = links[i].authority;
+
+		if (authority >= 0 && authority < AUTHORITY_MAX &&
+			(worker->withdrawn[authority / 64] >> (authority % 64) & 1) != 0)
+			return true;
+	}
+	return false;
+}
+
+/* Out since valid_from, until there is a CRL of the issuer's that is newer and decides. */
+static bool is_user_out(const struct worker *worker, const struct credential *credential)
+{
+	int64_t valid_from;
+	int issuer = credential->links[0].authority;
+
+	if (credential->mailbox[0] == '\0' ||
+		!user_index_find(worker->users, credential->mailbox, &valid_from))
+		return false;
+	return issuer < 0 || revocation_set_effective(&worker->revocation, issuer) <= valid_from;
+}
+
+enum refusal worker_judge_verdict(const struct worker *worker, const struct verdict *verdict)
+{
+	if (verdict->refusal == REFUSAL_NONE &&
+		is_withdrawn(worker, verdict->links, verdict->link_count))
+		return REFUSAL_CERTIFICATE_UNTRUSTED;
+	return verdict_check(
+		verdict, worker->child->trust, &worker->revocation, worker_now(worker));
+}
+
+enum refusal worker_judge_credential(
+	const struct worker *worker, const struct credential *credential)
+{
+	const struct verdict_links links = credential_links(credential);
+	enum refusal refusal;
+
+	if (is_withdrawn(worker, links.links, links.count))
+		return REFUSAL_CERTIFICATE_UNTRUSTED;
+	refusal = verdict_links_check(
+		&links, worker->child->trust, &worker->revocation, worker_now(worker));
+	if (refusal == REFUSAL_NONE && is_user_out(worker, credential))
+		refusal = REFUSAL_USER_REVOKED;
+	return refusal;
+}
+
+static void log_date(struct log_line *line, const char *key, int64_t seconds)
+{
+	time_t when = (time_t)seconds;
+	char text[32];
+	struct tm parts;
+
+	if (gmtime_r(&when, &parts) != NULL &&
+		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts) > 0)
+		log_text(line, key, text);
+}
+
+static void log_finding(struct log_line *line, const struct revocation_finding *finding)
+{
+	log_text(line, "revocation_reason",
+		finding->reason < sizeof(reason_names) / sizeof(reason_names[0])
+			? reason_names[finding->reason]
+			: "unknown");
+	log_date(line, "revoked_at", finding->date);
+	if (finding->invalidity_date != 0)
+		log_date(line, "invalid_since", finding->invalidity_date);
+}
+
+void worker_log_grounds(const struct worker *worker, struct log_line *line, enum refusal refusal,
+	const struct verdict_links *links)
+{
+	const struct trust_store *trust = worker->child->trust;
+
+	if (refusal != REFUSAL_CERTIFICATE_REVOKED && refusal != REFUSAL_REVOCATION_UNAVAILABLE &&
+		refusal != REFUSAL_REVOCATION_UNKNOWN)
+		return;
+	/* In the order in which verdict_links_check() finds them. */
+	for (uint32_t i = links->count; i-- > 0;) {
+		const struct verdict_link *link = &links->links[i];
+		const struct revocation_target target = {.authority = link->authority,
+			.serial = link->serial,
+			.is_ca = link->is_ca,
+			.link = (uint8_t)i,
+			.points = links->points,
+			.point_count = links->point_count};
+		struct revocation_finding finding = {0};
+		char serial[41];
+
+		if (link->authority < 0 || (size_t)link->authority >= trust->count ||
+			revocation_set_check(&worker->revocation, &target, worker_now(worker),
+				&finding) != refusal)
+			continue;
+		log_text(line, "authority", trust->authorities[link->authority].issuer);
+		if (i > 0) {
+			serial_format(&link->serial, serial);
+			log_text(line, "authority_serial", serial);
+		}
+		if (refusal == REFUSAL_CERTIFICATE_REVOKED)
+			log_finding(line, &finding);
+		return;
+	}
+}
