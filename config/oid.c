@@ -17,5 +17,6 @@ int oid_check(const char *text, struct error *err)
 	ASN1_OBJECT_free(object);
 	if (is_good)
 		return 0;
-	return error_set(err, "'%.100s' is not an object identifier like 1.3.6.1.4.1.311.21.8", text);
+	return error_set(
+		err, "'%.100s' is not an object identifier like 1.3.6.1.4.1.311.21.8", text);
 }

@@ -9,12 +9,12 @@
 #include "config/model.h"
 #include "proxy/easproxyctl_ca.h"
 #include "proxy/easproxyctl_client.h"
-#include "proxy/easproxyctl_explain.h"
 #include "proxy/easproxyctl_crl.h"
+#include "proxy/easproxyctl_explain.h"
 #include "proxy/easproxyctl_refusals.h"
 #include "proxy/easproxyctl_status.h"
-#include "proxy/easproxyctl_verify.h"
 #include "proxy/easproxyctl_user.h"
+#include "proxy/easproxyctl_verify.h"
 #include "proxy/easproxyctl_wbxml.h"
 
 static int ctl_version(int argc, char **argv);
