@@ -11,8 +11,8 @@
 
 #include "auth/revocation_file.h"
 
-/* Unmapped at a time; some 0.1 ms. A multiple of the page size of every machine. */
-enum { CLOSE_PART = 1 << 20 };
+/* Unmapped at a time; less than 0.1 ms. A multiple of the page size of every machine. */
+enum { CLOSE_PART = 1 << 18 };
 
 struct revocation_index {
 	void *map;

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "auth/revocation_compile.h"
@@ -15,7 +14,8 @@
 
 enum {
 	ENTRY_COUNT = 1000000,
-	LOOK_UP_COUNT = 2000000,
+	LOOK_UP_COUNT = 400000,
+	ROUND_COUNT = 9,  /* of which the best counts: other programs only add to the time */
 	SAMPLE = 1 << 17, /* serials that are looked up in turn: more than caches hold the way to */
 	DELTA_COUNT = 1000,
 	SWAP_COUNT = 200,
@@ -47,6 +47,32 @@ static long resident(void)
 	return (pages - shared) * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
+/* The most that was resident since the last call, in kB; 0 where the kernel does not tell. */
+static long peak_begin(void)
+{
+	FILE *file = fopen("/proc/self/clear_refs", "w");
+
+	if (file != NULL) {
+		fputs("5", file);
+		fclose(file);
+	}
+	return resident();
+}
+
+static long peak(void)
+{
+	FILE *file = fopen("/proc/self/status", "r");
+	char line[128];
+	long kb = 0;
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+		if (sscanf(line, "VmHWM: %ld", &kb) == 1)
+			break;
+	if (file != NULL)
+		fclose(file);
+	return kb;
+}
+
 /* Spread over count serials of the series from first on. */
 static void take_sample(uint32_t first, uint32_t count)
 {
@@ -58,18 +84,24 @@ static void take_sample(uint32_t first, uint32_t count)
 static void look_up(const struct revocation_index *index, uint32_t expected, const char *what)
 {
 	uint32_t found = 0;
+	double best = 0;
 	double start;
 
 	for (uint32_t i = 0; i < SAMPLE; i++)
 		found += revocation_index_find(index, NULL, &serials[i], NULL);
 	maker_must(found == expected * SAMPLE, "the right answers");
-	found = 0;
-	start = seconds();
-	for (uint32_t i = 0; i < LOOK_UP_COUNT; i++)
-		found += revocation_index_find(index, NULL, &serials[i % SAMPLE], NULL);
-	printf("look-up in the index, %s: %.0f ns\n", what,
-		(seconds() - start) / LOOK_UP_COUNT * 1e9);
-	maker_must(found == expected * LOOK_UP_COUNT, "the right answers");
+	for (int round = 0; round < ROUND_COUNT; round++) {
+		double took;
+
+		found = 0;
+		start = seconds();
+		for (uint32_t i = 0; i < LOOK_UP_COUNT; i++)
+			found += revocation_index_find(index, NULL, &serials[i % SAMPLE], NULL);
+		took = seconds() - start;
+		best = round == 0 || took < best ? took : best;
+		maker_must(found == expected * LOOK_UP_COUNT, "the right answers");
+	}
+	printf("look-up in the index, %s: %.0f ns\n", what, best / LOOK_UP_COUNT * 1e9);
 }
 
 /* The whole question that a request asks of each certificate in its chain. */
@@ -77,15 +109,22 @@ static void check(const struct revocation_set *set, enum refusal expected, const
 {
 	struct revocation_target target = {.authority = 0};
 	int64_t now = time(NULL);
-	uint32_t right = 0;
-	double start = seconds();
+	double best = 0;
 
-	for (uint32_t i = 0; i < LOOK_UP_COUNT; i++) {
-		target.serial = serials[i % SAMPLE];
-		right += revocation_set_check(set, &target, now, NULL) == expected;
+	for (int round = 0; round < ROUND_COUNT; round++) {
+		double start = seconds();
+		uint32_t right = 0;
+		double took;
+
+		for (uint32_t i = 0; i < LOOK_UP_COUNT; i++) {
+			target.serial = serials[i % SAMPLE];
+			right += revocation_set_check(set, &target, now, NULL) == expected;
+		}
+		took = seconds() - start;
+		best = round == 0 || took < best ? took : best;
+		maker_must(right == LOOK_UP_COUNT, "the right answers");
 	}
-	printf("check by the set, %s: %.0f ns\n", what, (seconds() - start) / LOOK_UP_COUNT * 1e9);
-	maker_must(right == LOOK_UP_COUNT, "the right answers");
+	printf("check by the set, %s: %.0f ns\n", what, best / LOOK_UP_COUNT * 1e9);
 }
 
 static void look_up_openssl(X509_CRL *crl, int expected, const char *what)
@@ -166,15 +205,16 @@ static struct revocation_index *open_index(int fd)
 static int compile(struct span der, struct revocation_facts *facts)
 {
 	struct error err = {""};
-	struct rusage usage;
 	int fd = memory_file();
+	long before = peak_begin();
 	double start = seconds();
 
 	maker_must(revocation_compile(der, &signers, NULL, time(NULL), fd, facts, &err) == 0,
 		err.text);
-	getrusage(RUSAGE_SELF, &usage);
-	printf("compile (signature, parsing, sorting, writing): %.1f ms\n",
-		(seconds() - start) * 1e3);
+	printf("compile (signature, parsing, sorting, writing): %.1f ms, %ld kB of memory beside "
+	       "the "
+	       "CRL\n",
+		(seconds() - start) * 1e3, peak() - before);
 	printf("index: %llu bytes, %.2f an entry\n", (unsigned long long)facts->mapped_size,
 		(double)facts->mapped_size / (double)facts->entry_count);
 	return fd;
