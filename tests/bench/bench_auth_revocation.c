@@ -10,6 +10,7 @@
 
 #include "auth/revocation_compile.h"
 #include "auth/revocation_set.h"
+#include "auth/revocation_writer.h"
 #include "tests/unit/auth_crl_maker.h"
 
 enum {
@@ -220,6 +221,37 @@ static int compile(struct span der, struct revocation_facts *facts)
 	return fd;
 }
 
+/* Serials as a hostile CA would choose them. Heap: nearly all of them close together, and a few far
+ * away on both sides, so that each guess is wrong. Alike: the same in all that a fence holds. */
+static void hostile(uint32_t count, bool is_alike)
+{
+	struct revocation_facts facts = {.next_update = 1};
+	int fd = memory_file();
+	struct error err = {""};
+	struct revocation_writer *writer = revocation_writer_new(fd, 20, &err);
+	struct revocation_index *index;
+
+	maker_must(writer != NULL, err.text);
+	revocation_writer_section(writer, &facts.scope.issuer, 0);
+	for (uint32_t i = 0; i < count; i++) {
+		struct serial serial = {{0}};
+
+		if (!is_alike)
+			serial.octets[0] = i == 0 ? 1 : i < count - 1 ? 0x40 : 0x7f;
+		revocation_number_put(serial.octets + (is_alike ? 16 : 4), 4, i);
+		revocation_writer_entry(writer, &serial, revocation_meta_of(1, 0), 0);
+	}
+	maker_must(revocation_writer_finish(writer, &facts, &err) == 0, err.text);
+	seal(fd);
+	index = open_index(fd);
+	for (uint32_t i = 0; i < SAMPLE; i++)
+		serials[i] = revocation_view_serial(
+			revocation_index_view(index), (size_t)((uint64_t)i * 2654435761u % count));
+	look_up(index, 1, is_alike ? "serials alike in front" : "serials in a heap");
+	revocation_index_close(index);
+	close(fd);
+}
+
 static void merge(const struct revocation_index *base, uint32_t count)
 {
 	X509_CRL *crl = maker_crl_new(&ca, -30, 3600, 2);
@@ -332,6 +364,8 @@ int main(int argc, char **argv)
 	check(&set, REFUSAL_NONE, "not revoked");
 	swap(&set, fd);
 	revocation_set_clear(&set);
+	hostile((uint32_t)count, false);
+	hostile((uint32_t)count, true);
 	malloc_trim(0);
 	measure_openssl(der, (uint32_t)count);
 	maker_span_free(&der);
