@@ -249,11 +249,16 @@ static int name_compare(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct name_key));
 }
 
+static void renumber(uint8_t section[2], uint8_t (*number)[2])
+{
+	memcpy(section, number[revocation_number_get(section, 2)], 2);
+}
+
 /* Numbers the sections anew, in the order of their issuers' keys. */
 static int sections_settle(struct revocation_entries *out, struct error *err)
 {
 	struct name_key *before = malloc(REVOCATION_FILE_SECTION_MAX * sizeof(*before));
-	uint8_t(*number)[2] = malloc(REVOCATION_FILE_SECTION_MAX * sizeof(*number));
+	uint8_t(*number)[2] = calloc(REVOCATION_FILE_SECTION_MAX, sizeof(*number));
 	int result = 0;
 
 	if (before == NULL || number == NULL) {
@@ -270,16 +275,10 @@ static int sections_settle(struct revocation_entries *out, struct error *err)
 		number[i][0] = (uint8_t)(place >> 8);
 		number[i][1] = (uint8_t)place;
 	}
-	for (size_t i = 0; i < out->count; i++) {
-		uint8_t *section = out->entries[i].section;
-
-		memcpy(section, number[section[0] << 8 | section[1]], 2);
-	}
-	for (size_t i = 0; i < out->invalidity_count; i++) {
-		uint8_t *section = out->invalidities[i].section;
-
-		memcpy(section, number[section[0] << 8 | section[1]], 2);
-	}
+	for (size_t i = 0; i < out->count; i++)
+		renumber(out->entries[i].section, number);
+	for (size_t i = 0; i < out->invalidity_count; i++)
+		renumber(out->invalidities[i].section, number);
 out:
 	free(before);
 	free(number);

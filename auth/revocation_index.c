@@ -11,8 +11,10 @@
 
 #include "auth/revocation_file.h"
 
-/* Unmapped at a time; some 0.1 ms. A multiple of the page size of every machine. */
-enum { CLOSE_PART = 1 << 20 };
+/* Unmapped at a time; less than 0.1 ms. A multiple of the page size of every machine. */
+enum { CLOSE_PART = 1 << 18 };
+
+enum { STEPS_MAX = 2 }; /* a serial that is a fence itself may lie on either side of it */
 
 struct revocation_index {
 	void *map;
@@ -266,6 +268,9 @@ static struct range entry_range(
 	struct range range;
 
 	range.low = fence == 0 ? 0 : (fence - 1) * REVOCATION_FILE_STEP;
+	/* Nearly always no more than one fence has these octets. */
+	if (fence < count && fence_at(fences, fence) == word)
+		fence++;
 	if (fence < count && fence_at(fences, fence) == word)
 		fence = word == UINT64_MAX ? count : fences_bisect(fences, fence, count, word + 1);
 	range.high = fence * REVOCATION_FILE_STEP;
@@ -298,7 +303,7 @@ static size_t entry_bisect(const struct revocation_view *view,
 	return section->count;
 }
 
-/* By eight octets, within one step, and again without a guess for the processor; then by all of it
+/* By eight octets, within a step or two, and again without a guess for the processor; then by all of it
  * those that are alike in these. */
 static size_t step_bisect(const struct revocation_view *view,
 	const struct revocation_section *section, struct range range, const uint8_t *serial,
@@ -335,7 +340,7 @@ static size_t entry_find(const struct revocation_view *view,
 
 	if (range.low >= range.high)
 		return section->count;
-	if (range.high - range.low > REVOCATION_FILE_STEP)
+	if (range.high - range.low > STEPS_MAX * (size_t)REVOCATION_FILE_STEP)
 		return entry_bisect(view, section, range, serial);
 	prefetch(entry_at(view, section, range.low), entry_at(view, section, range.high));
 	return step_bisect(view, section, range, serial, word);

@@ -79,16 +79,26 @@ static int chain_numbers(const struct trust_store *store, const STACK_OF(X509) *
 	return count;
 }
 
-/* See REVOCATION_PATH_ANY_TIME. */
+/* A CA whose basicConstraints are not critical is one for verify.c too. */
 static int on_fault(int is_ok, X509_STORE_CTX *ctx)
+{
+	if (is_ok)
+		return 1;
+	if (X509_STORE_CTX_get_error(ctx) != X509_V_ERR_CA_BCONS_NOT_CRITICAL)
+		return 0;
+	X509_STORE_CTX_set_error(ctx, X509_V_OK);
+	return 1;
+}
+
+/* See REVOCATION_PATH_ANY_TIME. */
+static int on_fault_at_any_time(int is_ok, X509_STORE_CTX *ctx)
 {
 	int code = X509_STORE_CTX_get_error(ctx);
 
-	if (is_ok)
-		return 1;
-	if (X509_STORE_CTX_get_error_depth(ctx) != 0 ||
-		(code != X509_V_ERR_PERMITTED_VIOLATION && code != X509_V_ERR_EXCLUDED_VIOLATION))
-		return 0;
+	if (is_ok || X509_STORE_CTX_get_error_depth(ctx) != 0 ||
+		(code != X509_V_ERR_PERMITTED_VIOLATION && code != X509_V_ERR_EXCLUDED_VIOLATION &&
+			code != X509_V_ERR_UNSUPPORTED_CONSTRAINT_TYPE))
+		return on_fault(is_ok, ctx);
 	X509_STORE_CTX_set_error(ctx, X509_V_OK);
 	return 1;
 }
@@ -109,8 +119,9 @@ int revocation_path_find(
 	X509_VERIFY_PARAM_set_auth_level(param, SECURITY_LEVEL);
 	if (at == REVOCATION_PATH_ANY_TIME) {
 		flags |= X509_V_FLAG_NO_CHECK_TIME;
-		X509_STORE_CTX_set_verify_cb(ctx, on_fault);
+		X509_STORE_CTX_set_verify_cb(ctx, on_fault_at_any_time);
 	} else {
+		X509_STORE_CTX_set_verify_cb(ctx, on_fault);
 		X509_VERIFY_PARAM_set_time(param, (time_t)at);
 	}
 	if (X509_VERIFY_PARAM_set_flags(param, flags) == 1 && X509_verify_cert(ctx) == 1)

@@ -64,7 +64,7 @@ int revocation_set_put(struct revocation_set *set, int authority, int place,
 	struct revocation_index *index, struct error *err);
 
 /* Gives back a part of the memory of replaced indexes, no more than an event loop can spare the time for
- * (some 0.1 ms). Whether there is more; to be called again then, after other events. */
+ * (less than 0.1 ms). Whether there is more; to be called again then, after other events. */
 bool revocation_set_tidy(struct revocation_set *set);
 
 /* Closes all indexes and frees the slots; the set is empty then. */

@@ -141,9 +141,10 @@ static bool is_sound_index(const struct revocation_facts *facts)
 {
 	const struct revocation_scope *scope = &facts->scope;
 
-	return is_bool(&facts->has_delta) && is_bool(&scope->only_user) &&
-	       is_bool(&scope->only_ca) && is_bool(&scope->only_attributes) &&
-	       is_bool(&scope->is_indirect) && scope->name_count <= REVOCATION_SCOPE_NAME_MAX;
+	return is_bool(&facts->has_number) && is_bool(&facts->has_delta) &&
+	       is_bool(&scope->only_user) && is_bool(&scope->only_ca) &&
+	       is_bool(&scope->only_attributes) && is_bool(&scope->is_indirect) &&
+	       scope->name_count <= REVOCATION_SCOPE_NAME_MAX;
 }
 
 /* Ends every string and refuses counts and enums that no sender of ours writes. */

@@ -6,16 +6,17 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "auth/revocation_compile.h"
 #include "auth/revocation_set.h"
+#include "auth/revocation_writer.h"
 #include "tests/unit/auth_crl_maker.h"
 
 enum {
 	ENTRY_COUNT = 1000000,
-	LOOK_UP_COUNT = 2000000,
+	LOOK_UP_COUNT = 400000,
+	ROUND_COUNT = 9,  /* of which the best counts: other programs only add to the time */
 	SAMPLE = 1 << 17, /* serials that are looked up in turn: more than caches hold the way to */
 	DELTA_COUNT = 1000,
 	SWAP_COUNT = 200,
@@ -47,6 +48,32 @@ static long resident(void)
 	return (pages - shared) * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
+/* The most that was resident since the last call, in kB; 0 where the kernel does not tell. */
+static long peak_begin(void)
+{
+	FILE *file = fopen("/proc/self/clear_refs", "w");
+
+	if (file != NULL) {
+		fputs("5", file);
+		fclose(file);
+	}
+	return resident();
+}
+
+static long peak(void)
+{
+	FILE *file = fopen("/proc/self/status", "r");
+	char line[128];
+	long kb = 0;
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+		if (sscanf(line, "VmHWM: %ld", &kb) == 1)
+			break;
+	if (file != NULL)
+		fclose(file);
+	return kb;
+}
+
 /* Spread over count serials of the series from first on. */
 static void take_sample(uint32_t first, uint32_t count)
 {
@@ -58,18 +85,24 @@ static void take_sample(uint32_t first, uint32_t count)
 static void look_up(const struct revocation_index *index, uint32_t expected, const char *what)
 {
 	uint32_t found = 0;
+	double best = 0;
 	double start;
 
 	for (uint32_t i = 0; i < SAMPLE; i++)
 		found += revocation_index_find(index, NULL, &serials[i], NULL);
 	maker_must(found == expected * SAMPLE, "the right answers");
-	found = 0;
-	start = seconds();
-	for (uint32_t i = 0; i < LOOK_UP_COUNT; i++)
-		found += revocation_index_find(index, NULL, &serials[i % SAMPLE], NULL);
-	printf("look-up in the index, %s: %.0f ns\n", what,
-		(seconds() - start) / LOOK_UP_COUNT * 1e9);
-	maker_must(found == expected * LOOK_UP_COUNT, "the right answers");
+	for (int round = 0; round < ROUND_COUNT; round++) {
+		double took;
+
+		found = 0;
+		start = seconds();
+		for (uint32_t i = 0; i < LOOK_UP_COUNT; i++)
+			found += revocation_index_find(index, NULL, &serials[i % SAMPLE], NULL);
+		took = seconds() - start;
+		best = round == 0 || took < best ? took : best;
+		maker_must(found == expected * LOOK_UP_COUNT, "the right answers");
+	}
+	printf("look-up in the index, %s: %.0f ns\n", what, best / LOOK_UP_COUNT * 1e9);
 }
 
 /* The whole question that a request asks of each certificate in its chain. */
@@ -77,15 +110,22 @@ static void check(const struct revocation_set *set, enum refusal expected, const
 {
 	struct revocation_target target = {.authority = 0};
 	int64_t now = time(NULL);
-	uint32_t right = 0;
-	double start = seconds();
+	double best = 0;
 
-	for (uint32_t i = 0; i < LOOK_UP_COUNT; i++) {
-		target.serial = serials[i % SAMPLE];
-		right += revocation_set_check(set, &target, now, NULL) == expected;
+	for (int round = 0; round < ROUND_COUNT; round++) {
+		double start = seconds();
+		uint32_t right = 0;
+		double took;
+
+		for (uint32_t i = 0; i < LOOK_UP_COUNT; i++) {
+			target.serial = serials[i % SAMPLE];
+			right += revocation_set_check(set, &target, now, NULL) == expected;
+		}
+		took = seconds() - start;
+		best = round == 0 || took < best ? took : best;
+		maker_must(right == LOOK_UP_COUNT, "the right answers");
 	}
-	printf("check by the set, %s: %.0f ns\n", what, (seconds() - start) / LOOK_UP_COUNT * 1e9);
-	maker_must(right == LOOK_UP_COUNT, "the right answers");
+	printf("check by the set, %s: %.0f ns\n", what, best / LOOK_UP_COUNT * 1e9);
 }
 
 static void look_up_openssl(X509_CRL *crl, int expected, const char *what)
@@ -166,18 +206,50 @@ static struct revocation_index *open_index(int fd)
 static int compile(struct span der, struct revocation_facts *facts)
 {
 	struct error err = {""};
-	struct rusage usage;
 	int fd = memory_file();
+	long before = peak_begin();
 	double start = seconds();
 
 	maker_must(revocation_compile(der, &signers, NULL, time(NULL), fd, facts, &err) == 0,
 		err.text);
-	getrusage(RUSAGE_SELF, &usage);
-	printf("compile (signature, parsing, sorting, writing): %.1f ms\n",
-		(seconds() - start) * 1e3);
+	printf("compile (signature, parsing, sorting, writing): %.1f ms, %ld kB of memory beside "
+	       "the "
+	       "CRL\n",
+		(seconds() - start) * 1e3, peak() - before);
 	printf("index: %llu bytes, %.2f an entry\n", (unsigned long long)facts->mapped_size,
 		(double)facts->mapped_size / (double)facts->entry_count);
 	return fd;
+}
+
+/* Serials as a hostile CA would choose them. Heap: nearly all of them close together, and a few far
+ * away on both sides, so that each guess is wrong. Alike: the same in all that a fence holds. */
+static void hostile(uint32_t count, bool is_alike)
+{
+	struct revocation_facts facts = {.next_update = 1};
+	int fd = memory_file();
+	struct error err = {""};
+	struct revocation_writer *writer = revocation_writer_new(fd, 20, &err);
+	struct revocation_index *index;
+
+	maker_must(writer != NULL, err.text);
+	revocation_writer_section(writer, &facts.scope.issuer, 0);
+	for (uint32_t i = 0; i < count; i++) {
+		struct serial serial = {{0}};
+
+		if (!is_alike)
+			serial.octets[0] = i == 0 ? 1 : i < count - 1 ? 0x40 : 0x7f;
+		revocation_number_put(serial.octets + (is_alike ? 16 : 4), 4, i);
+		revocation_writer_entry(writer, &serial, revocation_meta_of(1, 0), 0);
+	}
+	maker_must(revocation_writer_finish(writer, &facts, &err) == 0, err.text);
+	seal(fd);
+	index = open_index(fd);
+	for (uint32_t i = 0; i < SAMPLE; i++)
+		serials[i] = revocation_view_serial(
+			revocation_index_view(index), (size_t)((uint64_t)i * 2654435761u % count));
+	look_up(index, 1, is_alike ? "serials alike in front" : "serials in a heap");
+	revocation_index_close(index);
+	close(fd);
 }
 
 static void merge(const struct revocation_index *base, uint32_t count)
@@ -292,6 +364,8 @@ int main(int argc, char **argv)
 	check(&set, REFUSAL_NONE, "not revoked");
 	swap(&set, fd);
 	revocation_set_clear(&set);
+	hostile((uint32_t)count, false);
+	hostile((uint32_t)count, true);
 	malloc_trim(0);
 	measure_openssl(der, (uint32_t)count);
 	maker_span_free(&der);

@@ -240,7 +240,7 @@ static void test_changed_entry_is_refused(void)
 
 	maker_serial(1, octets);
 	at = memmem(crl.data, crl.len, octets, sizeof(octets));
-	CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+	maker_must(at != NULL, "the entry");
 	at[9] ^= 1;
 	assert_refused(crl, ca.certificate, "signature does not hold");
 }
@@ -828,7 +828,9 @@ static void test_missing_next_update_is_refused(void)
 		"without nextUpdate");
 }
 
-static void check_signature(EVP_PKEY *key, const EVP_MD *digest, int pss_salt, const char *why)
+/* mask: of PSS; NULL: the digest. */
+static void check_signature(
+	EVP_PKEY *key, const EVP_MD *digest, const EVP_MD *mask, int pss_salt, const char *why)
 {
 	struct maker_ca own = maker_ca_with_key(key, "Other algorithm", "cRLSign");
 	X509_CRL *crl = maker_crl_new(&own, -60, 3600, 1);
@@ -843,6 +845,7 @@ static void check_signature(EVP_PKEY *key, const EVP_MD *digest, int pss_salt, c
 	if (pss_salt > 0) {
 		EVP_PKEY_CTX_set_rsa_padding(parameters, RSA_PKCS1_PSS_PADDING);
 		EVP_PKEY_CTX_set_rsa_pss_saltlen(parameters, pss_salt);
+		EVP_PKEY_CTX_set_rsa_mgf1_md(parameters, mask != NULL ? mask : digest);
 	}
 	maker_must(X509_CRL_sign_ctx(crl, context) > 0, "a signature");
 	len = i2d_X509_CRL(crl, &der);
@@ -863,16 +866,19 @@ static void check_signature(EVP_PKEY *key, const EVP_MD *digest, int pss_salt, c
 
 static void test_signature_algorithms(void)
 {
-	check_signature(EVP_RSA_gen(2048), EVP_sha256(), 0, NULL);
-	check_signature(EVP_RSA_gen(2048), EVP_sha512(), 0, NULL);
-	check_signature(EVP_RSA_gen(2048), EVP_sha256(), 32, NULL);
-	check_signature(EVP_RSA_gen(2048), EVP_sha384(), 48, NULL);
-	check_signature(EVP_EC_gen("P-384"), EVP_sha384(), 0, NULL);
-	check_signature(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), NULL, 0, NULL);
-	check_signature(EVP_RSA_gen(2048), EVP_sha1(), 0, "too weak");
-	check_signature(EVP_RSA_gen(2048), EVP_sha1(), 20, "too weak");
-	check_signature(EVP_RSA_gen(2048), EVP_md5(), 0, "too weak");
-	check_signature(EVP_EC_gen("P-256"), EVP_sha1(), 0, "too weak");
+	check_signature(EVP_RSA_gen(2048), EVP_sha256(), NULL, 0, NULL);
+	check_signature(EVP_RSA_gen(2048), EVP_sha512(), NULL, 0, NULL);
+	check_signature(EVP_RSA_gen(2048), EVP_sha256(), NULL, 32, NULL);
+	check_signature(EVP_RSA_gen(2048), EVP_sha384(), NULL, 48, NULL);
+	check_signature(EVP_EC_gen("P-384"), EVP_sha384(), NULL, 0, NULL);
+	check_signature(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), NULL, NULL, 0, NULL);
+	check_signature(EVP_RSA_gen(2048), EVP_sha1(), NULL, 0, "too weak");
+	check_signature(EVP_RSA_gen(2048), EVP_sha1(), NULL, 20, "too weak");
+	check_signature(EVP_RSA_gen(2048), EVP_md5(), NULL, 0, "too weak");
+	check_signature(EVP_EC_gen("P-256"), EVP_sha1(), NULL, 0, "too weak");
+	check_signature(EVP_RSA_gen(2048), EVP_sha256(), EVP_sha512(), 32, NULL);
+	check_signature(EVP_RSA_gen(2048), EVP_sha256(), EVP_sha1(), 32, "too weak");
+	check_signature(EVP_RSA_gen(2048), EVP_sha256(), NULL, 100, "too weak");
 }
 
 int main(void)

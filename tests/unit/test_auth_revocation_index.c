@@ -338,7 +338,7 @@ static void test_large_index_is_closed_in_parts(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(index);
 	while (revocation_index_close_part(index))
 		parts++;
-	CU_ASSERT_EQUAL(parts, (facts.mapped_size + (1 << 20) - 1) >> 20);
+	CU_ASSERT_EQUAL(parts, (facts.mapped_size + (1 << 18) - 1) >> 18);
 }
 
 static void test_full_disk_is_reported(void)

@@ -332,7 +332,7 @@ static void test_signer_must_stand_itself(void)
 		const char *what;
 		long not_after; /* of the signer */
 		int revoked;    /* by the root; -1: the root has no CRL yet */
-		int64_t later;  /* seconds from now */
+		int later;      /* seconds from now */
 		enum refusal refusal;
 	} cases[] = {
 		{"a good signer", 0, 99, 0, REFUSAL_NONE},
@@ -398,13 +398,13 @@ static void test_separate_crl_key_of_the_same_name(void)
 {
 	static const struct {
 		const char *what;
+		enum refusal refusal;
 		bool has_other_crl; /* by the CA's own key, which speaks for the CRL key */
 		uint8_t revoked;    /* on that one */
-		enum refusal refusal;
 	} cases[] = {
-		{"no CRL for the CRL key", false, 0, REFUSAL_REVOCATION_UNAVAILABLE},
-		{"a CRL for the CRL key", true, 99, REFUSAL_NONE},
-		{"the CRL key is revoked", true, 9, REFUSAL_REVOCATION_UNKNOWN},
+		{"no CRL for the CRL key", REFUSAL_REVOCATION_UNAVAILABLE, false, 0},
+		{"a CRL for the CRL key", REFUSAL_NONE, true, 99},
+		{"the CRL key is revoked", REFUSAL_REVOCATION_UNKNOWN, true, 9},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -544,33 +544,33 @@ static void test_what_is_configured_decides(void)
 		const char *what;
 		enum authority_check check;
 		uint32_t grace_s;
-		int64_t exempt_for; /* seconds from now */
-		bool is_ca;
-		int64_t later; /* the CRL is good for 3600 */
-		uint8_t serial;
+		int exempt_for; /* seconds from now */
+		int later;      /* the CRL is good for 3600 */
 		enum refusal refusal;
+		bool is_ca;
+		uint8_t serial;
 	} cases[] = {
-		{"as usual", AUTHORITY_CHECK_CHAIN, 0, 0, false, 0, 5, REFUSAL_CERTIFICATE_REVOKED},
-		{"a CA, whole chain", AUTHORITY_CHECK_CHAIN, 0, 0, true, 0, 5,
-			REFUSAL_CERTIFICATE_REVOKED},
-		{"a CA, leaf only", AUTHORITY_CHECK_LEAF, 0, 0, true, 0, 5, REFUSAL_NONE},
-		{"a phone, leaf only", AUTHORITY_CHECK_LEAF, 0, 0, false, 0, 5,
-			REFUSAL_CERTIFICATE_REVOKED},
-		{"no check", AUTHORITY_CHECK_NONE, 0, 0, false, 0, 5, REFUSAL_NONE},
-		{"exempt", AUTHORITY_CHECK_CHAIN, 0, 60, false, 0, 5, REFUSAL_NONE},
-		{"exempt no more", AUTHORITY_CHECK_CHAIN, 0, 60, false, 61, 5,
-			REFUSAL_CERTIFICATE_REVOKED},
-		{"stale", AUTHORITY_CHECK_CHAIN, 0, 0, false, 3700, 6,
-			REFUSAL_REVOCATION_UNAVAILABLE},
-		{"stale and revoked", AUTHORITY_CHECK_CHAIN, 0, 0, false, 3700, 5,
-			REFUSAL_REVOCATION_UNAVAILABLE},
-		{"in grace", AUTHORITY_CHECK_CHAIN, 200, 0, false, 3700, 6, REFUSAL_NONE},
-		{"in grace, revoked", AUTHORITY_CHECK_CHAIN, 200, 0, false, 3700, 5,
-			REFUSAL_CERTIFICATE_REVOKED},
-		{"past grace", AUTHORITY_CHECK_CHAIN, 200, 0, false, 3900, 6,
-			REFUSAL_REVOCATION_UNAVAILABLE},
-		{"long before", AUTHORITY_CHECK_CHAIN, 0, 0, false, -1000, 6,
-			REFUSAL_REVOCATION_UNAVAILABLE},
+		{"as usual", AUTHORITY_CHECK_CHAIN, 0, 0, 0, REFUSAL_CERTIFICATE_REVOKED, false, 5},
+		{"a CA, whole chain", AUTHORITY_CHECK_CHAIN, 0, 0, 0, REFUSAL_CERTIFICATE_REVOKED,
+			true, 5},
+		{"a CA, leaf only", AUTHORITY_CHECK_LEAF, 0, 0, 0, REFUSAL_NONE, true, 5},
+		{"a phone, leaf only", AUTHORITY_CHECK_LEAF, 0, 0, 0, REFUSAL_CERTIFICATE_REVOKED,
+			false, 5},
+		{"no check", AUTHORITY_CHECK_NONE, 0, 0, 0, REFUSAL_NONE, false, 5},
+		{"exempt", AUTHORITY_CHECK_CHAIN, 0, 60, 0, REFUSAL_NONE, false, 5},
+		{"exempt no more", AUTHORITY_CHECK_CHAIN, 0, 60, 61, REFUSAL_CERTIFICATE_REVOKED,
+			false, 5},
+		{"stale", AUTHORITY_CHECK_CHAIN, 0, 0, 3700, REFUSAL_REVOCATION_UNAVAILABLE, false,
+			6},
+		{"stale and revoked", AUTHORITY_CHECK_CHAIN, 0, 0, 3700,
+			REFUSAL_REVOCATION_UNAVAILABLE, false, 5},
+		{"in grace", AUTHORITY_CHECK_CHAIN, 200, 0, 3700, REFUSAL_NONE, false, 6},
+		{"in grace, revoked", AUTHORITY_CHECK_CHAIN, 200, 0, 3700,
+			REFUSAL_CERTIFICATE_REVOKED, false, 5},
+		{"past grace", AUTHORITY_CHECK_CHAIN, 200, 0, 3900, REFUSAL_REVOCATION_UNAVAILABLE,
+			false, 6},
+		{"long before", AUTHORITY_CHECK_CHAIN, 0, 0, -1000, REFUSAL_REVOCATION_UNAVAILABLE,
+			false, 6},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
