@@ -32,7 +32,7 @@ struct half {
 	struct revocation_report report;
 	struct error error;          /* what report.error points to */
 	struct revocation_seen seen; /* of the bytes that were taken last */
-	struct stat file;            /* that they were */
+	struct stat file;            /* that was read last */
 };
 
 /* One CRL location of one authority. */
@@ -107,11 +107,11 @@ static void half_report(const struct half *half)
 		place->source.place, &half->report);
 }
 
-/* What was known of the bytes is of no use any more: the next look gets all of them. */
+/* What was known of the bytes is of no use any more: the next look gets all of them. Which file they
+ * were is still known, so that others in its directory may come and go. */
 static void half_forget(struct half *half)
 {
 	memset(&half->seen, 0, sizeof(half->seen));
-	memset(&half->file, 0, sizeof(half->file));
 }
 
 /* The end of every look. cause "" or NULL: it went well. */

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "proxy/control.h"
-#include "proxy/control_explain.h"
 #include "proxy/control_crl.h"
+#include "proxy/control_explain.h"
 #include "proxy/control_process.h"
 #include "proxy/control_users.h"
 #include "proxy/log.h"

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -351,7 +352,7 @@ class StateTest(SourcesCase):
         for name, ca in cas.items():
             ca.at(liar.url("good-" + name) if name in ("slow", "short") else self.web.url(name + ".crl"))
         first = {}
-        valid = 12
+        valid = 15
         for name, ca in cas.items():
             ca.maker.number = 200
             first[name] = ca.maker.make(following=valid)
@@ -394,14 +395,14 @@ class StateTest(SourcesCase):
         self.until_in(proxy, cas["gone"].phone, "gone and back")
 
     def test_grace_ends(self):
-        ca = self.ca("graceful").at(self.web.url("graceful.crl"), revocationGrace="4s")
+        ca = self.ca("graceful").at(self.web.url("graceful.crl"), revocationGrace="8s")
         self.web.put("graceful.crl", ca.maker.make(following=2))
         made = time.time()
         proxy = self.start_with(ca)
         time.sleep(max(0, made + 3.2 - time.time()))
         self.assertEqual(self.listed(proxy, ca)["state"], "grace")
         self.assert_in(proxy, ca.phone)
-        time.sleep(max(0, made + 7.2 - time.time()))
+        time.sleep(max(0, made + 11.2 - time.time()))
         self.assertEqual(self.listed(proxy, ca)["state"], "stale")
         self.assert_out(proxy, ca.phone)
 
@@ -532,11 +533,11 @@ class PairTest(SourcesCase):
         self.assert_out(proxy, ca.phone, "certificate-revoked")
 
     def test_the_pair_is_stale_with_its_delta(self):
-        ca = self.pair(following=4)
+        ca = self.pair(following=8)
         made = time.time()
         proxy = self.start_with(ca)
         self.until_in(proxy, ca.phone, "paired")
-        time.sleep(max(0, made + 5 - time.time()))
+        time.sleep(max(0, made + 9 - time.time()))
         self.assert_out(proxy, ca.phone)
         self.assertEqual(self.listed(proxy, ca)["state"], "stale")
         self.web.put("delta.crl", ca.maker.make(number=102, base=100))
@@ -633,6 +634,23 @@ class CommandTest(SourcesCase):
         self.assertRegex(self.crl(proxy, "refresh", "cn=", status=1).stderr, "can mean authority 1 or 2")
         self.assertIn("no authority has", self.crl(proxy, "refresh", "third", status=1).stderr)
         self.assertIn("usage", self.crl(proxy, "lst", status=2).stderr)
+
+    def test_a_control_process_that_died_is_told_again(self):
+        ca, other = self.ca("told").at(self.web.url("told.crl")), self.ca("untold").at(self.web.url("no.crl"))
+        self.web.put("told.crl", ca.maker.make())
+        proxy = self.start_with(ca, other, retry="1h")
+        wait_for("a report", lambda: self.failure(proxy, other), None, proxy)
+        before = [self.listed(proxy, each)["crls"] for each in (ca, other)]
+        old = proxy.pids("control")
+        os.kill(old[0], signal.SIGKILL)
+        wait_for("another control process", lambda: proxy.pids("control") not in ([], old), None, proxy)
+
+        def is_told():
+            done = subprocess.run([harness.EASPROXYCTL, "crl", "list", "--json", "-s", proxy.control],
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=False)
+            return done.returncode == 0 and "404" in done.stdout.decode()
+        wait_for("what it knew", is_told, None, proxy)
+        self.assertEqual([self.listed(proxy, each)["crls"] for each in (ca, other)], before)
 
 
 if __name__ == "__main__":

@@ -877,6 +877,12 @@ static void test_a_watched_file_is_read_when_it_changes(void)
 	revocation_refresh(it.engine, 0);
 	CU_ASSERT_TRUE(run_until_looks(1));
 	CU_ASSERT_TRUE(it.reports[0].is_unchanged);
+	/* Nor one that is bad, whatever happens around it. */
+	file_rename(span_of((const uint8_t *)"no CRL", 6));
+	CU_ASSERT_TRUE(run_until(2, 1));
+	file_put(it.crl);
+	run_for_ms(100);
+	CU_ASSERT_EQUAL(it.failure_count, 1);
 	teardown();
 }
 
