@@ -184,7 +184,8 @@ class LiveTest(CaCase):
         add = ("add", partner.certificate, "--root")
         self.assertFalse(self.gets_in(dave))
         # What workers have seen is written down within seconds.
-        wait_for("dave's certificate to be known", lambda: "1 let in" in self.ca_done(*add, "--dry-run"), None, self.proxy)
+        wait_for("dave's certificate to be known",
+                 lambda: "1 let in" in self.ca_done(*add, "--dry-run"), None, self.proxy)
         self.ca_done(*add)
         wait_for("dave to get in", lambda: self.gets_in(dave), None, self.proxy)
         output = self.ca_done("remove", "1", "--dry-run")
