@@ -79,6 +79,16 @@ class CaCase(harness.Case):
             f.write(value if isinstance(value, str) else json.dumps(value))
         return self.path(name)
 
+    def write_configuration(self, changes=None):
+        return self.write("easproxy.conf", harness.configuration_text(harness.merge({
+            "user": "", "state-directory": self.directory, "control-socket": self.path("control.sock"),
+            "listener phones": {"address": ["127.0.0.1:%d" % harness.free_port()],
+                                "certificate a": {"chain": self.pki.server.certificate,
+                                                  "key": self.pki.server.key}},
+            "trust": {"store": self.store}, "mailbox": {"domains": ["contoso.test"]},
+            "upstream exchange": {"endpoints": ["http://127.0.0.1:1"], "login": "header",
+                                  "headers": ["X-Mailbox: %{mailbox}"]}}, changes)))
+
     def write_usual_store(self):
         certificates.write_trust_store(self.store, [
             (self.authority_pem(name), name == "root", "file:" + self.pki.path("crl", name + ".crl"))
@@ -221,16 +231,7 @@ class DryRunTest(CaCase):
     def setUp(self):
         super().setUp()
         self.write_usual_store()
-        self.config = self.path("easproxy.conf")
-        with open(self.config, "w", encoding="utf-8") as f:
-            f.write(harness.configuration_text({
-                "user": "", "state-directory": self.directory, "control-socket": self.path("control.sock"),
-                "listener phones": {"address": ["127.0.0.1:%d" % harness.free_port()],
-                                    "certificate a": {"chain": self.pki.server.certificate,
-                                                      "key": self.pki.server.key}},
-                "trust": {"store": self.store}, "mailbox": {"domains": ["contoso.test"]},
-                "upstream exchange": {"endpoints": ["http://127.0.0.1:1"], "login": "header",
-                                      "headers": ["X-Mailbox: %{mailbox}"]}}))
+        self.config = self.write_configuration()
 
     def where(self):
         return ["-c", self.config]
@@ -639,6 +640,16 @@ class LintTest(CaCase):
                 self.assertFalse(found["ok"], found)
                 self.assertIn(words, " ".join(found["problems"]))
         self.assertIn("WRONG", self.ca("lint", "2")[1])
+
+    def test_bounds_and_proxy_are_those_of_the_configuration(self):
+        # nginx takes the host that it is asked for as a proxy for one of its own.
+        config = self.write_configuration({"revocation": {
+            "proxy": "127.0.0.1:%d" % self.port, "size-limit": "5kB", "time-limit": "3s"}})
+        self.ca_done("set", "2", "--crl", URL)
+        self.where = lambda: ["-c", config]
+        status, (found,) = self.lint("2")
+        self.assertEqual(status, 0, found)
+        self.assertIn("(of at most 5120) ", self.ca_done("lint", "2"))
 
     def test_bounds_are_those_of_the_authority(self):
         with open(self.path("www", "large.crl"), "wb") as f:
