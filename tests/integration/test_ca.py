@@ -147,6 +147,19 @@ class LiveTest(CaCase):
         self.ca_done("set", "Partner Root", "--crl", "")
         wait_for("dave to get in again", lambda: self.gets_in(dave), None, self.proxy)
 
+    def test_a_rule_says_for_which_mailboxes_an_authority_may_vouch(self):
+        alice, bob = self.pki.user("alice"), self.pki.user("bob")
+        self.assertTrue(self.gets_in(alice) and self.gets_in(bob))
+        self.ca_done("set", "2", "--rule", "alice@contoso.test,example.org")
+        wait_for("bob to be shut out", lambda: not self.gets_in(bob), None, self.proxy)
+        self.assertTrue(self.gets_in(alice))
+        self.assertTrue(self.proxy.lines(refusal="issuer-not-allowed"))
+        # A policy that their certificates do not assert.
+        self.ca_done("set", "2", "--rule", "1.3.6.1.4.1.99999.1=contoso.test")
+        wait_for("alice to be shut out too", lambda: not self.gets_in(alice), None, self.proxy)
+        self.ca_done("set", "2", "--rule", "")
+        wait_for("bob to get in again", lambda: self.gets_in(bob), None, self.proxy)
+
     def test_a_reload_that_is_refused_puts_the_old_file_back(self):
         before = self.content()
         with open(self.proxy.config_path, "a", encoding="utf-8") as f:
