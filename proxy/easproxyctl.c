@@ -39,7 +39,7 @@ static const struct command {
 	{"user", "revoke|allow|...", "shut a user's phones out, or let them in again", ctl_user},
 	{"seen", "[-s SOCKET] [--json]", "list the certificates that came, and what became of them",
 		ctl_seen},
-	{"ca", "COMMAND [ARGUMENT...]", "see and change the certificate authorities; ca --help",
+	{"ca", "COMMAND [ARGUMENT...]", "see and change the certificate authorities; ca help",
 		ctl_ca},
 	{"explain", "[OPTION...] CERT", "show the way of a certificate, and what would stop it",
 		ctl_explain},

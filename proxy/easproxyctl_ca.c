@@ -71,7 +71,7 @@ int ctl_ca(int argc, char **argv)
 
 	/* What is said on standard error belongs between it. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+	if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0) {
 		print_help(stdout);
 		return 0;
 	}

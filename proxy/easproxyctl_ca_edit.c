@@ -8,7 +8,6 @@
 
 #include "auth/authority.h"
 #include "auth/authority_bundle.h"
-#include "auth/revocation_fetch.h"
 #include "auth/trust_document.h"
 #include "auth/trust_write.h"
 #include "auth/x509_text.h"

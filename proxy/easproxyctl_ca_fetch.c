@@ -30,11 +30,12 @@ static void on_done(void *context, const struct revocation_response *response)
 }
 
 /* The loop ends by itself when nothing is waited for any more. */
-static int fetch_by_loop(const char *url, uint64_t size_limit, uint32_t time_limit_ms,
+static int fetch_by_loop(const char *url, const struct ca_bounds *bounds,
 	struct ca_fetched *fetched, struct error *err)
 {
-	const struct revocation_request request = {
-		.url = url, .size_limit = size_limit, .time_limit_ms = time_limit_ms};
+	const struct revocation_request request = {.url = url,
+		.size_limit = bounds->size_limit,
+		.time_limit_ms = bounds->time_limit_ms};
 	struct event_base *base = event_base_new();
 	struct revocation_fetcher *fetcher = NULL;
 	int result = -1;
@@ -42,13 +43,14 @@ static int fetch_by_loop(const char *url, uint64_t size_limit, uint32_t time_lim
 	if (base == NULL)
 		error_set(err, "out of memory");
 	else
-		fetcher = revocation_fetcher_new(base, "", on_done, err);
+		fetcher = revocation_fetcher_new(base, bounds->proxy, on_done, err);
 	if (fetcher != NULL)
 		result = revocation_fetcher_start(fetcher, &request, fetched, err);
 	while (result == 0 && fetched->data == NULL && fetched->failure[0] == '\0')
 		if (event_base_loop(base, EVLOOP_ONCE) != 0)
 			result = error_set(err, "there was no answer");
-	revocation_fetcher_free(fetcher);
+	if (fetcher != NULL)
+		revocation_fetcher_free(fetcher);
 	if (base != NULL)
 		event_base_free(base);
 	return result;
@@ -62,8 +64,7 @@ static int64_t clock_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-void ca_fetch(
-	const char *url, uint64_t size_limit, uint32_t time_limit_ms, struct ca_fetched *fetched)
+void ca_fetch(const char *url, const struct ca_bounds *bounds, struct ca_fetched *fetched)
 {
 	const char *path = revocation_file_path(url);
 	int64_t start = clock_ms();
@@ -72,10 +73,10 @@ void ca_fetch(
 
 	*fetched = (struct ca_fetched){.data = NULL};
 	if (path != NULL)
-		result =
-			revocation_file_read(path, size_limit, &fetched->data, &fetched->len, &err);
+		result = revocation_file_read(
+			path, bounds->size_limit, &fetched->data, &fetched->len, &err);
 	else
-		result = fetch_by_loop(url, size_limit, time_limit_ms, fetched, &err);
+		result = fetch_by_loop(url, bounds, fetched, &err);
 	if (result == -1)
 		snprintf(fetched->failure, sizeof(fetched->failure), "%s", err.text);
 	fetched->time_ms = (uint32_t)(clock_ms() - start);
@@ -93,18 +94,21 @@ static void ignore_fault(void *context, const char *text)
 	(void)text;
 }
 
-void ca_fetch_bounds(const char *config_path, uint64_t *size_limit, uint32_t *time_limit_ms)
+void ca_bounds_find(const char *config_path, struct ca_bounds *bounds)
 {
 	struct config *config =
 		config_path != NULL ? config_load(config_path, NULL, ignore_fault, NULL) : NULL;
 	uint64_t time_ms = 0;
 
-	option_read_number(trust_size_option(), trust_size_option()->fallback, size_limit, NULL);
+	*bounds = (struct ca_bounds){.proxy = ""};
+	option_read_number(
+		trust_size_option(), trust_size_option()->fallback, &bounds->size_limit, NULL);
 	option_read_number(trust_time_option(), trust_time_option()->fallback, &time_ms, NULL);
-	*time_limit_ms = (uint32_t)time_ms;
+	bounds->time_limit_ms = (uint32_t)time_ms;
 	if (config != NULL) {
-		*size_limit = config->revocation.size_limit;
-		*time_limit_ms = config->revocation.time_limit_ms;
+		bounds->size_limit = config->revocation.size_limit;
+		bounds->time_limit_ms = config->revocation.time_limit_ms;
+		snprintf(bounds->proxy, sizeof(bounds->proxy), "%s", config->revocation.proxy);
 	}
 	config_free(config);
 }

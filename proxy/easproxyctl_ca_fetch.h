@@ -9,6 +9,12 @@
 
 #include "config/model.h"
 
+struct ca_bounds {
+	uint64_t size_limit;
+	uint32_t time_limit_ms;
+	char proxy[256]; /* of HTTP; "": none */
+};
+
 struct ca_fetched {
 	uint8_t *data; /* owned; NULL where there is nothing */
 	size_t len;
@@ -17,11 +23,10 @@ struct ca_fetched {
 };
 
 /* Waits until the location has answered or a bound is met. ca_fetched_clear() is due after it. */
-void ca_fetch(
-	const char *url, uint64_t size_limit, uint32_t time_limit_ms, struct ca_fetched *fetched);
+void ca_fetch(const char *url, const struct ca_bounds *bounds, struct ca_fetched *fetched);
 void ca_fetched_clear(struct ca_fetched *fetched);
 
-/* The bounds that the configuration sets; those by default where it has faults, or path is NULL. */
-void ca_fetch_bounds(const char *config_path, uint64_t *size_limit, uint32_t *time_limit_ms);
+/* What the configuration sets; what is so by default where it has faults, or path is NULL. */
+void ca_bounds_find(const char *config_path, struct ca_bounds *bounds);
 
 #endif

@@ -10,7 +10,6 @@
 #include "auth/revocation_compile.h"
 #include "auth/revocation_describe.h"
 #include "config/moment.h"
-#include "proxy/easproxyctl_ca_fetch.h"
 
 /* Parts of a bound, and of a CRL's life, beyond which it is worth saying so. */
 enum { SIZE_PART = 80, TIME_PART = 50, LIFE_PART = 90 };
@@ -97,9 +96,9 @@ static void judge_fetch(struct judgement *judgement, const struct ca_fetched *fe
 		return;
 	}
 	put(judgement, "size", json_integer((json_int_t)fetched->len));
-	if (fetched->len > location->size_limit / 100 * SIZE_PART)
+	if (fetched->len > location->bounds.size_limit / 100 * SIZE_PART)
 		add(judgement->remarks, "its size is near to the bound, and CRLs grow");
-	if (fetched->time_ms > location->time_limit_ms / 100 * TIME_PART)
+	if (fetched->time_ms > location->bounds.time_limit_ms / 100 * TIME_PART)
 		add(judgement->remarks, "the time it takes is near to the bound");
 }
 
@@ -257,7 +256,7 @@ json_t *ca_location_judge(const struct ca_location *location, const struct revoc
 		json_string(location->store->authorities[location->authority].issuer));
 	put(&judgement, "kind", json_string(location->is_delta ? "delta" : "crl"));
 	put(&judgement, "url", json_string(location->url));
-	ca_fetch(location->url, location->size_limit, location->time_limit_ms, &fetched);
+	ca_fetch(location->url, &location->bounds, &fetched);
 	judge_fetch(&judgement, &fetched);
 	if (fetched.failure[0] == '\0')
 		*index = judge_crl(&judgement, span_of(fetched.data, fetched.len), base);

@@ -11,6 +11,7 @@
 
 #include "auth/revocation_index.h"
 #include "auth/trust_store.h"
+#include "proxy/easproxyctl_ca_fetch.h"
 
 /* A location being looked at. */
 struct ca_location {
@@ -18,8 +19,7 @@ struct ca_location {
 	size_t authority;
 	bool is_delta;
 	const char *url;
-	uint64_t size_limit;
-	uint32_t time_limit_ms;
+	struct ca_bounds bounds;
 	int64_t now;
 };
 

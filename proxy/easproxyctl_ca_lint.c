@@ -6,7 +6,6 @@
 #include "auth/trust_file.h"
 #include "config/moment.h"
 #include "proxy/easproxyctl_ca.h"
-#include "proxy/easproxyctl_ca_fetch.h"
 #include "proxy/easproxyctl_ca_judge.h"
 #include "proxy/easproxyctl_ca_place.h"
 
@@ -18,8 +17,7 @@ struct lint {
 	const char *name; /* of the one authority; NULL: all */
 	struct trust_file file;
 	struct trust_store *store;
-	uint64_t size_limit;
-	uint32_t time_limit_ms;
+	struct ca_bounds bounds;
 	json_t *results;
 	size_t wrong_count;
 };
@@ -83,10 +81,10 @@ static void print_result(const struct ca_location *location, json_t *result)
 	printf("   %-9s ", "fetched");
 	if (size != NULL)
 		printf("%lld bytes (of at most %llu) ", (long long)json_integer_value(size),
-			(unsigned long long)location->size_limit);
+			(unsigned long long)location->bounds.size_limit);
 	printf("in %lld ms (of %lu)\n",
 		(long long)json_integer_value(json_object_get(result, "time_ms")),
-		(unsigned long)location->time_limit_ms);
+		(unsigned long)location->bounds.time_limit_ms);
 	print_line("form", result, "form");
 	print_line("number", result, "number");
 	print_line("base", result, "base_number");
@@ -126,13 +124,16 @@ static void lint_pair(struct lint *lint, size_t number, const struct crl_locatio
 		.store = lint->store,
 		.authority = number,
 		.url = pair->url,
-		.size_limit = authority->crl_size_limit != 0 ? authority->crl_size_limit
-							     : lint->size_limit,
-		.time_limit_ms = authority->crl_time_limit_ms != 0 ? authority->crl_time_limit_ms
-								   : lint->time_limit_ms,
+		.bounds = lint->bounds,
 		.now = (int64_t)time(NULL),
 	};
-	struct revocation_index *base = lint_location(lint, &location, NULL);
+	struct revocation_index *base;
+
+	if (authority->crl_size_limit != 0)
+		location.bounds.size_limit = authority->crl_size_limit;
+	if (authority->crl_time_limit_ms != 0)
+		location.bounds.time_limit_ms = authority->crl_time_limit_ms;
+	base = lint_location(lint, &location, NULL);
 
 	if (pair->delta_url[0] != '\0') {
 		location.url = pair->delta_url;
@@ -170,8 +171,7 @@ static int lint_run(struct lint *lint)
 		if (only == -1)
 			goto fail;
 	}
-	ca_fetch_bounds(lint->place.store_given == NULL ? lint->place.config : NULL,
-		&lint->size_limit, &lint->time_limit_ms);
+	ca_bounds_find(lint->place.store_given == NULL ? lint->place.config : NULL, &lint->bounds);
 	for (size_t i = 0; i < lint->store->count; i++)
 		if (only == -1 || i == (size_t)only)
 			lint_authority(lint, i);

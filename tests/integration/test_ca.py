@@ -79,6 +79,16 @@ class CaCase(harness.Case):
             f.write(value if isinstance(value, str) else json.dumps(value))
         return self.path(name)
 
+    def write_configuration(self, changes=None):
+        return self.write("easproxy.conf", harness.configuration_text(harness.merge({
+            "user": "", "state-directory": self.directory, "control-socket": self.path("control.sock"),
+            "listener phones": {"address": ["127.0.0.1:%d" % harness.free_port()],
+                                "certificate a": {"chain": self.pki.server.certificate,
+                                                  "key": self.pki.server.key}},
+            "trust": {"store": self.store}, "mailbox": {"domains": ["contoso.test"]},
+            "upstream exchange": {"endpoints": ["http://127.0.0.1:1"], "login": "header",
+                                  "headers": ["X-Mailbox: %{mailbox}"]}}, changes)))
+
     def write_usual_store(self):
         certificates.write_trust_store(self.store, [
             (self.authority_pem(name), name == "root", "file:" + self.pki.path("crl", name + ".crl"))
@@ -137,6 +147,19 @@ class LiveTest(CaCase):
         self.ca_done("set", "Partner Root", "--crl", "")
         wait_for("dave to get in again", lambda: self.gets_in(dave), None, self.proxy)
 
+    def test_a_rule_says_for_which_mailboxes_an_authority_may_vouch(self):
+        alice, bob = self.pki.user("alice"), self.pki.user("bob")
+        self.assertTrue(self.gets_in(alice) and self.gets_in(bob))
+        self.ca_done("set", "2", "--rule", "alice@contoso.test,example.org")
+        wait_for("bob to be shut out", lambda: not self.gets_in(bob), None, self.proxy)
+        self.assertTrue(self.gets_in(alice))
+        self.assertTrue(self.proxy.lines(refusal="issuer-not-allowed"))
+        # A policy that their certificates do not assert.
+        self.ca_done("set", "2", "--rule", "1.3.6.1.4.1.99999.1=contoso.test")
+        wait_for("alice to be shut out too", lambda: not self.gets_in(alice), None, self.proxy)
+        self.ca_done("set", "2", "--rule", "")
+        wait_for("bob to get in again", lambda: self.gets_in(bob), None, self.proxy)
+
     def test_a_reload_that_is_refused_puts_the_old_file_back(self):
         before = self.content()
         with open(self.proxy.config_path, "a", encoding="utf-8") as f:
@@ -178,6 +201,21 @@ class LiveTest(CaCase):
                 self.assertIn(words, self.ca_refused(*arguments))
         self.assertEqual(self.proxy.lines("reloaded"), [])
 
+    def test_a_dry_run_judges_the_phones_that_came(self):
+        partner = self.new_root("Partner Root")
+        dave = self.issue(partner, "dave")
+        add = ("add", partner.certificate, "--root")
+        self.assertFalse(self.gets_in(dave))
+        # What workers have seen is written down within seconds.
+        wait_for("dave's certificate to be known",
+                 lambda: "1 let in" in self.ca_done(*add, "--dry-run"), None, self.proxy)
+        self.ca_done(*add)
+        wait_for("dave to get in", lambda: self.gets_in(dave), None, self.proxy)
+        output = self.ca_done("remove", "1", "--dry-run")
+        self.assertRegex(output, "would be shut out: bob@contoso.test, certificate [0-9a-f]{16}, last seen 20")
+        self.assertNotIn("shut out: dave", output)
+        self.assertTrue(self.gets_in(self.pki.user("bob")))
+
     def test_nothing_to_change_reloads_nothing(self):
         self.assertIn("nothing to change", self.ca_done("set", "2", "--check", ""))
         self.assertEqual(self.proxy.lines("reloaded"), [])
@@ -206,16 +244,7 @@ class DryRunTest(CaCase):
     def setUp(self):
         super().setUp()
         self.write_usual_store()
-        self.config = self.path("easproxy.conf")
-        with open(self.config, "w", encoding="utf-8") as f:
-            f.write(harness.configuration_text({
-                "user": "", "state-directory": self.directory, "control-socket": self.path("control.sock"),
-                "listener phones": {"address": ["127.0.0.1:%d" % harness.free_port()],
-                                    "certificate a": {"chain": self.pki.server.certificate,
-                                                      "key": self.pki.server.key}},
-                "trust": {"store": self.store}, "mailbox": {"domains": ["contoso.test"]},
-                "upstream exchange": {"endpoints": ["http://127.0.0.1:1"], "login": "header",
-                                      "headers": ["X-Mailbox: %{mailbox}"]}}))
+        self.config = self.write_configuration()
 
     def where(self):
         return ["-c", self.config]
@@ -279,6 +308,13 @@ class DryRunTest(CaCase):
         output = self.ca_done("remove", "Contoso Root CA", "--dry-run")
         self.assertIn("would remove CN=Contoso Root CA", output)
         self.assertIn("would be shut out: alice@contoso.test", output)
+
+    def test_the_first_authority_makes_the_store_that_the_configuration_names(self):
+        os.unlink(self.store)
+        with open(self.config, "a", encoding="utf-8") as f:
+            f.write("colour = \"blue\"\n")
+        self.assertIn("added CN=Contoso Root CA", self.ca_done("add", self.authority_pem("root"), "--root"))
+        self.assertEqual(len(self.entries()), 1)
 
     def test_without_easproxyd_the_phones_cannot_be_told(self):
         before = self.content()
@@ -419,6 +455,35 @@ class ImportExportTest(CaCase):
         now = os.stat(self.store)
         self.assertEqual((now.st_mode, now.st_uid, now.st_gid), (was.st_mode, was.st_uid, was.st_gid))
         self.assertEqual(os.listdir(self.directory), ["trust.json"])
+
+    def test_a_faulty_store_is_mended_by_number(self):
+        self.write_usual_store()
+        entries = self.entries()
+        entries.insert(1, {"isRootAuthority": False, "certificate": "????"})
+        self.write("trust.json", {"certificateAuthorities": entries})
+        self.assertIn("authority 2: certificate: neither PEM nor base64", self.ca("list")[1])
+        self.assertIn("can only be meant by its number, from 1 to 3", self.ca_refused("remove", "Contoso Root CA"))
+        self.assertIn("authority 1: certificate: neither", self.ca_refused("remove", "1"))
+        self.ca_done("remove", "2")
+        self.assertEqual(len(self.subjects()), 2)
+
+    def test_a_certificate_that_was_renewed_shares_its_terms(self):
+        self.ca_done("import", self.write("graph.json", self.graph()))
+        root = self.pki.authority("root", self.directory)
+        renewed = self.path("renewed.pem")
+        with open(self.path("ext"), "w", encoding="ascii") as f:
+            f.write("basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n"
+                    "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
+        openssl("x509", "-x509toreq", "-in", self.authority_pem("issuing"), "-signkey",
+                self.pki.path("authority", "issuing.key"), "-out", self.path("renewed.csr"))
+        openssl("x509", "-req", "-in", self.path("renewed.csr"), "-CA", root.certificate, "-CAkey", root.key,
+                "-set_serial", "77", "-days", "30", "-extfile", self.path("ext"), "-out", renewed)
+        self.assertIn("certificateRevocationListUrl: not that of authority 2, which has the same name and key",
+                      self.ca_refused("add", renewed, "--intermediate"))
+        self.ca_done("add", renewed, "--intermediate", "--crl", URL, "--delta-crl", URL + "+")
+        self.ca_done("set", "3", "--grace", "2h")
+        self.assertEqual([e.get("revocationGrace") for e in self.entries()], [None, "2h", "2h"])
+        self.assertIn("may mean authority 2 or 3", self.ca_refused("remove", "Contoso Issuing CA"))
 
     def test_a_wrong_command_line_says_how(self):
         for arguments in (("add", "x.pem"), ("add", "--root"), ("set", "1"), ("remove",), ("import",), ("list", "x"),
@@ -588,6 +653,16 @@ class LintTest(CaCase):
                 self.assertFalse(found["ok"], found)
                 self.assertIn(words, " ".join(found["problems"]))
         self.assertIn("WRONG", self.ca("lint", "2")[1])
+
+    def test_bounds_and_proxy_are_those_of_the_configuration(self):
+        # nginx takes the host that it is asked for as a proxy for one of its own.
+        config = self.write_configuration({"revocation": {
+            "proxy": "127.0.0.1:%d" % self.port, "size-limit": "5kB", "time-limit": "3s"}})
+        self.ca_done("set", "2", "--crl", URL)
+        self.where = lambda: ["-c", config]
+        status, (found,) = self.lint("2")
+        self.assertEqual(status, 0, found)
+        self.assertIn("(of at most 5120) ", self.ca_done("lint", "2"))
 
     def test_bounds_are_those_of_the_authority(self):
         with open(self.path("www", "large.crl"), "wb") as f:
