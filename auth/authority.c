@@ -216,6 +216,22 @@ int authority_check(X509 *certificate, bool is_root, struct error *err)
 	return 0;
 }
 
+int authority_check_crl_signer(X509 *certificate, struct error *err)
+{
+	if (X509_check_purpose(certificate, -1, 0) != 1)
+		return error_openssl(err, "malformed or repeated extensions");
+	if ((X509_get_extension_flags(certificate) & EXFLAG_CA) != 0)
+		return error_set(err, "given as a CRL signer, but it is a CA");
+	if ((X509_get_extension_flags(certificate) & EXFLAG_KUSAGE) == 0 ||
+		(X509_get_key_usage(certificate) & KU_CRL_SIGN) == 0)
+		return error_set(err, "given as a CRL signer, but its keyUsage has no cRLSign");
+	if (X509_get0_pubkey(certificate) == NULL)
+		return error_openssl(err, "its key cannot be read");
+	if (X509_self_signed(certificate, 0) != 0)
+		return error_set(err, "given as a CRL signer, but self-signed");
+	return 0;
+}
+
 bool authority_is_same(X509 *a, X509 *b)
 {
 	const EVP_PKEY *key = X509_get0_pubkey(a);

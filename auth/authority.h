@@ -22,6 +22,10 @@ X509 *authority_decode_file(const char *base_dir, const char *path, struct error
  * if is_root, and none if not. 0, or -1 with err filled. */
 int authority_check(X509 *certificate, bool is_root, struct error *err);
 
+/* May sign CRLs though it is no CA (RFC 5280 5, 6.3.3 f: another key of the authority, or an indirect
+ * CRL's issuer): keyUsage with cRLSign, not self-signed. 0, or -1 with err filled. */
+int authority_check_crl_signer(X509 *certificate, struct error *err);
+
 /* Whether both certificates are of one authority: the same name and key. */
 bool authority_is_same(X509 *a, X509 *b);
 

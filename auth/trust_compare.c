@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "auth/trust_member.h"
+
 static bool texts_differ(char *const *a, size_t a_count, char *const *b, size_t b_count)
 {
 	if (a_count != b_count)
@@ -31,39 +33,37 @@ static bool rules_differ(const struct authority *a, const struct authority *b)
 
 const char *trust_terms_difference(const struct authority *a, const struct authority *b)
 {
-	if (a->is_root != b->is_root)
-		return "isRootAuthority";
-	if (a->is_crl_signer != b->is_crl_signer)
-		return "isCrlSigner";
 	/* The first is always there, if as "". */
 	if (strcmp(a->crls[0].url, b->crls[0].url) != 0)
-		return "certificateRevocationListUrl";
+		return trust_member_name(TRUST_CRL);
 	if (strcmp(a->crls[0].delta_url, b->crls[0].delta_url) != 0)
-		return "deltaCertificateRevocationListUrl";
+		return trust_member_name(TRUST_DELTA_CRL);
 	if (a->crl_count != b->crl_count)
-		return "additionalCertificateRevocationLists";
+		return trust_member_name(TRUST_MORE_CRLS);
 	for (size_t i = 1; i < a->crl_count; i++)
 		if (strcmp(a->crls[i].url, b->crls[i].url) != 0 ||
 			strcmp(a->crls[i].delta_url, b->crls[i].delta_url) != 0)
-			return "additionalCertificateRevocationLists";
+			return trust_member_name(TRUST_MORE_CRLS);
 	if (a->check != b->check)
-		return "revocationCheck";
+		return trust_member_name(TRUST_CHECK);
 	if (a->grace_s != b->grace_s)
-		return "revocationGrace";
+		return trust_member_name(TRUST_GRACE);
 	if (a->exempt_until != b->exempt_until)
-		return "revocationExemptUntil";
+		return trust_member_name(TRUST_EXEMPT_UNTIL);
 	if (a->ocsp != b->ocsp)
-		return "ocsp";
+		return trust_member_name(TRUST_OCSP);
 	if (strcmp(a->ocsp_url, b->ocsp_url) != 0)
-		return "ocspUrl";
-	return rules_differ(a, b) ? "rules" : NULL;
+		return trust_member_name(TRUST_OCSP_URL);
+	return rules_differ(a, b) ? trust_member_name(TRUST_RULES) : NULL;
 }
 
 static bool holds_in(const struct trust_store *now, const struct authority *authority)
 {
 	for (size_t i = 0; i < now->count; i++)
 		if (X509_cmp(now->authorities[i].certificate, authority->certificate) == 0)
-			return trust_terms_difference(&now->authorities[i], authority) == NULL;
+			return now->authorities[i].is_root == authority->is_root &&
+			       now->authorities[i].is_crl_signer == authority->is_crl_signer &&
+			       trust_terms_difference(&now->authorities[i], authority) == NULL;
 	return false;
 }
 

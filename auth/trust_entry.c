@@ -8,103 +8,34 @@
 
 #include "auth/authority.h"
 #include "auth/revocation_compile.h"
+#include "auth/trust_compare.h"
+#include "auth/trust_member.h"
 #include "auth/trust_rule.h"
+#include "auth/trust_terms.h"
+#include "auth/trust_value.h"
 #include "auth/x509_text.h"
 
 enum {
-	URL_SIZE_MAX = 2048,
 	ISSUER_TEXT_SIZE = 1024,
 	KEY_ID_SIZE = 64, /* of authority.key_id, without its end */
 };
 
-/* What an authority's JSON object says, by what it means. */
-enum member {
-	MEMBER_IS_ROOT,
-	MEMBER_TYPE,
-	MEMBER_CERTIFICATE,
-	MEMBER_CERTIFICATE_FILE,
-	MEMBER_CRL,
-	MEMBER_DELTA_CRL,
-	MEMBER_ISSUER,
-	MEMBER_ISSUER_SKI,
-	MEMBER_COUNT
-};
-
-/* Graph's names, our own, then those of CertificateAuthorityInformation. Compared without case:
- * PowerShell writes the latter with capitals. */
-static const struct {
-	const char *name;
-	enum member member;
-} member_table[] = {
-	{"isRootAuthority", MEMBER_IS_ROOT},
-	{"certificate", MEMBER_CERTIFICATE},
-	{"certificateFile", MEMBER_CERTIFICATE_FILE},
-	{"certificateRevocationListUrl", MEMBER_CRL},
-	{"deltaCertificateRevocationListUrl", MEMBER_DELTA_CRL},
-	{"issuer", MEMBER_ISSUER},
-	{"issuerSki", MEMBER_ISSUER_SKI},
-	{"authorityType", MEMBER_TYPE},
-	{"trustedCertificate", MEMBER_CERTIFICATE},
-	{"crlDistributionPoint", MEMBER_CRL},
-	{"deltaCrlDistributionPoint", MEMBER_DELTA_CRL},
-	{"trustedIssuer", MEMBER_ISSUER},
-	{"trustedIssuerSKI", MEMBER_ISSUER_SKI},
-};
-
-/* Sorts the members of an object by what they mean; null is the same as leaving it out. */
-static void collect_members(
-	struct trust_reader *reader, json_t *object, json_t *members[MEMBER_COUNT])
+int trust_entry_type(
+	struct trust_reader *reader, json_t *members[TRUST_MEMBER_COUNT], bool *is_root)
 {
-	const size_t count = sizeof(member_table) / sizeof(member_table[0]);
-	const char *name;
-	json_t *value;
-
-	json_object_foreach(object, name, value)
-	{
-		size_t i = 0;
-
-		while (i < count && strcasecmp(member_table[i].name, name) != 0)
-			i++;
-		if (i == count) {
-			trust_reader_warn_unknown(reader, name);
-		} else if (json_is_null(value)) {
-			continue;
-		} else if (members[member_table[i].member] != NULL) {
-			trust_reader_fault(
-				reader, "%.64s: given twice, under different names", name);
-		} else {
-			members[member_table[i].member] = value;
-		}
-	}
-}
-
-/* The text of a member: "" where it is not given, NULL (reported) where it is no text. */
-static const char *member_text(struct trust_reader *reader, json_t *value, const char *name)
-{
-	if (value == NULL)
-		return "";
-	if (!json_is_string(value)) {
-		trust_reader_fault(reader, "%s: must be a string", name);
-		return NULL;
-	}
-	return json_string_value(value);
-}
-
-static int read_type(struct trust_reader *reader, json_t *members[MEMBER_COUNT], bool *is_root)
-{
-	json_t *type = members[MEMBER_TYPE];
+	json_t *type = members[TRUST_TYPE];
 	const char *text;
 
-	if (members[MEMBER_IS_ROOT] != NULL && type != NULL) {
+	if (members[TRUST_IS_ROOT] != NULL && type != NULL) {
 		trust_reader_fault(reader, "isRootAuthority: given beside authorityType");
 		return -1;
 	}
-	if (members[MEMBER_IS_ROOT] != NULL) {
-		if (!json_is_boolean(members[MEMBER_IS_ROOT])) {
+	if (members[TRUST_IS_ROOT] != NULL) {
+		if (!json_is_boolean(members[TRUST_IS_ROOT])) {
 			trust_reader_fault(reader, "isRootAuthority: must be true or false");
 			return -1;
 		}
-		*is_root = json_is_true(members[MEMBER_IS_ROOT]);
+		*is_root = json_is_true(members[TRUST_IS_ROOT]);
 		return 0;
 	}
 	if (type == NULL) {
@@ -123,10 +54,10 @@ static int read_type(struct trust_reader *reader, json_t *members[MEMBER_COUNT],
 	return -1;
 }
 
-static X509 *read_certificate(struct trust_reader *reader, json_t *members[MEMBER_COUNT])
+X509 *trust_entry_certificate(struct trust_reader *reader, json_t *members[TRUST_MEMBER_COUNT])
 {
-	json_t *inside = members[MEMBER_CERTIFICATE];
-	json_t *file = members[MEMBER_CERTIFICATE_FILE];
+	json_t *inside = members[TRUST_CERTIFICATE];
+	json_t *file = members[TRUST_CERTIFICATE_FILE];
 	const char *name = file != NULL ? "certificateFile" : "certificate";
 	const char *text;
 	struct error err;
@@ -137,7 +68,7 @@ static X509 *read_certificate(struct trust_reader *reader, json_t *members[MEMBE
 			inside == NULL ? "missing" : "given beside certificateFile");
 		return NULL;
 	}
-	text = member_text(reader, file != NULL ? file : inside, name);
+	text = trust_value_text(reader, file != NULL ? file : inside, name);
 	if (text == NULL)
 		return NULL;
 	if (file != NULL)
@@ -148,33 +79,6 @@ static X509 *read_certificate(struct trust_reader *reader, json_t *members[MEMBE
 	if (certificate == NULL)
 		trust_reader_fault(reader, "%s: %s", name, err.text);
 	return certificate;
-}
-
-/* A copy of a CRL location, "" where none is given; NULL (reported) where it cannot be used. */
-static char *read_url(struct trust_reader *reader, json_t *value, const char *name)
-{
-	const char *url = member_text(reader, value, name);
-	char *copy;
-
-	if (url == NULL)
-		return NULL;
-	for (const char *c = url; *c != '\0'; c++)
-		if (*c < 0x21 || *c > 0x7e || c - url >= URL_SIZE_MAX) {
-			trust_reader_fault(reader, "%s: %s", name,
-				c - url < URL_SIZE_MAX ? "a blank or a character that is not ASCII"
-						       : "too long");
-			return NULL;
-		}
-	if (url[0] != '\0' &&
-		!(strncasecmp(url, "http://", 7) == 0 && isalnum((unsigned char)url[7])) &&
-		!(strncasecmp(url, "http://[", 8) == 0) && strncasecmp(url, "file:/", 6) != 0) {
-		trust_reader_fault(reader, "%s: must begin with http://host or file:/", name);
-		return NULL;
-	}
-	copy = strdup(url);
-	if (copy == NULL)
-		trust_reader_fault(reader, "%s: out of memory", name);
-	return copy;
 }
 
 /* Written in many ways: with colons, blanks, capitals. */
@@ -224,11 +128,11 @@ static void check_issuer(
 			authority->issuer);
 }
 
-static void check_derived(struct trust_reader *reader, json_t *members[MEMBER_COUNT],
+static void check_derived(struct trust_reader *reader, json_t *members[TRUST_MEMBER_COUNT],
 	const struct authority *authority)
 {
-	const char *issuer = member_text(reader, members[MEMBER_ISSUER], "issuer");
-	const char *ski = member_text(reader, members[MEMBER_ISSUER_SKI], "issuerSki");
+	const char *issuer = trust_value_text(reader, members[TRUST_ISSUER], "issuer");
+	const char *ski = trust_value_text(reader, members[TRUST_ISSUER_SKI], "issuerSki");
 
 	if (issuer != NULL)
 		check_issuer(reader, issuer, authority);
@@ -236,8 +140,19 @@ static void check_derived(struct trust_reader *reader, json_t *members[MEMBER_CO
 		check_ski(reader, ski, authority->key_id);
 }
 
-/* An authority may stand there twice, with a renewed certificate or one signed by another. Its
- * certificates are then checked against one CRL, which both entries must agree on. */
+/* An authority may stand there twice, with a renewed certificate or one signed by another. What it has
+ * issued is judged by the terms of one of them, on which both must agree. */
+static void check_twin(struct trust_reader *reader, const struct authority *authority,
+	const struct authority *other, size_t other_number)
+{
+	const char *difference = trust_terms_difference(other, authority);
+
+	if (difference != NULL)
+		trust_reader_fault(reader,
+			"%s: not that of authority %zu, which has the same name and key",
+			difference, other_number);
+}
+
 static void check_others(struct trust_reader *reader, const struct authority *authority)
 {
 	for (size_t i = 0; i < reader->store->count; i++) {
@@ -246,14 +161,9 @@ static void check_others(struct trust_reader *reader, const struct authority *au
 		if (X509_cmp(other->certificate, authority->certificate) == 0)
 			trust_reader_fault(reader, "certificate: the same as authority %zu's",
 				reader->numbers[i]);
-		else if (authority_is_same(other->certificate, authority->certificate)) {
-			if (strcmp(other->crls[0].url, authority->crls[0].url) != 0 ||
-				strcmp(other->crls[0].delta_url, authority->crls[0].delta_url) != 0)
-				trust_reader_fault(reader,
-					"certificateRevocationListUrl: not that of authority %zu, "
-					"which has the same name and key",
-					reader->numbers[i]);
-		} else if (strcmp(other->key_id, authority->key_id) == 0)
+		else if (authority_is_same(other->certificate, authority->certificate))
+			check_twin(reader, authority, other, reader->numbers[i]);
+		else if (strcmp(other->key_id, authority->key_id) == 0)
 			trust_reader_fault(reader,
 				"certificate: its key identifier is that of authority %zu, "
 				"which is another",
@@ -277,7 +187,7 @@ static const char *find_unfit_extension(X509 *certificate)
 static void warn_about(const struct trust_reader *reader, const struct authority *authority)
 {
 	X509 *certificate = authority->certificate;
-	const char *unfit = find_unfit_extension(certificate);
+	const char *unfit = authority->is_crl_signer ? NULL : find_unfit_extension(certificate);
 
 	if (unfit != NULL)
 		trust_reader_warn(reader,
@@ -286,8 +196,7 @@ static void warn_about(const struct trust_reader *reader, const struct authority
 		trust_reader_warn(reader, "certificate: expired");
 	if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
 		trust_reader_warn(reader, "certificate: not valid yet");
-	if (authority->crls[0].url[0] != '\0' &&
-		(X509_get_key_usage(certificate) & KU_CRL_SIGN) == 0)
+	if (authority->crl_count > 0 && (X509_get_key_usage(certificate) & KU_CRL_SIGN) == 0)
 		trust_reader_warn(reader, "certificate: keyUsage without cRLSign, so that none of "
 					  "its CRLs will be taken");
 }
@@ -311,10 +220,7 @@ static int describe_authority(struct trust_reader *reader, struct authority *aut
 
 	x509_name_format(X509_get_subject_name(authority->certificate), issuer, sizeof(issuer));
 	authority->issuer = strdup(issuer);
-	authority->ocsp_url = strdup("");
-	authority->exempt_reason = strdup("");
-	if (authority->issuer != NULL && authority->ocsp_url != NULL &&
-		authority->exempt_reason != NULL &&
+	if (authority->issuer != NULL &&
 		authority_key_id(authority->certificate, authority->key_id) == 0 &&
 		revocation_authority_key(authority->certificate, authority->key, NULL) == 0)
 		return 0;
@@ -322,42 +228,68 @@ static int describe_authority(struct trust_reader *reader, struct authority *aut
 	return -1;
 }
 
+/* A signer of CRLs vouches for nobody, so that there are no terms for it. */
+static void read_signer(struct trust_reader *reader, json_t *members[TRUST_MEMBER_COUNT],
+	struct authority *authority)
+{
+	json_t *is_signer = members[TRUST_IS_CRL_SIGNER];
+
+	if (is_signer == NULL)
+		return;
+	if (!json_is_boolean(is_signer)) {
+		trust_reader_fault(reader, "isCrlSigner: must be true or false");
+		return;
+	}
+	authority->is_crl_signer = json_is_true(is_signer);
+	for (enum trust_member i = TRUST_CERTIFICATE; i < TRUST_MEMBER_COUNT; i++)
+		if (authority->is_crl_signer && members[i] != NULL && i != TRUST_IS_CRL_SIGNER &&
+			i != TRUST_CERTIFICATE && i != TRUST_CERTIFICATE_FILE &&
+			i != TRUST_ISSUER && i != TRUST_ISSUER_SKI)
+			trust_reader_fault(
+				reader, "%s: not for a CRL signer", trust_member_name(i));
+	if (authority->is_crl_signer && authority->is_root)
+		trust_reader_fault(reader, "isCrlSigner: a root signs its CRLs anyway");
+}
+
+static void check_certificate(struct trust_reader *reader, const struct authority *authority)
+{
+	X509 *certificate = authority->certificate;
+	struct error err;
+
+	if ((authority->is_crl_signer
+			    ? authority_check_crl_signer(certificate, &err)
+			    : authority_check(certificate, authority->is_root, &err)) == -1)
+		trust_reader_fault(reader, "certificate: %s", err.text);
+}
+
 void trust_entry_read(struct trust_reader *reader, json_t *object)
 {
-	json_t *members[MEMBER_COUNT] = {NULL};
+	json_t *members[TRUST_MEMBER_COUNT] = {NULL};
 	struct authority authority = {0};
 	size_t faults_before = reader->fault_count;
-	bool is_type_known;
-	bool has_urls;
-	struct error err;
+	bool is_type_known, has_terms;
 
 	if (!json_is_object(object)) {
 		trust_reader_fault(reader, "must be an object");
 		return;
 	}
-	collect_members(reader, object, members);
-	is_type_known = read_type(reader, members, &authority.is_root) == 0;
-	authority.crls[0].url =
-		read_url(reader, members[MEMBER_CRL], "certificateRevocationListUrl");
-	authority.crls[0].delta_url =
-		read_url(reader, members[MEMBER_DELTA_CRL], "deltaCertificateRevocationListUrl");
-	has_urls = authority.crls[0].url != NULL && authority.crls[0].delta_url != NULL;
-	if (has_urls && authority.crls[0].url[0] == '\0' && authority.crls[0].delta_url[0] != '\0')
-		trust_reader_fault(reader,
-			"deltaCertificateRevocationListUrl: without certificateRevocationListUrl");
-	authority.certificate = read_certificate(reader, members);
+	trust_members_collect(reader, object, members);
+	is_type_known = trust_entry_type(reader, members, &authority.is_root) == 0;
+	read_signer(reader, members, &authority);
+	has_terms = trust_terms_read(reader, members, &authority) == 0 &&
+		    trust_rules_read(reader, members[TRUST_RULES], &authority) == 0;
+	authority.certificate = trust_entry_certificate(reader, members);
 	if (authority.certificate == NULL)
 		goto out;
-	if (is_type_known && authority_check(authority.certificate, authority.is_root, &err) == -1)
-		trust_reader_fault(reader, "certificate: %s", err.text);
+	if (is_type_known)
+		check_certificate(reader, &authority);
 	if (describe_authority(reader, &authority) == -1)
 		goto out;
 	check_derived(reader, members, &authority);
-	if (has_urls)
+	if (has_terms)
 		check_others(reader, &authority);
-	if (!has_urls || reader->fault_count > faults_before)
+	if (reader->fault_count > faults_before)
 		goto out;
-	authority.crl_count = authority.crls[0].url[0] != '\0' ? 1 : 0;
 	warn_about(reader, &authority);
 	reader->numbers[reader->store->count] = reader->number;
 	reader->store->authorities[reader->store->count++] = authority;

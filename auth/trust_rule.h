@@ -5,9 +5,17 @@
 #ifndef AUTH_TRUST_RULE_H
 #define AUTH_TRUST_RULE_H
 
+#include <jansson.h>
 #include <stddef.h>
 
-#include "auth/trust_store.h"
+#include "auth/trust_reader.h"
+
+/* Reads the list (NULL: there are no rules) into the authority, which owns what was read in any case. 0, or
+ * -1 where a fault was reported. */
+int trust_rules_read(struct trust_reader *reader, json_t *list, struct authority *authority);
+
+/* The list as it is read. NULL when memory runs out. */
+json_t *trust_rules_write(const struct authority_rule *rules, size_t count);
 
 /* Frees rules and what they own. NULL is allowed. */
 void trust_rules_free(struct authority_rule *rules, size_t count);

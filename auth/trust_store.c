@@ -3,15 +3,14 @@
 #include <jansson.h>
 #include <libgen.h>
 #include <openssl/err.h>
-#include <openssl/x509_vfy.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "auth/authority.h"
+#include "auth/trust_document.h"
 #include "auth/trust_entry.h"
+#include "auth/trust_path.h"
 #include "auth/trust_reader.h"
-
-enum { JSON_SIZE_MAX = 16 << 20 }; /* AUTHORITY_MAX of the largest certificates, as base64 */
 
 static void read_authorities(struct trust_reader *reader, json_t *list)
 {
@@ -31,92 +30,38 @@ static void read_authorities(struct trust_reader *reader, json_t *list)
 	reader->number = 0;
 }
 
-/* One certificateBasedAuthConfiguration. */
-static void read_configuration(struct trust_reader *reader, json_t *object)
+static void warn_of_configuration(struct trust_reader *reader, json_t *configuration)
 {
-	json_t *list = NULL;
 	const char *name;
 	json_t *value;
 
-	json_object_foreach(object, name, value)
-	{
-		if (strcmp(name, "certificateAuthorities") == 0)
-			list = value;
-		else if (strcmp(name, "id") != 0)
-			trust_reader_warn_unknown(reader, name);
-	}
-	read_authorities(reader, list);
-}
-
-/* A configuration, Graph's envelope around one, or a bare list of authorities. */
-static void read_document(struct trust_reader *reader, json_t *root)
-{
-	json_t *value = json_object_get(root, "value");
-
-	if (json_object_get(root, "certificateAuthorities") != NULL)
-		read_configuration(reader, root);
-	else if (json_is_array(root))
-		read_authorities(reader, root);
-	else if (json_is_array(value) && json_array_size(value) == 1 &&
-		 json_object_get(json_array_get(value, 0), "certificateAuthorities") != NULL)
-		read_configuration(reader, json_array_get(value, 0));
-	else if (json_is_array(value))
-		read_authorities(reader, value);
-	else
-		trust_reader_fault(reader, "certificateAuthorities: missing");
-}
-
-static int make_paths(
-	const struct trust_store *store, X509_STORE *roots, STACK_OF(X509) * intermediates)
-{
-	for (size_t i = 0; i < store->count; i++) {
-		X509 *certificate = store->authorities[i].certificate;
-
-		if (store->authorities[i].is_root ? X509_STORE_add_cert(roots, certificate) != 1
-						  : sk_X509_push(intermediates, certificate) <= 0)
-			return -1;
-	}
-	return X509_STORE_set_flags(roots, X509_V_FLAG_X509_STRICT | X509_V_FLAG_NO_CHECK_TIME) == 1
-		       ? 0
-		       : -1;
-}
-
-/* Phones of an intermediate without a path, or with one that breaks RFC 5280, will all be refused:
- * better known now than from their owners. */
-static void check_path(struct trust_reader *reader, X509_STORE *roots,
-	STACK_OF(X509) * intermediates, X509 *certificate)
-{
-	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-
-	if (ctx == NULL || X509_STORE_CTX_init(ctx, roots, certificate, intermediates) != 1)
-		trust_reader_fault(reader, "certificate: out of memory");
-	else if (X509_verify_cert(ctx) != 1)
-		trust_reader_warn(reader, "certificate: no valid path to a root: %s (depth %d)",
-			X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)),
-			X509_STORE_CTX_get_error_depth(ctx));
-	X509_STORE_CTX_free(ctx);
+	json_object_foreach(configuration, name,
+		value) if (strcmp(name, "certificateAuthorities") != 0 && strcmp(name, "id") != 0)
+		trust_reader_warn_unknown(reader, name);
 }
 
 static void check_paths(struct trust_reader *reader)
 {
-	X509_STORE *roots = X509_STORE_new();
-	STACK_OF(X509) *intermediates = sk_X509_new_null();
+	struct trust_paths paths;
+	struct error err;
 
-	if (roots == NULL || intermediates == NULL ||
-		make_paths(reader->store, roots, intermediates) == -1) {
+	if (trust_paths_make(&paths, reader->store) == -1) {
 		trust_reader_fault(reader, "out of memory");
 		goto out;
 	}
+	/* Phones of an intermediate without a path, or with one that breaks RFC 5280, will all be
+	 * refused: better known now than from their owners. */
 	for (size_t i = 0; i < reader->store->count; i++) {
 		if (reader->store->authorities[i].is_root)
 			continue;
 		reader->number = i + 1;
-		check_path(reader, roots, intermediates, reader->store->authorities[i].certificate);
+		if (trust_paths_check(&paths, reader->store->authorities[i].certificate, &err) ==
+			-1)
+			trust_reader_warn(reader, "certificate: %s", err.text);
 	}
 	reader->number = 0;
 out:
-	sk_X509_free(intermediates);
-	X509_STORE_free(roots);
+	trust_paths_clear(&paths);
 }
 
 static void check_store(struct trust_reader *reader)
@@ -135,23 +80,22 @@ static void check_store(struct trust_reader *reader)
 
 static void read_text(struct trust_reader *reader, struct span json)
 {
-	json_error_t error;
-	json_t *root;
+	struct error err;
+	json_t *document = trust_document_parse(json, &err);
+	json_t *list = trust_document_list(document);
 
-	if (json.len > JSON_SIZE_MAX) {
-		trust_reader_fault(reader, "larger than %d MiB", JSON_SIZE_MAX >> 20);
+	if (document == NULL) {
+		trust_reader_fault(reader, "%s", err.text);
 		return;
 	}
-	root = json_loadb((const char *)json.data, json.len, JSON_REJECT_DUPLICATES, &error);
-	if (root == NULL) {
-		trust_reader_fault(reader, "line %d: %s", error.line, error.text);
-		return;
-	}
-	read_document(reader, root);
-	reader->number = 0;
+	warn_of_configuration(reader, trust_document_configuration(document));
+	if (list == NULL)
+		trust_reader_fault(reader, "certificateAuthorities: missing");
+	else
+		read_authorities(reader, list);
 	if (reader->fault_count == 0)
 		check_store(reader);
-	json_decref(root);
+	json_decref(document);
 }
 
 struct trust_store *trust_store_read(struct span json, const char *name, const char *base_dir,

@@ -14,7 +14,8 @@
  * tools write in different ways, with a warning only. Graph's answer envelope ({"value": [{…}]}), a
  * bare list of authorities, and the older form (authorityType, trustedCertificate,
  * crlDistributionPoint, deltaCrlDistributionPoint, trustedIssuer, trustedIssuerSKI) are read too.
- * Member names are compared without case; unknown ones are reported as warnings. Certificates are
+ * Beside Graph's members there are our own, for what Entra has no words for: easproxy-trust(5) lists
+ * them. Member names are compared without case; unknown ones are reported as warnings. Certificates are
  * DER or PEM in base64, PEM as it is, or {"certificateFile": "path"} relative to the store.
  *
  * Read by the supervisor; used by workers and the revocation process, who inherit it by fork.
@@ -97,8 +98,8 @@ typedef void trust_store_report(void *context, const char *text);
 /* Reads the JSON text. Every fault is reported ("trust.json: authority 2: certificate: not a CA"),
  * not only the first; people count authorities from 1. base_dir: where certificateFile paths start.
  * NULL when anything is wrong: unreadable, not a CA, wrong root flag, no root at all, duplicate, two
- * certificates of one authority (same name and key) with different CRL locations, one key identifier
- * for two authorities, URL of a scheme other than http and file. What may be meant so is reported
+ * certificates of one authority (same name and key) on different terms, one key identifier for two
+ * authorities, URL of a scheme other than http, file and ldap. What may be meant so is reported
  * with "warning: " in front and kept: an expired CA, one without a valid path to a root. The caller
  * frees it. */
 struct trust_store *trust_store_read(struct span json, const char *name, const char *base_dir,

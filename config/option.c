@@ -149,21 +149,39 @@ static int read_choice(
 	return error_set(err, "'%.100s' is not one of %s", text, words);
 }
 
-/* The way back, for messages about ranges: the largest unit that divides the value. */
-static void write_with_unit(uint64_t value, const struct unit *units, char text[32])
+/* The largest unit that divides the value. */
+static void write_with_unit(uint64_t value, const struct unit *units, char text[OPTION_NUMBER_SIZE])
 {
 	const struct unit *best = units;
 
 	for (const struct unit *u = units; u->word != NULL; u++)
 		if (value != 0 && value % u->factor == 0)
 			best = u;
-	snprintf(text, 32, "%" PRIu64 "%s", value / best->factor, best->word);
+	snprintf(text, OPTION_NUMBER_SIZE, "%" PRIu64 "%s", value / best->factor, best->word);
+}
+
+void option_write_time(uint64_t time_ms, char text[OPTION_NUMBER_SIZE])
+{
+	write_with_unit(time_ms, time_units, text);
+}
+
+void option_write_size(uint64_t size, char text[OPTION_NUMBER_SIZE])
+{
+	write_with_unit(size, size_units, text);
+}
+
+const char *option_write_choice(const struct option *option, int value)
+{
+	for (const struct option_choice *c = option->choices; c->word != NULL; c++)
+		if (c->value == value)
+			return c->word;
+	return "";
 }
 
 static int check_range(const struct option *option, const char *text, uint64_t value,
 	const struct unit *units, struct error *err)
 {
-	char min[32], max[32];
+	char min[OPTION_NUMBER_SIZE], max[OPTION_NUMBER_SIZE];
 
 	if (value >= option->min && value <= option->max)
 		return 0;

@@ -93,4 +93,12 @@ void option_describe(const struct option *option, char *text, size_t text_size);
 int option_read_number(
 	const struct option *option, const char *text, uint64_t *value, struct error *err);
 
+/* The way back: "36h" from milliseconds, "20MB" from bytes, in the largest unit that divides it. */
+enum { OPTION_NUMBER_SIZE = 32 };
+void option_write_time(uint64_t time_ms, char text[OPTION_NUMBER_SIZE]);
+void option_write_size(uint64_t size, char text[OPTION_NUMBER_SIZE]);
+
+/* The word of a choice; "" for a value that is none of them. */
+const char *option_write_choice(const struct option *option, int value);
+
 #endif

@@ -32,7 +32,7 @@ struct child {
 	int supervisor;      /* SOCK_SEQPACKET, non-blocking */
 	size_t socket_count; /* workers */
 	const struct child_socket *sockets;
-	int state_directory; /* revocation: for its indexes; else -1 */
+	int state_directory; /* revocation: for its indexes; control: for its store; else -1 */
 	int spool_directory; /* workers: where openat(O_TMPFILE) is allowed; else -1 */
 	int control_socket;  /* control: listening UNIX socket; else -1 */
 	bool has_sandbox;    /* false with --no-sandbox */

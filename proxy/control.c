@@ -7,7 +7,11 @@
 #include <unistd.h>
 
 #include "proxy/child.h"
+#include "proxy/control_explain.h"
+#include "proxy/control_identity.h"
 #include "proxy/control_process.h"
+#include "proxy/control_seen.h"
+#include "proxy/control_users.h"
 #include "proxy/log.h"
 #include "proxy/sandbox.h"
 
@@ -27,6 +31,17 @@ static void on_reloaded(const struct control *control, const struct message *mes
 			control_answer_done(client);
 		else
 			control_answer_error(client, "%s", message->u.text);
+}
+
+/* Workers report what they have seen; the identity process is asked for explanations. */
+static void on_peer(struct control *control, const struct message *message, int fd)
+{
+	if (message->u.peer.role == ROLE_WORKER)
+		control_seen_attach(control, fd);
+	else if (message->u.peer.role == ROLE_IDENTITY)
+		control_identity_attach(control, fd);
+	else
+		close(fd);
 }
 
 static void on_message(struct control *control, const struct message *message)
@@ -60,10 +75,16 @@ static void on_supervisor(evutil_socket_t fd, short what, void *arg)
 
 	(void)what;
 	while ((result = message_receive(fd, &message, &passed_fd)) == 1) {
-		if (message.type == MESSAGE_LOG)
-			log_reopen(passed_fd);
-		else if (passed_fd != -1)
-			close(passed_fd);
+		switch (message.type) {
+		case MESSAGE_LOG: log_reopen(passed_fd); break;
+		case MESSAGE_PEER: on_peer(control, &message, passed_fd); break;
+		default:
+			if (message.type == MESSAGE_INDEX)
+				control_explain_take_index(control, &message, passed_fd);
+			if (passed_fd != -1)
+				close(passed_fd);
+			break;
+		}
 		on_message(control, &message);
 	}
 	if (result == 0 || errno != EAGAIN)
@@ -74,6 +95,13 @@ static int start(struct control *control, struct error *err)
 {
 	const struct child *child = control->child;
 
+	control->store =
+		state_store_open(child->state_directory, child->config->state_directory, err);
+	if (control->store == NULL)
+		return -1;
+	if (state_store_is_new(control->store))
+		log_message(CONFIG_LOG_INFO, "state-store-made", "%s/state.db",
+			child->config->state_directory);
 	control->base = event_base_new();
 	if (control->base == NULL)
 		return error_set(err, "making the event loop");
@@ -81,7 +109,11 @@ static int start(struct control *control, struct error *err)
 		control->base, child->supervisor, EV_READ | EV_PERSIST, on_supervisor, control);
 	if (control->supervisor == NULL || event_add(control->supervisor, NULL) == -1)
 		return error_set(err, "out of memory");
-	return control_clients_start(control, err);
+	if (control_explain_start(control, err) == -1 || control_seen_start(control, err) == -1 ||
+		control_clients_start(control, err) == -1)
+		return -1;
+	/* While nobody listens to us yet, so that no worker is born without knowing. */
+	return control_users_start(control, err);
 }
 
 int control_main(const struct child *child)
@@ -98,6 +130,9 @@ int control_main(const struct child *child)
 	if (message_send(child->supervisor, &ready, -1) == -1)
 		return 1;
 	event_base_dispatch(control.base);
-	/* The process ends here: the kernel takes all of it back at once. */
+	control_seen_flush(&control);
+	/* Writes the log back into the file, if nobody else has it open, so that a copy of the file is
+	 * whole. All else the kernel takes back at once. */
+	state_store_close(control.store);
 	return 0;
 }

@@ -10,11 +10,25 @@
 #include <stddef.h>
 #include <sys/queue.h>
 
+#include "auth/revocation_set.h"
+#include "auth/verify.h"
 #include "proxy/child.h"
 #include "proxy/control_request.h"
 #include "proxy/control_status.h"
+#include "proxy/state_store.h"
+
+/* With what the state store can be in trouble. */
+enum control_trouble {
+	CONTROL_TROUBLE_USERS,   /* writing who is out */
+	CONTROL_TROUBLE_TELLING, /* telling the workers */
+	CONTROL_TROUBLE_SEEN,    /* writing which certificates came */
+	CONTROL_TROUBLE_COUNT
+};
+
+struct control_seen;
 
 LIST_HEAD(control_client_list, control_client);
+LIST_HEAD(control_explanation_list, control_explanation);
 
 struct control {
 	const struct child *child;
@@ -26,6 +40,20 @@ struct control {
 	struct control_client_list clients;
 	uint64_t last_number; /* of control_await() */
 	struct control_authority authorities[AUTHORITY_MAX];
+	struct state_store *store;
+	char troubles[CONTROL_TROUBLE_COUNT][512]; /* "": none */
+	int64_t users_version;                     /* of those that the workers were told */
+	size_t users_count;
+	struct event *users_tick;
+	bool wants_refresh; /* of the CRLs, after a revocation */
+	uint64_t refreshed_us;
+	struct control_seen *seen;
+	/* For explanations (control_explain.c): the world as workers see it. */
+	struct verifier *verifier;
+	struct revocation_set revocation;
+	struct control_explanation_list explanations;
+	int identity_fd; /* -1: none */
+	struct event *identity_readable;
 };
 
 /* Sends a message that has nothing but its type. False when the supervisor does not take it. */

@@ -53,6 +53,11 @@ struct control_client *control_find_waiting(
 control_handler control_request_status; /* control_requests.c */
 control_handler control_request_reload;
 control_handler control_request_refresh;
+control_handler control_request_user_revoke; /* control_users.c */
+control_handler control_request_user_allow;
+control_handler control_request_user_show;
+control_handler control_request_user_list;
+control_handler control_request_seen; /* control_seen.c */
 
 /* Finds the handler, logs who asks for what, and runs it. */
 void control_request_run(struct control *control, struct control_client *client,

@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "proxy/control.h"
+#include "proxy/control_explain.h"
 #include "proxy/control_process.h"
+#include "proxy/control_users.h"
 #include "proxy/log.h"
 
 static const struct row {
@@ -14,6 +16,12 @@ static const struct row {
 	{"status", control_request_status, NULL},
 	{"reload", control_request_reload, NULL},
 	{"refresh", control_request_refresh, NULL},
+	{"user-revoke", control_request_user_revoke, "mailbox"},
+	{"user-allow", control_request_user_allow, "mailbox"},
+	{"user-show", control_request_user_show, "mailbox"},
+	{"user-list", control_request_user_list, NULL},
+	{"seen", control_request_seen, NULL},
+	{"explain", control_request_explain, NULL},
 };
 
 static void log_request(const struct row *row, const struct control_request *request)
@@ -44,7 +52,8 @@ void control_request_status(struct control *control, struct control_client *clie
 	const struct control_request *request)
 {
 	(void)request;
-	control_answer_text(client, control_status(control->child, control->authorities));
+	control_answer_text(client, control_status(control->child, control->authorities,
+					    control_users_status(control)));
 }
 
 void control_request_reload(struct control *control, struct control_client *client,

@@ -188,7 +188,8 @@ static json_t *authorities_status(
 	return array;
 }
 
-char *control_status(const struct child *child, const struct control_authority *authorities)
+char *control_status(
+	const struct child *child, const struct control_authority *authorities, json_t *state_store)
 {
 	const struct shared *shared = child->shared;
 	int64_t now = (int64_t)time(NULL);
@@ -212,6 +213,7 @@ char *control_status(const struct child *child, const struct control_authority *
 		object, "endpoints", endpoints_status(shared, &child->config->upstream));
 	json_object_set_new(
 		object, "authorities", authorities_status(child->trust, authorities, now));
+	json_object_set_new(object, "state_store", state_store);
 	text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
 	json_decref(object);
 	return text;

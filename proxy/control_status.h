@@ -5,6 +5,7 @@
 #ifndef PROXY_CONTROL_STATUS_H
 #define PROXY_CONTROL_STATUS_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "proxy/child.h"
@@ -16,7 +17,9 @@ struct control_authority {
 	struct message failure; /* MESSAGE_INDEX_FAILED; type 0: the last try went well */
 };
 
-/* One line of JSON without its end, for the caller to free. NULL when memory runs out. */
-char *control_status(const struct child *child, const struct control_authority *authorities);
+/* One line of JSON without its end, for the caller to free. Takes over what is said of the state
+ * store. NULL when memory runs out. */
+char *control_status(const struct child *child, const struct control_authority *authorities,
+	json_t *state_store);
 
 #endif

@@ -7,9 +7,12 @@
 
 #include "auth/trust_store.h"
 #include "config/model.h"
+#include "proxy/easproxyctl_ca.h"
 #include "proxy/easproxyctl_client.h"
+#include "proxy/easproxyctl_explain.h"
 #include "proxy/easproxyctl_refusals.h"
 #include "proxy/easproxyctl_status.h"
+#include "proxy/easproxyctl_user.h"
 #include "proxy/easproxyctl_wbxml.h"
 
 static int ctl_version(int argc, char **argv);
@@ -30,6 +33,13 @@ static const struct command {
 	{"status", "[-s SOCKET] [--json]", "show what easproxyd does and has refused", ctl_status},
 	{"reload", "[-s SOCKET]", "take over the changed configuration", ctl_reload},
 	{"refresh", "[-s SOCKET]", "look at all CRL locations now", ctl_refresh},
+	{"user", "revoke|allow|...", "shut a user's phones out, or let them in again", ctl_user},
+	{"seen", "[-s SOCKET] [--json]", "list the certificates that came, and what became of them",
+		ctl_seen},
+	{"ca", "COMMAND [ARGUMENT...]", "see and change the certificate authorities; ca --help",
+		ctl_ca},
+	{"explain", "[OPTION...] CERT", "show the way of a certificate, and what would stop it",
+		ctl_explain},
 	{"refusals", "[NAME | --markdown]", "explain the codes by which phones are refused",
 		ctl_refusals},
 	{"decode", "[OPTION...] [FILE|-]", "show a WBXML document as XML", ctl_decode},

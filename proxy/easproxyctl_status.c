@@ -159,6 +159,18 @@ static void print_authorities(const json_t *status)
 	}
 }
 
+static void print_state_store(const json_t *status)
+{
+	const json_t *store = json_object_get(status, "state_store");
+
+	printf("\nstate store: %s; users revoked: %lld; certificates seen: %lld, of strangers "
+	       "%lld\n",
+		text_of(store, "state"), number_of(store, "revoked_users"),
+		number_of(store, "certificates"), number_of(store, "strangers"));
+	if (text_of(store, "error")[0] != '\0')
+		printf("%s\n", text_of(store, "error"));
+}
+
 static int print_status(const char *answer)
 {
 	json_t *status = json_loads(answer, 0, NULL);
@@ -175,6 +187,7 @@ static int print_status(const char *answer)
 	print_restarts(status);
 	print_endpoints(status);
 	print_authorities(status);
+	print_state_store(status);
 	json_decref(status);
 	return 0;
 }

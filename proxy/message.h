@@ -18,8 +18,8 @@
 enum message_type {
 	/* child -> supervisor */
 	MESSAGE_READY = 1,    /* start-up is done */
-	MESSAGE_INDEX,        /* revocation -> supervisor -> workers: u.index, with the index's fd;
-				   -> control without it */
+	MESSAGE_INDEX,        /* revocation -> supervisor -> workers, control: u.index, with the
+				   index's fd */
 	MESSAGE_INDEX_FAILED, /* revocation -> supervisor -> control: u.failure */
 	MESSAGE_RELOAD,       /* control -> supervisor: as SIGHUP */
 	MESSAGE_RELOADED,     /* supervisor -> control: u.text: "" or the faults (cut) */

@@ -39,10 +39,10 @@ static const struct call {
 	{"brk", ALL}, {"munmap", ALL}, {"mremap", ALL}, {"madvise", ALL},
 	/* descriptors that are open already */
 	{"read", ALL}, {"readv", ALL}, {"pread64", ALL}, {"write", ALL}, {"writev", ALL},
-	{"pwrite64", WORKER | REVOCATION}, {"lseek", ALL}, {"close", ALL}, {"fstat", ALL},
-	{"ftruncate", WORKER | REVOCATION}, {"shutdown", ALL}, {"recvmsg", ALL}, {"sendmsg", ALL},
-	{"recvfrom", ALL}, {"sendto", ALL}, {"getsockopt", ALL}, {"setsockopt", NETWORK},
-	{"getsockname", ALL}, {"getpeername", ALL},
+	{"pwrite64", WORKER | REVOCATION | CONTROL}, {"lseek", ALL}, {"close", ALL}, {"fstat", ALL},
+	{"ftruncate", WORKER | REVOCATION | CONTROL}, {"shutdown", ALL}, {"recvmsg", ALL},
+	{"sendmsg", ALL}, {"recvfrom", ALL}, {"sendto", ALL}, {"getsockopt", ALL},
+	{"setsockopt", NETWORK}, {"getsockname", ALL}, {"getpeername", ALL},
 	/* the loop */
 	{"epoll_wait", ALL}, {"epoll_pwait", ALL}, {"epoll_ctl", ALL}, {"poll", ALL},
 	{"ppoll", ALL}, {"timerfd_settime", ALL},
@@ -59,9 +59,9 @@ static const struct call {
 	{"accept4", WORKER | CONTROL}, {"connect", NETWORK},
 	{"sendmmsg", REVOCATION}, /* getaddrinfo asks for A and AAAA at once */
 	/* indexes: a temporary file that is renamed, and a sealed memory file for the workers */
-	{"memfd_create", REVOCATION}, {"renameat", REVOCATION}, {"renameat2", REVOCATION},
-	{"unlinkat", REVOCATION}, {"fsync", REVOCATION}, {"fdatasync", REVOCATION},
-	{"openat", REVOCATION}, /* Landlock says which */
+	{"memfd_create", REVOCATION | CONTROL}, {"renameat", REVOCATION}, {"renameat2", REVOCATION},
+	{"unlinkat", REVOCATION}, {"fsync", REVOCATION | CONTROL},
+	{"fdatasync", REVOCATION | CONTROL}, {"openat", REVOCATION}, /* Landlock says which */
 	{"open", REVOCATION},
 	/* libcurl resolves names in a thread and wakes up through a pipe or socket pair */
 	{"pipe2", REVOCATION}, {"socketpair", REVOCATION}, {"eventfd2", REVOCATION},
@@ -101,7 +101,10 @@ static const struct conditional_call {
 	{"fcntl", ALL, {1, SCMP_CMP_EQ, F_SETFL, 0}},
 	{"fcntl", ALL, {1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0}},
 	{"fcntl", ALL, {1, SCMP_CMP_EQ, F_GET_SEALS, 0}},
-	{"fcntl", REVOCATION, {1, SCMP_CMP_EQ, F_ADD_SEALS, 0}},
+	{"fcntl", REVOCATION | CONTROL, {1, SCMP_CMP_EQ, F_ADD_SEALS, 0}},
+	/* The locks of the state store, of which all files are open by then. */
+	{"fcntl", CONTROL, {1, SCMP_CMP_EQ, F_SETLK, 0}},
+	{"fcntl", CONTROL, {1, SCMP_CMP_EQ, F_GETLK, 0}},
 	{"ioctl", NETWORK, {1, SCMP_CMP_EQ, FIONBIO, 0}},
 	{"ioctl", NETWORK, {1, SCMP_CMP_EQ, FIONREAD, 0}},
 	{"socket", NETWORK, {0, SCMP_CMP_EQ, AF_INET, 0}},

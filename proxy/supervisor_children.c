@@ -129,8 +129,9 @@ static _Noreturn void live(
 		.trust = generation->trust,
 		.shared = children->shared,
 		.supervisor = channel,
-		.state_directory =
-			record->role == ROLE_REVOCATION ? generation->state_directory : -1,
+		.state_directory = record->role == ROLE_REVOCATION || record->role == ROLE_CONTROL
+					   ? generation->state_directory
+					   : -1,
 		.spool_directory = is_worker ? generation->spool_directory : -1,
 		.control_socket = record->role == ROLE_CONTROL ? generation->control_socket : -1,
 		.has_sandbox = children->has_sandbox,
@@ -264,13 +265,12 @@ bool child_has_pending(const struct child_record *record)
 	return false;
 }
 
-/* What one CRL location has of news for this child. Control gets the facts without the file. */
+/* What one CRL location has of news for this child. */
 static int send_index(const struct child_record *record, const struct generation_index *index)
 {
 	bool is_control = record->role == ROLE_CONTROL;
 
-	if (index->fd != -1 &&
-		message_send(record->channel, &index->index, is_control ? -1 : index->fd) == -1)
+	if (index->fd != -1 && message_send(record->channel, &index->index, index->fd) == -1)
 		return -1;
 	if (is_control && index->failure.type != 0)
 		return message_send(record->channel, &index->failure, -1);

@@ -1,6 +1,7 @@
 /*
  * The trust store's JSON: a faulty one is refused with a report of one printable line each; one that
- * is taken has at least one root and finds all that is in it.
+ * is taken has at least one root, finds all that is in it, and is the same when it is written and read
+ * again.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #include "auth/trust_store.h"
+#include "auth/trust_write.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -28,6 +30,44 @@ static void on_report(void *context, const char *text)
 		(*fault_count)++;
 }
 
+static void write_and_read_again(const struct trust_store *store)
+{
+	json_t *list = json_array();
+	uint64_t withdrawn[AUTHORITY_MAX / 64];
+	struct trust_store *again;
+	size_t fault_count = 0;
+	json_t *document;
+	char *text;
+
+	for (size_t i = 0; i < store->count; i++)
+		json_array_append_new(
+			list, trust_write_authority(&store->authorities[i], TRUST_FORMAT_OWN));
+	document = trust_write_document(list, TRUST_FORMAT_OWN);
+	text = json_dumps(document, 0);
+	require(text != NULL);
+	again = trust_store_read(
+		span_of_string(text), "trust.json", "/nonexistent", on_report, &fault_count);
+	require(again != NULL && again->count == store->count);
+	trust_store_compare(store, again, withdrawn);
+	for (size_t i = 0; i < AUTHORITY_MAX / 64; i++)
+		require(withdrawn[i] == 0);
+	trust_store_free(again);
+	free(text);
+	json_decref(document);
+}
+
+static void check_terms(const struct authority *authority)
+{
+	require(authority->crls[0].url != NULL && authority->crls[0].delta_url != NULL);
+	for (size_t i = 0; i < authority->crl_count; i++)
+		require(authority->crls[i].url[0] != '\0' && authority->crls[i].delta_url != NULL);
+	require(authority->rule_count <= AUTHORITY_RULE_MAX);
+	for (size_t i = 0; i < authority->rule_count; i++)
+		require(authority->rules[i].domain_count + authority->rules[i].mailbox_count > 0);
+	trust_rules_allow(authority, UINT32_MAX, "alice@example.com");
+	require(authority->rule_count == 0 || !trust_rules_allow(authority, 0, "a@example.com"));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	size_t fault_count = 0;
@@ -43,9 +83,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		require(found >= 0 && (size_t)found <= i);
 		require(strcmp(store->authorities[found].crls[0].url, authority->crls[0].url) == 0);
 		require(authority->key_id[0] != '\0');
+		check_terms(authority);
 		root_count += authority->is_root;
 	}
 	require(store == NULL || root_count > 0);
+	if (store != NULL)
+		write_and_read_again(store);
 	trust_store_free(store);
 	return 0;
 }

@@ -195,7 +195,7 @@ static const struct {
 	{WITH(ISSUING ", 'issuerSki': 7"), "trust.json: authority 2: issuerSki: must be a string"},
 	{WITH(ISSUING ", 'certificateRevocationListUrl': 'https://x/y'"),
 		"trust.json: authority 2: certificateRevocationListUrl: must begin with"},
-	{WITH(ISSUING ", 'certificateRevocationListUrl': 'ldap://x/y'"),
+	{WITH(ISSUING ", 'certificateRevocationListUrl': 'ftp://x/y'"),
 		"trust.json: authority 2: certificateRevocationListUrl: must begin with"},
 	{WITH(ISSUING ", 'certificateRevocationListUrl': 'http:///y'"),
 		"trust.json: authority 2: certificateRevocationListUrl: must begin with"},

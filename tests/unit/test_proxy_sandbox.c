@@ -18,6 +18,9 @@
 #include <unistd.h>
 
 #include "proxy/sandbox.h"
+#include "proxy/state_seen.h"
+#include "proxy/state_store.h"
+#include "proxy/state_users.h"
 
 /* What each role may do is asked of the kernel: a child enters its sandbox and tries. */
 
@@ -32,6 +35,7 @@ static struct fixture {
 	struct authority authority;
 	struct trust_store trust;
 	char state_path[96], crl_path[96], crl_url[112];
+	struct state_store *store; /* in a child that opened it before it entered its sandbox */
 } fixture;
 
 static void fixture_open(void)
@@ -65,7 +69,11 @@ static void fixture_open(void)
 
 static void fixture_close(void)
 {
+	static const char *const files[] = {"state.db", "state.db-wal", "state.db-shm"};
+
 	unlinkat(fixture.spool, "named", 0);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		unlinkat(fixture.state, files[i], 0);
 	unlinkat(fixture.state, "spool", AT_REMOVEDIR);
 	close(fixture.spool);
 	close(fixture.state);
@@ -132,6 +140,68 @@ static int write_index(void)
 		renameat(fixture.state, "new", fixture.state, "index") == -1 ||
 		unlinkat(fixture.state, "index", 0) == -1)
 		return errno;
+	return 0;
+}
+
+static int open_state_store(void)
+{
+	return result_of(openat(fixture.state, "state.db", O_RDWR));
+}
+
+static int lock_a_file(void)
+{
+	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+
+	return result_of(fcntl(fixture.spool, F_SETLK, &lock));
+}
+
+static int make_memory_file(void)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	return fd == -1 ? errno : result_of(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+}
+
+/* More than the log holds, so that it is written back into the file and cut. */
+static int write_seen(void)
+{
+	enum { COUNT = 200, SIZE = 12 * 1024 };
+	static uint8_t chain[SIZE];
+	struct error err;
+
+	for (int round = 0; round < 5; round++) {
+		static struct state_seen seen[COUNT];
+
+		for (int i = 0; i < COUNT; i++) {
+			seen[i] = (struct state_seen){.chain = span_of(chain, SIZE),
+				.leaf_sha256 = {(uint8_t)i, (uint8_t)round},
+				.mailbox = "bob@contoso.test",
+				.refusal = ""};
+		}
+		if (state_seen_put(fixture.store, seen, COUNT, &err) == -1)
+			return 1;
+	}
+	return state_seen_prune(fixture.store, 0, 10, 10, &err) == 0 ? 0 : 1;
+}
+
+/* All that the control process does with its store. */
+static int use_state_store(void)
+{
+	struct state_user user = {.mailbox = "bob@contoso.test", .valid_from = 1};
+	struct error err;
+	int64_t version;
+	size_t count;
+	int fd;
+
+	if (state_users_revoke(fixture.store, &user, &err) == -1 || write_seen() != 0)
+		return 1;
+	fd = state_users_index(fixture.store, &version, &count, &err);
+	if (fd == -1 || count != 1)
+		return 2;
+	close(fd);
+	if (state_users_allow(fixture.store, user.mailbox, &err) != 1)
+		return 3;
+	state_store_close(fixture.store);
 	return 0;
 }
 
@@ -263,7 +333,10 @@ static int attempt(enum role role, int (*try_it)(void))
 			.has_sandbox = true};
 		struct error err;
 
-		if (sandbox_enter(&child, &err) == -1) {
+		if (role == ROLE_CONTROL)
+			fixture.store = state_store_open(fixture.state, fixture.state_path, &err);
+		if ((role == ROLE_CONTROL && fixture.store == NULL) ||
+			sandbox_enter(&child, &err) == -1) {
 			fprintf(stderr, "%s\n", err.text);
 			_exit(ENTER_FAILED);
 		}
@@ -315,6 +388,10 @@ static void test_files(void)
 		{"spool a body", spool_body, 0, 0, EACCES, EACCES, 0},
 		{"give a spooled body a name", name_a_spool_file, EACCES, 0, EACCES, EACCES, 1},
 		{"write an index", write_index, EACCES, 0, EACCES, EACCES, 0},
+		{"make a sealed memory file", make_memory_file, KILLED, 0, KILLED, 0, 0},
+		/* Control has it open, and opens nothing any more; it lies in the directory of
+		 * revocation. */
+		{"open the state store", open_state_store, EACCES, 0, EACCES, EACCES, 0},
 	};
 
 	expect_rules(rules, sizeof(rules) / sizeof(rules[0]));
@@ -351,6 +428,19 @@ static void test_network(void)
 	};
 
 	expect_rules(rules, sizeof(rules) / sizeof(rules[0]));
+}
+
+static void test_control_keeps_its_store(void)
+{
+	struct stat log;
+
+	CU_ASSERT_EQUAL(attempt(ROLE_CONTROL, use_state_store), 0);
+	CU_ASSERT_EQUAL(fstatat(fixture.state, "state.db-wal", &log, 0), 0);
+	CU_ASSERT_EQUAL(log.st_size, 0); /* all is in the one file */
+	/* Again, with what the first has left behind. */
+	CU_ASSERT_EQUAL(attempt(ROLE_CONTROL, use_state_store), 0);
+	CU_ASSERT_EQUAL(attempt(ROLE_WORKER, lock_a_file), KILLED);
+	CU_ASSERT_EQUAL(attempt(ROLE_IDENTITY, lock_a_file), KILLED);
 }
 
 static int is_not_dumpable(void)
@@ -424,6 +514,7 @@ int main(void)
 		{"each role reaches its own files and no others", test_files},
 		{"no role starts, traces, signals or becomes another process", test_processes},
 		{"each role reaches its own ports and no others", test_network},
+		{"control keeps the state store that it has open", test_control_keeps_its_store},
 		{"a sandbox that is switched off does nothing",
 			test_switched_off_sandbox_does_nothing},
 		{"root is given up for good", test_root_is_given_up_for_good},

@@ -1,0 +1,106 @@
+#include "proxy/easproxyctl_ca_fetch.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "auth/revocation_fetch.h"
+#include "auth/trust_terms.h"
+
+static void on_done(void *context, struct span body, const char *failure)
+{
+	struct ca_fetched *fetched = context;
+
+	if (failure != NULL) {
+		snprintf(fetched->failure, sizeof(fetched->failure), "%s", failure);
+		return;
+	}
+	fetched->data = malloc(body.len + 1);
+	if (fetched->data == NULL) {
+		snprintf(fetched->failure, sizeof(fetched->failure), "out of memory");
+		return;
+	}
+	memcpy(fetched->data, body.data, body.len);
+	fetched->len = body.len;
+}
+
+/* The loop ends by itself when nothing is waited for any more. */
+static int fetch_by_loop(const char *url, uint64_t size_limit, uint32_t time_limit_ms,
+	struct ca_fetched *fetched, struct error *err)
+{
+	struct event_base *base = event_base_new();
+	struct revocation_fetcher *fetcher = NULL;
+	int result = -1;
+
+	if (base == NULL)
+		error_set(err, "out of memory");
+	else
+		fetcher = revocation_fetcher_new(base, size_limit, time_limit_ms, on_done, err);
+	if (fetcher != NULL)
+		result = revocation_fetcher_start(fetcher, url, fetched, err);
+	while (result == 0 && fetched->data == NULL && fetched->failure[0] == '\0')
+		if (event_base_loop(base, EVLOOP_ONCE) != 0)
+			result = error_set(err, "there was no answer");
+	if (fetcher != NULL)
+		revocation_fetcher_free(fetcher);
+	if (base != NULL)
+		event_base_free(base);
+	return result;
+}
+
+static int64_t clock_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void ca_fetch(
+	const char *url, uint64_t size_limit, uint32_t time_limit_ms, struct ca_fetched *fetched)
+{
+	const char *path = revocation_file_path(url);
+	int64_t start = clock_ms();
+	struct error err = {""};
+	int result;
+
+	*fetched = (struct ca_fetched){.data = NULL};
+	if (path != NULL)
+		result =
+			revocation_file_read(path, size_limit, &fetched->data, &fetched->len, &err);
+	else
+		result = fetch_by_loop(url, size_limit, time_limit_ms, fetched, &err);
+	if (result == -1)
+		snprintf(fetched->failure, sizeof(fetched->failure), "%s", err.text);
+	fetched->time_ms = (uint32_t)(clock_ms() - start);
+}
+
+void ca_fetched_clear(struct ca_fetched *fetched)
+{
+	free(fetched->data);
+	fetched->data = NULL;
+}
+
+static void ignore_fault(void *context, const char *text)
+{
+	(void)context;
+	(void)text;
+}
+
+void ca_fetch_bounds(const char *config_path, uint64_t *size_limit, uint32_t *time_limit_ms)
+{
+	struct config *config =
+		config_path != NULL ? config_load(config_path, NULL, ignore_fault, NULL) : NULL;
+	uint64_t time_ms = 0;
+
+	option_read_number(trust_size_option(), trust_size_option()->fallback, size_limit, NULL);
+	option_read_number(trust_time_option(), trust_time_option()->fallback, &time_ms, NULL);
+	*time_limit_ms = (uint32_t)time_ms;
+	if (config != NULL) {
+		*size_limit = config->revocation.size_limit;
+		*time_limit_ms = config->revocation.time_limit_ms;
+	}
+	config_free(config);
+}

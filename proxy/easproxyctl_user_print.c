@@ -1,0 +1,175 @@
+#include "proxy/easproxyctl_user_print.h"
+
+#include <openssl/x509.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "auth/revocation_index.h"
+#include "auth/x509_text.h"
+#include "wbxml/base64.h"
+
+static long long number_of(const json_t *object, const char *key)
+{
+	return (long long)json_integer_value(json_object_get(object, key));
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text == NULL ? "" : text;
+}
+
+const char *ctl_moment(long long moment, char text[CTL_MOMENT_SIZE])
+{
+	time_t when = (time_t)moment;
+	struct tm utc;
+
+	if (moment == 0 || gmtime_r(&when, &utc) == NULL)
+		snprintf(text, CTL_MOMENT_SIZE, "-");
+	else
+		strftime(text, CTL_MOMENT_SIZE, "%Y-%m-%d %H:%M:%SZ", &utc);
+	return text;
+}
+
+void ctl_print_notes(const json_t *answer)
+{
+	const json_t *note;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "notes"), i, note)
+		fprintf(stderr, "note: %s\n", json_string_value(note));
+}
+
+/* By name where this host knows it. */
+static const char *account_name(long long user_id, char text[48])
+{
+	const struct passwd *account = getpwuid((uid_t)user_id);
+
+	if (account == NULL)
+		snprintf(text, 48, "user id %lld", user_id);
+	else
+		snprintf(text, 48, "%s", account->pw_name);
+	return text;
+}
+
+/* Certificates */
+
+static X509 *read_leaf(const json_t *seen)
+{
+	const char *text = json_string_value(json_array_get(json_object_get(seen, "chain"), 0));
+	struct wbxml_buffer der = {.limit = 65536};
+	const unsigned char *at;
+	X509 *leaf = NULL;
+
+	if (text != NULL && base64_read(span_of_string(text), &der) == 0 && der.len > 0) {
+		at = der.data;
+		leaf = d2i_X509(NULL, &at, (long)der.len);
+	}
+	wbxml_buffer_free(&der);
+	return leaf;
+}
+
+static void print_leaf(const json_t *seen)
+{
+	X509 *leaf = read_leaf(seen);
+	struct serial serial;
+	char number[41], subject[512], issuer[512];
+
+	if (leaf == NULL) {
+		printf("  not a certificate that can be read\n");
+		return;
+	}
+	x509_name_format(X509_get_subject_name(leaf), subject, sizeof(subject));
+	x509_name_format(X509_get_issuer_name(leaf), issuer, sizeof(issuer));
+	printf("  subject %s\n  issuer  %s\n", subject, issuer);
+	if (serial_from_asn1(&serial, X509_get0_serialNumber(leaf)) == 0) {
+		serial_format(&serial, number);
+		printf("  serial  %s\n", number);
+	}
+	X509_free(leaf);
+}
+
+static void print_certificate(const json_t *seen)
+{
+	const char *refusal = text_of(seen, "refusal"), *mailbox = text_of(seen, "mailbox");
+	char first[CTL_MOMENT_SIZE], last[CTL_MOMENT_SIZE];
+
+	printf("%s  %s  %s\n", ctl_moment(number_of(seen, "last_seen"), last),
+		refusal[0] == '\0' ? "came in" : refusal, mailbox[0] == '\0' ? "-" : mailbox);
+	print_leaf(seen);
+	printf("  SHA-256 %s\n  first seen %s\n", text_of(seen, "sha256"),
+		ctl_moment(number_of(seen, "first_seen"), first));
+}
+
+void ctl_print_seen(const json_t *certificates)
+{
+	const json_t *seen;
+	size_t i;
+
+	json_array_foreach(certificates, i, seen) print_certificate(seen);
+}
+
+/* Users */
+
+static void print_authorities(const json_t *answer)
+{
+	const json_t *authority;
+	char moment[CTL_MOMENT_SIZE];
+	size_t i;
+
+	printf("\nwhat lets the phones in again, by the authority of their certificates\n");
+	json_array_foreach(json_object_get(answer, "authorities"), i, authority)
+	{
+		const char *state = text_of(authority, "state");
+
+		printf("  %s\n    ", text_of(authority, "issuer"));
+		if (strcmp(state, "decides") == 0)
+			printf("its CRL of %s decides\n",
+				ctl_moment(number_of(authority, "effective_date"), moment));
+		else if (strcmp(state, "never") == 0)
+			printf("has no CRL location: only easproxyctl user allow\n");
+		else if (number_of(authority, "effective_date") == 0)
+			printf("waits for a CRL; none that is in force has been loaded\n");
+		else
+			printf("waits for a later CRL than that of %s\n",
+				ctl_moment(number_of(authority, "effective_date"), moment));
+	}
+}
+
+void ctl_print_user(const json_t *answer)
+{
+	const json_t *certificates = json_object_get(answer, "certificates");
+	char valid_from[CTL_MOMENT_SIZE], revoked_at[CTL_MOMENT_SIZE], account[48];
+
+	if (json_is_true(json_object_get(answer, "revoked"))) {
+		printf("%s is revoked\n  valid from %s: what was established before is void\n"
+		       "  revoked at %s by %s\n",
+			text_of(answer, "mailbox"),
+			ctl_moment(number_of(answer, "valid_from"), valid_from),
+			ctl_moment(number_of(answer, "revoked_at"), revoked_at),
+			account_name(number_of(answer, "user_id"), account));
+		if (text_of(answer, "reason")[0] != '\0')
+			printf("  reason: %s\n", text_of(answer, "reason"));
+		print_authorities(answer);
+	} else {
+		printf("%s is not revoked\n", text_of(answer, "mailbox"));
+	}
+	if (json_array_size(certificates) > 0) {
+		printf("\ncertificates that came for this mailbox, the latest first\n");
+		ctl_print_seen(certificates);
+	}
+}
+
+void ctl_print_users(const json_t *users)
+{
+	const json_t *user;
+	char valid_from[CTL_MOMENT_SIZE], account[48];
+	size_t i;
+
+	json_array_foreach(users, i, user) printf("%-21s  %-32s  %-12s  %s\n",
+		ctl_moment(number_of(user, "valid_from"), valid_from), text_of(user, "mailbox"),
+		account_name(number_of(user, "user_id"), account), text_of(user, "reason"));
+}

@@ -1,0 +1,21 @@
+/*
+ * How easproxyctl user and easproxyctl seen show what easproxyd has answered, for a person to read.
+ */
+#ifndef PROXY_EASPROXYCTL_USER_PRINT_H
+#define PROXY_EASPROXYCTL_USER_PRINT_H
+
+#include <jansson.h>
+
+/* An answer's notes, to standard error. */
+void ctl_print_notes(const json_t *answer);
+
+void ctl_print_user(const json_t *answer);
+void ctl_print_users(const json_t *users);
+void ctl_print_seen(const json_t *certificates);
+
+enum { CTL_MOMENT_SIZE = 32 };
+
+/* "2026-11-26 14:00:05Z"; "-" for 0. */
+const char *ctl_moment(long long moment, char text[CTL_MOMENT_SIZE]);
+
+#endif
