@@ -114,11 +114,20 @@ void control_answer_error(struct control_client *client, const char *format, ...
 {
 	char text[2048];
 	va_list arguments;
+	json_t *object;
 
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	answer_object(client, json_pack("{s:b,s:s%}", "ok", 0, "error", text, strlen(text)));
+	object = json_pack("{s:b,s:s}", "ok", 0, "error", text);
+	if (object == NULL) {
+		/* What was quoted was cut within a character, or never was UTF-8. */
+		for (char *at = text; *at != '\0'; at++)
+			if ((unsigned char)*at >= 0x80)
+				*at = '?';
+		object = json_pack("{s:b,s:s}", "ok", 0, "error", text);
+	}
+	answer_object(client, object);
 }
 
 uint64_t control_await(struct control_client *client, enum control_wait wait, uint32_t time_ms,

@@ -138,7 +138,8 @@ class CommandTest(UsersCase):
         self.assertEqual(result.returncode, 1)
         self.assertIn("did you mean bob@contoso.test?", result.stderr)
         for name in ("", "@", "@contoso.test", "bob@", "bob@contoso@test", "b ob@contoso.test", "bob@-.test",
-                     "bob\n@contoso.test", "b\u202eob@contoso.test", "x" * 65 + "@contoso.test"):
+                     "bob\n@contoso.test", "b\u202eob@contoso.test", "x" * 65 + "@contoso.test",
+                     "\u00e9" * 200, "x" + "\u00e9" * 200 + "@contoso.test"):
             for command in ("revoke", "allow", "show"):
                 result = self.ctl(self.proxy, "user", command, name)
                 self.assertEqual(result.returncode, 1, (command, name))
