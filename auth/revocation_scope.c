@@ -305,10 +305,9 @@ int revocation_points_read(
 	X509 *certificate, uint8_t link, struct revocation_point *points, size_t max, size_t *count)
 {
 	CRL_DIST_POINTS *all;
-	int position = -1; /* -1 too where it is missing, -2 where it is there twice */
-	int critical = -1;
+	int critical; /* -1: missing, -2: there twice */
 
-	all = X509_get_ext_d2i(certificate, NID_crl_distribution_points, &critical, &position);
+	all = X509_get_ext_d2i(certificate, NID_crl_distribution_points, &critical, NULL);
 	if (all == NULL) {
 		ERR_clear_error();
 		return critical == -1 ? 0 : -1;

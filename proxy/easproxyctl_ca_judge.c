@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "auth/revocation_compile.h"
+#include "auth/revocation_describe.h"
 #include "config/moment.h"
 #include "proxy/easproxyctl_ca_fetch.h"
 
@@ -66,16 +67,24 @@ static const char *name_of_signer(const struct trust_store *store, const uint8_t
 	return NULL;
 }
 
-static const char *name_of_issuer(const struct trust_store *store, const struct name_key *name)
+static bool is_name_known(const struct trust_store *store, const struct name_key *name)
 {
 	for (size_t i = 0; i < store->count; i++) {
 		struct name_key key;
 		const X509_NAME *subject = X509_get_subject_name(store->authorities[i].certificate);
 
 		if (name_key_of_name(subject, &key) == 0 && name_key_equal(&key, name))
-			return store->authorities[i].issuer;
+			return true;
 	}
-	return NULL;
+	return false;
+}
+
+static bool is_key_known(const struct trust_store *store, const char *key_id)
+{
+	for (size_t i = 0; i < store->count; i++)
+		if (strcmp(store->authorities[i].key_id, key_id) == 0)
+			return true;
+	return false;
 }
 
 static void judge_fetch(struct judgement *judgement, const struct ca_fetched *fetched)
@@ -119,8 +128,6 @@ static void judge_times(struct judgement *judgement, const struct revocation_pee
 
 static void judge_scope(struct judgement *judgement, const struct revocation_scope *scope)
 {
-	const struct ca_location *location = judgement->location;
-	const char *issuer = name_of_issuer(location->store, &scope->issuer);
 	json_t *words = json_array();
 
 	if (scope->only_user)
@@ -136,10 +143,25 @@ static void judge_scope(struct judgement *judgement, const struct revocation_sco
 	if (scope->is_indirect)
 		json_array_append_new(words, json_string("certificates of other issuers too"));
 	put(judgement, "scope", words);
-	if (issuer == NULL)
-		add(judgement->problems, "its issuer is nobody in the trust store");
-	else
-		put(judgement, "issuer", json_string(issuer));
+}
+
+static void judge_issuer(struct judgement *judgement, const struct revocation_words *words,
+	const struct name_key *name)
+{
+	const struct trust_store *store = judgement->location->store;
+
+	put(judgement, "issuer", json_string(words->issuer));
+	put(judgement, "key_identifier", json_string(words->signing_key));
+	if (!is_name_known(store, name))
+		add(judgement->problems, "its issuer is nobody in the trust store: %s",
+			words->issuer);
+	if (words->signing_key[0] == '\0')
+		add(judgement->remarks,
+			"it has no authorityKeyIdentifier, which RFC 5280 5.2.1 asks for");
+	else if (!is_key_known(store, words->signing_key))
+		add(judgement->problems,
+			"its authorityKeyIdentifier is that of nobody in the trust store: %s",
+			words->signing_key);
 }
 
 static void judge_said(struct judgement *judgement, const struct revocation_peek *peek)
@@ -200,15 +222,19 @@ static struct revocation_index *compile(
 static struct revocation_index *judge_crl(
 	struct judgement *judgement, struct span crl, const struct revocation_index *base)
 {
+	struct revocation_words words;
 	struct revocation_peek peek;
+	struct error err;
 
+	if (revocation_crl_describe(crl, &words, &err) == -1) {
+		add(judgement->problems, "%s", err.text);
+		return NULL;
+	}
 	if (!revocation_crl_peek(crl, &peek)) {
-		/* The compiler says best why. */
-		if (!judgement->location->is_delta)
-			return compile(judgement, crl, NULL);
 		add(judgement->problems, "it is no CRL");
 		return NULL;
 	}
+	judge_issuer(judgement, &words, &peek.scope.issuer);
 	judge_said(judgement, &peek);
 	if (peek.is_delta != judgement->location->is_delta)
 		return NULL;

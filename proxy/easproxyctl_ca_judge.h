@@ -25,8 +25,8 @@ struct ca_location {
 
 /* Fetches and judges it. Returns an object: "authority", "subject", "kind" (crl, delta), "url", "ok",
  * "problems" and "remarks" (lists of texts), and what could be found out: "time_ms", "size", "form",
- * "number", "base_number", "this_update", "next_update", "next_publish", "issuer", "signer", "scope",
- * "entries". For a delta base is the index of its CRL, NULL where that is not good; for a CRL that is good
+ * "number", "base_number", "this_update", "next_update", "next_publish", "issuer", "key_identifier", "signer",
+ * "scope", "entries". For a delta base is the index of its CRL, NULL where that is not good; for a CRL that is good
  * *index gets its index, which the caller closes (NULL otherwise). */
 json_t *ca_location_judge(const struct ca_location *location, const struct revocation_index *base,
 	struct revocation_index **index);

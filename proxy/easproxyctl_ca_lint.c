@@ -95,6 +95,7 @@ static void print_result(const struct ca_location *location, json_t *result)
 	print_moment("next", result, "next_update", location->now);
 	print_scope(json_object_get(result, "scope"));
 	print_line("issuer", result, "issuer");
+	print_line("key", result, "key_identifier");
 	print_line("signed by", result, "signer");
 	if (json_object_get(result, "entries") != NULL)
 		printf("   %-9s %lld%s\n", "entries",

@@ -81,6 +81,24 @@ static void worker_note_signer(struct worker *worker, const struct revocation_fa
 		worker->has_foreign_signers = true;
 }
 
+/* A millisecond lies between two parts, in which phones are served. */
+static void worker_tidy_later(struct worker *worker)
+{
+	static const struct timeval soon = {0, 1000};
+
+	evtimer_add(worker->tidy_timer, &soon);
+}
+
+static void on_tidy(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+
+	(void)fd;
+	(void)what;
+	if (revocation_set_tidy(&worker->revocation))
+		worker_tidy_later(worker);
+}
+
 static void worker_take_index(struct worker *worker, const struct message *message, int fd)
 {
 	const struct trust_store *trust = worker->child->trust;
@@ -100,6 +118,7 @@ static void worker_take_index(struct worker *worker, const struct message *messa
 		log_message(CONFIG_LOG_ERROR, "revocation-index", "%s", err.text);
 		return;
 	}
+	worker_tidy_later(worker);
 	recheck_begin(&worker->recheck, RECHECK_CRL,
 		worker->has_foreign_signers ? -1 : (int)authority,
 		trust->authorities[authority].issuer, since_us);
@@ -249,8 +268,10 @@ static int worker_start_events(struct worker *worker, struct error *err)
 		EV_READ | EV_PERSIST, on_supervisor, worker);
 	worker->bury_event = event_new(worker->base, -1, 0, on_bury, worker);
 	worker->recheck_timer = event_new(worker->base, -1, EV_PERSIST, on_recheck, worker);
+	worker->tidy_timer = evtimer_new(worker->base, on_tidy, worker);
 	if (worker->supervisor_event == NULL || worker->bury_event == NULL ||
-		worker->recheck_timer == NULL || event_add(worker->supervisor_event, NULL) != 0 ||
+		worker->recheck_timer == NULL || worker->tidy_timer == NULL ||
+		event_add(worker->supervisor_event, NULL) != 0 ||
 		event_add(worker->recheck_timer, &interval) != 0)
 		return error_set(err, "out of memory");
 	return 0;

@@ -56,6 +56,7 @@ struct worker {
 	uint32_t connection_count;
 	struct event *supervisor_event;
 	struct event *recheck_timer;
+	struct event *tidy_timer; /* memory of replaced indexes is given back */
 	struct recheck recheck;
 	struct worker_identity reidentify;
 	int control_fd; /* the channel to control; -1: none now */

@@ -1,42 +1,82 @@
 /*
- * The CRL compiler. An input is tried as it is, and once more as a tbsCertList's content under a
- * head (version, algorithm, issuer) and a signature that hold, as the parser behind the signature
- * check would else never be reached.
+ * The CRL compiler, the merger of deltas and the peek. An input is tried as it is, and once more as a
+ * tbsCertList's content under a head (version, algorithm, issuer) and a signature that hold, as the
+ * parser behind the signature check would else never be reached. As a delta it meets two bases.
  */
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "auth/revocation_compile.h"
+#include "auth/revocation_file.h"
 #include "tests/unit/auth_crl_maker.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+enum { NOW = 1800000000 };
+
 static const uint8_t ed25519[] = {0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70};
 
 static struct maker_ca ca;
+static char ca_name[] = "Fuzz CA";
+static struct authority authority;
+static const struct trust_store store = {.count = 1, .authorities = &authority};
+static const struct revocation_signers signers = {.store = &store};
+static struct revocation_index *bases[2]; /* a plain one, an indirect one */
 static int output = -1;
 
-static void compile(struct span crl)
+static void empty_output(void)
 {
-	struct authority authority = {.certificate = ca.certificate};
-	const struct trust_store store = {.count = 1, .authorities = &authority};
-	const struct revocation_signers signers = {.store = &store};
-	struct revocation_index *index;
-	struct revocation_facts facts;
-	struct error err;
-
 	if (ftruncate(output, 0) == -1)
 		abort();
-	if (revocation_compile(crl, &signers, NULL, 1800000000, output, &facts, &err) == -1) {
-		if (err.text[0] == '\0' || lseek(output, 0, SEEK_END) != 0)
+}
+
+/* What was written, the loader takes, and every entry is found; what failed wrote nothing and said
+ * why. */
+static void look_at(int result, const struct revocation_facts *facts, struct error *err)
+{
+	const struct revocation_view *view;
+	struct revocation_index *index;
+
+	if (result == -1) {
+		if (err->text[0] == '\0' || lseek(output, 0, SEEK_END) != 0)
 			abort();
 		return;
 	}
-	/* What the compiler writes, the loader takes. */
-	index = revocation_index_open(output, "fuzz", &err);
-	if (index == NULL || revocation_index_facts(index)->entry_count != facts.entry_count)
+	index = revocation_index_open(output, "fuzz", err);
+	if (index == NULL || revocation_index_facts(index)->entry_count != facts->entry_count)
 		abort();
+	view = revocation_index_view(index);
+	for (size_t i = 0; i < view->section_count; i++) {
+		struct revocation_section section = revocation_view_section(view, i);
+
+		for (size_t at = 0; at < section.count; at++) {
+			struct serial serial = revocation_view_serial(view, section.first + at);
+
+			if (!revocation_index_find(index, &section.issuer, &serial, NULL))
+				abort();
+		}
+	}
 	revocation_index_close(index);
+}
+
+static void compile(struct span crl)
+{
+	struct revocation_facts facts;
+	struct revocation_peek peek;
+	struct error err = {""};
+	int result;
+
+	empty_output();
+	result = revocation_compile(crl, &signers, NULL, NOW, output, &facts, &err);
+	look_at(result, &facts, &err);
+	if (!revocation_crl_peek(crl, &peek) && result == 0)
+		abort();
+	for (size_t i = 0; i < 2; i++) {
+		empty_output();
+		err.text[0] = '\0';
+		result = revocation_merge(bases[i], crl, &signers, NULL, NOW, output, &facts, &err);
+		look_at(result, &facts, &err);
+	}
 }
 
 static size_t put_head(uint8_t *to, uint8_t tag, size_t len)
@@ -103,6 +143,35 @@ static void compile_signed(const uint8_t *data, size_t size)
 	compile(span_of(crl, at));
 }
 
+/* Number 5 of 2027; with entries that deltas of the corpus speak of. */
+static void make_base(size_t i)
+{
+	X509_CRL *crl = maker_crl_new(&ca, 0, 0, 5);
+	ASN1_TIME *when = ASN1_TIME_set(NULL, NOW - 1000);
+	struct revocation_facts facts;
+	struct error err = {""};
+	struct span der;
+
+	X509_CRL_set1_lastUpdate(crl, when);
+	ASN1_TIME_set(when, NOW + 1000);
+	X509_CRL_set1_nextUpdate(crl, when);
+	ASN1_TIME_free(when);
+	maker_revoke(crl, "\x03", 1, 0, 6);
+	maker_revoke(crl, "\x05", 1, 0, 1);
+	if (i == 1) {
+		maker_entry_issuer(maker_revoke(crl, "\x07", 1, 0, 6), ca.certificate);
+		maker_crl_extension(
+			crl, NID_issuing_distribution_point, "critical,indirectCRL:TRUE", NULL);
+	}
+	der = maker_crl_sign(crl, &ca, NULL);
+	empty_output();
+	maker_must(
+		revocation_compile(der, &signers, NULL, NOW, output, &facts, &err) == 0, err.text);
+	bases[i] = revocation_index_open(output, "fuzz", &err);
+	maker_must(bases[i] != NULL, err.text);
+	maker_span_free(&der);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (output == -1) {
@@ -111,9 +180,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		ca = maker_ca_with_key(
 			EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, sizeof(seed)),
-			"Fuzz CA", "critical,cRLSign");
+			ca_name, "critical,cRLSign");
+		authority = (struct authority){
+			.certificate = ca.certificate, .is_root = true, .issuer = ca_name};
 		output = memfd_create("index", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 		maker_must(output != -1, "a memory file");
+		make_base(0);
+		make_base(1);
 	}
 	compile(span_of(data, size));
 	if (size <= 16000)

@@ -1,13 +1,14 @@
 /*
  * The trust store's JSON: a faulty one is refused with a report of one printable line each; one that
  * is taken has at least one root, finds all that is in it, and is the same when it is written and read
- * again.
+ * again. An import of it adds each certificate once, and a second one changes nothing.
  */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/trust_document.h"
 #include "auth/trust_store.h"
 #include "auth/trust_write.h"
 
@@ -68,6 +69,37 @@ static void check_terms(const struct authority *authority)
 	require(authority->rule_count == 0 || !trust_rules_allow(authority, 0, "a@example.com"));
 }
 
+static int import(json_t *list, json_t *document)
+{
+	size_t fault_count = 0;
+
+	return trust_document_import(list, "/nonexistent", document, "import.json", "/nonexistent",
+		false, on_report, &fault_count);
+}
+
+static void import_twice(struct span json)
+{
+	json_t *document = trust_document_parse(json, NULL);
+	json_t *list = json_array();
+	json_t *again;
+
+	if (document != NULL && import(list, document) == 0) {
+		for (size_t i = 0; i < json_array_size(list); i++) {
+			X509 *certificate = trust_document_certificate(
+				json_array_get(list, i), "/nonexistent", NULL);
+
+			require(certificate != NULL);
+			X509_free(certificate);
+		}
+		again = json_deep_copy(list);
+		require(import(again, document) == 0 &&
+			json_array_size(again) == json_array_size(list));
+		json_decref(again);
+	}
+	json_decref(list);
+	json_decref(document);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	size_t fault_count = 0;
@@ -90,5 +122,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (store != NULL)
 		write_and_read_again(store);
 	trust_store_free(store);
+	import_twice(span_of(data, size));
 	return 0;
 }

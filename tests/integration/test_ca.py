@@ -477,6 +477,10 @@ class LintTest(CaCase):
     def url(self, name):
         return "http://127.0.0.1:%d/%s" % (self.port, name)
 
+    def key_id(self, name):
+        text = openssl("x509", "-in", self.authority_pem(name), "-noout", "-ext", "subjectKeyIdentifier").decode()
+        return text.split()[-1].replace(":", "").lower()
+
     def lint(self, *arguments):
         """Exit status, and what is said of each location."""
         status, output = self.ca("lint", "--json", *arguments)
@@ -499,11 +503,59 @@ class LintTest(CaCase):
             self.assertEqual(one["size"], os.path.getsize(self.path("www", name + ".crl")))
             self.assertIn("CA", one["signer"])
             self.assertEqual(one["signer"], one["issuer"])
+            self.assertEqual(one["key_identifier"], self.key_id(name))
             self.assertGreater(one["next_update"], one["this_update"])
         self.assertEqual(int(found[1]["number"], 16), self.issuing.crl_number)
         output = self.ca_done("lint")
         self.assertIn("2 locations, 0 with something wrong", output)
-        self.assertIn("in 29 d 23 h", output)
+        self.assertRegex(output, "next .*, in (29 d 23|30 d 0) h")
+
+    def write_with(self, path, extensions):
+        """A CRL of the issuing CA with further extensions, as openssl.cnf has them."""
+        self.issuing.write_crl(path)
+        config, pem = self.path("issuing.crl.cnf"), self.path("issuing.with.pem")
+        with open(config, "a", encoding="ascii") as f:
+            f.write(extensions + "\n")
+        openssl("ca", "-config", config, "-cert", self.issuing.certificate, "-keyfile", self.issuing.key, "-gencrl",
+                "-crldays", "7", "-out", pem)
+        openssl("crl", "-in", pem, "-outform", "DER", "-out", path)
+
+    def write_delta(self, path, base):
+        """A delta CRL that starts from the CRL with that number."""
+        number = certificates.der(0x02, base.to_bytes(base.bit_length() // 8 + 1, "big"))
+        self.write_with(path, "2.5.29.27 = critical, DER:" + number.hex(":"))
+
+    def test_a_delta_must_fit_its_crl(self):
+        base = self.issuing.crl_number
+        self.issuing.revoke(self.pki.user("bob"))
+        self.write_delta(self.path("www", "delta.crl"), base)
+        self.ca_done("set", "2", "--crl", self.url("issuing.crl"), "--delta-crl", self.url("delta.crl"))
+        status, found = self.lint("2")
+        self.assertEqual(status, 0, found)
+        self.assertEqual([one["kind"] for one in found], ["crl", "delta"])
+        self.assertEqual(int(found[1]["base_number"], 16), base)
+        self.assertEqual([one["entries"] for one in found], [0, 1])
+        # One that starts from a CRL that is not there yet.
+        self.write_delta(self.path("www", "delta.crl"), base + 100)
+        status, found = self.lint("2")
+        self.assertEqual(status, 1)
+        self.assertEqual([one["ok"] for one in found], [True, False], found)
+        self.ca_done("set", "2", "--crl", self.url("delta.crl"), "--delta-crl", self.url("issuing.crl"))
+        status, found = self.lint("2")
+        self.assertIn("a delta CRL, where a whole one belongs", " ".join(found[0]["problems"]))
+        self.assertIn("a whole CRL, where a delta belongs", " ".join(found[1]["problems"]))
+
+    def test_a_part_says_what_it_speaks_for(self):
+        self.write_with(self.path("www", "part.crl"),
+                        "issuingDistributionPoint = critical, @point\n[point]\nonlyuser = TRUE")
+        found = self.lint_one(self.url("part.crl"))
+        self.assertTrue(found["ok"], found)
+        self.assertEqual(found["scope"], ["phones' certificates alone"])
+
+    def test_an_unknown_critical_extension_is_wrong(self):
+        self.write_with(self.path("www", "odd.crl"), "1.3.6.1.4.1.99999.7 = critical, DER:0500")
+        found = self.lint_one(self.url("odd.crl"))
+        self.assertIn("critical", " ".join(found["problems"]))
 
     def test_pem_is_remarked(self):
         openssl("crl", "-in", self.path("www", "issuing.crl"), "-inform", "DER", "-out", self.path("www", "pem.crl"))

@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -65,6 +66,89 @@ static inline struct maker_ca maker_ca_with_key(
 	return ca;
 }
 
+/* A certificate to make. NULL and 0 are the usual: its own key, an issuer that is itself, a CA that may
+ * sign both, valid from yesterday for ten years. */
+struct maker_spec {
+	const char *name;
+	const struct maker_ca *issuer;
+	EVP_PKEY *key; /* used, not taken over */
+	bool is_no_ca;
+	const char *usage;
+	long serial;
+	long not_before, not_after; /* seconds from now */
+	const char *points;         /* crlDistributionPoints as in openssl.cnf, and */
+	const char *sections;       /* sections that it names */
+};
+
+/* An extension as in openssl.cnf, with sections that its value names (may be NULL). */
+static inline X509_EXTENSION *maker_extension_of(
+	int nid, const char *value, const char *sections, X509 *issuer, X509 *subject)
+{
+	CONF *conf = NCONF_new(NULL);
+	BIO *text = BIO_new_mem_buf(sections != NULL ? sections : "", -1);
+	X509V3_CTX context;
+	X509_EXTENSION *extension;
+	long line;
+
+	maker_must(conf != NULL && text != NULL && NCONF_load_bio(conf, text, &line) == 1, value);
+	X509V3_set_ctx(&context, issuer, subject, NULL, NULL, 0);
+	X509V3_set_nconf(&context, conf);
+	extension = X509V3_EXT_nconf_nid(conf, &context, nid, value);
+	maker_must(extension != NULL, value);
+	BIO_free(text);
+	NCONF_free(conf);
+	return extension;
+}
+
+static inline void maker_add(X509 *certificate, X509_EXTENSION *extension)
+{
+	maker_must(X509_add_ext(certificate, extension, -1) == 1, "an extension");
+	X509_EXTENSION_free(extension);
+}
+
+static inline struct maker_ca maker_issue(const struct maker_spec *spec)
+{
+	struct maker_ca made = {.key = spec->key, .certificate = X509_new()};
+	const struct maker_ca *issuer = spec->issuer != NULL ? spec->issuer : &made;
+	X509 *certificate = made.certificate;
+	static long next_serial = 1000;
+	X509_NAME *name;
+
+	if (made.key == NULL)
+		made.key = EVP_EC_gen("P-256");
+	else
+		EVP_PKEY_up_ref(made.key);
+	maker_must(made.key != NULL && certificate != NULL, spec->name);
+	name = X509_get_subject_name(certificate);
+	X509_NAME_add_entry_by_txt(
+		name, "CN", MBSTRING_UTF8, (const unsigned char *)spec->name, -1, -1, 0);
+	X509_set_version(certificate, X509_VERSION_3);
+	ASN1_INTEGER_set(X509_get_serialNumber(certificate),
+		spec->serial != 0 ? spec->serial : next_serial++);
+	X509_set_issuer_name(certificate, X509_get_subject_name(issuer->certificate));
+	X509_gmtime_adj(X509_getm_notBefore(certificate),
+		spec->not_before != 0 ? spec->not_before : -86400);
+	X509_gmtime_adj(X509_getm_notAfter(certificate),
+		spec->not_after != 0 ? spec->not_after : 86400L * 3650);
+	X509_set_pubkey(certificate, made.key);
+	maker_add(certificate, maker_extension_of(NID_basic_constraints,
+				       spec->is_no_ca ? "critical,CA:FALSE" : "critical,CA:TRUE",
+				       NULL, issuer->certificate, certificate));
+	maker_add(certificate,
+		maker_extension_of(NID_key_usage,
+			spec->usage != NULL ? spec->usage : "critical,keyCertSign,cRLSign", NULL,
+			issuer->certificate, certificate));
+	maker_add(certificate, maker_extension_of(NID_subject_key_identifier, "hash", NULL,
+				       issuer->certificate, certificate));
+	maker_add(certificate, maker_extension_of(NID_authority_key_identifier, "keyid:always",
+				       NULL, issuer->certificate, certificate));
+	if (spec->points != NULL)
+		maker_add(certificate, maker_extension_of(NID_crl_distribution_points, spec->points,
+					       spec->sections, issuer->certificate, certificate));
+	maker_must(X509_sign(certificate, issuer->key, EVP_sha256()) > 0, spec->name);
+	return made;
+}
+
 static inline struct maker_ca maker_ca_new(const char *common_name)
 {
 	return maker_ca_with_key(EVP_EC_gen("P-256"), common_name, "critical,keyCertSign,cRLSign");
@@ -100,6 +184,41 @@ static inline X509_CRL *maker_crl_new(
 		ASN1_INTEGER_free(value);
 	}
 	return crl;
+}
+
+/* issuingDistributionPoint or another extension, as in openssl.cnf. */
+static inline void maker_crl_extension(
+	X509_CRL *crl, int nid, const char *value, const char *sections)
+{
+	X509_EXTENSION *extension = maker_extension_of(nid, value, sections, NULL, NULL);
+
+	maker_must(X509_CRL_add_ext(crl, extension, -1) == 1, value);
+	X509_EXTENSION_free(extension);
+}
+
+/* Makes it a delta CRL that starts from the CRL with that number. */
+static inline void maker_crl_delta(X509_CRL *crl, long base_number)
+{
+	ASN1_INTEGER *value = ASN1_INTEGER_new();
+
+	ASN1_INTEGER_set(value, base_number);
+	maker_must(X509_CRL_add1_ext_i2d(crl, NID_delta_crl, value, 1, 0) == 1, "a delta CRL");
+	ASN1_INTEGER_free(value);
+}
+
+/* certificateIssuer of an entry: that certificate's subject. */
+static inline void maker_entry_issuer(X509_REVOKED *entry, X509 *issuer)
+{
+	GENERAL_NAMES *names = GENERAL_NAMES_new();
+	GENERAL_NAME *name = GENERAL_NAME_new();
+
+	maker_must(names != NULL && name != NULL, "the issuer of a certificate");
+	GENERAL_NAME_set0_value(name, GEN_DIRNAME, X509_NAME_dup(X509_get_subject_name(issuer)));
+	maker_must(
+		sk_GENERAL_NAME_push(names, name) > 0 &&
+			X509_REVOKED_add1_ext_i2d(entry, NID_certificate_issuer, names, 1, 0) == 1,
+		"the issuer of a certificate");
+	GENERAL_NAMES_free(names);
 }
 
 /* Revokes a serial, given as octets of its magnitude. reason -1: none. Returns the entry, the

@@ -443,6 +443,257 @@ static void test_extensions_of_entries(void)
 		check_extension(&cases[i], true);
 }
 
+/* What an issuingDistributionPoint in words of openssl.cnf becomes. */
+static void test_scope_is_kept(void)
+{
+	static const struct {
+		const char *value;
+		struct revocation_scope scope; /* without the issuer and names */
+		const char *why;               /* NULL: accepted */
+	} cases[] = {
+		{"critical,onlyuser:TRUE", {.only_user = true, .reasons = REVOCATION_REASONS_ALL},
+			NULL},
+		{"onlyuser:TRUE", {.only_user = true, .reasons = REVOCATION_REASONS_ALL}, NULL},
+		{"critical,onlyCA:TRUE", {.only_ca = true, .reasons = REVOCATION_REASONS_ALL},
+			NULL},
+		{"critical,indirectCRL:TRUE",
+			{.is_indirect = true, .reasons = REVOCATION_REASONS_ALL}, NULL},
+		{"critical,onlysomereasons:keyCompromise", {.reasons = 0x002}, NULL},
+		{"critical,onlysomereasons:AACompromise", {.reasons = 0x100}, NULL},
+		{"critical,fullname:URI:http://a/b",
+			{.name_count = 1, .reasons = REVOCATION_REASONS_ALL}, NULL},
+		{"critical,onlyAA:TRUE", {.reasons = 0}, "for attribute certificates alone"},
+		{"critical,onlyuser:TRUE,onlyCA:TRUE", {.reasons = 0},
+			"malformed issuingDistributionPoint"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		X509_CRL *crl = maker_crl_new(&ca, -60, 3600, 1);
+		struct revocation_index *index;
+		struct revocation_scope scope;
+		struct error err;
+
+		maker_crl_extension(crl, NID_issuing_distribution_point, cases[i].value, NULL);
+		if (cases[i].why != NULL) {
+			assert_refused(maker_crl_sign(crl, &ca, EVP_sha256()), ca.certificate,
+				cases[i].why);
+			continue;
+		}
+		index = index_of(maker_crl_sign(crl, &ca, EVP_sha256()), ca.certificate, &err);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(index);
+		scope = revocation_index_facts(index)->scope;
+		CU_ASSERT_FALSE(name_key_is_empty(&scope.issuer));
+		CU_ASSERT_EQUAL(!name_key_is_empty(&scope.names[0]), cases[i].scope.name_count > 0);
+		memset(&scope.issuer, 0, sizeof(scope.issuer));
+		memset(scope.names, 0, sizeof(scope.names));
+		CU_ASSERT_TRUE(revocation_scope_equal(&scope, &cases[i].scope) ||
+			       cases[i].scope.name_count > 0);
+		CU_ASSERT_EQUAL(scope.reasons, cases[i].scope.reasons);
+		revocation_index_close(index);
+	}
+}
+
+static void test_scope_of_more_names_than_are_kept_is_refused(void)
+{
+	static const char *const names = "critical,@scope";
+
+	for (int count = REVOCATION_SCOPE_NAME_MAX; count <= REVOCATION_SCOPE_NAME_MAX + 1;
+		count++) {
+		X509_CRL *crl = maker_crl_new(&ca, -60, 3600, 1);
+		char sections[1024] = "[scope]\nfullname=URI:http://a/0";
+		struct revocation_index *index;
+		struct error err;
+
+		for (int i = 1; i < count; i++)
+			snprintf(sections + strlen(sections), sizeof(sections) - strlen(sections),
+				",URI:http://a/%d", i);
+		maker_crl_extension(crl, NID_issuing_distribution_point, names, sections);
+		index = index_of(maker_crl_sign(crl, &ca, EVP_sha256()), ca.certificate, &err);
+		CU_ASSERT_EQUAL(index != NULL, count == REVOCATION_SCOPE_NAME_MAX);
+		revocation_index_close(index);
+	}
+}
+
+/* 1.3.6.1.4.1.311.21.4, as Windows writes it. */
+static void test_next_publish_is_kept(void)
+{
+	static const struct {
+		const char *value;
+		size_t len;
+		int64_t time; /* -1: refused */
+	} cases[] = {
+		{"\x17\x0d"
+		 "231114221320Z",
+			15, 1700000000},
+		{"\x18\x0f"
+		 "20231114221320Z",
+			17, 1700000000},
+		{"\x17\x0d"
+		 "231314221320Z",
+			15, -1},
+		{"\x05\x00", 2, -1},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		X509_CRL *crl = maker_crl_new(&ca, -60, 3600, 1);
+		ASN1_OBJECT *object = OBJ_txt2obj("1.3.6.1.4.1.311.21.4", 1);
+		ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_new();
+		X509_EXTENSION *extension;
+		struct revocation_index *index;
+		struct error err;
+
+		ASN1_OCTET_STRING_set(
+			value, (const unsigned char *)cases[i].value, (int)cases[i].len);
+		extension = X509_EXTENSION_create_by_OBJ(NULL, object, 0, value);
+		X509_CRL_add_ext(crl, extension, -1);
+		index = index_of(maker_crl_sign(crl, &ca, EVP_sha256()), ca.certificate, &err);
+		CU_ASSERT_EQUAL(index != NULL, cases[i].time != -1);
+		if (index != NULL)
+			CU_ASSERT_EQUAL(revocation_index_facts(index)->next_publish, cases[i].time);
+		revocation_index_close(index);
+		X509_EXTENSION_free(extension);
+		ASN1_OCTET_STRING_free(value);
+		ASN1_OBJECT_free(object);
+	}
+}
+
+/* Where one certificate is there twice, nothing that could be lifted hides what cannot. */
+static void test_duplicates_keep_what_is_final(void)
+{
+	static const struct {
+		int first, second;
+		unsigned int kept;
+	} cases[] = {{6, 1, 1}, {1, 6, 1}, {6, 9, 9}, {9, 6, 9}, {6, 6, 6}, {4, 1, 1}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		X509_CRL *crl = maker_crl_new(&ca, -60, 3600, 1);
+		struct serial serial = serial_of("\x07", 1, 0);
+		struct revocation_finding finding = {.reason = 99};
+		struct revocation_index *index;
+		struct error err;
+
+		maker_revoke(crl, "\x07", 1, 0, cases[i].first);
+		maker_revoke(crl, "\x07", 1, 0, cases[i].second);
+		index = index_of(maker_crl_sign(crl, &ca, EVP_sha256()), ca.certificate, &err);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(index);
+		CU_ASSERT_TRUE(revocation_index_find(index, NULL, &serial, &finding));
+		CU_ASSERT_EQUAL(finding.reason, cases[i].kept);
+		revocation_index_close(index);
+	}
+}
+
+static void test_certificate_issuer_needs_one_directory_name(void)
+{
+	static const struct {
+		const char *names;
+		size_t len;
+		const char *why; /* NULL: accepted */
+	} cases[] = {
+		{"\x30\x00", 2, "not one directory name"},
+		{"\x30\x03\x86\x01\x61", 5, "not one directory name"}, /* a URI */
+		{"\x30\x04\xa4\x02\x30\x00", 6, NULL},
+		{"\x30\x08\xa4\x02\x30\x00\xa4\x02\x30\x00", 10, "not one directory name"},
+		{"\x30\x04\xa4\x02\x30\x00\x00", 7, "malformed"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		X509_CRL *crl = maker_crl_new(&ca, -60, 3600, 1);
+		X509_REVOKED *entry = maker_revoke(crl, "\x05", 1, 0, 1);
+		ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_new();
+		X509_EXTENSION *extension;
+		struct span der;
+
+		ASN1_OCTET_STRING_set(
+			value, (const unsigned char *)cases[i].names, (int)cases[i].len);
+		extension = X509_EXTENSION_create_by_NID(NULL, NID_certificate_issuer, 1, value);
+		X509_REVOKED_add_ext(entry, extension, -1);
+		maker_crl_extension(
+			crl, NID_issuing_distribution_point, "critical,indirectCRL:TRUE", NULL);
+		der = maker_crl_sign(crl, &ca, EVP_sha256());
+		if (cases[i].why == NULL) {
+			struct error err;
+			struct revocation_index *index = index_of(der, ca.certificate, &err);
+
+			CU_ASSERT_PTR_NOT_NULL(index);
+			revocation_index_close(index);
+		} else {
+			assert_refused(der, ca.certificate, cases[i].why);
+		}
+		X509_EXTENSION_free(extension);
+		ASN1_OCTET_STRING_free(value);
+	}
+}
+
+/* Issuers of certificates in turn, so that each entry changes the section. */
+static void test_many_issuers_in_turn(void)
+{
+	enum { ISSUERS = 40, ENTRIES = 400 };
+	X509_CRL *crl = maker_crl_new(&ca, -60, 3600, 1);
+	X509 *issuers[ISSUERS];
+	struct revocation_index *index;
+	struct error err;
+	size_t wrong = 0;
+
+	for (int i = 0; i < ISSUERS; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "Issuer %d", i);
+		issuers[i] = X509_new();
+		X509_NAME_add_entry_by_txt(X509_get_subject_name(issuers[i]), "CN", MBSTRING_UTF8,
+			(const unsigned char *)name, -1, -1, 0);
+	}
+	for (uint32_t i = 0; i < ENTRIES; i++) {
+		uint8_t octets[16];
+
+		maker_serial(i, octets);
+		maker_entry_issuer(maker_revoke(crl, octets, 16, 0, 1), issuers[i % ISSUERS]);
+	}
+	maker_crl_extension(crl, NID_issuing_distribution_point, "critical,indirectCRL:TRUE", NULL);
+	index = index_of(maker_crl_sign(crl, &ca, EVP_sha256()), ca.certificate, &err);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(index);
+	for (uint32_t i = 0; i < ENTRIES; i++)
+		for (uint32_t j = 0; j < ISSUERS; j++) {
+			struct name_key name;
+			struct serial serial = {{0}};
+
+			maker_serial(i, serial.octets + 4);
+			name_key_of_name(X509_get_subject_name(issuers[j]), &name);
+			wrong += revocation_index_find(index, &name, &serial, NULL) !=
+				 (i % ISSUERS == j);
+		}
+	CU_ASSERT_EQUAL(wrong, 0);
+	CU_ASSERT_FALSE(is_revoked(index, 0)); /* by the CRL's own issuer */
+	for (int i = 0; i < ISSUERS; i++)
+		X509_free(issuers[i]);
+	revocation_index_close(index);
+}
+
+static void test_peek_tells_without_trust(void)
+{
+	struct maker_ca stranger = maker_ca_new("Stranger");
+	X509_CRL *crl = maker_crl_new(&stranger, -60, 3600, 12);
+	struct revocation_peek peek;
+	struct name_key name;
+	struct span der;
+
+	maker_crl_delta(crl, 10);
+	maker_crl_extension(crl, NID_issuing_distribution_point, "critical,onlyCA:TRUE", NULL);
+	der = maker_crl_sign(crl, &stranger, EVP_sha256());
+	CU_ASSERT_TRUE(revocation_crl_peek(der, &peek));
+	CU_ASSERT_TRUE(peek.is_delta && peek.has_number && !peek.has_freshest && !peek.is_pem);
+	CU_ASSERT_EQUAL(peek.crl_number[19], 12);
+	CU_ASSERT_EQUAL(peek.base_number[19], 10);
+	CU_ASSERT_EQUAL(peek.next_update - peek.this_update, 3660);
+	CU_ASSERT_TRUE(peek.scope.only_ca);
+	name_key_of_name(X509_get_subject_name(stranger.certificate), &name);
+	CU_ASSERT_TRUE(name_key_equal(&peek.scope.issuer, &name));
+	CU_ASSERT_FALSE(revocation_crl_peek(span_of(der.data, der.len - 1), &peek));
+	CU_ASSERT_FALSE(revocation_crl_peek(span_of("-----", 5), &peek));
+	CU_ASSERT_FALSE(revocation_crl_peek(span_of(NULL, 0), &peek));
+	maker_span_free(&der);
+	maker_ca_free(&stranger);
+}
+
 static void test_remove_from_crl_is_refused(void)
 {
 	X509_CRL *crl = maker_crl_new(&ca, -60, 3600, 1);
@@ -646,6 +897,15 @@ int main(void)
 		{"a replay is refused", test_replay_is_refused},
 		{"extensions of the CRL", test_extensions_of_the_crl},
 		{"extensions of entries", test_extensions_of_entries},
+		{"the scope is kept", test_scope_is_kept},
+		{"a scope of more names than are kept is refused",
+			test_scope_of_more_names_than_are_kept_is_refused},
+		{"Next Publish is kept", test_next_publish_is_kept},
+		{"duplicates keep what is final", test_duplicates_keep_what_is_final},
+		{"certificateIssuer needs one directory name",
+			test_certificate_issuer_needs_one_directory_name},
+		{"many issuers in turn", test_many_issuers_in_turn},
+		{"a peek tells without trust", test_peek_tells_without_trust},
 		{"removeFromCRL is refused", test_remove_from_crl_is_refused},
 		{"PEM is read", test_pem_is_read},
 		{"truncated or longer is refused", test_truncated_or_longer_is_refused},

@@ -202,6 +202,160 @@ static void test_sealed_file_is_mapped(void)
 	revocation_index_close(index);
 }
 
+/* Serials that are all alike in what a fence holds, that lie in a heap at one end, and others that are
+ * hard to guess. */
+static struct serial odd_serial(int kind, uint32_t i)
+{
+	struct serial serial = {{0}};
+
+	switch (kind) {
+	case 0: /* one number apart */ revocation_number_put(serial.octets + 12, 8, i); break;
+	case 1: /* alike in front, and behind one far away that keeps that from being common */
+		serial.octets[0] = i == 0 ? 0 : 0x7f;
+		revocation_number_put(serial.octets + 16, 4, i);
+		break;
+	case 2: /* each twice as large as the one before */
+		serial.octets[i / 8] = (uint8_t)(0x80 >> i % 8);
+		break;
+	case 3: /* in groups */
+		revocation_number_put(serial.octets, 2, i / 40);
+		revocation_number_put(serial.octets + 16, 4, i % 40);
+		break;
+	default: /* at the far end */
+		memset(serial.octets, 0xff, 16);
+		revocation_number_put(serial.octets + 16, 4, 0xffffffff - i);
+		break;
+	}
+	return serial;
+}
+
+static int serial_compare(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct serial));
+}
+
+static void check_odd(int kind, uint32_t count)
+{
+	struct serial *serials = calloc(count, sizeof(*serials));
+	struct revocation_facts facts = {.this_update = now, .next_update = now + 60};
+	int fd = memfd_create("index", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct revocation_writer *writer = revocation_writer_new(fd, 20, NULL);
+	struct revocation_index *index;
+	size_t wrong = 0;
+
+	maker_must(serials != NULL && writer != NULL, "an index");
+	for (uint32_t i = 0; i < count; i++)
+		serials[i] = odd_serial(kind, i);
+	qsort(serials, count, sizeof(*serials), serial_compare);
+	facts.scope.issuer = name_of(&ca);
+	revocation_writer_section(writer, &facts.scope.issuer,
+		revocation_serial_common(&serials[0], &serials[count - 1], 20));
+	for (uint32_t i = 0; i < count; i++)
+		revocation_writer_entry(writer, &serials[i], revocation_meta_of(1, now), 0);
+	CU_ASSERT_EQUAL(revocation_writer_finish(writer, &facts, NULL), 0);
+	index = open_and_close(fd);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(index);
+	for (uint32_t i = 0; i < count; i++) {
+		struct serial next = serials[i];
+
+		wrong += !revocation_index_find(index, NULL, &serials[i], NULL);
+		for (size_t at = 20; at-- > 0 && ++next.octets[at] == 0;)
+			;
+		if (i + 1 == count || memcmp(&next, &serials[i + 1], sizeof(next)) != 0)
+			wrong += revocation_index_find(index, NULL, &next, NULL);
+	}
+	CU_ASSERT_EQUAL(wrong, 0);
+	revocation_index_close(index);
+	free(serials);
+}
+
+static void test_every_spread_of_serials_is_found(void)
+{
+	static const uint32_t counts[] = {1, 2, 15, 16, 17, 32, 33, 160};
+
+	for (int kind = 0; kind <= 4; kind++)
+		for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+			check_odd(kind, counts[i]);
+	for (int kind = 0; kind <= 4; kind++)
+		if (kind != 2)
+			check_odd(kind, 20000);
+}
+
+/* Such a file nobody makes; but if one were to come, a look-up must not leave it. */
+static void test_sealed_file_that_lies_about_its_order_does_no_harm(void)
+{
+	static const struct entry unsorted[] = {{9, 6, 1}, {0, 5, 0}, {7, 7, 0}, {1, 1, 5}};
+	int fd = index_file_of(&ca, now - 60, now + 60, unsorted, 4);
+	struct revocation_index *index;
+	struct error err;
+
+	seal(fd);
+	index = revocation_index_open(fd, "test", &err);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(index);
+	for (unsigned int i = 0; i < 256; i++)
+		is_found(index, (uint8_t)i, 5);
+	CU_ASSERT_EQUAL(revocation_index_check(index, "test", &err), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "out of order"));
+	revocation_index_close(index);
+	close(fd);
+}
+
+static void test_sealed_file_with_wrong_bounds_is_refused(void)
+{
+	/* Width, counts of entries, sections and fences, and what a section says of its own. */
+	static const off_t places[] = {8, 15, 167, 171, 183, 191, 512 + 3 * 23 + 8 + 23,
+		512 + 3 * 23 + 8 + 31, 512 + 3 * 23 + 8 + 39, 512 + 3 * 23 + 8 + 40};
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		int fd = index_file();
+		uint8_t octet;
+
+		CU_ASSERT_EQUAL(pread(fd, &octet, 1, places[i]), 1);
+		octet = (uint8_t)(octet + 21);
+		CU_ASSERT_EQUAL(pwrite(fd, &octet, 1, places[i]), 1);
+		seal(fd);
+		CU_ASSERT_PTR_NULL(open_and_close(fd));
+	}
+}
+
+static void test_large_index_is_closed_in_parts(void)
+{
+	enum { COUNT = 200000 };
+	struct revocation_facts facts = {.this_update = now, .next_update = now + 60};
+	int fd = memfd_create("index", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct revocation_writer *writer = revocation_writer_new(fd, 20, NULL);
+	struct revocation_index *index;
+	size_t parts = 1;
+
+	revocation_writer_section(writer, &facts.scope.issuer, 0);
+	for (uint32_t i = 0; i < COUNT; i++) {
+		struct serial serial = odd_serial(0, i);
+
+		revocation_writer_entry(writer, &serial, revocation_meta_of(1, now), 0);
+	}
+	CU_ASSERT_EQUAL(revocation_writer_finish(writer, &facts, NULL), 0);
+	index = open_and_close(fd);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(index);
+	while (revocation_index_close_part(index))
+		parts++;
+	CU_ASSERT_EQUAL(parts, (facts.mapped_size + (1 << 20) - 1) >> 20);
+}
+
+static void test_full_disk_is_reported(void)
+{
+	struct revocation_facts facts = {.this_update = now};
+	int fd = open("/dev/full", O_RDWR | O_CLOEXEC);
+	struct revocation_writer *writer = revocation_writer_new(fd, 20, NULL);
+	struct serial serial = serial_of(1, 1);
+	struct error err = {""};
+
+	revocation_writer_section(writer, &facts.scope.issuer, 0);
+	revocation_writer_entry(writer, &serial, revocation_meta_of(1, now), 0);
+	CU_ASSERT_EQUAL(revocation_writer_finish(writer, &facts, &err), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "No space left"));
+	close(fd);
+}
+
 static void test_dates_are_clamped(void)
 {
 	static const struct {
@@ -342,6 +496,13 @@ int main(void)
 		{"other kinds of files are refused", test_other_kinds_of_files_are_refused},
 		{"a file that is cut later does no harm", test_file_that_is_cut_later_does_no_harm},
 		{"a sealed file is mapped", test_sealed_file_is_mapped},
+		{"every spread of serials is found", test_every_spread_of_serials_is_found},
+		{"a sealed file that lies about its order does no harm",
+			test_sealed_file_that_lies_about_its_order_does_no_harm},
+		{"a sealed file with wrong bounds is refused",
+			test_sealed_file_with_wrong_bounds_is_refused},
+		{"a large index is closed in parts", test_large_index_is_closed_in_parts},
+		{"a full disk is reported", test_full_disk_is_reported},
 		{"dates are clamped", test_dates_are_clamped},
 		{"serials are formatted", test_serials_are_formatted},
 		{"the set follows the table", test_set_follows_the_table},
