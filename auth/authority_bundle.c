@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "auth/openssl_error.h"
-#include "auth/revocation_fetch.h"
+#include "auth/revocation_local.h"
 #include "auth/trust_store.h"
 
 static const char pem_begin[] = "-----BEGIN ";

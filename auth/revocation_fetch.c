@@ -1,15 +1,14 @@
 #include "auth/revocation_fetch.h"
 
 #include <curl/curl.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <string.h>
+#include <strings.h>
 
-enum { REDIRECT_MAX = 3, BODY_FIRST_SIZE = 65536 };
+#include "auth/revocation_ldap.h"
+
+enum { REDIRECT_MAX = 3, BODY_FIRST_SIZE = 65536, PROXY_PORT = 3128 };
 
 /* One download. */
 struct fetch {
@@ -17,10 +16,15 @@ struct fetch {
 	struct fetch *next;
 	void *context;
 	CURL *easy;
+	struct curl_slist *conditions;
+	uint64_t size_limit;
+	bool is_ldap;
 	uint8_t *body;
 	size_t len;
 	size_t capacity;
 	bool is_too_large;
+	char etag[REVOCATION_VALIDATOR_SIZE];
+	char last_modified[REVOCATION_VALIDATOR_SIZE];
 	char reason[CURL_ERROR_SIZE];
 };
 
@@ -29,14 +33,14 @@ struct revocation_fetcher {
 	struct event *timer;
 	CURLM *multi;
 	struct fetch *fetches;
-	uint64_t size_limit;
-	uint32_t time_limit_ms;
+	const char *proxy;
 	revocation_fetch_done *done;
 };
 
 static void fetch_free(struct fetch *fetch)
 {
 	curl_easy_cleanup(fetch->easy);
+	curl_slist_free_all(fetch->conditions);
 	free(fetch->body);
 	free(fetch);
 }
@@ -45,7 +49,8 @@ static size_t fetch_on_body(char *data, size_t size, size_t count, void *arg)
 {
 	struct fetch *fetch = arg;
 	size_t len = size * count; /* libcurl's size is always 1 */
-	uint64_t limit = fetch->fetcher->size_limit;
+	uint64_t limit =
+		fetch->is_ldap ? revocation_ldap_text_size(fetch->size_limit) : fetch->size_limit;
 
 	if (len > limit || fetch->len > limit - len) {
 		fetch->is_too_large = true;
@@ -68,14 +73,48 @@ static size_t fetch_on_body(char *data, size_t size, size_t count, void *arg)
 	return len;
 }
 
-/* What a finished download failed with, in words; NULL if it did not. */
-static const char *fetch_failure(struct fetch *fetch, CURLcode code, char text[256])
+/* The value of a validator's field, if that is what the line is and it has room. */
+static void take_validator(
+	const char *line, size_t len, const char *name, char value[REVOCATION_VALIDATOR_SIZE])
 {
-	long status = 0;
+	size_t skip = strlen(name);
 
+	if (len <= skip || strncasecmp(line, name, skip) != 0)
+		return;
+	while (skip < len && (line[skip] == ' ' || line[skip] == '\t'))
+		skip++;
+	while (len > skip && (unsigned char)line[len - 1] <= ' ')
+		len--;
+	value[0] = '\0';
+	if (len - skip >= REVOCATION_VALIDATOR_SIZE)
+		return;
+	/* It goes back into a request: what is no visible character is not taken. */
+	for (size_t i = skip; i < len; i++)
+		if ((unsigned char)line[i] < ' ' || (unsigned char)line[i] >= 0x7f)
+			return;
+	memcpy(value, line + skip, len - skip);
+	value[len - skip] = '\0';
+}
+
+/* Called for every line of every head: a redirect's validators are not those of what it leads to. */
+static size_t fetch_on_head(char *data, size_t size, size_t count, void *arg)
+{
+	struct fetch *fetch = arg;
+	size_t len = size * count;
+
+	if (len >= 5 && strncasecmp(data, "HTTP/", 5) == 0)
+		fetch->etag[0] = fetch->last_modified[0] = '\0';
+	take_validator(data, len, "ETag:", fetch->etag);
+	take_validator(data, len, "Last-Modified:", fetch->last_modified);
+	return len;
+}
+
+/* What a finished download failed with, in words; NULL if it did not. */
+static const char *fetch_failure(struct fetch *fetch, CURLcode code, long status, char text[256])
+{
 	if (fetch->is_too_large || code == CURLE_FILESIZE_EXCEEDED) {
 		snprintf(text, 256, "larger than the limit of %llu bytes",
-			(unsigned long long)fetch->fetcher->size_limit);
+			(unsigned long long)fetch->size_limit);
 		return text;
 	}
 	if (code != CURLE_OK) {
@@ -83,18 +122,45 @@ static const char *fetch_failure(struct fetch *fetch, CURLcode code, char text[2
 			fetch->reason[0] != '\0' ? fetch->reason : curl_easy_strerror(code));
 		return text;
 	}
-	curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (status == 200)
+	if (fetch->is_ldap || status == 200 || (status == 304 && fetch->conditions != NULL))
 		return NULL;
 	snprintf(text, 256, "answered with HTTP status %ld", status);
 	return text;
 }
 
+/* The text was bounded with some room, the value is now. */
+static int fetch_decode(const struct fetch *fetch, struct span *body, struct error *err)
+{
+	if (revocation_ldap_decode(fetch->body, fetch->len, body, err) == -1)
+		return -1;
+	return body->len <= fetch->size_limit
+		       ? 0
+		       : error_set(err, "larger than the limit of %llu bytes",
+				 (unsigned long long)fetch->size_limit);
+}
+
+static void fetch_respond(struct fetch *fetch, CURLcode code)
+{
+	struct revocation_response response = {
+		.etag = fetch->etag, .last_modified = fetch->last_modified};
+	char text[256];
+	struct error err;
+	long status = 0;
+
+	curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
+	response.failure = fetch_failure(fetch, code, status, text);
+	response.is_unchanged = response.failure == NULL && !fetch->is_ldap && status == 304;
+	if (response.failure == NULL && !response.is_unchanged)
+		response.body = span_of(fetch->body, fetch->len);
+	if (response.failure == NULL && fetch->is_ldap &&
+		fetch_decode(fetch, &response.body, &err) == -1)
+		response.failure = err.text;
+	fetch->fetcher->done(fetch->context, &response);
+}
+
 static void fetch_finish(struct fetch *fetch, CURLcode code)
 {
 	struct revocation_fetcher *fetcher = fetch->fetcher;
-	char text[256];
-	const char *failure = fetch_failure(fetch, code, text);
 
 	for (struct fetch **link = &fetcher->fetches; *link != NULL; link = &(*link)->next)
 		if (*link == fetch) {
@@ -102,8 +168,7 @@ static void fetch_finish(struct fetch *fetch, CURLcode code)
 			break;
 		}
 	curl_multi_remove_handle(fetcher->multi, fetch->easy);
-	fetcher->done(
-		fetch->context, span_of(fetch->body, failure == NULL ? fetch->len : 0), failure);
+	fetch_respond(fetch, code);
 	fetch_free(fetch);
 }
 
@@ -185,16 +250,15 @@ static int fetcher_set_timer(CURLM *multi, long timeout_ms, void *arg)
 	return event_add(fetcher->timer, &after);
 }
 
-struct revocation_fetcher *revocation_fetcher_new(struct event_base *base, uint64_t size_limit,
-	uint32_t time_limit_ms, revocation_fetch_done *done, struct error *err)
+struct revocation_fetcher *revocation_fetcher_new(
+	struct event_base *base, const char *proxy, revocation_fetch_done *done, struct error *err)
 {
 	struct revocation_fetcher *fetcher = calloc(1, sizeof(*fetcher));
 
 	if (fetcher == NULL)
 		goto fail;
 	fetcher->base = base;
-	fetcher->size_limit = size_limit;
-	fetcher->time_limit_ms = time_limit_ms;
+	fetcher->proxy = proxy;
 	fetcher->done = done;
 	/* No TLS: CRLs are signed, and only http: is fetched (RFC 5280 8 warns of https: loops). */
 	if (curl_global_init(CURL_GLOBAL_NOTHING) != CURLE_OK) {
@@ -236,39 +300,60 @@ void revocation_fetcher_free(struct revocation_fetcher *fetcher)
 	free(fetcher);
 }
 
-/* Nothing from the environment, nothing kept between downloads, nothing but http:. */
-static bool fetch_set_options(struct fetch *fetch, const char *url)
+/* So that a copy that is still the newest does not come again. */
+static bool fetch_add_condition(struct fetch *fetch, const char *field, const char *value)
+{
+	char line[REVOCATION_VALIDATOR_SIZE + 32];
+	struct curl_slist *longer;
+
+	if (value == NULL || value[0] == '\0' || fetch->is_ldap)
+		return true;
+	snprintf(line, sizeof(line), "%s: %s", field, value);
+	longer = curl_slist_append(fetch->conditions, line);
+	if (longer == NULL)
+		return false;
+	fetch->conditions = longer;
+	return curl_easy_setopt(fetch->easy, CURLOPT_HTTPHEADER, longer) == CURLE_OK;
+}
+
+/* Nothing from the environment, nothing kept between downloads, redirects to http: alone. */
+static bool fetch_set_options(struct fetch *fetch, const struct revocation_request *request)
 {
 	const struct revocation_fetcher *fetcher = fetch->fetcher;
-	curl_off_t size_limit =
-		(curl_off_t)(fetcher->size_limit > INT64_MAX ? INT64_MAX : fetcher->size_limit);
 	CURL *easy = fetch->easy;
+	curl_off_t size_limit = (curl_off_t)request->size_limit;
+	long time_limit_ms = (long)request->time_limit_ms;
 
-	return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http") == CURLE_OK &&
+	return curl_easy_setopt(easy, CURLOPT_URL, request->url) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,ldap") == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http") == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECT_MAX) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, size_limit) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)fetcher->time_limit_ms) ==
-		       CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)fetcher->time_limit_ms) ==
-		       CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, time_limit_ms) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, time_limit_ms) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PROXY, fetch->is_ldap ? "" : fetcher->proxy) ==
+		       CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PROXYPORT, (long)PROXY_PORT) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_NOPROXY, "") == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_USERAGENT, "easproxyd/" EASPROXY_VERSION) ==
 		       CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->reason) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_PRIVATE, fetch) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, fetch_on_head) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_HEADERDATA, fetch) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, fetch_on_body) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch) == CURLE_OK;
+	       curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch) == CURLE_OK &&
+	       fetch_add_condition(fetch, "If-None-Match", request->etag) &&
+	       fetch_add_condition(fetch, "If-Modified-Since", request->last_modified);
 }
 
-int revocation_fetcher_start(
-	struct revocation_fetcher *fetcher, const char *url, void *context, struct error *err)
+int revocation_fetcher_start(struct revocation_fetcher *fetcher,
+	const struct revocation_request *request, void *context, struct error *err)
 {
 	struct fetch *fetch = calloc(1, sizeof(*fetch));
 
@@ -276,8 +361,10 @@ int revocation_fetcher_start(
 		return error_set(err, "out of memory");
 	fetch->fetcher = fetcher;
 	fetch->context = context;
+	fetch->size_limit = request->size_limit;
+	fetch->is_ldap = strncasecmp(request->url, "ldap:", 5) == 0;
 	fetch->easy = curl_easy_init();
-	if (fetch->easy == NULL || !fetch_set_options(fetch, url) ||
+	if (fetch->easy == NULL || !fetch_set_options(fetch, request) ||
 		curl_multi_add_handle(fetcher->multi, fetch->easy) != CURLM_OK) {
 		fetch_free(fetch);
 		return error_set(err, "not a location that can be downloaded");
@@ -285,68 +372,4 @@ int revocation_fetcher_start(
 	fetch->next = fetcher->fetches;
 	fetcher->fetches = fetch;
 	return 0;
-}
-
-const char *revocation_file_path(const char *url)
-{
-	const char *path;
-
-	if (strncasecmp(url, "file:", 5) != 0)
-		return NULL;
-	path = url + 5;
-	if (strncmp(path, "//", 2) == 0) {
-		path += 2;
-		if (strncasecmp(path, "localhost/", 10) == 0)
-			path += 9;
-	}
-	return path[0] == '/' ? path : NULL;
-}
-
-static int file_read_open(
-	int fd, uint64_t size_limit, uint8_t **data, size_t *len, struct error *err)
-{
-	struct stat st;
-	size_t size;
-	size_t at = 0;
-
-	if (fstat(fd, &st) == -1)
-		return error_sys(err, "reading it");
-	if (!S_ISREG(st.st_mode))
-		return error_set(err, "not a regular file");
-	if ((uint64_t)st.st_size > size_limit)
-		return error_set(
-			err, "larger than the limit of %llu bytes", (unsigned long long)size_limit);
-	size = (size_t)st.st_size;
-	*data = malloc(size + 1);
-	if (*data == NULL)
-		return error_set(err, "out of memory");
-	while (at < size) {
-		ssize_t got = read(fd, *data + at, size - at);
-
-		if (got == -1 && errno == EINTR)
-			continue;
-		if (got == -1) {
-			error_sys(err, "reading it");
-			free(*data);
-			return -1;
-		}
-		if (got == 0)
-			break; /* it was cut meanwhile: what is missing the compiler sees */
-		at += (size_t)got;
-	}
-	*len = at;
-	return 0;
-}
-
-int revocation_file_read(
-	const char *path, uint64_t size_limit, uint8_t **data, size_t *len, struct error *err)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	int result;
-
-	if (fd == -1)
-		return error_sys(err, "opening it");
-	result = file_read_open(fd, size_limit, data, len, err);
-	close(fd);
-	return result;
 }

@@ -1,40 +1,56 @@
 /*
- * From a location (file: or http:) to its bytes, bounded in size and time. For the revocation
- * process alone: libcurl on its event loop, and plain reads of files.
+ * From a location (http: or ldap:) to its bytes, bounded in size and time: libcurl on an event
+ * loop. For the revocation process, and for easproxyctl where it looks at locations itself.
+ *
+ * What a server says of itself is not believed: Content-Length is checked against the bound and
+ * against what comes, redirects are counted and stay within http:, and a body is handed on only
+ * when it is whole. The environment (http_proxy and its kin) is not asked. With ldap: the limit of
+ * size is looked at when libldap has read the whole answer, so that of time is what bounds memory.
  */
 #ifndef AUTH_REVOCATION_FETCH_H
 #define AUTH_REVOCATION_FETCH_H
 
 #include <event2/event.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "config/error.h"
 #include "config/span.h"
 
+/* Longer ones are taken as not given: then the whole CRL comes each time. */
+enum { REVOCATION_VALIDATOR_SIZE = 256 };
+
 struct revocation_fetcher; /* opaque */
 
-/* One download is over: failure is NULL and body whole, or failure says why not. body is borrowed
- * and ends with the call. context is revocation_fetcher_start()'s. */
-typedef void revocation_fetch_done(void *context, struct span body, const char *failure);
+struct revocation_request {
+	const char *url;
+	uint64_t size_limit;    /* bytes */
+	uint32_t time_limit_ms; /* from the start to the last byte, redirects included */
+	/* What the server said of the copy at hand (RFC 9110 13.1); "" or NULL: nothing, or no copy. */
+	const char *etag, *last_modified;
+};
 
-/* NULL with err filled. */
-struct revocation_fetcher *revocation_fetcher_new(struct event_base *base, uint64_t size_limit,
-	uint32_t time_limit_ms, revocation_fetch_done *done, struct error *err);
+/* Everything is borrowed and ends with the call. */
+struct revocation_response {
+	const char *failure; /* NULL, or why there is nothing */
+	bool is_unchanged;   /* 304: the copy at hand is still the newest; body is empty */
+	struct span body;    /* otherwise: whole */
+	const char *etag, *last_modified; /* "" where not given */
+};
 
-/* Ends what is under way without calling done. */
+typedef void revocation_fetch_done(void *context, const struct revocation_response *response);
+
+/* proxy: "HOST" or "HOST:PORT" (3128 where there is none) of an HTTP proxy through which http: is
+ * fetched; "" none. It is borrowed. NULL with err filled. */
+struct revocation_fetcher *revocation_fetcher_new(
+	struct event_base *base, const char *proxy, revocation_fetch_done *done, struct error *err);
+
+/* Ends what is under way without calling done. NULL is allowed. */
 void revocation_fetcher_free(struct revocation_fetcher *fetcher);
 
-/* Starts a download of an http: URL. done is called from the loop, never from here. 0, or -1 with
- * err filled (done is not called then). */
-int revocation_fetcher_start(
-	struct revocation_fetcher *fetcher, const char *url, void *context, struct error *err);
-
-/* The path in a file: URL ("file:/path", "file:///path", "file://localhost/path"; taken as it
- * stands, nothing is decoded), or NULL for what is none. Borrowed from the URL. */
-const char *revocation_file_path(const char *url);
-
-/* The content of a regular file; the caller frees *data. 0, or -1 with err filled. */
-int revocation_file_read(
-	const char *path, uint64_t size_limit, uint8_t **data, size_t *len, struct error *err);
+/* Starts a download; nothing of request is borrowed longer than the call. done is called with
+ * context from the loop, never from here. 0, or -1 with err filled (done is not called then). */
+int revocation_fetcher_start(struct revocation_fetcher *fetcher,
+	const struct revocation_request *request, void *context, struct error *err);
 
 #endif

@@ -2,15 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "auth/revocation_compile.h"
-
-enum { NAME_SIZE = 96, COPY_SIZE = 65536 };
+enum { COPY_SIZE = 65536, URL_HASH_SIZE = 8 };
 
 int revocation_state_create(struct error *err)
 {
@@ -64,39 +64,29 @@ static int copy_file(int from, int to)
 	}
 }
 
-/* Only an index of this very authority will do: files may have been left by another store. */
-static int index_check(int fd, const struct authority *authority, struct revocation_facts *facts,
-	struct error *err)
+void revocation_state_name(const struct authority *authority, const char *url, const char *kind,
+	char name[REVOCATION_STATE_NAME_SIZE])
 {
-	struct revocation_index *index;
-	uint8_t key[32];
-	int result;
+	uint8_t hash[EVP_MAX_MD_SIZE] = {0};
+	size_t at;
 
-	if (revocation_authority_key(authority->certificate, key, err) == -1)
-		return -1;
-	index = revocation_index_open(fd, authority->issuer, err);
-	if (index == NULL)
-		return -1;
-	*facts = *revocation_index_facts(index);
-	/* Sealed, and so opened without a look at all of it; but it was a file until now. */
-	result = revocation_index_check(index, authority->issuer, err);
-	revocation_index_close(index);
-	if (result == -1)
-		return -1;
-	if (memcmp(key, facts->authority_key, sizeof(key)) != 0)
-		return error_set(
-			err, "the revocation index of the last run is another authority's");
-	return 0;
+	/* Two names that are the same would do no harm: what is loaded is checked against the
+	 * authority. */
+	EVP_Digest(url, strlen(url), hash, NULL, EVP_sha256(), NULL);
+	at = (size_t)snprintf(name, REVOCATION_STATE_NAME_SIZE, "%s-", authority->key_id);
+	for (size_t i = 0; i < URL_HASH_SIZE; i++)
+		at += (size_t)snprintf(name + at, REVOCATION_STATE_NAME_SIZE - at, "%02x", hash[i]);
+	snprintf(name + at, REVOCATION_STATE_NAME_SIZE - at, ".%s", kind);
 }
 
-static int copy_to_memory(int from, struct error *err)
+static int copy_to_memory(int from, const char *name, struct error *err)
 {
 	int fd = revocation_state_create(err);
 
 	if (fd == -1)
 		return -1;
 	if (copy_file(from, fd) == -1) {
-		error_sys(err, "reading the revocation index of the last run");
+		error_sys(err, "reading %s in the state directory", name);
 	} else if (revocation_state_seal(fd, err) == 0) {
 		return fd;
 	}
@@ -104,62 +94,119 @@ static int copy_to_memory(int from, struct error *err)
 	return -1;
 }
 
-int revocation_state_load(int directory, const struct authority *authority,
-	struct revocation_facts *facts, struct error *err)
+int revocation_state_load(int directory, const char *name, uint64_t size_limit, struct error *err)
 {
-	char name[NAME_SIZE];
 	struct stat st;
-	int file;
-	int fd = -1;
+	int file, fd = -1;
 
-	snprintf(name, sizeof(name), "%s.index", authority->key_id);
 	err->text[0] = '\0';
 	file = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	if (file == -1) {
 		if (errno != ENOENT)
-			error_sys(err, "opening %s", name);
+			error_sys(err, "opening %s in the state directory", name);
 		return -1;
 	}
-	if (fstat(file, &st) == -1 || !S_ISREG(st.st_mode) ||
-		(uint64_t)st.st_size > REVOCATION_FILE_SIZE_MAX)
-		error_set(err, "%s is not an index file", name);
+	if (fstat(file, &st) == -1 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > size_limit)
+		error_set(err, "%s in the state directory is not a file of ours", name);
 	else
-		fd = copy_to_memory(file, err);
+		fd = copy_to_memory(file, name, err);
 	close(file);
-	if (fd != -1 && index_check(fd, authority, facts, err) == -1) {
-		close(fd);
-		return -1;
-	}
 	return fd;
 }
 
-int revocation_state_save(
-	int directory, const struct authority *authority, int fd, struct error *err)
+static int read_whole(int fd, uint8_t **data, size_t *len, struct error *err)
 {
-	char temporary[NAME_SIZE];
-	char name[NAME_SIZE];
+	struct stat st;
+	size_t at = 0;
+
+	if (fstat(fd, &st) == -1)
+		return error_sys(err, "reading from the state directory");
+	*data = malloc((size_t)st.st_size + 1);
+	if (*data == NULL)
+		return error_set(err, "out of memory");
+	while (at < (size_t)st.st_size) {
+		ssize_t got = pread(fd, *data + at, (size_t)st.st_size - at, (off_t)at);
+
+		if (got == -1 && errno == EINTR)
+			continue;
+		if (got <= 0) {
+			error_sys(err, "reading from the state directory");
+			free(*data);
+			return -1;
+		}
+		at += (size_t)got;
+	}
+	*len = at;
+	return 0;
+}
+
+int revocation_state_load_bytes(int directory, const char *name, uint64_t size_limit,
+	uint8_t **data, size_t *len, struct error *err)
+{
+	int fd = revocation_state_load(directory, name, size_limit, err);
+	int result;
+
+	if (fd == -1)
+		return -1;
+	result = read_whole(fd, data, len, err);
+	close(fd);
+	return result;
+}
+
+/* Under another name first. Returns its descriptor, or -1 with err filled. */
+static int temporary_open(int directory, const char *name,
+	char temporary[REVOCATION_STATE_NAME_SIZE + 4], struct error *err)
+{
 	int file;
 
-	snprintf(name, sizeof(name), "%s.index", authority->key_id);
-	snprintf(temporary, sizeof(temporary), "%s.index.new", authority->key_id);
+	snprintf(temporary, REVOCATION_STATE_NAME_SIZE + 4, "%s.new", name);
 	if (unlinkat(directory, temporary, 0) == -1 && errno != ENOENT)
-		return error_sys(err, "removing %s", temporary);
+		return error_sys(err, "removing %s from the state directory", temporary);
 	file = openat(
 		directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (file == -1)
-		return error_sys(err, "making %s", temporary);
-	if (copy_file(fd, file) == -1 || fsync(file) == -1) {
-		error_sys(err, "writing %s", temporary);
+		return error_sys(err, "making %s in the state directory", temporary);
+	return file;
+}
+
+/* content is written: put in place what became of it. Closes file. */
+static int temporary_keep(int directory, const char *name, const char *temporary, int file,
+	int written, struct error *err)
+{
+	if (written == -1 || fsync(file) == -1) {
+		error_sys(err, "writing %s in the state directory", temporary);
 		close(file);
 		unlinkat(directory, temporary, 0);
 		return -1;
 	}
 	close(file);
 	if (renameat(directory, temporary, directory, name) == -1)
-		return error_sys(err, "renaming %s to %s", temporary, name);
+		return error_sys(err, "renaming %s in the state directory", temporary);
 	if (fsync(directory) == -1)
-		return error_sys(err, "writing the directory of %s", name);
+		return error_sys(err, "writing the state directory");
 	return 0;
+}
+
+int revocation_state_save(int directory, const char *name, int fd, struct error *err)
+{
+	char temporary[REVOCATION_STATE_NAME_SIZE + 4];
+	int file = temporary_open(directory, name, temporary, err);
+
+	if (file == -1)
+		return -1;
+	return temporary_keep(directory, name, temporary, file, copy_file(fd, file), err);
+}
+
+int revocation_state_save_bytes(
+	int directory, const char *name, struct span bytes, struct error *err)
+{
+	char temporary[REVOCATION_STATE_NAME_SIZE + 4];
+	int file = temporary_open(directory, name, temporary, err);
+
+	if (file == -1)
+		return -1;
+	return temporary_keep(
+		directory, name, temporary, file, write_whole(file, bytes.data, bytes.len), err);
 }
 
 int revocation_state_sum(int fd, uint8_t sum[REVOCATION_FILE_CHECKSUM_SIZE], struct error *err)

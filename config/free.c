@@ -72,6 +72,7 @@ void config_free(struct config *config)
 	free(config->mailbox.names);
 	free_texts(config->mailbox.domains, config->mailbox.domain_count);
 	free_texts(config->identity_headers, config->identity_header_count);
+	free(config->revocation.proxy);
 	free(config->log.file);
 	free(config->control_socket);
 	free(config->state_directory);

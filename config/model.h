@@ -97,7 +97,8 @@ struct config_revocation {
 	uint64_t size_limit;    /* of one downloaded CRL */
 	uint32_t time_limit_ms; /* of one download */
 	uint32_t refresh_ms;    /* longest time between two looks at a location */
-	uint32_t retry_ms;      /* after a failure */
+	uint32_t retry_ms;      /* after a failure; longer after several */
+	char *proxy;            /* host or host:port of an HTTP proxy for downloads; "": none */
 };
 
 enum config_name_kind { CONFIG_NAME_PRINCIPAL, CONFIG_NAME_RFC822 };

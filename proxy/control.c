@@ -44,23 +44,32 @@ static void on_peer(struct control *control, const struct message *message, int 
 		close(fd);
 }
 
+static void on_crl(struct control *control, const struct message *message)
+{
+	uint32_t authority = message->type == MESSAGE_CRL ? message->u.crl.authority
+							  : message->u.index.authority;
+	uint32_t place =
+		message->type == MESSAGE_CRL ? message->u.crl.place : message->u.index.place;
+	struct control_crl *known;
+
+	if (authority >= control->child->trust->count || place >= CRL_LOCATION_MAX)
+		return;
+	known = &control->authorities[authority].crls[place];
+	if (message->type == MESSAGE_INDEX) {
+		known->has_index = true;
+		known->index = message->u.index;
+		return;
+	}
+	known->has_report[message->u.crl.is_delta] = true;
+	known->reports[message->u.crl.is_delta] = message->u.crl;
+	control_crl_reported(control);
+}
+
 static void on_message(struct control *control, const struct message *message)
 {
-	struct control_authority *known;
-
 	switch (message->type) {
 	case MESSAGE_INDEX:
-		if (message->u.index.authority >= control->child->trust->count)
-			return;
-		known = &control->authorities[message->u.index.authority];
-		known->has_index = true;
-		known->index = *message;
-		known->failure.type = 0;
-		return;
-	case MESSAGE_INDEX_FAILED:
-		if (message->u.failure.authority < control->child->trust->count)
-			control->authorities[message->u.failure.authority].failure = *message;
-		return;
+	case MESSAGE_CRL: on_crl(control, message); return;
 	case MESSAGE_RELOADED: on_reloaded(control, message); return;
 	case MESSAGE_DRAIN: control_clients_drain(control); return;
 	default: return;

@@ -37,7 +37,12 @@ void control_answer_error(struct control_client *client, const char *format, ...
 void control_answer_text(struct control_client *client, char *text);
 
 /* What a client waits for whose answer comes later. */
-enum control_wait { CONTROL_WAIT_NONE, CONTROL_WAIT_RELOAD, CONTROL_WAIT_IDENTITY };
+enum control_wait {
+	CONTROL_WAIT_NONE,
+	CONTROL_WAIT_RELOAD,
+	CONTROL_WAIT_IDENTITY,
+	CONTROL_WAIT_CRL
+};
 
 /* Instead of an answer: the handler returns, and whoever has the answer looks for the client again. After
  * time_ms the client is told too_late (a constant) as an error. Returns a number, never 0, which no other

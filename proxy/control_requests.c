@@ -4,6 +4,7 @@
 
 #include "proxy/control.h"
 #include "proxy/control_explain.h"
+#include "proxy/control_crl.h"
 #include "proxy/control_process.h"
 #include "proxy/control_users.h"
 #include "proxy/log.h"
@@ -22,6 +23,8 @@ static const struct row {
 	{"user-list", control_request_user_list, NULL},
 	{"seen", control_request_seen, NULL},
 	{"explain", control_request_explain, NULL},
+	{"crl-list", control_request_crl_list, NULL},
+	{"crl-refresh", control_request_crl_refresh, "authority"},
 };
 
 static void log_request(const struct row *row, const struct control_request *request)
@@ -71,7 +74,7 @@ void control_request_refresh(struct control *control, struct control_client *cli
 	const struct control_request *request)
 {
 	(void)request;
-	if (control_tell_supervisor(control, MESSAGE_REFRESH))
+	if (control_refresh(control, UINT32_MAX))
 		control_answer_done(client);
 	else
 		control_answer_error(client, "the supervisor does not listen");

@@ -138,22 +138,12 @@ static void format_number(const uint8_t octets[20], char text[41])
 		snprintf(text + i, 3, "%02x", octets[at]);
 }
 
-static const char *state_of(
-	const struct authority *authority, const struct control_authority *known, int64_t now)
-{
-	if (authority->crls[0].url[0] == '\0')
-		return "no-location";
-	if (!known->has_index)
-		return "never-fetched";
-	if (known->index.u.index.facts.next_update != 0 &&
-		known->index.u.index.facts.next_update < now)
-		return "expired";
-	return "current";
-}
-
+/* The first location stands for the authority; crl-list shows all. */
 static json_t *authority_status(const struct authority *authority,
 	const struct control_authority *known, size_t place, int64_t now)
 {
+	const struct control_crl *crl = &known->crls[0];
+	const char *error = control_authority_error(authority, known);
 	json_t *object = json_object();
 	char crl_number[41];
 
@@ -161,19 +151,19 @@ static json_t *authority_status(const struct authority *authority,
 	json_object_set_new(object, "issuer", json_string(authority->issuer));
 	json_object_set_new(object, "root", json_boolean(authority->is_root));
 	json_object_set_new(object, "crl", json_string(authority->crls[0].url));
-	json_object_set_new(object, "state", json_string(state_of(authority, known, now)));
-	if (known->has_index) {
-		format_number(known->index.u.index.facts.crl_number, crl_number);
+	json_object_set_new(object, "state",
+		json_string(control_crl_word(control_authority_state(authority, known, now))));
+	if (crl->has_index) {
+		const struct revocation_facts *facts = &crl->index.facts;
+
+		format_number(facts->crl_number, crl_number);
 		json_object_set_new(object, "crl_number", json_string(crl_number));
-		json_object_set_new(object, "this_update",
-			json_integer(known->index.u.index.facts.this_update));
-		json_object_set_new(object, "next_update",
-			json_integer(known->index.u.index.facts.next_update));
-		json_object_set_new(
-			object, "entries", number(known->index.u.index.facts.entry_count));
+		json_object_set_new(object, "this_update", json_integer(facts->this_update));
+		json_object_set_new(object, "next_update", json_integer(facts->next_update));
+		json_object_set_new(object, "entries", number(facts->entry_count));
 	}
-	if (known->failure.type != 0)
-		json_object_set_new(object, "error", json_string(known->failure.u.failure.text));
+	if (error[0] != '\0')
+		json_object_set_new(object, "error", json_string(error));
 	return object;
 }
 

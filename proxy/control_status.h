@@ -6,16 +6,9 @@
 #define PROXY_CONTROL_STATUS_H
 
 #include <jansson.h>
-#include <stdbool.h>
 
 #include "proxy/child.h"
-
-/* What is known of one authority's CRL. */
-struct control_authority {
-	bool has_index;
-	struct message index;   /* MESSAGE_INDEX */
-	struct message failure; /* MESSAGE_INDEX_FAILED; type 0: the last try went well */
-};
+#include "proxy/control_crl.h"
 
 /* One line of JSON without its end, for the caller to free. Takes over what is said of the state
  * store. NULL when memory runs out. */

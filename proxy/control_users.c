@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "auth/unicode.h"
+#include "proxy/control_crl.h"
 #include "proxy/control_process.h"
 #include "proxy/control_seen.h"
 #include "proxy/log.h"
@@ -65,7 +66,7 @@ static void refresh_if_due(struct control *control)
 		(control->refreshed_us != 0 && now - control->refreshed_us < REFRESH_PAUSE_US))
 		return;
 	/* When the supervisor does not take it: a second from now. */
-	if (control_tell_supervisor(control, MESSAGE_REFRESH)) {
+	if (control_refresh(control, UINT32_MAX)) {
 		control->wants_refresh = false;
 		control->refreshed_us = now;
 	}
@@ -334,24 +335,16 @@ void control_request_user_allow(struct control *control, struct control_client *
 
 /* user-show */
 
-/* The effective date of what an authority has published and is still in force; 0: nothing is. */
-static int64_t effective_date(const struct control_authority *known, int64_t now)
-{
-	const struct revocation_facts *facts = &known->index.u.index.facts;
-
-	return known->has_index && facts->next_update >= now ? facts->this_update : 0;
-}
-
 /* For each authority what it takes for its certificates to be looked at again: "decides" (its CRL is of
  * a later date), "waits" (for one), "never" (it has no location for one). */
-static json_t *authorities_for(const struct control *control, int64_t valid_from, int64_t now)
+static json_t *authorities_for(const struct control *control, int64_t valid_from)
 {
 	const struct trust_store *trust = control->child->trust;
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < trust->count; i++) {
 		const struct authority *authority = &trust->authorities[i];
-		int64_t date = effective_date(&control->authorities[i], now);
+		int64_t date = control_effective(authority, &control->authorities[i]);
 		const char *state = authority->crls[0].url[0] == '\0' ? "never"
 				    : date > valid_from               ? "decides"
 								      : "waits";
@@ -399,8 +392,8 @@ void control_request_user_show(struct control *control, struct control_client *c
 	answer = result == 1 ? user_object(&user) : json_pack("{s:s}", "mailbox", mailbox);
 	json_object_set_new(answer, "revoked", json_boolean(result == 1));
 	if (result == 1)
-		json_object_set_new(answer, "authorities",
-			authorities_for(control, user.valid_from, (int64_t)time(NULL)));
+		json_object_set_new(
+			answer, "authorities", authorities_for(control, user.valid_from));
 	json_object_set_new(answer, "certificates", certificates);
 	add_doubts(control, answer, mailbox);
 	control_answer(client, answer);

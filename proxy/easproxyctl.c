@@ -10,6 +10,7 @@
 #include "proxy/easproxyctl_ca.h"
 #include "proxy/easproxyctl_client.h"
 #include "proxy/easproxyctl_explain.h"
+#include "proxy/easproxyctl_crl.h"
 #include "proxy/easproxyctl_refusals.h"
 #include "proxy/easproxyctl_status.h"
 #include "proxy/easproxyctl_user.h"
@@ -33,6 +34,7 @@ static const struct command {
 	{"status", "[-s SOCKET] [--json]", "show what easproxyd does and has refused", ctl_status},
 	{"reload", "[-s SOCKET]", "take over the changed configuration", ctl_reload},
 	{"refresh", "[-s SOCKET]", "look at all CRL locations now", ctl_refresh},
+	{"crl", "list | refresh [CA]", "show the CRLs in use, or look for newer ones", ctl_crl},
 	{"user", "revoke|allow|...", "shut a user's phones out, or let them in again", ctl_user},
 	{"seen", "[-s SOCKET] [--json]", "list the certificates that came, and what became of them",
 		ctl_seen},

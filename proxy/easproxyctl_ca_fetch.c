@@ -7,14 +7,16 @@
 #include <time.h>
 
 #include "auth/revocation_fetch.h"
+#include "auth/revocation_local.h"
 #include "auth/trust_terms.h"
 
-static void on_done(void *context, struct span body, const char *failure)
+static void on_done(void *context, const struct revocation_response *response)
 {
 	struct ca_fetched *fetched = context;
+	struct span body = response->body;
 
-	if (failure != NULL) {
-		snprintf(fetched->failure, sizeof(fetched->failure), "%s", failure);
+	if (response->failure != NULL) {
+		snprintf(fetched->failure, sizeof(fetched->failure), "%s", response->failure);
 		return;
 	}
 	fetched->data = malloc(body.len + 1);
@@ -22,7 +24,8 @@ static void on_done(void *context, struct span body, const char *failure)
 		snprintf(fetched->failure, sizeof(fetched->failure), "out of memory");
 		return;
 	}
-	memcpy(fetched->data, body.data, body.len);
+	if (body.len > 0)
+		memcpy(fetched->data, body.data, body.len);
 	fetched->len = body.len;
 }
 
@@ -30,6 +33,8 @@ static void on_done(void *context, struct span body, const char *failure)
 static int fetch_by_loop(const char *url, uint64_t size_limit, uint32_t time_limit_ms,
 	struct ca_fetched *fetched, struct error *err)
 {
+	const struct revocation_request request = {
+		.url = url, .size_limit = size_limit, .time_limit_ms = time_limit_ms};
 	struct event_base *base = event_base_new();
 	struct revocation_fetcher *fetcher = NULL;
 	int result = -1;
@@ -37,14 +42,13 @@ static int fetch_by_loop(const char *url, uint64_t size_limit, uint32_t time_lim
 	if (base == NULL)
 		error_set(err, "out of memory");
 	else
-		fetcher = revocation_fetcher_new(base, size_limit, time_limit_ms, on_done, err);
+		fetcher = revocation_fetcher_new(base, "", on_done, err);
 	if (fetcher != NULL)
-		result = revocation_fetcher_start(fetcher, url, fetched, err);
+		result = revocation_fetcher_start(fetcher, &request, fetched, err);
 	while (result == 0 && fetched->data == NULL && fetched->failure[0] == '\0')
 		if (event_base_loop(base, EVLOOP_ONCE) != 0)
 			result = error_set(err, "there was no answer");
-	if (fetcher != NULL)
-		revocation_fetcher_free(fetcher);
+	revocation_fetcher_free(fetcher);
 	if (base != NULL)
 		event_base_free(base);
 	return result;

@@ -20,10 +20,10 @@ static const struct message_row {
 } rows[] = {
 	[MESSAGE_READY] = {SIZE_BARE, FD_NEVER},
 	[MESSAGE_INDEX] = {SIZE_WITH(index), FD_MAYBE},
-	[MESSAGE_INDEX_FAILED] = {SIZE_WITH(failure), FD_NEVER},
+	[MESSAGE_CRL] = {SIZE_WITH(crl), FD_NEVER},
 	[MESSAGE_RELOAD] = {SIZE_BARE, FD_NEVER},
 	[MESSAGE_RELOADED] = {SIZE_WITH(text), FD_NEVER},
-	[MESSAGE_REFRESH] = {SIZE_BARE, FD_NEVER},
+	[MESSAGE_REFRESH] = {SIZE_WITH(refresh), FD_NEVER},
 	[MESSAGE_PEER] = {SIZE_WITH(peer), FD_ALWAYS},
 	[MESSAGE_LOG] = {SIZE_BARE, FD_ALWAYS},
 	[MESSAGE_START] = {SIZE_BARE, FD_NEVER},
@@ -151,9 +151,10 @@ static bool has_sound_content(struct message *message)
 {
 	switch (message->type) {
 	case MESSAGE_INDEX: return is_sound_index(&message->u.index.facts);
-	case MESSAGE_INDEX_FAILED:
-		message->u.failure.text[sizeof(message->u.failure.text) - 1] = '\0';
-		return true;
+	case MESSAGE_CRL:
+		message->u.crl.error[sizeof(message->u.crl.error) - 1] = '\0';
+		return message->u.crl.is_delta <= 1 && message->u.crl.is_unchanged <= 1 &&
+		       message->u.crl.form <= REVOCATION_FORM_PEM;
 	case MESSAGE_RELOADED: message->u.text[sizeof(message->u.text) - 1] = '\0'; return true;
 	case MESSAGE_PEER: return message->u.peer.role < ROLE_COUNT;
 	case MESSAGE_MAILBOX_QUERY:

@@ -10,6 +10,7 @@
 
 #include "auth/identity_names.h"
 #include "auth/mailbox.h"
+#include "auth/revocation.h"
 #include "auth/revocation_index.h"
 #include "auth/trust_store.h"
 #include "config/error.h"
@@ -17,13 +18,13 @@
 
 enum message_type {
 	/* child -> supervisor */
-	MESSAGE_READY = 1,    /* start-up is done */
-	MESSAGE_INDEX,        /* revocation -> supervisor -> workers, control: u.index, with the
+	MESSAGE_READY = 1, /* start-up is done */
+	MESSAGE_INDEX,     /* revocation -> supervisor -> workers, control: u.index, with the
 				   index's fd */
-	MESSAGE_INDEX_FAILED, /* revocation -> supervisor -> control: u.failure */
-	MESSAGE_RELOAD,       /* control -> supervisor: as SIGHUP */
-	MESSAGE_RELOADED,     /* supervisor -> control: u.text: "" or the faults (cut) */
-	MESSAGE_REFRESH,      /* control -> supervisor -> revocation: look at all locations now */
+	MESSAGE_CRL,       /* revocation -> supervisor -> control: u.crl */
+	MESSAGE_RELOAD,    /* control -> supervisor: as SIGHUP */
+	MESSAGE_RELOADED,  /* supervisor -> control: u.text: "" or the faults (cut) */
+	MESSAGE_REFRESH,   /* control -> supervisor -> revocation: u.refresh: look for CRLs now */
 	/* supervisor -> child */
 	MESSAGE_PEER,  /* u.peer: a channel to another child, with its fd */
 	MESSAGE_START, /* worker: all indexes and peers that there are have been sent */
@@ -64,6 +65,24 @@ enum role {
 
 const char *role_name(enum role role); /* "worker" */
 
+/* An index, and what it was made of. */
+struct message_index {
+	uint32_t authority;
+	uint32_t place; /* which of its CRL locations */
+	struct revocation_facts facts;
+};
+
+/* How the last look at a CRL location went: a struct revocation_report. */
+struct message_crl {
+	uint32_t authority, place;
+	uint32_t is_delta, is_unchanged; /* 0 or 1 */
+	uint32_t form;                   /* enum revocation_form */
+	uint32_t failures;
+	uint32_t compile_ms;
+	int64_t looked_at, next_look, began_ns;
+	char error[480]; /* "": it went well */
+};
+
 struct mailbox_answer {
 	uint64_t id; /* of the question */
 	uint32_t refusal;
@@ -77,16 +96,11 @@ struct mailbox_answer {
 struct message {
 	uint32_t type;
 	union {
+		struct message_index index;
+		struct message_crl crl;
 		struct {
-			uint32_t authority;
-			uint32_t place; /* which of its CRL locations */
-			struct revocation_facts facts;
-		} index;
-		struct {
-			uint32_t authority;
-			uint32_t place;
-			char text[480];
-		} failure;
+			uint32_t authority; /* UINT32_MAX: all */
+		} refresh;
 		struct {
 			uint32_t role, slot;
 		} peer;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,7 +16,7 @@
 #include "proxy/sandbox.h"
 #include "proxy/timeval.h"
 
-enum { READY_GRACE_MS = 500 };
+enum { READY_GRACE_MS = 500, PATIENCE_MS = 10 * 1000 };
 
 struct revocation_process {
 	const struct child *child;
@@ -23,8 +24,22 @@ struct revocation_process {
 	struct event *supervisor, *ready_timer;
 	struct revocation *revocation;
 	bool is_ready;
-	unsigned int reports_wanted[AUTHORITY_MAX]; /* before we are ready */
 };
+
+/* Many CRLs at once fill the channel faster than the supervisor reads it. Nobody waits for this
+ * process, so it waits. One that cannot say what it has found is of no use: a new one will say all
+ * of it. */
+static void tell_supervisor(
+	const struct revocation_process *p, const struct message *message, int passed_fd)
+{
+	struct pollfd channel = {.fd = p->child->supervisor, .events = POLLOUT};
+
+	while (message_send(p->child->supervisor, message, passed_fd) == -1)
+		if (errno != EAGAIN || poll(&channel, 1, PATIENCE_MS) != 1) {
+			event_base_loopbreak(p->base);
+			return;
+		}
+}
 
 static void send_ready(struct revocation_process *p)
 {
@@ -33,18 +48,15 @@ static void send_ready(struct revocation_process *p)
 	if (p->is_ready)
 		return;
 	p->is_ready = true;
-	if (message_send(p->child->supervisor, &message, -1) == -1)
-		event_base_loopbreak(p->base);
+	tell_supervisor(p, &message, -1);
 }
 
-/* Ready is said when each authority's location was looked at once: workers that started before
- * would refuse everybody under an authority whose CRL is a moment away. */
+/* Ready is said when each location was looked at once: workers that started before would refuse
+ * everybody under an authority whose CRL is a moment away. */
 static void send_ready_if_done(struct revocation_process *p)
 {
-	for (size_t i = 0; i < p->child->trust->count; i++)
-		if (p->reports_wanted[i] > 0)
-			return;
-	send_ready(p);
+	if (!p->is_ready && revocation_is_settled(p->revocation))
+		send_ready(p);
 }
 
 static void on_ready_timer(evutil_socket_t fd, short what, void *arg)
@@ -63,30 +75,57 @@ static void on_index(
 			.place = (uint32_t)place,
 			.facts = *facts}};
 
-	/* Without it workers go on with an old index; a new process will send all of them. */
-	if (message_send(p->child->supervisor, &message, fd) == -1)
-		event_base_loopbreak(p->base);
+	tell_supervisor(p, &message, fd);
 	close(fd);
-	p->reports_wanted[authority] = 0;
+}
+
+static void log_report(
+	const struct revocation_process *p, int authority, const struct revocation_report *report)
+{
+	bool has_failed = report->error[0] != '\0';
+	struct log_line line;
+
+	if (!has_failed && (report->is_unchanged || report->looked_at == 0))
+		return;
+	log_begin(&line, has_failed ? CONFIG_LOG_WARNING : CONFIG_LOG_INFO,
+		has_failed ? "crl-failed" : "crl-taken");
+	log_text(&line, "authority", p->child->trust->authorities[authority].issuer);
+	if (has_failed) {
+		log_number(&line, "failures", report->failures);
+		log_text(&line, "message", report->error);
+	} else {
+		log_text(&line, "location", report->url);
+		log_number(&line, "compile_ms", report->compile_ms);
+	}
+	log_end(&line);
+}
+
+static void on_report(
+	void *context, int authority, int place, const struct revocation_report *report)
+{
+	struct revocation_process *p = context;
+	struct message message = {.type = MESSAGE_CRL,
+		.u.crl = {.authority = (uint32_t)authority,
+			.place = (uint32_t)place,
+			.is_delta = report->is_delta,
+			.is_unchanged = report->is_unchanged,
+			.form = report->form,
+			.failures = report->failures,
+			.compile_ms = report->compile_ms,
+			.looked_at = report->looked_at,
+			.next_look = report->next_look,
+			.began_ns = report->began_ns}};
+
+	log_report(p, authority, report);
+	snprintf(message.u.crl.error, sizeof(message.u.crl.error), "%s", report->error);
+	tell_supervisor(p, &message, -1);
 	send_ready_if_done(p);
 }
 
-static void on_failure(void *context, int authority, int place, const char *text)
+static int authority_of(const struct message *message)
 {
-	struct revocation_process *p = context;
-	struct message message = {.type = MESSAGE_INDEX_FAILED,
-		.u.failure = {.authority = (uint32_t)authority, .place = (uint32_t)place}};
-	struct log_line line;
-
-	log_begin(&line, CONFIG_LOG_WARNING, "crl-failed");
-	log_text(&line, "authority", p->child->trust->authorities[authority].issuer);
-	log_text(&line, "message", text);
-	log_end(&line);
-	snprintf(message.u.failure.text, sizeof(message.u.failure.text), "%s", text);
-	message_send(p->child->supervisor, &message, -1);
-	if (p->reports_wanted[authority] > 0)
-		p->reports_wanted[authority]--;
-	send_ready_if_done(p);
+	return message->u.refresh.authority >= AUTHORITY_MAX ? -1
+							     : (int)message->u.refresh.authority;
 }
 
 static void on_supervisor(evutil_socket_t fd, short what, void *arg)
@@ -98,7 +137,9 @@ static void on_supervisor(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	while ((result = message_receive(fd, &message, &passed_fd)) == 1) {
 		switch (message.type) {
-		case MESSAGE_REFRESH: revocation_refresh(p->revocation, -1); break;
+		case MESSAGE_REFRESH:
+			revocation_refresh(p->revocation, authority_of(&message));
+			break;
 		case MESSAGE_LOG: log_reopen(passed_fd); break;
 		case MESSAGE_DRAIN: event_base_loopbreak(p->base); break;
 		default:
@@ -109,17 +150,6 @@ static void on_supervisor(evutil_socket_t fd, short what, void *arg)
 	}
 	if (result == 0 || errno != EAGAIN)
 		event_base_loopbreak(p->base);
-}
-
-/* A delta location is reported once as a failure of its own, which says nothing about the base. */
-static void count_reports(struct revocation_process *p)
-{
-	for (size_t i = 0; i < p->child->trust->count; i++) {
-		const struct authority *authority = &p->child->trust->authorities[i];
-
-		if (authority->crls[0].url[0] != '\0')
-			p->reports_wanted[i] = authority->crls[0].delta_url[0] == '\0' ? 1 : 2;
-	}
 }
 
 /* Whose certificates nobody can revoke an operator should know. */
@@ -140,7 +170,7 @@ static void log_unchecked(const struct trust_store *trust)
 static int start(struct revocation_process *p, struct error *err)
 {
 	const struct revocation_callbacks callbacks = {
-		.context = p, .on_index = on_index, .on_failure = on_failure};
+		.context = p, .on_index = on_index, .on_report = on_report};
 	const struct child *child = p->child;
 	struct timeval wait =
 		timeval_of_ms(child->config->revocation.time_limit_ms + READY_GRACE_MS);
@@ -172,7 +202,6 @@ int revocation_main(const struct child *child)
 		return 1;
 	}
 	log_unchecked(child->trust);
-	count_reports(p);
 	send_ready_if_done(p);
 	event_base_dispatch(p->base);
 	/* The process ends here: the kernel takes all of it back at once. */

@@ -153,7 +153,8 @@ static int allow_crl(const struct ruleset *ruleset, const char *file, struct err
 static int allow_revocation(
 	const struct ruleset *ruleset, const struct child *child, struct error *err)
 {
-	const char *files[AUTHORITY_MAX];
+	static const char *files[AUTHORITY_MAX * CRL_LOCATION_MAX * 2];
+	const size_t max = sizeof(files) / sizeof(files[0]);
 	size_t count;
 
 	if (allow_directory(ruleset, child->state_directory, FS_STATE, err) == -1)
@@ -161,8 +162,8 @@ static int allow_revocation(
 	for (size_t i = 0; i < sizeof(resolver_files) / sizeof(resolver_files[0]); i++)
 		if (allow_path(ruleset, resolver_files[i], err) == -1)
 			return -1;
-	count = revocation_file_paths(child->trust, files, AUTHORITY_MAX);
-	for (size_t i = 0; i < count && i < AUTHORITY_MAX; i++)
+	count = revocation_file_paths(child->trust, files, max);
+	for (size_t i = 0; i < count && i < max; i++)
 		if (allow_crl(ruleset, files[i], err) == -1)
 			return -1;
 	return 0;

@@ -23,8 +23,8 @@ enum {
 
 /* Messages */
 
-static void spread_index(
-	struct supervisor *s, const struct generation *generation, uint32_t authority)
+static void spread_index(struct supervisor *s, const struct generation *generation,
+	uint32_t authority, uint32_t place)
 {
 	struct child_record *record = NULL;
 
@@ -32,29 +32,36 @@ static void spread_index(
 		if (!child_is_alive(record) ||
 			(record->role != ROLE_WORKER && record->role != ROLE_CONTROL))
 			continue;
-		record->pending[authority / 64] |= UINT64_C(1) << (authority % 64);
+		record->pending[authority] |= (uint8_t)(1u << place);
 		child_flush(record);
 	}
 }
 
-static void spread_failure(
+/* Where the index that it is about has been sent, it goes alone. */
+static void spread_report(
 	struct supervisor *s, const struct generation *generation, const struct message *message)
 {
+	const struct message_crl *report = &message->u.crl;
+	uint8_t bit = (uint8_t)(1u << report->place);
 	struct child_record *record = NULL;
 
-	while ((record = children_next(&s->children, generation, record)) != NULL)
-		if (child_is_alive(record) && record->role == ROLE_CONTROL)
-			child_send(record, message, -1);
+	while ((record = children_next(&s->children, generation, record)) != NULL) {
+		if (!child_is_alive(record) || record->role != ROLE_CONTROL ||
+			(record->pending[report->authority] & bit) != 0 ||
+			message_send(record->channel, message, -1) == 0)
+			continue;
+		record->pending[report->authority] |= bit;
+		child_flush(record);
+	}
 }
 
-static void refresh(struct supervisor *s)
+static void refresh(struct supervisor *s, const struct message *message)
 {
 	struct child_record *record = NULL;
-	struct message message = {.type = MESSAGE_REFRESH};
 
 	while ((record = children_next(&s->children, NULL, record)) != NULL)
 		if (child_is_alive(record) && record->role == ROLE_REVOCATION)
-			child_send(record, &message, -1);
+			child_send(record, message, -1);
 }
 
 static bool on_ready(struct supervisor *s, struct child_record *record)
@@ -86,12 +93,13 @@ static bool handle_message(struct supervisor *s, struct child_record *record,
 			!generation_keep_index(record->generation, message, *passed_fd))
 			return false;
 		*passed_fd = -1;
-		spread_index(s, record->generation, message->u.index.authority);
+		spread_index(
+			s, record->generation, message->u.index.authority, message->u.index.place);
 		return true;
-	case MESSAGE_INDEX_FAILED:
-		if (!is_revocation || !generation_keep_failure(record->generation, message))
+	case MESSAGE_CRL:
+		if (!is_revocation || !generation_keep_report(record->generation, message))
 			return false;
-		spread_failure(s, record->generation, message);
+		spread_report(s, record->generation, message);
 		return true;
 	case MESSAGE_USERS:
 		if (!is_control)
@@ -106,7 +114,7 @@ static bool handle_message(struct supervisor *s, struct child_record *record,
 		return is_control;
 	case MESSAGE_REFRESH:
 		if (is_control)
-			refresh(s);
+			refresh(s, message);
 		return is_control;
 	default: return false;
 	}

@@ -259,29 +259,40 @@ bool child_has_pending(const struct child_record *record)
 {
 	if (record->has_pending_users)
 		return true;
-	for (size_t i = 0; i < PENDING_WORDS; i++)
+	for (size_t i = 0; i < AUTHORITY_MAX; i++)
 		if (record->pending[i] != 0)
 			return true;
 	return false;
 }
 
-/* What one CRL location has of news for this child. */
+/* What one CRL location has of news for this child. Control gets the reports too. */
 static int send_index(const struct child_record *record, const struct generation_index *index)
 {
+	const struct message message = {.type = MESSAGE_INDEX, .u.index = index->index};
 	bool is_control = record->role == ROLE_CONTROL;
 
-	if (index->fd != -1 && message_send(record->channel, &index->index, index->fd) == -1)
+	if (index->fd != -1 && message_send(record->channel, &message, index->fd) == -1)
 		return -1;
-	if (is_control && index->failure.type != 0)
-		return message_send(record->channel, &index->failure, -1);
+	for (size_t i = 0; is_control && i < 2; i++) {
+		const struct message report = {.type = MESSAGE_CRL, .u.crl = index->reports[i]};
+
+		if (index->has_report[i] && message_send(record->channel, &report, -1) == -1)
+			return -1;
+	}
 	return 0;
 }
 
-static int send_indexes(const struct child_record *record, size_t authority)
+static int send_indexes(struct child_record *record, size_t authority)
 {
-	for (size_t place = 0; place < CRL_LOCATION_MAX; place++)
+	for (size_t place = 0; place < CRL_LOCATION_MAX; place++) {
+		uint8_t bit = (uint8_t)(1u << place);
+
+		if ((record->pending[authority] & bit) == 0)
+			continue;
 		if (send_index(record, &record->generation->indexes[authority][place]) == -1)
 			return -1;
+		record->pending[authority] &= (uint8_t)~bit;
+	}
 	return 0;
 }
 
@@ -308,17 +319,11 @@ void child_flush(struct child_record *record)
 		return;
 	}
 	record->has_pending_users = false;
-	for (size_t i = 0; i < AUTHORITY_MAX; i++) {
-		uint64_t bit = UINT64_C(1) << (i % 64);
-
-		if ((record->pending[i / 64] & bit) == 0)
-			continue;
+	for (size_t i = 0; i < AUTHORITY_MAX; i++)
 		if (send_indexes(record, i) == -1) {
 			child_stall(record);
 			return;
 		}
-		record->pending[i / 64] &= ~bit;
-	}
 	record->stalled_at_ms = 0;
 	if (record->role == ROLE_WORKER && !record->was_told_to_start) {
 		const struct message start = {.type = MESSAGE_START};
@@ -332,7 +337,7 @@ static void queue_all_news(struct child_record *record)
 {
 	record->has_pending_users = record->role == ROLE_WORKER;
 	for (size_t i = 0; i < record->generation->trust->count; i++)
-		record->pending[i / 64] |= UINT64_C(1) << (i % 64);
+		record->pending[i] = UINT8_MAX;
 }
 
 static void send_peer(struct child_record *to, const struct child_record *peer, int fd)

@@ -20,7 +20,6 @@ enum {
 	CHILD_MAX = WORKER_MAX + 32,
 	BACKOFF_MIN_MS = 100, /* before a restart: from here, twice as long each time, to there */
 	BACKOFF_MAX_MS = 10 * 1000,
-	PENDING_WORDS = AUTHORITY_MAX / 64,
 };
 
 struct child_record {
@@ -40,11 +39,12 @@ struct child_record {
 	bool was_ready;
 	bool was_told_to_start; /* workers: MESSAGE_START was sent */
 	int64_t started_at_ms, restart_at_ms;
-	int64_t deadline_ms;             /* of starting or draining; 0: none */
-	int64_t stalled_at_ms;           /* since when the channel is full; 0: it is not */
-	unsigned int backoff_ms;         /* before the next restart */
-	uint64_t pending[PENDING_WORDS]; /* authorities whose news the child has not been sent */
-	bool has_pending_users;          /* the same of the users that are out */
+	int64_t deadline_ms;            /* of starting or draining; 0: none */
+	int64_t stalled_at_ms;          /* since when the channel is full; 0: it is not */
+	unsigned int backoff_ms;        /* before the next restart */
+	uint8_t pending[AUTHORITY_MAX]; /* of each authority the CRL locations, one bit each, whose
+					    news the child has not been sent */
+	bool has_pending_users;         /* the same of the users that are out */
 };
 
 struct children {

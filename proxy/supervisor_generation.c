@@ -125,17 +125,20 @@ bool generation_keep_index(
 	kept = &generation->indexes[message->u.index.authority][message->u.index.place];
 	close_if_open(kept->fd);
 	kept->fd = passed_fd;
-	kept->index = *message;
-	kept->failure.type = 0;
+	kept->index = message->u.index;
 	return true;
 }
 
-bool generation_keep_failure(struct generation *generation, const struct message *message)
+bool generation_keep_report(struct generation *generation, const struct message *message)
 {
-	if (!is_location(generation, message->u.failure.authority, message->u.failure.place))
+	const struct message_crl *report = &message->u.crl;
+	struct generation_index *kept;
+
+	if (!is_location(generation, report->authority, report->place))
 		return false;
-	generation->indexes[message->u.failure.authority][message->u.failure.place].failure =
-		*message;
+	kept = &generation->indexes[report->authority][report->place];
+	kept->has_report[report->is_delta] = true;
+	kept->reports[report->is_delta] = *report;
 	return true;
 }
 

@@ -15,8 +15,9 @@
 /* The latest that the revocation process has said of a CRL location of an authority. */
 struct generation_index {
 	int fd; /* -1: none yet */
-	struct message index;
-	struct message failure; /* type 0: the last try went well */
+	struct message_index index;
+	bool has_report[2]; /* of the base CRL, of the delta CRL */
+	struct message_crl reports[2];
 };
 
 struct generation {
@@ -48,7 +49,7 @@ void generation_free(struct generation *generation);
  * location of ours. */
 bool generation_keep_index(
 	struct generation *generation, const struct message *message, int passed_fd);
-bool generation_keep_failure(struct generation *generation, const struct message *message);
+bool generation_keep_report(struct generation *generation, const struct message *message);
 
 /* Keeps the users that are out; takes passed_fd over. */
 void generation_keep_users(struct generation *generation, int passed_fd);

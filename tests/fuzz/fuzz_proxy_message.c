@@ -43,8 +43,9 @@ static void accepted_content_is_sound(const struct message *message)
 			sizeof(message->u.mailbox_answer.mailbox)));
 		break;
 	case MESSAGE_RELOADED: require(is_ended(message->u.text, sizeof(message->u.text))); break;
-	case MESSAGE_INDEX_FAILED:
-		require(is_ended(message->u.failure.text, sizeof(message->u.failure.text)));
+	case MESSAGE_CRL:
+		require(is_ended(message->u.crl.error, sizeof(message->u.crl.error)));
+		require(message->u.crl.is_delta <= 1 && message->u.crl.is_unchanged <= 1);
 		break;
 	/* Never without the descriptor that it is about. */
 	case MESSAGE_PEER:

@@ -128,7 +128,7 @@ class StartTest(SupervisorCase):
         self.assertEqual([a["state"] for a in self.status(proxy)["authorities"]], ["current", "current"])
         self.assertEqual(proxy.lines("child-died"), [])
         self.assertTrue(os.path.exists(os.path.join(proxy.state, "spool")))
-        self.assertEqual(len([n for n in os.listdir(proxy.state) if n.endswith(".index")]), 2)
+        self.assertEqual(len([n for n in os.listdir(proxy.state) if n.endswith(".base")]), 2)
 
 
 class ControlTest(SupervisorCase):

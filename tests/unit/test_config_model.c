@@ -77,6 +77,7 @@ static void expect_general(const struct config *config)
 	CU_ASSERT_EQUAL(config->revocation.time_limit_ms, 23000);
 	CU_ASSERT_EQUAL(config->revocation.refresh_ms, 24 * 60000);
 	CU_ASSERT_EQUAL(config->revocation.retry_ms, 25000);
+	CU_ASSERT_STRING_EQUAL(config->revocation.proxy, "proxy.test:3129");
 	CU_ASSERT_EQUAL(config->mailbox.name_count, 1);
 	CU_ASSERT_EQUAL(config->mailbox.names[0], CONFIG_NAME_RFC822);
 	CU_ASSERT_EQUAL(config->mailbox.domain_count, 2);

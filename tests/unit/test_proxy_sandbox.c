@@ -61,6 +61,7 @@ static void fixture_open(void)
 	fixture.config.upstream.endpoint_count = 1;
 	fixture.config.upstream.endpoints = &fixture.endpoint;
 	fixture.config.user = fixture.config.group = "";
+	fixture.authority.crl_count = 1;
 	fixture.authority.crls[0].url = fixture.crl_url;
 	fixture.authority.crls[0].delta_url = "";
 	fixture.trust.count = 1;

@@ -1,0 +1,104 @@
+#include "auth/revocation_seen.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/revocation_state.h"
+
+/* The digest in hex, the validators, and a word that ends it, a line each. */
+enum { TEXT_SIZE = 2 * REVOCATION_SEEN_SUM_SIZE + 2 * REVOCATION_VALIDATOR_SIZE + 8 };
+static const char end_word[] = "end";
+
+bool revocation_seen_knows(struct revocation_seen *seen, struct span crl)
+{
+	uint8_t sum[EVP_MAX_MD_SIZE];
+	bool is_known;
+
+	if (EVP_Digest(crl.data, crl.len, sum, NULL, EVP_sha256(), NULL) != 1) {
+		seen->has_sum = false;
+		return false;
+	}
+	is_known = seen->has_sum && memcmp(sum, seen->sum, sizeof(seen->sum)) == 0;
+	memcpy(seen->sum, sum, sizeof(seen->sum));
+	seen->has_sum = true;
+	return is_known;
+}
+
+void revocation_seen_save(const struct revocation_seen *seen, int directory, const char *name)
+{
+	char hex[2 * REVOCATION_SEEN_SUM_SIZE + 1];
+	char text[TEXT_SIZE];
+	struct error err;
+	int len;
+
+	if (!seen->has_sum)
+		return;
+	for (size_t i = 0; i < sizeof(seen->sum); i++)
+		snprintf(hex + 2 * i, 3, "%02x", seen->sum[i]);
+	len = snprintf(text, sizeof(text), "%s\n%s\n%s\n%s\n", hex, seen->etag, seen->last_modified,
+		end_word);
+	revocation_state_save_bytes(
+		directory, name, span_of((const uint8_t *)text, (size_t)len), &err);
+}
+
+/* Cuts the next line off; NULL where there is none, or it does not fit. */
+static const char *next_line(char **text, size_t size)
+{
+	char *line = *text;
+	char *end = line == NULL ? NULL : strchr(line, '\n');
+
+	if (end == NULL || (size_t)(end - line) >= size)
+		return NULL;
+	*end = '\0';
+	*text = end + 1;
+	return line;
+}
+
+static int hex_read(const char *hex, uint8_t sum[REVOCATION_SEEN_SUM_SIZE])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < (size_t)2 * REVOCATION_SEEN_SUM_SIZE; i++) {
+		const char *at = hex[i] == '\0' ? NULL : strchr(digits, hex[i]);
+
+		if (at == NULL)
+			return -1;
+		sum[i / 2] = (uint8_t)(sum[i / 2] << 4 | (at - digits));
+	}
+	return hex[(size_t)2 * REVOCATION_SEEN_SUM_SIZE] == '\0' ? 0 : -1;
+}
+
+static int text_read(char *text, struct revocation_seen *seen)
+{
+	const char *hex = next_line(&text, (size_t)2 * REVOCATION_SEEN_SUM_SIZE + 1);
+	const char *etag = hex == NULL ? NULL : next_line(&text, sizeof(seen->etag));
+	const char *last_modified =
+		etag == NULL ? NULL : next_line(&text, sizeof(seen->last_modified));
+	const char *end = last_modified == NULL ? NULL : next_line(&text, sizeof(end_word));
+
+	if (end == NULL || strcmp(end, end_word) != 0 || hex_read(hex, seen->sum) == -1)
+		return -1;
+	snprintf(seen->etag, sizeof(seen->etag), "%s", etag);
+	snprintf(seen->last_modified, sizeof(seen->last_modified), "%s", last_modified);
+	seen->has_sum = true;
+	return 0;
+}
+
+void revocation_seen_load(struct revocation_seen *seen, int directory, const char *name)
+{
+	struct error err;
+	uint8_t *data;
+	size_t len;
+	char *text;
+
+	memset(seen, 0, sizeof(*seen));
+	if (revocation_state_load_bytes(directory, name, TEXT_SIZE, &data, &len, &err) == -1)
+		return;
+	text = strndup((const char *)data, len);
+	free(data);
+	if (text != NULL && text_read(text, seen) == -1)
+		memset(seen, 0, sizeof(*seen));
+	free(text);
+}

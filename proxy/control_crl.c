@@ -1,0 +1,522 @@
+#include "proxy/control_crl.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "proxy/control.h"
+#include "proxy/control_process.h"
+
+enum { KEY_ID_PART_MIN = 4, NUMBER_DIGITS_MAX = 3, ANSWER_MARGIN_MS = 2000 };
+
+/* States */
+
+static bool is_current(const struct message_index *index, int64_t now, int64_t grace_s)
+{
+	return now <= index->facts.next_update + grace_s;
+}
+
+static bool has_locations(const struct authority *authority)
+{
+	return authority->crls[0].url[0] != '\0';
+}
+
+static enum control_crl_state state_of(
+	const struct authority *authority, const struct control_crl *crl, int64_t now)
+{
+	if (!crl->has_index)
+		return CONTROL_CRL_NEVER_FETCHED;
+	if (is_current(&crl->index, now, 0))
+		return CONTROL_CRL_CURRENT;
+	return is_current(&crl->index, now, authority->grace_s) ? CONTROL_CRL_GRACE
+								: CONTROL_CRL_STALE;
+}
+
+enum control_crl_state control_crl_state(const struct authority *authority,
+	const struct control_authority *known, size_t place, int64_t now)
+{
+	if (!has_locations(authority))
+		return CONTROL_CRL_NO_LOCATION;
+	if (authority->check == AUTHORITY_CHECK_NONE)
+		return CONTROL_CRL_NOT_CHECKED;
+	if (now < authority->exempt_until)
+		return CONTROL_CRL_EXEMPT;
+	return state_of(authority, &known->crls[place], now);
+}
+
+enum control_crl_state control_authority_state(
+	const struct authority *authority, const struct control_authority *known, int64_t now)
+{
+	enum control_crl_state worst = control_crl_state(authority, known, 0, now);
+
+	for (size_t i = 1; i < authority->crl_count; i++) {
+		enum control_crl_state state = control_crl_state(authority, known, i, now);
+
+		if (state > worst)
+			worst = state;
+	}
+	return worst;
+}
+
+const char *control_crl_word(enum control_crl_state state)
+{
+	static const char *const words[] = {
+		[CONTROL_CRL_NO_LOCATION] = "no-location",
+		[CONTROL_CRL_NOT_CHECKED] = "not-checked",
+		[CONTROL_CRL_EXEMPT] = "exempt",
+		[CONTROL_CRL_CURRENT] = "current",
+		[CONTROL_CRL_GRACE] = "grace",
+		[CONTROL_CRL_STALE] = "stale",
+		[CONTROL_CRL_NEVER_FETCHED] = "never-fetched",
+	};
+
+	return words[state];
+}
+
+int64_t control_effective(const struct authority *authority, const struct control_authority *known)
+{
+	int64_t of_complete = 0, of_parts = INT64_MAX;
+
+	for (size_t i = 0; i < authority->crl_count; i++) {
+		const struct revocation_facts *facts = &known->crls[i].index.facts;
+
+		if (!known->crls[i].has_index) {
+			of_parts = 0;
+			continue;
+		}
+		if (facts->scope.only_ca)
+			continue;
+		if (facts->scope.name_count == 0 &&
+			facts->scope.reasons == REVOCATION_REASONS_ALL &&
+			facts->this_update > of_complete)
+			of_complete = facts->this_update;
+		if (facts->this_update < of_parts)
+			of_parts = facts->this_update;
+	}
+	if (of_complete != 0)
+		return of_complete;
+	return of_parts == INT64_MAX ? 0 : of_parts;
+}
+
+const char *control_authority_error(
+	const struct authority *authority, const struct control_authority *known)
+{
+	for (size_t i = 0; i < authority->crl_count; i++)
+		for (size_t half = 0; half < 2; half++) {
+			const struct control_crl *crl = &known->crls[i];
+
+			if (crl->has_report[half] && crl->reports[half].error[0] != '\0')
+				return crl->reports[half].error;
+		}
+	return "";
+}
+
+/* What would happen when */
+
+static void format_moment(char *text, size_t size, int64_t moment)
+{
+	time_t when = (time_t)moment;
+	struct tm utc;
+
+	if (gmtime_r(&when, &utc) == NULL)
+		snprintf(text, size, "a time that no calendar has");
+	else
+		strftime(text, size, "%Y-%m-%d %H:%M:%S UTC", &utc);
+}
+
+static json_t *consequence(const struct authority *authority, const struct control_crl *crl,
+	enum control_crl_state state)
+{
+	char until[40], end[40];
+
+	format_moment(until, sizeof(until), authority->exempt_until);
+	format_moment(end, sizeof(end), crl->index.facts.next_update + authority->grace_s);
+	switch (state) {
+	case CONTROL_CRL_NO_LOCATION:
+		return json_string("nobody under it can be found revoked: it has no CRL location");
+	case CONTROL_CRL_NOT_CHECKED:
+		return json_string("nobody under it is looked up: its check is none");
+	case CONTROL_CRL_EXEMPT:
+		return json_sprintf("nobody under it is looked up until %s", until);
+	case CONTROL_CRL_CURRENT:
+		return json_sprintf("phones under it are refused from %s on, unless a newer CRL "
+				    "has come by then",
+			end);
+	case CONTROL_CRL_GRACE:
+		return json_sprintf("it is past its next update; phones under it are refused from "
+				    "%s on, unless a newer CRL has come by then",
+			end);
+	case CONTROL_CRL_STALE:
+		return json_sprintf("phones under it have been refused since %s, and are until a "
+				    "newer CRL has come",
+			end);
+	default: return json_string("phones under it are refused until it has come");
+	}
+}
+
+/* Numbers of up to 20 octets, as hex and as people read them. */
+
+static void format_hex(const uint8_t octets[20], char text[41])
+{
+	size_t at = 0;
+
+	text[0] = '\0';
+	while (at < 20 && octets[at] == 0)
+		at++;
+	for (size_t i = 0; at < 20; at++, i += 2)
+		snprintf(text + i, 3, "%02x", octets[at]);
+}
+
+static void format_decimal(const uint8_t octets[20], char text[52])
+{
+	uint8_t left[20];
+	size_t at = 51;
+	bool is_zero = false;
+
+	memcpy(left, octets, sizeof(left));
+	text[at] = '\0';
+	while (!is_zero) {
+		unsigned int rest = 0;
+
+		is_zero = true;
+		for (size_t i = 0; i < sizeof(left); i++) {
+			rest = rest << 8 | left[i];
+			left[i] = (uint8_t)(rest / 10);
+			rest %= 10;
+			is_zero = is_zero && left[i] == 0;
+		}
+		text[--at] = (char)('0' + rest);
+	}
+	memmove(text, text + at, 52 - at);
+}
+
+static void set_number(json_t *object, const char *name, const uint8_t octets[20])
+{
+	char hex[41], decimal[52], key[40];
+
+	format_hex(octets, hex);
+	if (hex[0] == '\0')
+		return;
+	format_decimal(octets, decimal);
+	json_object_set_new(object, name, json_string(decimal));
+	snprintf(key, sizeof(key), "%s_hex", name);
+	json_object_set_new(object, key, json_string(hex));
+}
+
+/* A moment that is not there is not shown. */
+static void set_moment(json_t *object, const char *name, int64_t moment)
+{
+	if (moment != 0)
+		json_object_set_new(object, name, json_integer(moment));
+}
+
+/* The list */
+
+static json_t *half_of(const char *url, const struct control_crl *crl, size_t half)
+{
+	static const char *const forms[] = {[REVOCATION_FORM_NONE] = "unknown",
+		[REVOCATION_FORM_DER] = "DER",
+		[REVOCATION_FORM_PEM] = "PEM"};
+	const struct message_crl *report = &crl->reports[half];
+	json_t *object = json_object();
+
+	json_object_set_new(object, "url", json_string(url));
+	if (!crl->has_report[half])
+		return object;
+	if (report->form != REVOCATION_FORM_NONE)
+		json_object_set_new(object, "form", json_string(forms[report->form]));
+	set_moment(object, "looked_at", report->looked_at);
+	set_moment(object, "next_look", report->next_look);
+	json_object_set_new(object, "unchanged", json_boolean(report->is_unchanged));
+	json_object_set_new(object, "compile_ms", json_integer(report->compile_ms));
+	json_object_set_new(object, "failures", json_integer(report->failures));
+	if (report->error[0] != '\0')
+		json_object_set_new(object, "error", json_string(report->error));
+	return object;
+}
+
+static json_t *signer_of(const struct trust_store *trust, const uint8_t key[32])
+{
+	char hex[65];
+
+	for (size_t i = 0; i < trust->count; i++)
+		if (memcmp(trust->authorities[i].key, key, 32) == 0)
+			return json_string(trust->authorities[i].issuer);
+	for (size_t i = 0; i < 32; i++)
+		snprintf(hex + 2 * i, 3, "%02x", key[i]);
+	return json_string(hex);
+}
+
+/* What it speaks for, where that is not everything. */
+static void set_scope(json_t *object, const struct revocation_scope *scope)
+{
+	json_t *list = json_array();
+
+	if (scope->only_user)
+		json_array_append_new(list, json_string("only-user-certificates"));
+	if (scope->only_ca)
+		json_array_append_new(list, json_string("only-ca-certificates"));
+	if (scope->is_indirect)
+		json_array_append_new(list, json_string("indirect"));
+	if (scope->reasons != REVOCATION_REASONS_ALL && scope->reasons != 0)
+		json_array_append_new(list, json_string("only-some-reasons"));
+	if (scope->name_count > 0)
+		json_array_append_new(list, json_string("distribution-point"));
+	if (json_array_size(list) > 0)
+		json_object_set_new(object, "scope", list);
+	else
+		json_decref(list);
+}
+
+static void set_facts(
+	json_t *object, const struct trust_store *trust, const struct revocation_facts *facts)
+{
+	set_number(object, "crl_number", facts->crl_number);
+	if (facts->has_delta)
+		set_number(object, "delta_number", facts->delta_number);
+	set_moment(object, "effective", facts->this_update);
+	set_moment(object, "base_effective", facts->base_this_update);
+	set_moment(object, "next_update", facts->next_update);
+	set_moment(object, "next_publish", facts->next_publish);
+	json_object_set_new(object, "entries", json_integer((json_int_t)facts->entry_count));
+	json_object_set_new(object, "size_bytes", json_integer((json_int_t)facts->size_bytes));
+	json_object_set_new(object, "mapped_bytes", json_integer((json_int_t)facts->mapped_size));
+	json_object_set_new(object, "signer", signer_of(trust, facts->signer_key));
+	set_scope(object, &facts->scope);
+}
+
+static json_t *place_of(const struct trust_store *trust, const struct authority *authority,
+	const struct control_authority *known, size_t place, int64_t now)
+{
+	const struct control_crl *crl = &known->crls[place];
+	const struct crl_location *location = &authority->crls[place];
+	enum control_crl_state state = control_crl_state(authority, known, place, now);
+	json_t *object = json_object();
+
+	json_object_set_new(object, "state", json_string(control_crl_word(state)));
+	json_object_set_new(object, "consequence", consequence(authority, crl, state));
+	json_object_set_new(object, "base", half_of(location->url, crl, 0));
+	if (location->delta_url[0] != '\0')
+		json_object_set_new(object, "delta", half_of(location->delta_url, crl, 1));
+	if (crl->has_index)
+		set_facts(object, trust, &crl->index.facts);
+	return object;
+}
+
+static json_t *authority_of(const struct trust_store *trust, size_t number,
+	const struct control_authority *known, int64_t now)
+{
+	const struct authority *authority = &trust->authorities[number];
+	enum control_crl_state state = control_authority_state(authority, known, now);
+	json_t *object = json_object();
+	json_t *crls = json_array();
+
+	json_object_set_new(object, "number", json_integer((json_int_t)number + 1));
+	json_object_set_new(object, "issuer", json_string(authority->issuer));
+	json_object_set_new(object, "key_id", json_string(authority->key_id));
+	json_object_set_new(object, "state", json_string(control_crl_word(state)));
+	json_object_set_new(object, "grace_s", json_integer(authority->grace_s));
+	set_moment(object, "exempt_until", authority->exempt_until);
+	if (!has_locations(authority))
+		json_object_set_new(
+			object, "consequence", consequence(authority, &known->crls[0], state));
+	for (size_t i = 0; i < authority->crl_count; i++)
+		json_array_append_new(crls, place_of(trust, authority, known, i, now));
+	json_object_set_new(object, "crls", crls);
+	return object;
+}
+
+json_t *control_crl_list(const struct trust_store *trust,
+	const struct control_authority *authorities, int which, int64_t now)
+{
+	json_t *answer = json_object();
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < trust->count; i++)
+		if (which == -1 || (size_t)which == i)
+			json_array_append_new(array, authority_of(trust, i, &authorities[i], now));
+	json_object_set_new(answer, "now", json_integer(now));
+	json_object_set_new(answer, "authorities", array);
+	return answer;
+}
+
+/* Which authority is meant */
+
+static bool is_number(const char *text)
+{
+	size_t len = strspn(text, "0123456789");
+
+	return len > 0 && len <= NUMBER_DIGITS_MAX && text[len] == '\0';
+}
+
+static bool is_meant(const struct authority *authority, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (len >= KEY_ID_PART_MIN && strncasecmp(authority->key_id, text, len) == 0)
+		return true;
+	for (const char *at = authority->issuer; *at != '\0'; at++)
+		if (strncasecmp(at, text, len) == 0)
+			return true;
+	return false;
+}
+
+int control_find_authority(const struct trust_store *trust, const char *text, struct error *err)
+{
+	int found = -1;
+
+	if (is_number(text)) {
+		unsigned long number = strtoul(text, NULL, 10);
+
+		if (number >= 1 && number <= trust->count)
+			return (int)number - 1;
+		return error_set(
+			err, "there is no authority %s; there are %zu", text, trust->count);
+	}
+	for (size_t i = 0; i < trust->count && text[0] != '\0'; i++) {
+		if (!is_meant(&trust->authorities[i], text))
+			continue;
+		if (found != -1)
+			return error_set(err,
+				"\"%.60s\" can mean authority %d or %zu; give a number, or more "
+				"of the name or key identifier",
+				text, found + 1, i + 1);
+		found = (int)i;
+	}
+	if (found == -1)
+		error_set(err,
+			"no authority has \"%.60s\" in its name or begins its key "
+			"identifier with it",
+			text);
+	return found;
+}
+
+/* Requests */
+
+void control_request_crl_list(struct control *control, struct control_client *client,
+	const struct control_request *request)
+{
+	(void)request;
+	control_answer(client, control_crl_list(control->child->trust, control->authorities, -1,
+				       (int64_t)time(NULL)));
+}
+
+bool control_refresh(const struct control *control, uint32_t authority)
+{
+	const struct message message = {
+		.type = MESSAGE_REFRESH, .u.refresh = {.authority = authority}};
+
+	return message_send(control->child->supervisor, &message, -1) == 0;
+}
+
+/* Who waits for what: a client's number says whether it is still there. */
+static struct waiting {
+	uint64_t number; /* 0: free */
+	int authority;   /* -1: all */
+	int64_t asked_ns;
+} waiting[CONTROL_CLIENTS_MAX];
+
+static int64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Each half of each location has been looked at since. */
+static bool is_done(const struct control *control, const struct waiting *wait)
+{
+	const struct trust_store *trust = control->child->trust;
+
+	for (size_t i = 0; i < trust->count; i++) {
+		const struct authority *authority = &trust->authorities[i];
+
+		if (wait->authority != -1 && (size_t)wait->authority != i)
+			continue;
+		for (size_t j = 0; j < 2 * authority->crl_count; j++) {
+			const struct control_crl *crl = &control->authorities[i].crls[j / 2];
+			bool is_delta = j % 2 == 1;
+
+			if (is_delta && authority->crls[j / 2].delta_url[0] == '\0')
+				continue;
+			if (crl->reports[is_delta].began_ns < wait->asked_ns)
+				return false;
+		}
+	}
+	return true;
+}
+
+/* The longest that a look may take. */
+static uint32_t patience_ms(const struct control *control, int which)
+{
+	const struct trust_store *trust = control->child->trust;
+	uint32_t longest = control->child->config->revocation.time_limit_ms;
+
+	for (size_t i = 0; i < trust->count; i++)
+		if ((which == -1 || (size_t)which == i) &&
+			trust->authorities[i].crl_time_limit_ms > longest)
+			longest = trust->authorities[i].crl_time_limit_ms;
+	/* Twice: one may be under way that began too early, and a delta follows its base. */
+	longest = longest > (CONTROL_RELOAD_TIME_MS - ANSWER_MARGIN_MS) / 2
+			  ? (CONTROL_RELOAD_TIME_MS - ANSWER_MARGIN_MS) / 2
+			  : longest;
+	return 2 * longest + ANSWER_MARGIN_MS;
+}
+
+void control_crl_reported(struct control *control)
+{
+	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		struct waiting *wait = &waiting[i];
+		struct control_client *client;
+
+		if (wait->number == 0 || !is_done(control, wait))
+			continue;
+		client = control_find_waiting(control, CONTROL_WAIT_CRL, wait->number);
+		wait->number = 0;
+		if (client != NULL)
+			control_answer(client,
+				control_crl_list(control->child->trust, control->authorities,
+					wait->authority, (int64_t)time(NULL)));
+	}
+}
+
+/* There are as many as there can be clients, so one is free or its client has gone. */
+static struct waiting *waiting_slot(const struct control *control)
+{
+	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (waiting[i].number == 0 ||
+			control_find_waiting(control, CONTROL_WAIT_CRL, waiting[i].number) == NULL)
+			return &waiting[i];
+	return NULL;
+}
+
+void control_request_crl_refresh(struct control *control, struct control_client *client,
+	const struct control_request *request)
+{
+	const char *text = control_argument(request, "authority");
+	struct waiting *slot = waiting_slot(control);
+	struct waiting wait = {.authority = -1, .asked_ns = monotonic_ns()};
+	struct error err;
+
+	if (text != NULL) {
+		wait.authority = control_find_authority(control->child->trust, text, &err);
+		if (wait.authority == -1) {
+			control_answer_error(client, "%s", err.text);
+			return;
+		}
+	}
+	if (slot == NULL || !control_refresh(control,
+				    wait.authority == -1 ? UINT32_MAX : (uint32_t)wait.authority)) {
+		control_answer_error(client, "the supervisor does not listen");
+		return;
+	}
+	wait.number = control_await(client, CONTROL_WAIT_CRL, patience_ms(control, wait.authority),
+		"not all CRL locations have answered yet; see easproxyctl crl list");
+	*slot = wait;
+	control_crl_reported(
+		control); /* where nothing has a location there is nothing to wait for */
+}
