@@ -15,6 +15,7 @@ struct slot {
 
 struct verdict_cache {
 	size_t capacity;
+	uint64_t evictions;
 	size_t used; /* slots; they are only given back all at once */
 	size_t bucket_mask;
 	uint32_t newest, oldest;
@@ -134,6 +135,7 @@ static uint32_t take_slot(struct verdict_cache *cache)
 		return (uint32_t)++cache->used;
 	unlink_by_age(cache, slot_at(cache, number));
 	unlink_from_bucket(cache, number);
+	cache->evictions++;
 	return number;
 }
 
@@ -171,4 +173,9 @@ void verdict_cache_clear(struct verdict_cache *cache)
 	cache->used = 0;
 	cache->newest = 0;
 	cache->oldest = 0;
+}
+
+uint64_t verdict_cache_evictions(const struct verdict_cache *cache)
+{
+	return cache->evictions;
 }

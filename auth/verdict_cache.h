@@ -1,6 +1,7 @@
 /*
  * Verdicts by the SHA-256 of the leaf, bounded, the least recently used one replaced. One per
- * worker, and with it per trust store: a reload starts new workers. Only paths that hold are kept.
+ * worker, and with it per trust store: a worker keeps the store that it was started with (a reload
+ * starts new workers), so that the SHA-256 alone is key enough. Only paths that hold are kept.
  */
 #ifndef AUTH_VERDICT_CACHE_H
 #define AUTH_VERDICT_CACHE_H
@@ -33,5 +34,8 @@ struct verdict_entry *verdict_cache_insert(
 	struct verdict_cache *cache, const struct verdict *verdict);
 
 void verdict_cache_clear(struct verdict_cache *cache);
+
+/* How many verdicts had to go, since the cache was made, for others that came. */
+uint64_t verdict_cache_evictions(const struct verdict_cache *cache);
 
 #endif

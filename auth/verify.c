@@ -1,13 +1,12 @@
 #include "auth/verify.h"
 
 #include <openssl/err.h>
-#include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "auth/openssl_error.h"
+#include "auth/verify_graph.h"
+#include "auth/verify_path.h"
 #include "auth/x509_text.h"
 
 enum {
@@ -18,133 +17,31 @@ enum {
 
 struct verifier {
 	const struct trust_store *trust;
-	X509_STORE *roots;
-	STACK_OF(X509) * intermediates; /* borrowed certificates */
+	bool needs_client_auth, is_any_leaf; /* as in struct config_trust */
+	struct verify_paths *paths;
+	struct verify_graph *graph;
 };
-
-/* What stands for OpenSSL's codes; all others break a rule of RFC 5280. */
-static const struct {
-	int code;
-	enum refusal refusal;
-} error_table[] = {
-	{X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, REFUSAL_CERTIFICATE_UNTRUSTED},
-	{X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, REFUSAL_CERTIFICATE_UNTRUSTED},
-	{X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, REFUSAL_CERTIFICATE_UNTRUSTED},
-	{X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, REFUSAL_CERTIFICATE_UNTRUSTED},
-	{X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, REFUSAL_CERTIFICATE_UNTRUSTED},
-	{X509_V_ERR_CERT_UNTRUSTED, REFUSAL_CERTIFICATE_UNTRUSTED},
-	{X509_V_ERR_CERT_REJECTED, REFUSAL_CERTIFICATE_UNTRUSTED},
-	{X509_V_ERR_INVALID_PURPOSE, REFUSAL_CERTIFICATE_PURPOSE},
-	{X509_V_ERR_EE_KEY_TOO_SMALL, REFUSAL_CERTIFICATE_WEAK},
-	{X509_V_ERR_CA_KEY_TOO_SMALL, REFUSAL_CERTIFICATE_WEAK},
-	{X509_V_ERR_CA_MD_TOO_WEAK, REFUSAL_CERTIFICATE_WEAK},
-	{X509_V_ERR_EC_KEY_EXPLICIT_PARAMS, REFUSAL_CERTIFICATE_WEAK},
-	{X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD, REFUSAL_CERTIFICATE_UNREADABLE},
-	{X509_V_ERR_ERROR_IN_CERT_NOT_AFTER_FIELD, REFUSAL_CERTIFICATE_UNREADABLE},
-	{X509_V_ERR_UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY, REFUSAL_CERTIFICATE_UNREADABLE},
-	{X509_V_ERR_EXTENSIONS_REQUIRE_VERSION_3, REFUSAL_CERTIFICATE_UNREADABLE},
-	{X509_V_ERR_OUT_OF_MEM, REFUSAL_INTERNAL},
-	{X509_V_ERR_INVALID_CALL, REFUSAL_INTERNAL},
-	{X509_V_ERR_STORE_LOOKUP, REFUSAL_INTERNAL},
-};
-
-static enum refusal refusal_of_error(int code)
-{
-	for (size_t i = 0; i < sizeof(error_table) / sizeof(error_table[0]); i++)
-		if (error_table[i].code == code)
-			return error_table[i].refusal;
-	return REFUSAL_CERTIFICATE_CHAIN;
-}
-
-/* The words are OpenSSL's or ours; the phone has no say in them. */
-static enum refusal refuse(struct verdict *verdict, enum refusal refusal, const char *reason)
-{
-	verdict->refusal = refusal;
-	snprintf(verdict->reason, sizeof(verdict->reason), "%s", reason);
-	return refusal;
-}
-
-/* OpenSSL knows only named purposes; RFC 5280 4.2.1.12 lets anyExtendedKeyUsage stand for each. */
-static bool is_ca_for_any_purpose(X509 *certificate)
-{
-	uint32_t flags = X509_get_extension_flags(certificate);
-
-	return X509_check_ca(certificate) == 1 && (flags & EXFLAG_NSCERT) == 0 &&
-	       (flags & EXFLAG_XKUSAGE) != 0 &&
-	       (X509_get_extended_key_usage(certificate) & XKU_ANYEKU) != 0;
-}
-
-/* Called by OpenSSL for every fault it finds, and once for every certificate that has none. Times
- * are passed over here and not by X509_V_FLAG_NO_CHECK_TIME, so that the path is built from current
- * certificates where an authority has renewed its own. */
-static int on_verify_step(int is_ok, X509_STORE_CTX *ctx)
-{
-	bool is_passed = false;
-
-	if (is_ok)
-		return 1;
-	switch (X509_STORE_CTX_get_error(ctx)) {
-	case X509_V_ERR_CERT_NOT_YET_VALID:
-	case X509_V_ERR_CERT_HAS_EXPIRED: is_passed = true; break;
-	case X509_V_ERR_INVALID_PURPOSE:
-		/* The leaf's own purpose has been judged before. */
-		is_passed = X509_STORE_CTX_get_error_depth(ctx) == 0 ||
-			    is_ca_for_any_purpose(X509_STORE_CTX_get_current_cert(ctx));
-		break;
-	default: break;
-	}
-	if (is_passed)
-		X509_STORE_CTX_set_error(ctx, X509_V_OK);
-	return is_passed;
-}
-
-static int set_parameters(X509_STORE *roots, const struct config_trust *config)
-{
-	X509_VERIFY_PARAM *param = X509_STORE_get0_param(roots);
-	uint32_t depth = config->depth;
-
-	/* The leaf and its intermediates each take a link of the verdict. */
-	if (depth > VERDICT_CHAIN_MAX - 1)
-		depth = VERDICT_CHAIN_MAX - 1;
-	X509_VERIFY_PARAM_set_depth(param, (int)depth);
-	X509_VERIFY_PARAM_set_auth_level(param, (int)config->security_level);
-	X509_STORE_set_verify_cb(roots, on_verify_step);
-	if (X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_CLIENT) != 1 ||
-		X509_VERIFY_PARAM_set_flags(
-			param, X509_V_FLAG_X509_STRICT | X509_V_FLAG_POLICY_CHECK) != 1)
-		return -1;
-	/* RFC 5280 6.1.1 (c): any policy will do, but where a CA requires one, there must be one.
-	 * To OpenSSL an empty set means that none will do. */
-	return X509_VERIFY_PARAM_add0_policy(param, OBJ_nid2obj(NID_any_policy)) == 1 ? 0 : -1;
-}
 
 struct verifier *verifier_new(
 	const struct trust_store *store, const struct config_trust *config, struct error *err)
 {
 	struct verifier *verifier = calloc(1, sizeof(*verifier));
-	bool is_added = true;
 
 	if (verifier == NULL) {
 		error_sys(err, "making the verifier of client certificates");
 		return NULL;
 	}
 	verifier->trust = store;
-	verifier->roots = X509_STORE_new();
-	verifier->intermediates = sk_X509_new_null();
-	if (verifier->roots == NULL || verifier->intermediates == NULL)
+	verifier->needs_client_auth = config->needs_client_auth;
+	verifier->is_any_leaf = config->is_any_leaf;
+	verifier->paths = verify_paths_new(store, config, err);
+	if (verifier->paths == NULL)
 		goto fail;
-	for (size_t i = 0; is_added && i < store->count; i++) {
-		X509 *certificate = store->authorities[i].certificate;
-
-		if (store->authorities[i].is_root)
-			is_added = X509_STORE_add_cert(verifier->roots, certificate) == 1;
-		else
-			is_added = sk_X509_push(verifier->intermediates, certificate) > 0;
-	}
-	if (is_added && set_parameters(verifier->roots, config) == 0)
+	verifier->graph = verify_graph_new(store);
+	if (verifier->graph != NULL)
 		return verifier;
+	error_set(err, "making the verifier of client certificates: out of memory");
 fail:
-	error_openssl(err, "making the verifier of client certificates");
 	verifier_free(verifier);
 	return NULL;
 }
@@ -153,8 +50,8 @@ void verifier_free(struct verifier *verifier)
 {
 	if (verifier == NULL)
 		return;
-	sk_X509_free(verifier->intermediates);
-	X509_STORE_free(verifier->roots);
+	verify_graph_free(verifier->graph);
+	verify_paths_free(verifier->paths);
 	free(verifier);
 }
 
@@ -203,34 +100,37 @@ static enum refusal describe_leaf(X509 *leaf, struct verdict *verdict)
 	x509_name_format(X509_get_subject_name(leaf), verdict->subject, sizeof(verdict->subject));
 	x509_name_format(X509_get_issuer_name(leaf), verdict->issuer, sizeof(verdict->issuer));
 	if (X509_digest(leaf, EVP_sha256(), verdict->leaf_sha256, &len) != 1)
-		return refuse(verdict, REFUSAL_INTERNAL, "the certificate's SHA-256 failed");
+		return verdict_refuse(
+			verdict, REFUSAL_INTERNAL, "the certificate's SHA-256 failed");
 	return REFUSAL_NONE;
 }
 
 /* What OpenSSL's purpose would let pass: no extended key usage at all, which Entra refuses too, a
  * CA's own certificate, and a key that may agree on keys but not sign, as TLS 1.3 has it do. */
-static enum refusal check_leaf(X509 *leaf, struct verdict *verdict)
+static enum refusal check_leaf(const struct verifier *verifier, X509 *leaf, struct verdict *verdict)
 {
 	uint32_t flags;
 
 	if (X509_check_purpose(leaf, -1, 0) != 1)
-		return refuse(verdict, REFUSAL_CERTIFICATE_UNREADABLE,
+		return verdict_refuse(verdict, REFUSAL_CERTIFICATE_UNREADABLE,
 			"malformed or repeated extension at depth 0");
 	flags = X509_get_extension_flags(leaf);
-	if (X509_check_ca(leaf) != 0)
-		return refuse(verdict, REFUSAL_CERTIFICATE_PURPOSE, "a CA certificate at depth 0");
-	if ((flags & EXFLAG_XKUSAGE) == 0)
-		return refuse(
+	if (X509_check_ca(leaf) != 0 && !verifier->is_any_leaf)
+		return verdict_refuse(
+			verdict, REFUSAL_CERTIFICATE_PURPOSE, "a CA certificate at depth 0");
+	if ((flags & EXFLAG_XKUSAGE) == 0 && verifier->needs_client_auth)
+		return verdict_refuse(
 			verdict, REFUSAL_CERTIFICATE_PURPOSE, "no extended key usage at depth 0");
-	if ((X509_get_extended_key_usage(leaf) & (XKU_SSL_CLIENT | XKU_ANYEKU)) == 0)
-		return refuse(verdict, REFUSAL_CERTIFICATE_PURPOSE,
+	if ((flags & EXFLAG_XKUSAGE) != 0 &&
+		(X509_get_extended_key_usage(leaf) & (XKU_SSL_CLIENT | XKU_ANYEKU)) == 0)
+		return verdict_refuse(verdict, REFUSAL_CERTIFICATE_PURPOSE,
 			"extended key usage without clientAuth at depth 0");
-	if ((X509_get_key_usage(leaf) & KU_DIGITAL_SIGNATURE) == 0)
-		return refuse(verdict, REFUSAL_CERTIFICATE_PURPOSE,
+	if ((X509_get_key_usage(leaf) & KU_DIGITAL_SIGNATURE) == 0 && !verifier->is_any_leaf)
+		return verdict_refuse(verdict, REFUSAL_CERTIFICATE_PURPOSE,
 			"key usage without digitalSignature at depth 0");
 	if ((flags & EXFLAG_NSCERT) != 0 &&
 		X509_check_purpose(leaf, X509_PURPOSE_SSL_CLIENT, 0) != 1)
-		return refuse(verdict, REFUSAL_CERTIFICATE_PURPOSE,
+		return verdict_refuse(verdict, REFUSAL_CERTIFICATE_PURPOSE,
 			"Netscape certificate type without SSL client at depth 0");
 	return REFUSAL_NONE;
 }
@@ -240,112 +140,55 @@ static enum refusal check_sizes(X509 *leaf, const STACK_OF(X509) * sent, struct 
 	int count = sent != NULL ? sk_X509_num(sent) : 0;
 
 	if (count > SENT_COUNT_MAX)
-		return refuse(verdict, REFUSAL_CERTIFICATE_CHAIN, "too many certificates sent");
+		return verdict_refuse(
+			verdict, REFUSAL_CERTIFICATE_CHAIN, "too many certificates sent");
 	for (int i = -1; i < count; i++) {
 		int size = i2d_X509(i < 0 ? leaf : sk_X509_value(sent, i), NULL);
 
 		if (size <= 0 || size > SENT_SIZE_MAX)
-			return refuse(verdict, REFUSAL_CERTIFICATE_CHAIN,
+			return verdict_refuse(verdict, REFUSAL_CERTIFICATE_CHAIN,
 				"a certificate sent is too large");
 	}
 	return REFUSAL_NONE;
 }
 
-/* The certificates between leaf and root: the trust store's before the phone's, whose own copies
- * are never preferred. */
-static STACK_OF(X509) *
-	collect_intermediates(const struct verifier *verifier, const STACK_OF(X509) * sent)
+/* Whether all of the chain but the leaf, whose times no other path can mend, is valid. */
+static bool is_current(const struct verdict *verdict, int64_t now)
 {
-	STACK_OF(X509) *all = sk_X509_dup(verifier->intermediates);
-
-	for (int i = 0; all != NULL && sent != NULL && i < sk_X509_num(sent); i++)
-		if (sk_X509_push(all, sk_X509_value(sent, i)) <= 0) {
-			sk_X509_free(all);
-			return NULL;
-		}
-	return all;
+	return verdict->not_before <= now && now <= verdict->not_after;
 }
 
-static int time_from_asn1(int64_t *seconds, const ASN1_TIME *time)
-{
-	struct tm tm;
-
-	if (ASN1_TIME_to_tm(time, &tm) != 1)
-		return -1;
-	*seconds = timegm(&tm);
-	return 0;
-}
-
-static int narrow_validity(struct verdict *verdict, const X509 *certificate)
-{
-	int64_t from;
-	int64_t to;
-
-	if (time_from_asn1(&from, X509_get0_notBefore(certificate)) == -1 ||
-		time_from_asn1(&to, X509_get0_notAfter(certificate)) == -1)
-		return -1;
-	if (from > verdict->not_before)
-		verdict->not_before = from;
-	if (to < verdict->not_after)
-		verdict->not_after = to;
-	return 0;
-}
-
-static enum refusal remember_chain(
-	const struct trust_store *trust, const STACK_OF(X509) * chain, struct verdict *verdict)
-{
-	int count = sk_X509_num(chain);
-
-	if (count < 2 || count - 1 > VERDICT_CHAIN_MAX)
-		return refuse(verdict, REFUSAL_CERTIFICATE_CHAIN, "certificate chain too long");
-	verdict->not_before = INT64_MIN;
-	verdict->not_after = INT64_MAX;
-	for (int i = 0; i < count; i++) {
-		X509 *certificate = sk_X509_value(chain, i);
-		struct verdict_link *link;
-
-		if (narrow_validity(verdict, certificate) == -1)
-			return refuse(
-				verdict, REFUSAL_CERTIFICATE_UNREADABLE, "malformed validity time");
-		if (i == count - 1)
-			break;
-		link = &verdict->links[verdict->link_count++];
-		link->authority = trust_store_find(trust, sk_X509_value(chain, i + 1));
-		link->is_ca = X509_check_ca(certificate) != 0;
-		if (serial_from_asn1(&link->serial, X509_get0_serialNumber(certificate)) == -1)
-			return refuse(verdict, REFUSAL_CERTIFICATE_UNREADABLE,
-				"serial number longer than 20 octets");
-	}
-	return REFUSAL_NONE;
-}
-
-static enum refusal build_path(const struct verifier *verifier, X509 *leaf,
+/* Where OpenSSL's own path does not hold, or not now: the first other one that does. Where none holds,
+ * what is wrong with OpenSSL's is told, unless that one did not even end in a root and another does. */
+static void search_other_path(const struct verifier *verifier, X509 *leaf,
 	const STACK_OF(X509) * sent, int64_t now, struct verdict *verdict)
 {
-	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-	STACK_OF(X509) *intermediates = collect_intermediates(verifier, sent);
-	enum refusal refusal;
-	char reason[sizeof(verdict->reason)];
-	int code;
+	struct verify_search *search = verify_search_new(
+		verifier->graph, leaf, sent, verify_paths_depth(verifier->paths), now);
+	STACK_OF(X509) *path = sk_X509_new_null();
+	struct verdict other = *verdict;
+	bool is_found = false;
+	bool path_is_current;
 
-	if (ctx == NULL || intermediates == NULL ||
-		X509_STORE_CTX_init(ctx, verifier->roots, leaf, intermediates) != 1) {
-		refusal = refuse(verdict, REFUSAL_INTERNAL, "out of memory");
-		goto out;
+	while (!is_found && search != NULL && path != NULL &&
+		verify_search_next(search, path, &path_is_current) &&
+		(path_is_current || verdict->refusal != REFUSAL_NONE)) {
+		is_found = verify_path_judge(verifier->paths, path, now, &other) == REFUSAL_NONE;
+		if (is_found || verdict->refusal == REFUSAL_CERTIFICATE_UNTRUSTED)
+			*verdict = other;
 	}
-	X509_STORE_CTX_set_time(ctx, 0, (time_t)now);
-	if (X509_verify_cert(ctx) == 1) {
-		refusal = remember_chain(verifier->trust, X509_STORE_CTX_get0_chain(ctx), verdict);
-	} else {
-		code = X509_STORE_CTX_get_error(ctx);
-		snprintf(reason, sizeof(reason), "%s at depth %d",
-			X509_verify_cert_error_string(code), X509_STORE_CTX_get_error_depth(ctx));
-		refusal = refuse(verdict, refusal_of_error(code), reason);
-	}
-out:
-	X509_STORE_CTX_free(ctx);
-	sk_X509_free(intermediates);
-	return refusal;
+	sk_X509_free(path);
+	verify_search_free(search);
+}
+
+static enum refusal find_path(const struct verifier *verifier, X509 *leaf,
+	const STACK_OF(X509) * sent, int64_t now, struct verdict *verdict)
+{
+	enum refusal refusal = verify_path_build(verifier->paths, leaf, sent, now, verdict);
+
+	if (refusal != REFUSAL_NONE || !is_current(verdict, now))
+		search_other_path(verifier, leaf, sent, now, verdict);
+	return verdict->refusal;
 }
 
 enum refusal verifier_run(struct verifier *verifier, X509 *leaf, STACK_OF(X509) * sent, int64_t now,
@@ -358,87 +201,13 @@ enum refusal verifier_run(struct verifier *verifier, X509 *leaf, STACK_OF(X509) 
 	if (refusal == REFUSAL_NONE)
 		refusal = check_sizes(leaf, sent, verdict);
 	if (refusal == REFUSAL_NONE)
-		refusal = check_leaf(leaf, verdict);
+		refusal = check_leaf(verifier, leaf, verdict);
 	if (refusal == REFUSAL_NONE)
-		refusal = build_path(verifier, leaf, sent, now, verdict);
+		refusal = find_path(verifier, leaf, sent, now, verdict);
+	if (refusal != REFUSAL_NONE)
+		verdict->link_count = 0;
 	verdict->names_refusal =
 		refusal == REFUSAL_NONE ? identity_names_read(leaf, &verdict->names) : refusal;
 	ERR_clear_error();
 	return refusal;
-}
-
-/* Whether the authority of a link above wants revocation looked at. */
-static bool is_checked_above(
-	const struct verdict_links *links, uint32_t link, const struct trust_store *store)
-{
-	for (uint32_t i = link + 1; i < links->count; i++) {
-		int authority = links->links[i].authority;
-
-		if (authority >= 0 && (size_t)authority < store->count &&
-			store->authorities[authority].crls[0].url[0] != '\0')
-			return true;
-	}
-	return false;
-}
-
-static enum refusal check_link(const struct verdict_links *links, uint32_t i,
-	const struct trust_store *store, const struct revocation_set *revocation, int64_t now)
-{
-	const struct verdict_link *link = &links->links[i];
-
-	if (link->authority < 0)
-		return is_checked_above(links, i, store) ? REFUSAL_ISSUER_UNKNOWN : REFUSAL_NONE;
-	if ((size_t)link->authority >= store->count)
-		return REFUSAL_INTERNAL;
-	if (store->authorities[link->authority].crls[0].url[0] == '\0')
-		return REFUSAL_NONE;
-	/* A set that does not know of the location has no say that there is nothing to check. */
-	if ((size_t)link->authority >= revocation->count ||
-		!revocation->slots[link->authority].is_configured)
-		return REFUSAL_REVOCATION_UNAVAILABLE;
-	return revocation_set_check(revocation,
-		&(struct revocation_target){.authority = link->authority,
-			.serial = link->serial,
-			.is_ca = link->is_ca,
-			.link = (uint8_t)i,
-			.points = links->points,
-			.point_count = links->point_count},
-		now, NULL);
-}
-
-enum refusal verdict_links_check(const struct verdict_links *links, const struct trust_store *store,
-	const struct revocation_set *revocation, int64_t now)
-{
-	enum refusal refusal = REFUSAL_NONE;
-
-	if (links->count == 0 || links->count > VERDICT_CHAIN_MAX)
-		return REFUSAL_INTERNAL; /* a verdict that nobody has filled */
-	if (now < links->not_before)
-		return REFUSAL_CERTIFICATE_NOT_YET_VALID;
-	if (now > links->not_after)
-		return REFUSAL_CERTIFICATE_EXPIRED;
-	/* From the root down (RFC 5280 6.1): a revoked authority says more than what is under it. */
-	for (uint32_t i = links->count; refusal == REFUSAL_NONE && i > 0; i--)
-		refusal = check_link(links, i - 1, store, revocation, now);
-	return refusal;
-}
-
-struct verdict_links verdict_links_of(const struct verdict *verdict)
-{
-	return (struct verdict_links){.links = verdict->links,
-		.points = verdict->points,
-		.count = verdict->link_count,
-		.point_count = verdict->point_count,
-		.not_before = verdict->not_before,
-		.not_after = verdict->not_after};
-}
-
-enum refusal verdict_check(const struct verdict *verdict, const struct trust_store *store,
-	const struct revocation_set *revocation, int64_t now)
-{
-	const struct verdict_links links = verdict_links_of(verdict);
-
-	if (verdict->refusal != REFUSAL_NONE)
-		return verdict->refusal;
-	return verdict_links_check(&links, store, revocation, now);
 }

@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 #include "auth/identity_names.h"
-#include "auth/revocation_scope.h"
 #include "auth/revocation_set.h"
 #include "auth/trust_store.h"
 #include "config/error.h"
@@ -68,11 +67,16 @@ void verifier_free(struct verifier *verifier);
  * long for a handshake. Owned by the caller. NULL when memory runs out. */
 STACK_OF(X509_NAME) * verifier_ca_names(const struct verifier *verifier);
 
-/* Builds and checks the path from leaf at now (UNIX seconds), with what the phone sent beside it (may be NULL; the leaf may
- * be among it; more than VERDICT_CHAIN_MAX others, or one larger than 16 KiB, is refused). Only roots
- * of the trust store end a path. OpenSSL's strict mode, and of the leaf more than OpenSSL asks: it
- * must not be a CA's, must have an extended key usage with clientAuth (or any), and digitalSignature
- * where it has a key usage. Fills all of verdict, whose refusal it returns.
+/* Builds and checks the path from leaf at now (UNIX seconds), with what the phone sent beside it (may
+ * be NULL; the leaf may be among it; more than VERDICT_CHAIN_MAX others, or one larger than 16 KiB, is
+ * refused). Only roots of the trust store end a path. RFC 5280 6.1 by OpenSSL in its strict mode, with
+ * the policies and algorithms of the configuration, name constraints of Principal Names too, and of the
+ * leaf more than OpenSSL asks: it must not be a CA's, must have an extended key usage with clientAuth (or
+ * any; without require-client-auth: or none at all), and digitalSignature where it has a key usage.
+ * Fills all of verdict, whose refusal it returns.
+ *
+ * OpenSSL's builder never turns back. Where its path does not hold, others are looked for, with a bound
+ * on what a hostile phone can make this cost: see verify_graph.h.
  *
  * Times are judged by verdict_check(), not here; but where there is a choice, certificates that are
  * valid now make the path. So a verdict that verdict_check() finds expired is worth one more run: an
@@ -96,6 +100,17 @@ struct verdict_links verdict_links_of(const struct verdict *verdict);
  * location of which revocation knows nothing is refused. No heap, no system call. */
 enum refusal verdict_links_check(const struct verdict_links *links, const struct trust_store *store,
 	const struct revocation_set *revocation, int64_t now);
+
+/* What a refusal for revocation is about. */
+struct verdict_finding {
+	uint32_t link;                        /* which certificate of the chain; 0 for the leaf */
+	struct revocation_finding revocation; /* filled where it is CERTIFICATE_REVOKED */
+};
+
+/* The same, and says of what a refusal for revocation speaks; finding may be NULL. */
+enum refusal verdict_links_explain(const struct verdict_links *links,
+	const struct trust_store *store, const struct revocation_set *revocation, int64_t now,
+	struct verdict_finding *finding);
 
 /* Whether the verdict still holds now: its own refusal, then as verdict_links_check(). */
 enum refusal verdict_check(const struct verdict *verdict, const struct trust_store *store,

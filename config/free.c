@@ -69,6 +69,7 @@ void config_free(struct config *config)
 	free(config->listeners);
 	free_upstream(&config->upstream);
 	free_file(&config->trust.store);
+	free_texts(config->trust.policies, config->trust.policy_count);
 	free(config->mailbox.names);
 	free_texts(config->mailbox.domains, config->mailbox.domain_count);
 	free_texts(config->identity_headers, config->identity_header_count);

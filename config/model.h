@@ -90,7 +90,13 @@ struct config_trust {
 	struct config_file store; /* JSON, see auth/trust_store.h */
 	uint32_t security_level;  /* OpenSSL's, 1 to 5; default 2 */
 	uint32_t depth;           /* most intermediates in a chain */
-	uint32_t verdict_cache;   /* verdicts kept per worker */
+	uint32_t algorithms;      /* a mask, see config/algorithm.h */
+	bool needs_client_auth;   /* the leaf must say that it is for TLS clients */
+	bool is_any_leaf;         /* RFC 5280 alone: CAs too, whatever the key usage; no option */
+	size_t policy_count;      /* 0: any policy will do */
+	char **policies;          /* RFC 5280 6.1.1 (c), dotted decimal */
+	bool explicit_policy, inhibit_policy_mapping, inhibit_any_policy; /* (f), (e), (g) */
+	uint32_t verdict_cache; /* verdicts kept per worker */
 };
 
 struct config_revocation {

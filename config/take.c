@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/algorithm.h"
 #include "config/file.h"
 #include "config/memory.h"
+#include "config/oid.h"
 #include "config/pki.h"
 #include "config/value.h"
 
@@ -163,6 +165,22 @@ static int take_name_kind(struct config_mailbox *mailbox, const char *text, stru
 	return 0;
 }
 
+static int take_algorithm(struct config_trust *trust, const char *text, struct error *err)
+{
+	enum config_algorithm algorithm = algorithm_find(text);
+
+	if (algorithm == ALGORITHM_COUNT)
+		return error_set(err,
+			"'%.100s' is not one of rsa-1024, rsa-2048, rsa-3072, rsa-4096, "
+			"ecdsa-p256, "
+			"ecdsa-p384, ecdsa-p521, ed25519, ed448",
+			text);
+	if ((trust->algorithms >> algorithm & 1) != 0)
+		return error_set(err, "'%s' stands twice", text);
+	trust->algorithms |= UINT32_C(1) << algorithm;
+	return 0;
+}
+
 static int take_field(struct config_upstream *upstream, const char *text, struct error *err)
 {
 	struct config_header header;
@@ -207,12 +225,18 @@ static int take_entry(const struct item *item, const char *text, struct error *e
 {
 	struct config_certificate *certificate = item->base;
 	struct config_mailbox *mailbox = item->base;
+	struct config_trust *trust = item->base;
 	struct config *config = item->base;
 
 	switch (item->option->type) {
 	case OPTION_ADDRESSES: return take_address(item, text, err);
 	case OPTION_ENDPOINTS: return take_endpoint(item, text, err);
 	case OPTION_NAME_KINDS: return take_name_kind(item->base, text, err);
+	case OPTION_ALGORITHMS: return take_algorithm(item->base, text, err);
+	case OPTION_POLICIES:
+		if (oid_check(text, err) == -1)
+			return -1;
+		return append_name(&trust->policies, &trust->policy_count, text, err);
 	case OPTION_FIELDS: return take_field(item->base, text, err);
 	case OPTION_FIELD_NAMES:
 		if (value_check_field_name(text, err) == -1)

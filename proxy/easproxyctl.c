@@ -9,11 +9,12 @@
 #include "config/model.h"
 #include "proxy/easproxyctl_ca.h"
 #include "proxy/easproxyctl_client.h"
-#include "proxy/easproxyctl_explain.h"
 #include "proxy/easproxyctl_crl.h"
+#include "proxy/easproxyctl_explain.h"
 #include "proxy/easproxyctl_refusals.h"
 #include "proxy/easproxyctl_status.h"
 #include "proxy/easproxyctl_user.h"
+#include "proxy/easproxyctl_verify.h"
 #include "proxy/easproxyctl_wbxml.h"
 
 static int ctl_version(int argc, char **argv);
@@ -44,6 +45,8 @@ static const struct command {
 		ctl_explain},
 	{"refusals", "[NAME | --markdown]", "explain the codes by which phones are refused",
 		ctl_refusals},
+	{"verify", "--ca DIR --crl DIR FILE...", "judge a certificate as easproxyd would",
+		ctl_verify},
 	{"decode", "[OPTION...] [FILE|-]", "show a WBXML document as XML", ctl_decode},
 	{"encode", "[OPTION...] [FILE|-]", "make a WBXML document from XML", ctl_encode},
 	{"version", "", "print the version", ctl_version},

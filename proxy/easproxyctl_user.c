@@ -4,81 +4,16 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "config/moment.h"
 #include "proxy/easproxyctl_client.h"
 #include "proxy/easproxyctl_user_print.h"
 
 struct arguments {
 	const char *socket, *name, *reason;
 	bool has_valid_from, wants_json;
-	long long valid_from;
+	int64_t valid_from;
 };
-
-/* Dates */
-
-static bool read_digits(const char **text, size_t count, int *number)
-{
-	*number = 0;
-	for (size_t i = 0; i < count; i++, (*text)++) {
-		if (**text < '0' || **text > '9')
-			return false;
-		*number = *number * 10 + (**text - '0');
-	}
-	return true;
-}
-
-static bool skip(const char **text, char wanted)
-{
-	if (**text != wanted)
-		return false;
-	(*text)++;
-	return true;
-}
-
-/* "Z", "+01:00"; seconds that the time is ahead of UTC. */
-static bool read_offset(const char **text, int *offset)
-{
-	int hours, minutes, sign = **text == '-' ? -1 : 1;
-
-	*offset = 0;
-	if (skip(text, 'Z'))
-		return true;
-	if ((!skip(text, '+') && !skip(text, '-')) || !read_digits(text, 2, &hours) ||
-		!skip(text, ':') || !read_digits(text, 2, &minutes) || hours > 23 || minutes > 59)
-		return false;
-	*offset = sign * (hours * 3600 + minutes * 60);
-	return true;
-}
-
-/* RFC 3339, or a day alone, which begins at midnight UTC. */
-static bool read_date(const char *text, long long *date)
-{
-	struct tm utc = {0}, back;
-	int offset = 0;
-	time_t when;
-
-	if (!read_digits(&text, 4, &utc.tm_year) || !skip(&text, '-') ||
-		!read_digits(&text, 2, &utc.tm_mon) || !skip(&text, '-') ||
-		!read_digits(&text, 2, &utc.tm_mday))
-		return false;
-	if (*text != '\0' &&
-		((!skip(&text, 'T') && !skip(&text, ' ')) || !read_digits(&text, 2, &utc.tm_hour) ||
-			!skip(&text, ':') || !read_digits(&text, 2, &utc.tm_min) ||
-			!skip(&text, ':') || !read_digits(&text, 2, &utc.tm_sec) ||
-			!read_offset(&text, &offset) || *text != '\0'))
-		return false;
-	utc.tm_year -= 1900;
-	utc.tm_mon -= 1;
-	back = utc;
-	when = timegm(&back); /* which makes the first of March of the 30th of February */
-	if (back.tm_mday != utc.tm_mday || back.tm_mon != utc.tm_mon ||
-		back.tm_hour != utc.tm_hour || back.tm_min != utc.tm_min ||
-		back.tm_sec != utc.tm_sec)
-		return false;
-	*date = (long long)when - offset;
-	return true;
-}
 
 /* Commands */
 
@@ -98,7 +33,7 @@ static int user_revoke(const struct arguments *arguments)
 {
 	json_t *request =
 		json_pack("{s:s,s:s}", "request", "user-revoke", "mailbox", arguments->name);
-	char moment[CTL_MOMENT_SIZE];
+	char moment[MOMENT_TEXT_SIZE];
 	struct error err;
 	json_t *answer;
 
@@ -208,6 +143,7 @@ static bool read_arguments(
 		{"valid-from", required_argument, NULL, 'v'},
 		{"reason", required_argument, NULL, 'r'}, {"json", no_argument, NULL, 'j'},
 		{NULL, 0, NULL, 0}};
+	struct error err;
 	int option;
 
 	*arguments = (struct arguments){.socket = CTL_DEFAULT_SOCKET};
@@ -222,11 +158,8 @@ static bool read_arguments(
 		case 'j': arguments->wants_json = true; break;
 		default:
 			arguments->has_valid_from = true;
-			if (!read_date(optarg, &arguments->valid_from)) {
-				fprintf(stderr,
-					"easproxyctl: \"%s\" is no date: write 2026-01-31, or "
-					"2026-01-31T12:00:00Z\n",
-					optarg);
+			if (moment_read(optarg, &arguments->valid_from, &err) == -1) {
+				fprintf(stderr, "easproxyctl: --valid-from: %s\n", err.text);
 				return false;
 			}
 			break;

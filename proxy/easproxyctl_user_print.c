@@ -4,7 +4,6 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "auth/revocation_index.h"
 #include "auth/x509_text.h"
@@ -22,15 +21,12 @@ static const char *text_of(const json_t *object, const char *key)
 	return text == NULL ? "" : text;
 }
 
-const char *ctl_moment(long long moment, char text[CTL_MOMENT_SIZE])
+const char *ctl_moment(int64_t moment, char text[MOMENT_TEXT_SIZE])
 {
-	time_t when = (time_t)moment;
-	struct tm utc;
-
-	if (moment == 0 || gmtime_r(&when, &utc) == NULL)
-		snprintf(text, CTL_MOMENT_SIZE, "-");
+	if (moment == 0)
+		snprintf(text, MOMENT_TEXT_SIZE, "-");
 	else
-		strftime(text, CTL_MOMENT_SIZE, "%Y-%m-%d %H:%M:%SZ", &utc);
+		moment_write(moment, text);
 	return text;
 }
 
@@ -95,7 +91,7 @@ static void print_leaf(const json_t *seen)
 static void print_certificate(const json_t *seen)
 {
 	const char *refusal = text_of(seen, "refusal"), *mailbox = text_of(seen, "mailbox");
-	char first[CTL_MOMENT_SIZE], last[CTL_MOMENT_SIZE];
+	char first[MOMENT_TEXT_SIZE], last[MOMENT_TEXT_SIZE];
 
 	printf("%s  %s  %s\n", ctl_moment(number_of(seen, "last_seen"), last),
 		refusal[0] == '\0' ? "came in" : refusal, mailbox[0] == '\0' ? "-" : mailbox);
@@ -117,7 +113,7 @@ void ctl_print_seen(const json_t *certificates)
 static void print_authorities(const json_t *answer)
 {
 	const json_t *authority;
-	char moment[CTL_MOMENT_SIZE];
+	char moment[MOMENT_TEXT_SIZE];
 	size_t i;
 
 	printf("\nwhat lets the phones in again, by the authority of their certificates\n");
@@ -142,7 +138,7 @@ static void print_authorities(const json_t *answer)
 void ctl_print_user(const json_t *answer)
 {
 	const json_t *certificates = json_object_get(answer, "certificates");
-	char valid_from[CTL_MOMENT_SIZE], revoked_at[CTL_MOMENT_SIZE], account[48];
+	char valid_from[MOMENT_TEXT_SIZE], revoked_at[MOMENT_TEXT_SIZE], account[48];
 
 	if (json_is_true(json_object_get(answer, "revoked"))) {
 		printf("%s is revoked\n  valid from %s: what was established before is void\n"
@@ -166,7 +162,7 @@ void ctl_print_user(const json_t *answer)
 void ctl_print_users(const json_t *users)
 {
 	const json_t *user;
-	char valid_from[CTL_MOMENT_SIZE], account[48];
+	char valid_from[MOMENT_TEXT_SIZE], account[48];
 	size_t i;
 
 	json_array_foreach(users, i, user) printf("%-21s  %-32s  %-12s  %s\n",

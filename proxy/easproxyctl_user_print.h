@@ -6,6 +6,8 @@
 
 #include <jansson.h>
 
+#include "config/moment.h"
+
 /* An answer's notes, to standard error. */
 void ctl_print_notes(const json_t *answer);
 
@@ -13,9 +15,7 @@ void ctl_print_user(const json_t *answer);
 void ctl_print_users(const json_t *users);
 void ctl_print_seen(const json_t *certificates);
 
-enum { CTL_MOMENT_SIZE = 32 };
-
-/* "2026-11-26 14:00:05Z"; "-" for 0. */
-const char *ctl_moment(long long moment, char text[CTL_MOMENT_SIZE]);
+/* As moment_write() has it; "-" for 0. */
+const char *ctl_moment(int64_t moment, char text[MOMENT_TEXT_SIZE]);
 
 #endif

@@ -17,11 +17,14 @@ static enum refusal judge_fresh(
 	struct session *session, X509 *leaf, STACK_OF(X509) * sent, struct verdict *verdict)
 {
 	struct worker *worker = session->worker;
+	uint64_t evictions = verdict_cache_evictions(worker->verdicts);
 
 	shared_add(&worker->counters->verdict_misses, 1);
 	verifier_run(worker->verifier, leaf, sent, worker_now(worker), verdict);
 	if (verdict->refusal == REFUSAL_NONE)
 		verdict_cache_insert(worker->verdicts, verdict);
+	shared_add(&worker->counters->verdict_evictions,
+		verdict_cache_evictions(worker->verdicts) - evictions);
 	return verdict->refusal;
 }
 

@@ -19,6 +19,7 @@ enum { WORKER_MAX = 256, ENDPOINT_MAX = 64 };
 	COUNTER(handshakes, "TLS handshakes finished")                                             \
 	COUNTER(verdict_hits, "certificate verdicts found in the cache")                           \
 	COUNTER(verdict_misses, "certificate paths built")                                         \
+	COUNTER(verdict_evictions, "certificate verdicts pushed out of the cache")                 \
 	COUNTER(sessions_shut_out, "open connections ended because they were allowed no more")     \
 	COUNTER(seen_dropped, "reports of certificates that control had no room for")              \
 	COUNTER(requests, "requests read")                                                         \

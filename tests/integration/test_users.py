@@ -87,7 +87,7 @@ class CommandTest(UsersCase):
     def test_a_revoked_user_is_listed_and_shown_with_who_did_it_and_why(self):
         before = int(time.time())
         output = self.done(self.proxy, "user", "revoke", "Bob@CONTOSO.test", "--reason", "phone lost")
-        self.assertRegex(output, r"^bob@contoso\.test is revoked: valid from \d{4}-\d\d-\d\d ")
+        self.assertRegex(output, r"^bob@contoso\.test is revoked: valid from \d{4}-\d\d-\d\dT")
         user = self.users(self.proxy)["bob@contoso.test"]
         self.assertTrue(before <= user["valid_from"] <= time.time())
         self.assertEqual((user["reason"], user["user_id"]), ("phone lost", os.getuid()))
@@ -112,7 +112,7 @@ class CommandTest(UsersCase):
         self.assertEqual(self.done(self.proxy, "user", "allow", "bob@contoso.test"), "bob@contoso.test was not revoked\n")
 
     def test_a_date_that_is_not_in_the_future_is_not_set(self):
-        for date in ("2020-01-01", "2020-01-01T12:00:00Z", "2020-01-01 12:00:00+01:00", "1969-12-31"):
+        for date in ("2020-01-01", "2020-01-01T12:00:00Z", "2020-01-01T12:00:00+01:00", "1970-01-01"):
             result = self.ctl(self.proxy, "user", "revoke", "bob@contoso.test", "--valid-from", date)
             self.assertEqual(result.returncode, 1)
             self.assertIn("nothing was changed: valid-from is not in the future", result.stderr)
@@ -155,6 +155,7 @@ class CommandTest(UsersCase):
         for arguments in ((), ("revoke",), ("revoke", "a@b.test", "c@d.test"), ("revoke", "a@b.test", "--json"),
                           ("revoke", "a@b.test", "--valid-from"), ("revoke", "a@b.test", "--valid-from", "tomorrow"),
                           ("revoke", "a@b.test", "--valid-from", "2120-02-30"),
+                          ("revoke", "a@b.test", "--valid-from", "1969-12-31"),
                           ("revoke", "a@b.test", "--valid-from", "2120-01-01T24:00:00Z"),
                           ("revoke", "a@b.test", "--valid-from", "2120-01-01T00:00:00"),
                           ("list", "a@b.test"), ("list", "--reason", "x"), ("allow",), ("show",), ("forget", "a@b.test")):

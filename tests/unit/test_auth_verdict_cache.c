@@ -70,7 +70,10 @@ static void test_least_recently_used_gives_way(void)
 	insert(cache, 2);
 	insert(cache, 3);
 	CU_ASSERT_PTR_NOT_NULL(find(cache, 1));
+	CU_ASSERT_EQUAL(verdict_cache_evictions(cache), 0);
 	insert(cache, 4);
+	insert(cache, 4);
+	CU_ASSERT_EQUAL(verdict_cache_evictions(cache), 1);
 	CU_ASSERT_PTR_NULL(find(cache, 2));
 	CU_ASSERT_PTR_NOT_NULL(find(cache, 3));
 	insert(cache, 5);

@@ -7,6 +7,7 @@
 
 #include "auth/revocation_compile.h"
 #include "auth/verify.h"
+#include "config/algorithm.h"
 #include "tests/unit/check.h"
 #include "tests/unit/test_pki.h"
 
@@ -17,7 +18,11 @@ static struct pki stored;
 static struct pki sent;
 static struct pki stranger;
 
-static const struct config_trust usual = {.security_level = 2, .depth = 4, .verdict_cache = 8};
+static const struct config_trust usual = {.security_level = 2,
+	.depth = 4,
+	.algorithms = ALGORITHMS_USUAL,
+	.needs_client_auth = true,
+	.verdict_cache = 8};
 
 /* A trust store without JSON: of the roots, then the intermediates. */
 static struct trust_store *make_store(const struct pki *const cas[], size_t count)
@@ -320,15 +325,14 @@ static void test_intermediate_must_be_a_ca(void)
 /* As the trust store warns of them. */
 static void test_root_that_is_no_strict_ca_is_refused(void)
 {
-	struct pki_spec specs[3];
+	struct pki_spec specs[2];
 	struct verdict verdict;
 
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < 2; i++)
 		specs[i] = ca_spec(NULL);
-	specs[0].basic_constraints = "CA:TRUE";
-	specs[1].key_usage = NULL;
-	specs[2].has_no_key_identifiers = true;
-	for (size_t i = 0; i < 3; i++) {
+	specs[0].key_usage = NULL;
+	specs[1].has_no_key_identifiers = true;
+	for (size_t i = 0; i < 2; i++) {
 		struct pki ca = pki_make(specs[i]);
 		struct pki_spec spec = pki_phone(&ca);
 		struct trust_store *store = make_store((const struct pki *const[]){&ca}, 1);
@@ -342,6 +346,17 @@ static void test_root_that_is_no_strict_ca_is_refused(void)
 		pki_free(&leaf);
 		pki_free(&ca);
 	}
+}
+
+/* RFC 5280 4.2.1.9 binds authorities to it, not those who verify. */
+static void test_basic_constraints_need_not_be_critical(void)
+{
+	struct pki_spec spec = ca_spec(&root);
+
+	spec.basic_constraints = "CA:TRUE";
+	expect_by_way_of(spec, REFUSAL_NONE, "");
+	spec.basic_constraints = "CA:FALSE";
+	expect_by_way_of(spec, REFUSAL_CERTIFICATE_CHAIN, "at depth 1");
 }
 
 static void test_intermediate_purpose_binds(void)
@@ -469,6 +484,7 @@ static void test_weak_keys_and_digests_are_refused(void)
 	expect_leaf(spec, REFUSAL_CERTIFICATE_WEAK, "at depth 0");
 	/* It is the configured level that decides. */
 	lenient.security_level = 1;
+	lenient.algorithms |= 1 << ALGORITHM_RSA_1024;
 	leaf = pki_make(spec);
 	CU_ASSERT_EQUAL(run(store, &lenient, &leaf, NULL, 0, &verdict), REFUSAL_NONE);
 	pki_free(&leaf);
@@ -482,6 +498,238 @@ static void test_weak_keys_and_digests_are_refused(void)
 	spec = ca_spec(&root);
 	spec.rsa_bits = 1024;
 	expect_by_way_of(spec, REFUSAL_CERTIFICATE_WEAK, "at depth 1");
+}
+
+/* A leaf with such a key under a CA with another, of its own root. */
+static const struct {
+	const char *leaf, *ca;
+	int leaf_rsa;
+	uint32_t algorithms;
+	enum refusal refusal;
+	const char *words;
+} algorithm_cases[] = {
+	{"ED25519", "ED25519", 0, ALGORITHMS_USUAL, REFUSAL_NONE, ""},
+	{"ED448", "P-384", 0, ALGORITHMS_USUAL, REFUSAL_NONE, ""},
+	{"P-521", "P-256", 0, ALGORITHMS_USUAL, REFUSAL_NONE, ""},
+	{NULL, "P-256", 3072, ALGORITHMS_USUAL, REFUSAL_NONE, ""},
+	{"secp256k1", "P-256", 0, ALGORITHMS_USUAL, REFUSAL_CERTIFICATE_WEAK,
+		"an EC key of secp256k1"},
+	{"brainpoolP256r1", "P-256", 0, ALGORITHMS_USUAL, REFUSAL_CERTIFICATE_WEAK,
+		"an EC key of brainpoolP256r1"},
+	{"P-256", "brainpoolP256r1", 0, ALGORITHMS_USUAL, REFUSAL_CERTIFICATE_WEAK,
+		"trust/algorithms does not allow, at depth 1"},
+	{"P-256", "P-384", 0, 1 << ALGORITHM_ECDSA_P384, REFUSAL_CERTIFICATE_WEAK,
+		"an EC key of prime256v1, which trust/algorithms does not allow, at depth 0"},
+	{"P-384", "P-256", 0, 1 << ALGORITHM_ECDSA_P384, REFUSAL_CERTIFICATE_WEAK, "at depth 1"},
+	{"ED25519", "P-256", 0, 1 << ALGORITHM_ECDSA_P256, REFUSAL_CERTIFICATE_WEAK,
+		"an Ed25519 key"},
+	{"ED448", "P-256", 0, 1 << ALGORITHM_ECDSA_P256, REFUSAL_CERTIFICATE_WEAK, "an Ed448 key"},
+	{NULL, "P-256", 2048, 1 << ALGORITHM_ECDSA_P256 | 1 << ALGORITHM_RSA_3072,
+		REFUSAL_CERTIFICATE_WEAK, "an RSA key of 2048 bits"},
+	{NULL, "P-256", 2048, 1 << ALGORITHM_ECDSA_P256 | 1 << ALGORITHM_RSA_2048, REFUSAL_NONE,
+		""},
+};
+
+static void test_allowed_algorithms_are_those_configured(void)
+{
+	for (size_t i = 0; i < sizeof(algorithm_cases) / sizeof(algorithm_cases[0]); i++) {
+		struct pki_spec spec = ca_spec(NULL);
+		struct config_trust config = usual;
+		struct trust_store *store;
+		struct verdict verdict;
+		struct pki ca;
+		struct pki leaf;
+
+		spec.key_type = algorithm_cases[i].ca;
+		ca = pki_make(spec);
+		spec = pki_phone(&ca);
+		spec.key_type = algorithm_cases[i].leaf;
+		spec.rsa_bits = algorithm_cases[i].leaf_rsa;
+		leaf = pki_make(spec);
+		store = make_store((const struct pki *const[]){&ca}, 1);
+		config.algorithms = algorithm_cases[i].algorithms;
+		CU_ASSERT_EQUAL(
+			run(store, &config, &leaf, NULL, 0, &verdict), algorithm_cases[i].refusal);
+		if (strstr(verdict.reason, algorithm_cases[i].words) == NULL)
+			fprintf(stderr, "%s\n", verdict.reason);
+		CU_ASSERT_PTR_NOT_NULL(strstr(verdict.reason, algorithm_cases[i].words));
+		trust_store_free(store);
+		pki_free(&leaf);
+		pki_free(&ca);
+	}
+}
+
+/* Not at any security level, and not under whatever is configured. */
+static void test_old_digests_are_refused_at_every_level(void)
+{
+	struct pki_spec spec = ca_spec(NULL);
+	struct config_trust config = usual;
+	struct trust_store *store;
+	struct verdict verdict;
+	struct pki ca;
+	struct pki leaf;
+
+	/* What a root signs of itself says nothing. */
+	spec.digest = EVP_sha1();
+	ca = pki_make(spec);
+	store = make_store((const struct pki *const[]){&ca}, 1);
+	config.algorithms = (1 << ALGORITHM_COUNT) - 1;
+	leaf = pki_make(pki_phone(&ca));
+	CU_ASSERT_EQUAL(run(store, &usual, &leaf, NULL, 0, &verdict), REFUSAL_NONE);
+	pki_free(&leaf);
+	spec = pki_phone(&ca);
+	for (config.security_level = 0; config.security_level < 3; config.security_level++) {
+		spec.digest = config.security_level == 1 ? EVP_sha224() : EVP_sha1();
+		leaf = pki_make(spec);
+		CU_ASSERT_EQUAL(
+			run(store, &config, &leaf, NULL, 0, &verdict), REFUSAL_CERTIFICATE_WEAK);
+		CU_ASSERT_PTR_NOT_NULL(strstr(verdict.reason, "at depth 0"));
+		pki_free(&leaf);
+	}
+	trust_store_free(store);
+	pki_free(&ca);
+}
+
+static void test_purpose_need_not_be_said_where_configured_so(void)
+{
+	struct config_trust lenient = usual;
+	struct trust_store *store = make_usual_store();
+	struct pki_spec spec = pki_phone(&stored);
+	struct verdict verdict;
+	struct pki leaf;
+
+	lenient.needs_client_auth = false;
+	spec.extended_key_usage = NULL;
+	leaf = pki_make(spec);
+	CU_ASSERT_EQUAL(run(store, &lenient, &leaf, NULL, 0, &verdict), REFUSAL_NONE);
+	pki_free(&leaf);
+	/* Another purpose is still another purpose, and a CA no phone. */
+	spec.extended_key_usage = "serverAuth";
+	leaf = pki_make(spec);
+	CU_ASSERT_EQUAL(
+		run(store, &lenient, &leaf, NULL, 0, &verdict), REFUSAL_CERTIFICATE_PURPOSE);
+	pki_free(&leaf);
+	CU_ASSERT_EQUAL(
+		run(store, &lenient, &stored, NULL, 0, &verdict), REFUSAL_CERTIFICATE_PURPOSE);
+	lenient.is_any_leaf = true;
+	CU_ASSERT_EQUAL(run(store, &lenient, &stored, NULL, 0, &verdict), REFUSAL_NONE);
+	trust_store_free(store);
+}
+
+static void test_policies_are_those_configured(void)
+{
+	static char *one[] = {(char *)"1.2.3.4"};
+	static char *another[] = {(char *)"1.2.3.5", (char *)"1.2.3.6"};
+	static const struct {
+		const char *policies;
+		char **accepted;
+		size_t count;
+		bool is_explicit, inhibits_any;
+		enum refusal refusal;
+	} cases[] = {
+		{NULL, NULL, 0, false, false, REFUSAL_NONE},
+		{NULL, NULL, 0, true, false, REFUSAL_CERTIFICATE_CHAIN},
+		{"1.2.3.4", NULL, 0, true, false, REFUSAL_NONE},
+		{"1.2.3.4", one, 1, true, false, REFUSAL_NONE},
+		{"1.2.3.4", another, 2, true, false, REFUSAL_CERTIFICATE_CHAIN},
+		{"1.2.3.6", another, 2, true, false, REFUSAL_NONE},
+		{"2.5.29.32.0", one, 1, true, false, REFUSAL_NONE},
+		{"2.5.29.32.0", one, 1, true, true, REFUSAL_CERTIFICATE_CHAIN},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config_trust config = usual;
+		struct pki_spec spec = pki_phone(&root);
+		struct trust_store *store = make_usual_store();
+		struct verdict verdict;
+		struct pki leaf;
+
+		spec.policies = cases[i].policies;
+		leaf = pki_make(spec);
+		config.policies = cases[i].accepted;
+		config.policy_count = cases[i].count;
+		config.explicit_policy = cases[i].is_explicit;
+		config.inhibit_any_policy = cases[i].inhibits_any;
+		CU_ASSERT_EQUAL(run(store, &config, &leaf, NULL, 0, &verdict), cases[i].refusal);
+		trust_store_free(store);
+		pki_free(&leaf);
+	}
+}
+
+/* A rule speaks of a certificate only where the chain above lets it have the policy. */
+static void test_rules_follow_the_valid_policies(void)
+{
+	static struct authority_rule rules[] = {{.policy = (char *)""},
+		{.policy = (char *)"1.2.3.4"}, {.policy = (char *)"1.2.3.5"}};
+	struct pki_spec spec = ca_spec(&root);
+	struct trust_store *store;
+	struct verdict verdict;
+	struct pki ca;
+	struct pki leaf;
+
+	spec.policies = "1.2.3.4";
+	ca = pki_make(spec);
+	spec = pki_phone(&ca);
+	spec.policies = "1.2.3.4,1.2.3.5";
+	leaf = pki_make(spec);
+	store = make_store((const struct pki *const[]){&root, &ca}, 2);
+	CU_ASSERT_EQUAL(run(store, &usual, &leaf, NULL, 0, &verdict), REFUSAL_NONE);
+	CU_ASSERT_EQUAL(verdict.rules, 0);
+	store->authorities[1].rules = rules;
+	store->authorities[1].rule_count = 3;
+	CU_ASSERT_EQUAL(run(store, &usual, &leaf, NULL, 0, &verdict), REFUSAL_NONE);
+	CU_ASSERT_EQUAL(verdict.rules, 3); /* 1.2.3.5 is the leaf's own claim */
+	store->authorities[1].rules = NULL;
+	store->authorities[1].rule_count = 0;
+	trust_store_free(store);
+	pki_free(&leaf);
+	pki_free(&ca);
+}
+
+static void test_places_of_revocation_are_remembered(void)
+{
+	struct pki_spec spec = ca_spec(&root);
+	struct verdict verdict;
+	struct pki ca;
+	struct pki leaf;
+
+	spec.crl_points = "URI:http://crl.example.com/root.crl";
+	ca = pki_make(spec);
+	spec = pki_phone(&ca);
+	spec.crl_points = "URI:http://crl.example.com/a.crl,URI:http://crl.example.com/b.crl";
+	spec.authority_info = "caIssuers;URI:http://x.example.com/ca.cer,OCSP;URI:ldap://x,"
+			      "OCSP;URI:http://ocsp.example.com/,OCSP;URI:http://other";
+	leaf = pki_make(spec);
+	CU_ASSERT_EQUAL_FATAL(
+		run_usual(&leaf, (const struct pki *const[]){&ca}, 1, &verdict), REFUSAL_NONE);
+	CU_ASSERT_STRING_EQUAL(verdict.ocsp_url, "http://ocsp.example.com/");
+	CU_ASSERT_EQUAL_FATAL(verdict.point_count, 3);
+	CU_ASSERT_EQUAL(verdict.points[0].link, 0);
+	CU_ASSERT_EQUAL(verdict.points[1].link, 0);
+	CU_ASSERT_EQUAL(verdict.points[2].link, 1);
+	CU_ASSERT_EQUAL(verdict.points[2].reasons, REVOCATION_REASONS_ALL);
+	CU_ASSERT_FALSE(name_key_equal(&verdict.points[0].name, &verdict.points[1].name));
+	CU_ASSERT_TRUE(name_key_is_empty(&verdict.points[0].crl_issuer));
+	pki_free(&leaf);
+	pki_free(&ca);
+}
+
+static void test_unusable_responders_are_passed_over(void)
+{
+	static const char *const infos[] = {NULL, "OCSP;URI:ldap://x", "OCSP;URI:http://a b",
+		"OCSP;URI:http://a\x01", "OCSP;email:x@example.com"};
+
+	for (size_t i = 0; i < sizeof(infos) / sizeof(infos[0]); i++) {
+		struct pki_spec spec = pki_phone(&root);
+		struct verdict verdict;
+		struct pki leaf;
+
+		spec.authority_info = infos[i];
+		leaf = pki_make(spec);
+		CU_ASSERT_EQUAL(run_usual(&leaf, NULL, 0, &verdict), REFUSAL_NONE);
+		CU_ASSERT_STRING_EQUAL(verdict.ocsp_url, "");
+		pki_free(&leaf);
+	}
 }
 
 static void test_names_fault_leaves_the_path(void)
@@ -963,12 +1211,21 @@ static const struct check checks[] = {
 	{"an authority itself is no phone", test_authority_itself_is_no_phone},
 	{"an intermediate must be a CA", test_intermediate_must_be_a_ca},
 	{"a root that is no strict CA is refused", test_root_that_is_no_strict_ca_is_refused},
+	{"basic constraints need not be critical", test_basic_constraints_need_not_be_critical},
 	{"an intermediate's purpose binds", test_intermediate_purpose_binds},
 	{"path length binds", test_path_length_binds},
 	{"name constraints bind", test_name_constraints_bind},
 	{"a required policy binds", test_required_policy_binds},
 	{"an unknown critical extension is refused", test_unknown_critical_extension_is_refused},
 	{"weak keys and digests are refused", test_weak_keys_and_digests_are_refused},
+	{"allowed algorithms are those configured", test_allowed_algorithms_are_those_configured},
+	{"old digests are refused at every level", test_old_digests_are_refused_at_every_level},
+	{"a purpose need not be said where configured so",
+		test_purpose_need_not_be_said_where_configured_so},
+	{"policies are those configured", test_policies_are_those_configured},
+	{"rules follow the valid policies", test_rules_follow_the_valid_policies},
+	{"places of revocation are remembered", test_places_of_revocation_are_remembered},
+	{"unusable responders are passed over", test_unusable_responders_are_passed_over},
 	{"a fault in the names leaves the path", test_names_fault_leaves_the_path},
 	{"a repeated extension is unreadable", test_repeated_extension_is_unreadable},
 	{"depth is bounded", test_depth_is_bounded},

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "config/algorithm.h"
 #include "tests/unit/check.h"
 #include "tests/unit/config_fixture.h"
 
@@ -71,6 +72,14 @@ static void expect_general(const struct config *config)
 	expect_path(config->log.file, "log");
 	CU_ASSERT_EQUAL(config->trust.security_level, 3);
 	CU_ASSERT_EQUAL(config->trust.depth, 4);
+	CU_ASSERT_EQUAL(
+		config->trust.algorithms, 1 << ALGORITHM_RSA_3072 | 1 << ALGORITHM_ECDSA_P384);
+	CU_ASSERT_FALSE(config->trust.needs_client_auth);
+	CU_ASSERT_EQUAL_FATAL(config->trust.policy_count, 2);
+	CU_ASSERT_STRING_EQUAL(config->trust.policies[0], "1.3.6.1.4.1.311.21.8.1");
+	CU_ASSERT_TRUE(config->trust.explicit_policy);
+	CU_ASSERT_TRUE(config->trust.inhibit_policy_mapping);
+	CU_ASSERT_TRUE(config->trust.inhibit_any_policy);
 	CU_ASSERT_EQUAL(config->trust.verdict_cache, 21);
 	CU_ASSERT_EQUAL(config->trust.store.place.line, 44);
 	CU_ASSERT_EQUAL(config->revocation.size_limit, 22 << 20);
@@ -237,6 +246,10 @@ static void test_what_is_not_written_has_its_default(void)
 	CU_ASSERT_EQUAL(config->listeners[0].tls_min, CONFIG_TLS_1_2);
 	CU_ASSERT_EQUAL(config->listeners[0].certificates[0].server_name_count, 0);
 	CU_ASSERT_EQUAL(config->trust.security_level, 2);
+	CU_ASSERT_EQUAL(config->trust.algorithms, ALGORITHMS_USUAL);
+	CU_ASSERT_TRUE(config->trust.needs_client_auth);
+	CU_ASSERT_FALSE(config->trust.is_any_leaf);
+	CU_ASSERT_EQUAL(config->trust.policy_count, 0);
 	CU_ASSERT_EQUAL(config->revocation.size_limit, 20 << 20);
 	CU_ASSERT_EQUAL(config->revocation.time_limit_ms, 10000);
 	CU_ASSERT_EQUAL(config->mailbox.name_count, 2);

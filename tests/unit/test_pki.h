@@ -28,6 +28,7 @@ struct pki_spec {
 	const struct pki *issuer; /* NULL: self-signed */
 	const struct pki *key_of; /* use that key instead of a new one */
 	int rsa_bits;             /* 0: P-256 */
+	const char *key_type;     /* a curve, ED25519 or ED448 */
 	const EVP_MD *digest;
 	long not_before, not_after; /* seconds from now */
 	long serial;
@@ -38,6 +39,8 @@ struct pki_spec {
 	const char *name_constraints;
 	const char *policies;
 	const char *policy_constraints;
+	const char *crl_points;
+	const char *authority_info;
 	bool has_no_key_identifiers;
 };
 
@@ -57,6 +60,23 @@ static inline EVP_PKEY *pki_make_key(int rsa_bits)
 
 	PKI_MUST(key != NULL);
 	return key;
+}
+
+static inline EVP_PKEY *pki_make_key_of_type(const char *type)
+{
+	EVP_PKEY *key = strncmp(type, "ED", 2) == 0 ? EVP_PKEY_Q_keygen(NULL, NULL, type)
+						    : EVP_EC_gen(type);
+
+	PKI_MUST(key != NULL);
+	return key;
+}
+
+/* EdDSA takes no digest. */
+static inline const EVP_MD *pki_digest(const EVP_PKEY *key, const EVP_MD *digest)
+{
+	if (EVP_PKEY_is_a(key, "ED25519") || EVP_PKEY_is_a(key, "ED448"))
+		return NULL;
+	return digest != NULL ? digest : EVP_sha256();
 }
 
 static inline void pki_add(X509 *certificate, X509V3_CTX *ctx, int nid, const char *value)
@@ -88,6 +108,8 @@ static inline struct pki pki_make(struct pki_spec spec)
 
 	if (spec.key_of != NULL)
 		EVP_PKEY_up_ref(made.key = spec.key_of->key);
+	else if (spec.key_type != NULL)
+		made.key = pki_make_key_of_type(spec.key_type);
 	else
 		made.key = pki_make_key(spec.rsa_bits);
 	PKI_MUST(X509_set_version(made.certificate, X509_VERSION_3) == 1);
@@ -109,12 +131,15 @@ static inline struct pki pki_make(struct pki_spec spec)
 	pki_add(made.certificate, &ctx, NID_name_constraints, spec.name_constraints);
 	pki_add(made.certificate, &ctx, NID_certificate_policies, spec.policies);
 	pki_add(made.certificate, &ctx, NID_policy_constraints, spec.policy_constraints);
+	pki_add(made.certificate, &ctx, NID_crl_distribution_points, spec.crl_points);
+	pki_add(made.certificate, &ctx, NID_info_access, spec.authority_info);
 	if (!spec.has_no_key_identifiers) {
 		pki_add(made.certificate, &ctx, NID_subject_key_identifier, "hash");
 		pki_add(made.certificate, &ctx, NID_authority_key_identifier, "keyid:always");
 	}
 	PKI_MUST(X509_sign(made.certificate, spec.issuer != NULL ? spec.issuer->key : made.key,
-			 spec.digest != NULL ? spec.digest : EVP_sha256()) > 0);
+			 pki_digest(spec.issuer != NULL ? spec.issuer->key : made.key,
+				 spec.digest)) > 0);
 	return made;
 }
 

@@ -1,0 +1,236 @@
+#include "auth/offline_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What a file may hold: far more than certificates take, and as much of a CRL as OpenSSL can count. */
+static const size_t size_limits[] = {[OFFLINE_CERTIFICATE] = 16 << 20, [OFFLINE_CRL] = INT32_MAX};
+
+/* The names that PEM blocks of a kind go by; the first is the standard's (RFC 7468). */
+static const char *const pem_names[][2] = {
+	[OFFLINE_CERTIFICATE] = {PEM_STRING_X509, PEM_STRING_X509_OLD},
+	[OFFLINE_CRL] = {PEM_STRING_X509_CRL, "CRL"},
+};
+
+static const char *const kind_words[] = {
+	[OFFLINE_CERTIFICATE] = "certificate", [OFFLINE_CRL] = "CRL"};
+
+static void report(const struct offline_reader *reader, const char *text)
+{
+	if (reader->report != NULL)
+		reader->report(reader->context, text);
+}
+
+static bool is_pem(struct span content)
+{
+	static const char begin[] = "-----BEGIN";
+
+	return content.data != NULL && content.len > 0 &&
+	       memmem(content.data, content.len, begin, sizeof(begin) - 1) != NULL;
+}
+
+static bool is_wanted(const struct offline_reader *reader, const char *pem_name)
+{
+	return strcmp(pem_name, pem_names[reader->kind][0]) == 0 ||
+	       strcmp(pem_name, pem_names[reader->kind][1]) == 0;
+}
+
+/* What PEM_read_bio() leaves in the queue at the end of the text; all else is a broken block. */
+static bool is_at_end(void)
+{
+	unsigned long code = ERR_peek_last_error();
+
+	return ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
+}
+
+static int split_pem(const struct offline_reader *reader, const char *name, struct span content,
+	struct error *err)
+{
+	BIO *in = BIO_new_mem_buf(content.data, (int)content.len);
+	unsigned char *der = NULL;
+	char *pem_name = NULL;
+	char *header = NULL;
+	int count = 0;
+	long len;
+
+	if (in == NULL)
+		return error_set(err, "reading %s: out of memory", name);
+	ERR_clear_error();
+	while (count >= 0 && PEM_read_bio(in, &pem_name, &header, &der, &len) == 1) {
+		if (is_wanted(reader, pem_name))
+			count = reader->take(
+					reader->context, name, span_of(der, (size_t)len), err) == 0
+					? count + 1
+					: -1;
+		OPENSSL_free(pem_name);
+		OPENSSL_free(header);
+		OPENSSL_free(der);
+	}
+	if (count >= 0 && !is_at_end()) {
+		char text[300];
+
+		snprintf(text, sizeof(text),
+			"%.200s: a broken PEM block; what follows is passed over", name);
+		report(reader, text);
+	}
+	ERR_clear_error();
+	BIO_free(in);
+	return count;
+}
+
+/* Exactly one SEQUENCE, as certificates and CRLs are. */
+static bool is_sequence(struct span content)
+{
+	const unsigned char *at = content.data;
+	int tag = 0;
+	int class = 0;
+	long len;
+	bool is_good;
+
+	if (content.len == 0 || content.len > INT32_MAX)
+		return false;
+	is_good =
+		ASN1_get_object(&at, &len, &tag, &class, (long)content.len) == V_ASN1_CONSTRUCTED &&
+		tag == V_ASN1_SEQUENCE && class == V_ASN1_UNIVERSAL &&
+		at + len == content.data + content.len;
+	ERR_clear_error();
+	return is_good;
+}
+
+int offline_split(const struct offline_reader *reader, const char *name, struct span content,
+	struct error *err)
+{
+	if (content.len > INT32_MAX)
+		return error_set(err, "%s: larger than 2 GB", name);
+	if (is_pem(content))
+		return split_pem(reader, name, content, err);
+	if (!is_sequence(content))
+		return 0;
+	return reader->take(reader->context, name, content, err) == 0 ? 1 : -1;
+}
+
+static int load_descriptor(
+	int fd, const char *path, size_t size_max, uint8_t **data, size_t *len, struct error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == -1)
+		return error_sys(err, "reading %s", path);
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, "reading %s: not a regular file", path);
+	if ((uint64_t)st.st_size > size_max)
+		return error_set(err, "reading %s: larger than %zu bytes", path, size_max);
+	*data = malloc((size_t)st.st_size + 1);
+	if (*data == NULL)
+		return error_sys(err, "reading %s", path);
+	for (*len = 0; *len < (size_t)st.st_size;) {
+		ssize_t got = read(fd, *data + *len, (size_t)st.st_size - *len);
+
+		if (got == -1 && errno == EINTR)
+			continue;
+		if (got <= 0) {
+			free(*data);
+			*data = NULL;
+			return got == 0 ? error_set(err, "reading %s: it has become shorter", path)
+					: error_sys(err, "reading %s", path);
+		}
+		*len += (size_t)got;
+	}
+	return 0;
+}
+
+int offline_load(const char *path, size_t size_max, uint8_t **data, size_t *len, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int result;
+
+	if (fd == -1)
+		return error_sys(err, "opening %s", path);
+	result = load_descriptor(fd, path, size_max, data, len, err);
+	close(fd);
+	return result;
+}
+
+static int read_file(const struct offline_reader *reader, const char *path, struct error *err)
+{
+	uint8_t *data = NULL;
+	size_t len = 0;
+	int count;
+
+	if (offline_load(path, size_limits[reader->kind], &data, &len, err) == -1)
+		return -1;
+	count = offline_split(reader, path, span_of(data, len), err);
+	free(data);
+	return count;
+}
+
+static int is_visible(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+static int read_entry(const struct offline_reader *reader, const char *directory, const char *name,
+	struct error *err)
+{
+	char path[4096];
+	char text[sizeof(path) + 40];
+	struct stat st;
+	int count;
+
+	if (snprintf(path, sizeof(path), "%s/%s", directory, name) >= (int)sizeof(path))
+		return error_set(
+			err, "reading %.200s: the path of %.200s is too long", directory, name);
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return 0;
+	count = read_file(reader, path, err);
+	if (count == 0) {
+		snprintf(text, sizeof(text), "%s: no %s in it", path, kind_words[reader->kind]);
+		report(reader, text);
+	}
+	return count;
+}
+
+static int read_directory(const struct offline_reader *reader, const char *path, struct error *err)
+{
+	struct dirent **entries = NULL;
+	int entry_count = scandir(path, &entries, is_visible, alphasort);
+	int count = 0;
+
+	if (entry_count == -1)
+		return error_sys(err, "reading the directory %s", path);
+	for (int i = 0; i < entry_count; i++) {
+		if (count >= 0) {
+			int taken = read_entry(reader, path, entries[i]->d_name, err);
+
+			count = taken < 0 ? -1 : count + taken;
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	return count;
+}
+
+int offline_read(const struct offline_reader *reader, const char *path, struct error *err)
+{
+	struct stat st;
+	int count;
+
+	if (stat(path, &st) == -1)
+		return error_sys(err, "reading %s", path);
+	if (S_ISDIR(st.st_mode))
+		return read_directory(reader, path, err);
+	count = read_file(reader, path, err);
+	if (count == 0)
+		return error_set(err, "%s: no %s in it, neither DER nor PEM", path,
+			kind_words[reader->kind]);
+	return count;
+}

@@ -1,0 +1,79 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/credential.h"
+#include "tests/unit/check.h"
+
+static void test_it_keeps_what_has_to_be_looked_at_again(void)
+{
+	struct verdict *verdict = calloc(1, sizeof(*verdict));
+	struct credential *credential;
+
+	verdict->not_before = 1;
+	verdict->not_after = 2;
+	verdict->rules = 5;
+	verdict->link_count = 2;
+	verdict->links[0].authority = 7;
+	verdict->links[1].is_ca = true;
+	memset(verdict->links[1].serial.octets, 9, sizeof(verdict->links[1].serial.octets));
+	verdict->point_count = 2;
+	verdict->points[1].link = 1;
+	verdict->points[1].reasons = REVOCATION_REASONS_ALL;
+	strcpy(verdict->ocsp_url, "http://ocsp.example.com/");
+	strcpy(verdict->issuer, "CN=CA");
+	verdict->names.count = 1;
+	credential = credential_new(verdict);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(credential);
+	CU_ASSERT_EQUAL(credential->not_after, 2);
+	CU_ASSERT_EQUAL(credential->rules, 5);
+	CU_ASSERT_EQUAL_FATAL(credential->link_count, 2);
+	CU_ASSERT_EQUAL(
+		memcmp(credential->links, verdict->links, 2 * sizeof(verdict->links[0])), 0);
+	CU_ASSERT_EQUAL_FATAL(credential->point_count, 2);
+	CU_ASSERT_EQUAL(
+		memcmp(credential->points, verdict->points, 2 * sizeof(verdict->points[0])), 0);
+	CU_ASSERT_STRING_EQUAL(credential->ocsp_url, "http://ocsp.example.com/");
+	CU_ASSERT_STRING_EQUAL(credential->issuer, "CN=CA");
+	CU_ASSERT_PTR_NOT_NULL(credential->names);
+	/* Nothing of it is the verdict's. */
+	free(verdict);
+	CU_ASSERT_EQUAL(credential_set_mailbox(credential, "alice@example.com"), 0);
+	CU_ASSERT_STRING_EQUAL(credential->mailbox, "alice@example.com");
+	CU_ASSERT_PTR_NULL(credential->names);
+	CU_ASSERT_EQUAL(credential->links[0].authority, 7);
+	credential_free(credential);
+	credential_free(NULL);
+}
+
+static void test_it_is_judged_again_like_the_verdict(void)
+{
+	struct verdict *verdict = calloc(1, sizeof(*verdict));
+	const struct trust_store store = {0};
+	const struct revocation_set set = {0};
+	struct credential *credential;
+	struct verdict_links links;
+
+	verdict->not_before = 100;
+	verdict->not_after = 200;
+	verdict->link_count = 1;
+	verdict->links[0].authority = -1;
+	credential = credential_new(verdict);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(credential);
+	links = credential_links(credential);
+	for (int64_t now = 99; now <= 201; now += 51)
+		CU_ASSERT_EQUAL(verdict_links_check(&links, &store, &set, now),
+			verdict_check(verdict, &store, &set, now));
+	CU_ASSERT_EQUAL(verdict_links_check(&links, &store, &set, 150), REFUSAL_NONE);
+	credential_free(credential);
+	free(verdict);
+}
+
+static const struct check checks[] = {
+	{"it keeps what has to be looked at again", test_it_keeps_what_has_to_be_looked_at_again},
+	{"it is judged again like the verdict", test_it_is_judged_again_like_the_verdict},
+};
+
+int main(void)
+{
+	return check_run("proxy/credential", checks, sizeof(checks) / sizeof(checks[0]));
+}
