@@ -25,6 +25,7 @@ struct fetch {
 	bool is_too_large;
 	char etag[REVOCATION_VALIDATOR_SIZE];
 	char last_modified[REVOCATION_VALIDATOR_SIZE];
+	char date[REVOCATION_VALIDATOR_SIZE];
 	char reason[CURL_ERROR_SIZE];
 };
 
@@ -103,9 +104,10 @@ static size_t fetch_on_head(char *data, size_t size, size_t count, void *arg)
 	size_t len = size * count;
 
 	if (len >= 5 && strncasecmp(data, "HTTP/", 5) == 0)
-		fetch->etag[0] = fetch->last_modified[0] = '\0';
+		fetch->etag[0] = fetch->last_modified[0] = fetch->date[0] = '\0';
 	take_validator(data, len, "ETag:", fetch->etag);
 	take_validator(data, len, "Last-Modified:", fetch->last_modified);
+	take_validator(data, len, "Date:", fetch->date);
 	return len;
 }
 
@@ -139,10 +141,20 @@ static int fetch_decode(const struct fetch *fetch, struct span *body, struct err
 				 (unsigned long long)fetch->size_limit);
 }
 
+/* RFC 9110 8.8.2.2: what was modified in the second in which it was sent may be modified again in it, and
+ * would have the same date then. A CRL that comes so soon after another must not be missed. */
+static bool can_be_told_apart(const struct fetch *fetch)
+{
+	time_t modified = curl_getdate(fetch->last_modified, NULL);
+	time_t sent = curl_getdate(fetch->date, NULL);
+
+	return modified != -1 && sent != -1 && sent - modified >= 2;
+}
+
 static void fetch_respond(struct fetch *fetch, CURLcode code)
 {
-	struct revocation_response response = {
-		.etag = fetch->etag, .last_modified = fetch->last_modified};
+	struct revocation_response response = {.etag = fetch->etag,
+		.last_modified = can_be_told_apart(fetch) ? fetch->last_modified : ""};
 	char text[256];
 	struct error err;
 	long status = 0;

@@ -35,7 +35,8 @@ struct revocation_response {
 	const char *failure; /* NULL, or why there is nothing */
 	bool is_unchanged;   /* 304: the copy at hand is still the newest; body is empty */
 	struct span body;    /* otherwise: whole */
-	const char *etag, *last_modified; /* "" where not given */
+	const char *etag,
+		*last_modified; /* "" where not given, or too young to tell two CRLs apart */
 };
 
 typedef void revocation_fetch_done(void *context, const struct revocation_response *response);

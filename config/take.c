@@ -295,11 +295,17 @@ static void take_default(const struct item *item)
 	}
 }
 
-/* Whether the option is among those that config->grounds is about. */
+/* Whether the option is among those that config->grounds is about. The store is compared by what is in
+ * it. */
 static bool is_grounds(const struct option *option)
 {
-	return (option->section == SECTION_TRUST || option->section == SECTION_MAILBOX) &&
-	       option->type != OPTION_FILE;
+	static const char *const sections[] = {"trust", "mailbox", "directory"};
+	const char *section = option_sections[option->section].name;
+
+	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
+		if (strcmp(section, sections[i]) == 0)
+			return strcmp(option->name, "store") != 0;
+	return false;
 }
 
 /* FNV-1a. Each text with its NUL, so that {"ab"} and {"a", "b"} are not the same. */

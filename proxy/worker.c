@@ -17,7 +17,10 @@
 #include "proxy/session.h"
 #include "proxy/worker_seen.h"
 
-enum { RECHECK_MS = 60 * 1000 /* certificates and CRLs expire while phones sleep */ };
+enum {
+	RECHECK_MS = 60 * 1000, /* certificates and CRLs expire while phones sleep */
+	MESSAGES_MAX = 8,       /* of the supervisor's in one turn: each may take some 50 µs */
+};
 
 int64_t worker_now(const struct worker *worker)
 {
@@ -199,14 +202,17 @@ static void on_supervisor(evutil_socket_t fd, short what, void *arg)
 	struct worker *worker = arg;
 	struct message message;
 	int passed = -1;
-	int result;
+	int result = 1;
 
 	(void)what;
-	while ((result = message_receive(fd, &message, &passed)) == 1) {
+	for (int i = 0; i < MESSAGES_MAX; i++) {
+		result = message_receive(fd, &message, &passed);
+		if (result != 1)
+			break;
 		if (!worker_take_message(worker, &message, passed) && passed != -1)
 			close(passed);
 	}
-	if (result == 0 || (errno != EAGAIN && errno != EINTR))
+	if (result == 0 || (result == -1 && errno != EAGAIN && errno != EINTR))
 		event_base_loopbreak(worker->base); /* without a supervisor there is no worker */
 }
 

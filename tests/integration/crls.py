@@ -35,7 +35,9 @@ def tbs_parts(path):
 
 
 def serial_of(certificate):
-    """Of a PEM file's first certificate, as DER."""
+    """Of a PEM file's first certificate, or a number, as DER."""
+    if isinstance(certificate, int):
+        return integer(certificate)
     return tbs_parts(certificate)[1]
 
 
@@ -74,15 +76,16 @@ class Maker:
 
     def make(self, revoked=(), number=None, base=None, last=-60, following=3600, point=None,
              next_publish=None, padding=0, key=None):
-        """DER. revoked: certificate files, or (file, reason). base: the number that a delta starts
+        """DER. revoked: certificate files or serial numbers, or (file, reason). base: the number that a delta starts
         from. point: the content of an issuingDistributionPoint. padding: so many further entries."""
         if number is None:
             self.number += 1
             number = self.number
         entries = [entry if isinstance(entry, tuple) else (entry, None) for entry in revoked]
-        listed = [der(0x30, serial_of(file) + time_of(-60) + (b"" if reason is None else der(
+        date = time_of(-60)
+        listed = [der(0x30, serial_of(file) + date + (b"" if reason is None else der(
             0x30, extension("551d15", der(0x0A, bytes([reason])))))) for file, reason in entries]
-        listed += [der(0x30, integer((1 << 120) + i) + time_of(-60)) for i in range(padding)]
+        listed += [der(0x30, integer((1 << 120) + i) + date) for i in range(padding)]
         extensions = extension("551d14", integer(number))
         if base is not None:
             extensions += extension("551d1b", integer(base), True)

@@ -5,6 +5,7 @@ import http.server
 import os
 import signal
 import ssl
+import subprocess
 import threading
 import time
 import unittest
@@ -14,7 +15,7 @@ import client
 import harness
 import wbxml
 from client import PATH, request_bytes
-from harness import wait_for
+from harness import EASPROXYCTL, wait_for
 from recorder import Recorder, answer_bytes
 
 HEADERS = [("MS-ASProtocolVersion", "14.1"), ("Content-Type", "application/vnd.ms-sync.wbxml")]
@@ -137,6 +138,7 @@ class HoldsCase(harness.Case):
         self.proxy = self.start_proxy("http://127.0.0.1:%d" % self.recorder.port, harness.merge({
             "trust": {"store": self.path("trust.json")}, "state-directory": state, "control-socket": control,
             "revocation": {"refresh": "1s", "retry": "200ms"}}, options))
+        self.proxy.state, self.proxy.control = state, control
 
 
 class RevokedTest(HoldsCase):
@@ -275,6 +277,80 @@ class RevokedTest(HoldsCase):
         upload.send(rest)
         self.assertEqual(upload.read_answer().status, 200)
         self.assertEqual(self.proxy.lines("shut-out"), [])
+
+
+class UserTest(HoldsCase):
+    """The same for everything of a user's, whatever certificate."""
+
+    def setUp(self):
+        super().setUp()
+        self.proxy.wait_until_answering("bob")
+
+    def user(self, *arguments):
+        subprocess.run([EASPROXYCTL, "user", arguments[0], "-s", self.proxy.control, *arguments[1:]], check=True,
+                       stdout=subprocess.DEVNULL, timeout=20)
+        return time.monotonic()
+
+    def test_on_a_kept_connection_in_an_upload_and_asleep(self):
+        kept, asleep = self.keep_alive("bob"), self.sleep_in_ping("bob")
+        upload, _ = self.begin_upload("bob")
+        alice, alices_ping = self.keep_alive("alice"), self.sleep_in_ping("alice")
+        begun = self.user("revoke", "bob@contoso.test")
+        for connection, what in ((asleep, "the Ping"), (upload, "the upload"), (kept, "the kept connection")):
+            self.assert_out_at_once(connection, what, begun)
+        self.assert_never_whole()
+        self.assertEqual(alice.request("OPTIONS", PATH).status, 200)
+        self.assertFalse(alices_ping.is_closed_within(0.3))
+        # The first request of a new connection is told.
+        with self.proxy.dial("bob") as connection:
+            self.assertEqual(connection.request("OPTIONS", PATH).status, 403)
+        self.assertEqual([(line["mailbox"], line["refusal"]) for line in self.proxy.lines("shut-out")],
+                         [("bob@contoso.test", "user-revoked")] * 3)
+        self.assertTrue(self.proxy.lines("request", refusal="user-revoked", mailbox="bob@contoso.test"))
+
+    def test_across_a_reload_and_a_restart_until_he_is_allowed(self):
+        self.user("revoke", "bob@contoso.test")
+        self.assertFalse(self.is_let_in("bob"))
+        self.reload()
+        self.assertFalse(self.is_let_in("bob"))
+        self.restart()
+        wait_for("alice to get in", lambda: self.is_let_in("alice"), None, self.proxy)
+        self.assertFalse(self.is_let_in("bob"))
+        self.user("allow", "bob@contoso.test")
+        wait_for("bob to get in again", lambda: self.is_let_in("bob"), 2, self.proxy)
+        self.reload()
+        self.assertTrue(self.is_let_in("bob"))
+
+    def test_in_workers_that_are_still_finishing(self):
+        upload, _ = self.begin_upload("bob")
+        alice, rest = self.begin_upload("alice")
+        self.reload()
+        self.assertFalse(upload.is_closed_within(0.3))
+        begun = self.user("revoke", "bob@contoso.test")
+        self.assert_out_at_once(upload, "an old worker's upload", begun)
+        alice.send(rest)
+        self.assertEqual(alice.read_answer().status, 200)
+
+    def test_workers_that_are_started_later_know_too(self):
+        self.user("revoke", "bob@contoso.test")
+        pids = self.proxy.pids("worker")
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        wait_for("new workers", lambda: len(self.proxy.pids("worker")) == len(pids) and not set(
+            self.proxy.pids("worker")) & set(pids), None, self.proxy)
+        wait_for("alice to get in", lambda: self.is_let_in("alice"), None, self.proxy)
+        self.assertFalse(self.is_let_in("bob"))
+
+    def test_a_later_crl_decides(self):
+        """It lets those in whom it does not name, and the others stay out for that reason."""
+        self.user("revoke", "bob@contoso.test")
+        self.user("revoke", "alice@contoso.test")
+        time.sleep(1.1)  # the dates of CRLs are whole seconds
+        self.assertFalse(self.is_let_in("bob") or self.is_let_in("alice"))
+        self.revoke("alice")
+        wait_for("bob to get in again", lambda: self.is_let_in("bob"), 5, self.proxy)
+        self.assertFalse(self.is_let_in("alice"))
+        self.assertTrue(self.proxy.lines("refused", refusal="certificate-revoked"))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ enum serve {
 	SERVE_REDIRECT_LOOP,
 	SERVE_REDIRECT_ONCE,
 	SERVE_REDIRECT_TO_FILE,
+	SERVE_DATED,  /* 304 to who has it as of that date */
 	SERVE_CACHED, /* 304 to who has it already */
 };
 
@@ -44,6 +45,7 @@ static struct {
 	bool is_delta_gone;     /* 404 there */
 	struct span parts[2];   /* at /0.crl and /1.crl */
 	size_t unchanged_count; /* answers 304 */
+	int modified_ago_s;     /* Last-Modified */
 	size_t delta_count;     /* requests for the delta */
 	size_t request_count;
 	char directory_path[64];
@@ -127,6 +129,24 @@ static void serve_cached(struct evhttp_request *request)
 	serve_crl(request, 0);
 }
 
+static void serve_dated(struct evhttp_request *request)
+{
+	time_t modified = time(NULL) - it.modified_ago_s;
+	struct tm parts;
+	char date[64];
+
+	if (evhttp_find_header(evhttp_request_get_input_headers(request), "If-Modified-Since") !=
+		NULL) {
+		it.unchanged_count++;
+		evhttp_send_reply(request, 304, "Not Modified", NULL);
+		return;
+	}
+	gmtime_r(&modified, &parts);
+	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+	evhttp_add_header(evhttp_request_get_output_headers(request), "Last-Modified", date);
+	serve_crl(request, 0);
+}
+
 /* The locations beside the first. True when it was one of them. */
 static bool serve_other(struct evhttp_request *request)
 {
@@ -167,6 +187,7 @@ static void on_request(struct evhttp_request *request, void *context)
 		it.serve = SERVE_CRL;
 		serve_redirect(request, "/elsewhere.crl");
 		break;
+	case SERVE_DATED: serve_dated(request); break;
 	case SERVE_CACHED: serve_cached(request); break;
 	case SERVE_REDIRECT_TO_FILE: serve_redirect(request, "file:///etc/passwd"); break;
 	}
@@ -693,6 +714,23 @@ static void test_what_the_server_says_is_unchanged_is_not_sent_again(void)
 	teardown();
 }
 
+/* One that replaced another in the same second has the same date. */
+static void test_a_date_that_is_too_young_is_not_believed(void)
+{
+	setup();
+	it.serve = SERVE_DATED;
+	engine_start();
+	CU_ASSERT_TRUE(run_until(1, 0));
+	it.modified_ago_s = 60;
+	revocation_refresh(it.engine, -1);
+	CU_ASSERT_TRUE(run_until_looks(2));
+	CU_ASSERT_EQUAL(it.unchanged_count, 0);
+	revocation_refresh(it.engine, -1);
+	CU_ASSERT_TRUE(run_until_looks(3));
+	CU_ASSERT_EQUAL(it.unchanged_count, 1);
+	teardown();
+}
+
 static void test_a_restart_does_not_fetch_what_it_has(void)
 {
 	static const char *const damage[] = {"", "\n\n\nend\n", "zz\n\n\nend\n", "\xff", NULL};
@@ -1109,6 +1147,8 @@ int main(void)
 			test_index_file_is_private_and_no_link_is_followed},
 		{"file: locations are read", test_file_locations_are_read},
 		{"bad files are failures", test_bad_files_are_failures},
+		{"a date that is too young is not believed",
+			test_a_date_that_is_too_young_is_not_believed},
 		{"what the server says is unchanged is not sent again",
 			test_what_the_server_says_is_unchanged_is_not_sent_again},
 		{"a restart does not fetch what it has", test_a_restart_does_not_fetch_what_it_has},
