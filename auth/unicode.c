@@ -44,6 +44,36 @@ bool unicode_is_plain(struct span text, bool with_space)
 	return true;
 }
 
+bool unicode_hides_ascii(struct span text)
+{
+	size_t at = 0;
+
+	while (at < text.len) {
+		uint8_t room[64]; /* more than any character becomes */
+		size_t size = sizeof(room);
+		ucs4_t c;
+		int len = u8_mbtoucr(&c, text.data + at, text.len - at);
+		uint8_t *plain;
+		bool hides = false;
+
+		if (len <= 0)
+			return true;
+		if (c >= 0x80) {
+			plain = u8_normalize(
+				UNINORM_NFKC, text.data + at, (size_t)len, room, &size);
+			for (size_t i = 0; plain != NULL && i < size; i++)
+				hides |= plain[i] < 0x80;
+			hides |= plain == NULL;
+			if (plain != room)
+				free(plain);
+		}
+		if (hides)
+			return true;
+		at += (size_t)len;
+	}
+	return false;
+}
+
 static void lower_ascii(char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++)

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "auth/directory.h"
 #include "auth/identity_names.h"
 #include "auth/mailbox.h"
 #include "auth/revocation.h"
@@ -37,6 +38,11 @@ enum message_type {
 	MESSAGE_MAILBOX_QUERY,  /* u.mailbox_query */
 	MESSAGE_MAILBOX_ANSWER, /* u.mailbox_answer */
 	MESSAGE_DIRECTORY_CHANGED, /* identity -> worker: mailboxes that were found may be others now */
+	/* identity <-> its helper processes (identity_helpers.h) */
+	MESSAGE_HELPER, /* -> spawner: ends helper u.helper.slot, if there is one, and starts another;
+			   the way back with the channel to it */
+	MESSAGE_DIRECTORY_QUESTION, /* u.directory_question */
+	MESSAGE_DIRECTORY_ANSWER,   /* u.directory_answer */
 	/* worker -> control */
 	MESSAGE_SEEN, /* u.seen: a certificate, and what became of it */
 	/* worker <-> revocation */
@@ -112,6 +118,11 @@ struct message {
 			struct identity_names names;
 		} mailbox_query;
 		struct mailbox_answer mailbox_answer;
+		struct {
+			uint32_t slot;
+		} helper;
+		struct directory_question directory_question;
+		struct directory_answer directory_answer;
 		struct {
 			/* Bit n: authority n of the store that the worker was born with is not
 			 * trusted any more, or on other terms. */
