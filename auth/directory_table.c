@@ -57,7 +57,7 @@ __attribute__((format(printf, 3, 4))) static void fault(
 	va_end(args);
 	/* The file's own words are in it, whatever they are. */
 	for (char *c = what; *c != '\0'; c++)
-		if (*c < 0x20 || *c == 0x7f)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			*c = '?';
 	snprintf(text, sizeof(text), "%s:%u: %s", parser->table->name, line, what);
 	parser->report(parser->report_context, text);

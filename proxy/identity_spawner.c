@@ -16,6 +16,7 @@
 #include "proxy/log.h"
 #include "proxy/message.h"
 #include "proxy/sandbox.h"
+#include "proxy/supervisor_children.h"
 
 enum { HELPER_MAX = 64, REAP_MS = 1000, OVERRUN_MS = 2000 };
 
@@ -90,17 +91,25 @@ struct spawner {
 	const struct child *child;
 	struct directory *directory;
 	int channel;
-	pid_t self, pids[HELPER_MAX]; /* 0: none, or reaped; so no other process is ever hit */
+	pid_t self, pids[HELPER_MAX]; /* 0: none, reaped, or ended by us */
 };
 
 static void reap(struct spawner *spawner)
 {
+	char how[160];
+	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
-		for (size_t i = 0; i < HELPER_MAX; i++)
-			if (spawner->pids[i] == pid)
-				spawner->pids[i] = 0;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		for (size_t i = 0; i < HELPER_MAX; i++) {
+			if (spawner->pids[i] != pid)
+				continue;
+			spawner->pids[i] = 0;
+			if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+				continue;
+			child_describe_end(status, how, sizeof(how));
+			log_message(CONFIG_LOG_WARNING, "directory-helper-died", "%s", how);
+		}
 }
 
 /* The channel to the new helper, or -1. */
@@ -141,6 +150,7 @@ static int serve(struct spawner *spawner)
 	slot = message.u.helper.slot;
 	if (spawner->pids[slot] != 0)
 		kill(spawner->pids[slot], SIGKILL);
+	spawner->pids[slot] = 0;
 	fd = start_helper(spawner, slot);
 	result = message_send(spawner->channel, &message, fd);
 	if (fd != -1)
