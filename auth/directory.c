@@ -21,7 +21,7 @@ static const struct directory_backend *backend_of(enum config_directory_backend 
 	}
 }
 
-struct directory *directory_open(const struct config_directory *config, struct error *err)
+struct directory *directory_new(const struct config_directory *config, struct error *err)
 {
 	struct directory *directory = calloc(1, sizeof(*directory));
 
@@ -37,7 +37,7 @@ struct directory *directory_open(const struct config_directory *config, struct e
 	return NULL;
 }
 
-void directory_close(struct directory *directory)
+void directory_free(struct directory *directory)
 {
 	if (directory == NULL)
 		return;

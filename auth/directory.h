@@ -46,8 +46,8 @@ struct directory; /* opaque */
 
 /* NULL with err filled. config is borrowed. For a file: it is read, and its folder kept open, so that
  * the sandbox can be entered afterwards. For LDAP nothing is asked yet. */
-struct directory *directory_open(const struct config_directory *config, struct error *err);
-void directory_close(struct directory *directory); /* NULL is allowed */
+struct directory *directory_new(const struct config_directory *config, struct error *err);
+void directory_free(struct directory *directory); /* NULL is allowed */
 
 /* Fills answer. LDAP: blocks, within the configured times as far as the library keeps to them. */
 void directory_ask(struct directory *directory, const struct directory_question *question,

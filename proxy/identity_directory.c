@@ -75,13 +75,13 @@ struct identity_directory *identity_directory_open(const struct child *child, st
 	directory->child = child;
 	directory->spawner = -1;
 	TAILQ_INIT(&directory->lookups);
-	directory->backend = directory_open(config, err);
+	directory->backend = directory_new(config, err);
 	if (directory->backend == NULL)
 		goto fail;
 	if (!directory_may_block(config))
 		return directory;
 	directory->spawner = helpers_fork(child, directory->backend, err);
-	directory_close(directory->backend);
+	directory_free(directory->backend);
 	directory->backend = NULL;
 	if (directory->spawner != -1)
 		return directory;
