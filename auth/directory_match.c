@@ -178,6 +178,7 @@ bool directory_value_matches(const struct config_directory *config,
 {
 	bool is_binding = is_binding_attribute(config, attribute);
 	uint8_t sid[68];
+	size_t sid_len;
 
 	switch (question->kind) {
 	case CONFIG_NAME_PRINCIPAL:
@@ -195,8 +196,9 @@ bool directory_value_matches(const struct config_directory *config,
 			return false;
 		return is_address(value, question->value);
 	case CONFIG_NAME_SID:
-		return is_attribute(config->sid_attribute, attribute) &&
-		       span_equal(value, span_of(sid, directory_sid_bytes(question->value, sid)));
+		sid_len = directory_sid_bytes(question->value, sid);
+		return sid_len > 0 && is_attribute(config->sid_attribute, attribute) &&
+		       span_equal(value, span_of(sid, sid_len));
 	default: return is_binding && is_same_text(value, question->value);
 	}
 }

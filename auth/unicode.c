@@ -143,8 +143,7 @@ static bool are_labels(const char *domain)
 		char *again = NULL;
 
 		if (status == IDN2_OK)
-			status = idn2_to_ascii_8z(
-				u_labels, &again, IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES);
+			status = idn2_to_ascii_8z(u_labels, &again, IDN2_NO_TR46);
 		has_a_label = status == IDN2_OK && strcmp(again, domain) == 0;
 		idn2_free(u_labels);
 		idn2_free(again);
@@ -163,12 +162,12 @@ int unicode_domain(struct span domain, char out[UNICODE_DOMAIN_MAX + 1])
 		return -1;
 	memcpy(given, domain.data, domain.len);
 	given[domain.len] = '\0';
-	if (!unicode_is_ascii(domain)) {
-		if (idn2_to_ascii_8z(given, &labels,
-			    IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES) !=
-			IDN2_OK)
-			return -1;
-	}
+	lower_ascii(given, domain.len);
+	/* Without the mappings of UTS 46, which make one name of another, and leave characters out:
+	 * what IDNA 2008 does not register is refused. */
+	if (!unicode_is_ascii(domain) &&
+		idn2_to_ascii_8z(given, &labels, IDN2_NFC_INPUT | IDN2_NO_TR46) != IDN2_OK)
+		return -1;
 	len = strlen(labels != NULL ? labels : given);
 	if (len <= UNICODE_DOMAIN_MAX)
 		memcpy(out, labels != NULL ? labels : given, len + 1);

@@ -19,8 +19,8 @@ char *value_read_domain(const char *text, struct error *err)
 	int status = IDN2_OK;
 
 	if (!is_ascii(text))
-		status = idn2_to_ascii_8z(text, &labels,
-			IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES);
+		/* Without the mappings of UTS 46, which leave characters out. */
+		status = idn2_to_ascii_8z(text, &labels, IDN2_NFC_INPUT | IDN2_NO_TR46);
 	if (status != IDN2_OK) {
 		error_set(err, "'%.100s' is not a domain: %s", text, idn2_strerror(status));
 		return NULL;

@@ -107,6 +107,7 @@ static const struct {
 	{CONFIG_NAME_SUBJECT, "X509:<S>CN=a b", "altSecurityIdentities", "X509:<S>CN=a  b", false},
 	{CONFIG_NAME_SUBJECT, "X509:<S>CN=a", "mail", "X509:<S>CN=a", false},
 	{CONFIG_NAME_SID, "S-1-5-21", "objectSid", "S-1-5-21", false},
+	{CONFIG_NAME_SID, "no SID", "objectSid", "", false},
 };
 
 static void test_only_what_was_asked_for_matches(void)

@@ -186,9 +186,19 @@ static const struct {
 	{"a lookalike of the dot",
 		"a@b\xe3\x80\x82"
 		"example",
-		IN_UPN},
+		0},
 	{"a fullwidth letter", "\xc3\xa4\xef\xbd\x81@example.com", 0},
 	{"a ligature", "\xef\xac\x81@example.com", 0},
+	{"an at sign behind a U-label",
+		"mu@m\xc3\xbc"
+		"b@c",
+		0},
+	{"a lookalike of it behind one",
+		"a@m\xc3\xbc\xef\xbc\xa0"
+		"c",
+		0},
+	{"a U-label in capitals, ASCII ones", "a@M\xc3\xbcNCHEN.example", IN_UPN},
+	{"a U-label in capitals, others", "a@m\xc3\x9cnchen.example", 0},
 	{"a byte order mark", "\xef\xbb\xbf\xc3\xa4@example.com", 0},
 	{"right to left override", "\xc3\xa4\xe2\x80\xae@example.com", 0},
 	{"an isolate", "\xe2\x81\xa6\xc3\xa4@example.com", 0},
