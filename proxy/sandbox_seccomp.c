@@ -30,6 +30,7 @@ enum {
 	DIRECTORY = 1u << ROLE_COUNT,
 	SPAWNER = DIRECTORY << 1,
 	HELPERS = DIRECTORY | SPAWNER,
+	WATCHER = SPAWNER << 1, /* identity itself, where the directory is a file */
 	ALL = WORKER | REVOCATION | IDENTITY | CONTROL | HELPERS,
 	NETWORK = WORKER | REVOCATION | HELPERS,
 };
@@ -74,11 +75,11 @@ static const struct call {
 				 forbids TCP ports */
 };
 
-/* The same for identity and the helpers of its directory: files (Landlock says which), what name
+/* The same for the directory of identity, in itself and in its helpers: files (Landlock says which), what name
  * resolution and Kerberos need, and for the spawner what starts and ends helpers. */
 static const struct call directory_calls[] = {
-	{"openat", IDENTITY | HELPERS},
-	{"open", IDENTITY | HELPERS},
+	{"openat", WATCHER | HELPERS},
+	{"open", WATCHER | HELPERS},
 	{"stat", HELPERS},
 	{"newfstatat", HELPERS},
 	{"access", HELPERS},
@@ -222,8 +223,12 @@ static unsigned int profile_of(const struct child *child)
 	switch (child->part) {
 	case PART_SPAWNER: return SPAWNER;
 	case PART_DIRECTORY: return DIRECTORY;
-	default: return 1u << child->role;
+	default: break;
 	}
+	if (child->role == ROLE_IDENTITY &&
+		child->config->directory.backend == CONFIG_DIRECTORY_FILE)
+		return IDENTITY | WATCHER;
+	return 1u << child->role;
 }
 
 /* Workers: files without a name, in the spool alone. */
