@@ -28,6 +28,7 @@ struct lookup {
 	struct identity_directory *directory;
 	struct waiter_list waiters;
 	struct event *timer;
+	bool is_probe; /* the one that tries a directory that was down */
 };
 
 TAILQ_HEAD(lookup_list, lookup);
@@ -146,10 +147,13 @@ static int start_file(struct identity_directory *directory)
 
 /* Up and down */
 
-static void note_failure(struct identity_directory *directory, const char *why)
+static void note_failure(struct identity_directory *directory, const char *why, bool is_probe)
 {
 	bool was_down = directory->is_down;
 
+	/* What was under way when it went down says nothing new. */
+	if (was_down && !is_probe)
+		return;
 	directory->failures++;
 	if (!was_down && directory->failures < FAILURES_MAX) {
 		log_message(CONFIG_LOG_WARNING, "directory-failed", "%s", why);
@@ -225,18 +229,20 @@ static void answer_without(struct identity_directory *directory,
 
 /* Lookups */
 
-static void lookup_end(struct lookup *lookup, const struct directory_answer *answer)
+static void lookup_end(struct lookup *lookup, const struct directory_answer *answer, bool was_asked)
 {
 	struct identity_directory *directory = lookup->directory;
 	struct directory_answer said = *answer;
 	int64_t valid_until = valid_for(time_of(directory, answer));
 	struct directory_waiter *waiter;
 
-	directory->is_probing = false;
+	if (lookup->is_probe)
+		directory->is_probing = false;
 	TAILQ_REMOVE(&directory->lookups, lookup, entry);
 	directory->lookup_count--;
 	if (answer->status == DIRECTORY_UNAVAILABLE) {
-		note_failure(directory, answer->entry);
+		if (was_asked)
+			note_failure(directory, answer->entry, lookup->is_probe);
 		answer_without(
 			directory, &lookup->job.question, answer->entry, &said, &valid_until);
 	} else {
@@ -258,7 +264,7 @@ static void on_helper_answered(
 	struct lookup *lookup = (struct lookup *)((char *)job - offsetof(struct lookup, job));
 
 	(void)context;
-	lookup_end(lookup, answer);
+	lookup_end(lookup, answer, true);
 }
 
 static void on_lookup_timer(evutil_socket_t fd, short what, void *arg)
@@ -273,7 +279,7 @@ static void on_lookup_timer(evutil_socket_t fd, short what, void *arg)
 	directory_answer_set(&late, DIRECTORY_UNAVAILABLE, "", "%s",
 		was_asked ? "the directory did not answer in time"
 			  : "all helpers of the directory are busy");
-	lookup_end(lookup, &late);
+	lookup_end(lookup, &late, was_asked);
 }
 
 static struct lookup *lookup_find(
@@ -310,6 +316,7 @@ static struct lookup *lookup_new(
 	}
 	TAILQ_INSERT_TAIL(&directory->lookups, lookup, entry);
 	directory->lookup_count++;
+	lookup->is_probe = directory->is_down;
 	directory->is_probing = directory->is_down;
 	helpers_ask(directory->helpers, &lookup->job);
 	return lookup;

@@ -10,7 +10,7 @@
 #include "proxy/message.h"
 #include "proxy/timeval.h"
 
-enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 10000 };
+enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 3000 };
 
 enum helper_state {
 	HELPER_ABSENT, /* until its timer */

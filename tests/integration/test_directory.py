@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import tempfile
 import threading
@@ -288,7 +289,8 @@ class SlapdTest(DirectoryCase):
     def test_start_tls_and_lost_idle_connections(self):
         slapd = self.start_slapd(idle=1)
         self.start_with({"backend": "ldap", "urls": [slapd.url], "ca": self.pki.ca, "base": BASE, "helpers": 1,
-                         "bind-name": READER, "bind-password-file": slapd.password_file})
+                         "bind-name": READER, "bind-password-file": slapd.password_file},
+                        user="nobody" if os.geteuid() == 0 else "")
         self.assert_opens(self.phones["user0"], "user0@contoso.test")
         time.sleep(2.5)
         self.assert_opens(self.phones["user1"], "user1@contoso.test")
@@ -368,6 +370,22 @@ class SlapdTest(DirectoryCase):
         slow.is_mute = False
         self.wait_until_opens(self.phones["user2"], "user2@contoso.test", 20)
         self.assertEqual(proxy.lines("child-died"), [])
+
+    def test_nothing_is_left_of_a_killed_identity_process(self):
+        proxy = self.start_ldap({"helpers": 3})
+        self.assert_opens(self.phones["user0"], "user0@contoso.test")
+        identity, = proxy.pids("identity")
+        spawner, = harness.children(identity)
+        helpers = harness.children(spawner)
+        self.assertEqual(len(helpers), 3)
+        os.kill(helpers[0], signal.SIGKILL)
+        harness.wait_for("another helper", lambda: len(harness.children(spawner)) == 3 and
+                         helpers[0] not in harness.children(spawner), 5, proxy)
+        self.assert_opens(self.phones["user1"], "user1@contoso.test")
+        family = [spawner] + harness.children(spawner)
+        os.kill(identity, signal.SIGKILL)
+        harness.wait_for("its helpers to end", lambda: not any(os.path.exists("/proc/%d" % p) for p in family), 5, proxy)
+        self.wait_until_opens(self.phones["user2"], "user2@contoso.test")
 
     def test_the_second_server_is_asked_when_the_first_is_gone(self):
         slapd = self.start_slapd()
