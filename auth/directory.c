@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/address.h"
 #include "auth/directory_file.h"
+#include "auth/unicode.h"
 
 struct directory {
 	const struct directory_backend *backend;
@@ -93,4 +95,23 @@ void directory_answer_set(struct directory_answer *answer, enum directory_status
 	for (char *c = answer->entry; *c != '\0'; c++)
 		if (*c < 0x20 || *c > 0x7e)
 			*c = '?';
+}
+
+void directory_answer_add_user(struct directory_answer *answer, struct span name)
+{
+	char folded[IDENTITY_ADDRESS_MAX + 1];
+	size_t used = strlen(answer->users), len;
+	bool is_address = name.len > 0 && memchr(name.data, '@', name.len) != NULL;
+
+	if (name.len == 0 || !unicode_is_plain(name, false))
+		return;
+	if (is_address ? address_fold(name, folded) == -1
+		       : unicode_fold(name, folded, sizeof(folded)) == -1)
+		return;
+	len = strlen(folded);
+	if (used + len + 2 > sizeof(answer->users))
+		return;
+	if (used > 0)
+		answer->users[used++] = ' ';
+	memcpy(answer->users + used, folded, len + 1);
 }

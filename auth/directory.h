@@ -12,10 +12,12 @@
 #include "auth/identity_names.h"
 #include "config/error.h"
 #include "config/model.h"
+#include "config/span.h"
 
 enum {
 	DIRECTORY_VALUE_MAX = 2 * IDENTITY_NAME_MAX + 20, /* "X509:<I>…<S>…" */
 	DIRECTORY_ENTRY_MAX = 159,
+	DIRECTORY_USERS_MAX = 383,
 };
 
 /* One thing to look for. */
@@ -40,6 +42,8 @@ struct directory_answer {
 	uint32_t status;                        /* enum directory_status */
 	char mailbox[IDENTITY_ADDRESS_MAX + 1]; /* as address_fold() makes it; "" unless FOUND */
 	char entry[DIRECTORY_ENTRY_MAX + 1]; /* which entry, or why there is no answer; printable */
+	char users[DIRECTORY_USERS_MAX + 1]; /* by which other names phones may call the owner, with
+						blanks between: folded addresses, account names */
 };
 
 struct directory; /* opaque */
@@ -84,5 +88,9 @@ extern const struct directory_backend directory_none, directory_file, directory_
 /* entry is formatted, cut, and made printable. */
 void directory_answer_set(struct directory_answer *answer, enum directory_status status,
 	const char *mailbox, const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Adds one of them, where there is room: an address, or an account name without "@". Others are left
+ * out. */
+void directory_answer_add_user(struct directory_answer *answer, struct span name);
 
 #endif

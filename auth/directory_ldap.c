@@ -21,7 +21,7 @@
 
 enum {
 	ENTRIES_MAX = 4,      /* one that matches, and some that only the server takes for it */
-	ATTRIBUTES_MAX = 16,  /* five, and the binding attributes */
+	ATTRIBUTES_MAX = 16,  /* six, and the binding attributes */
 	ACCOUNT_DISABLED = 2, /* MS-ADTS 2.2.16 */
 	SEALED_SSF = 56, /* so strong at least, when Kerberos protects a connection without TLS */
 };
@@ -96,7 +96,8 @@ static void list_attributes(struct ldap_state *state)
 {
 	const struct config_directory *config = state->config;
 	const char *const single[] = {config->address_attribute, config->mail_attribute,
-		config->upn_attribute, config->sid_attribute, config->control_attribute};
+		config->upn_attribute, config->sid_attribute, config->control_attribute,
+		config->account_attribute};
 	size_t count = 0;
 
 	for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++)
@@ -331,6 +332,36 @@ static bool is_disabled(const struct ldap_state *state, LDAPMessage *entry)
 	return is_off;
 }
 
+static void add_users(const struct ldap_state *state, LDAPMessage *entry, const char *attribute,
+	struct directory_answer *answer)
+{
+	struct berval **values;
+
+	if (attribute[0] == '\0')
+		return;
+	values = ldap_get_values_len(state->connection, entry, attribute);
+	for (size_t i = 0; values != NULL && values[i] != NULL; i++) {
+		struct span name = span_of(values[i]->bv_val, values[i]->bv_len);
+
+		directory_skip_smtp(&name);
+		directory_answer_add_user(answer, name);
+	}
+	ldap_value_free_len(values);
+}
+
+static void answer_found(const struct ldap_state *state, LDAPMessage *entry, const char *mailbox,
+	const char *who, struct directory_answer *answer)
+{
+	const struct config_directory *config = state->config;
+
+	directory_answer_set(answer, DIRECTORY_FOUND, mailbox, "%s", who);
+	/* What phones are most likely to have comes first: there may be no room for all. */
+	add_users(state, entry, config->upn_attribute, answer);
+	add_users(state, entry, config->account_attribute, answer);
+	add_users(state, entry, config->mail_attribute, answer);
+	add_users(state, entry, config->address_attribute, answer);
+}
+
 static void describe_entry(
 	const struct ldap_state *state, LDAPMessage *entry, struct directory_answer *answer)
 {
@@ -344,7 +375,7 @@ static void describe_entry(
 	if (is_disabled(state, entry))
 		directory_answer_set(answer, DIRECTORY_DISABLED, "", "disabled: %s", who);
 	else if (count == 1)
-		directory_answer_set(answer, DIRECTORY_FOUND, mailbox, "%s", who);
+		answer_found(state, entry, mailbox, who, answer);
 	else
 		directory_answer_set(answer, DIRECTORY_NO_MAILBOX, "", "%s: %s",
 			count == 0 ? "no address" : "several primary addresses", who);

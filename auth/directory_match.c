@@ -212,3 +212,8 @@ bool directory_is_primary(struct span value, struct span *address)
 	*address = span_of(value.data + sizeof(prefix) - 1, value.len - (sizeof(prefix) - 1));
 	return true;
 }
+
+void directory_skip_smtp(struct span *value)
+{
+	skip_prefix(value, "smtp:");
+}

@@ -32,4 +32,7 @@ size_t directory_sid_bytes(const char *sid, uint8_t bytes[68]);
  * it); *address is what follows. */
 bool directory_is_primary(struct span value, struct span *address);
 
+/* Moves an address behind "smtp:", in any case, where that stands. */
+void directory_skip_smtp(struct span *value);
+
 #endif

@@ -391,6 +391,24 @@ static const struct key *find(const struct directory_table *table, char kind, co
 	return NULL;
 }
 
+/* The texts of a line stand one behind the other, its mailbox first. */
+static void describe_box(
+	const struct directory_table *table, const struct box *box, struct directory_answer *answer)
+{
+	size_t end = box + 1 < table->boxes + table->box_count ? box[1].mailbox : table->text_len;
+	size_t at = box->mailbox + strlen(table->text + box->mailbox) + 1;
+
+	directory_answer_set(answer, DIRECTORY_FOUND, table->text + box->mailbox, "%s:%u",
+		table->name, box->line);
+	for (; at < end; at += strlen(table->text + at) + 1) {
+		const char *key = table->text + at;
+
+		if ((key[0] == KEY_UPN || key[0] == KEY_ADDRESS) &&
+			strcmp(key + 1, answer->mailbox) != 0)
+			directory_answer_add_user(answer, span_of_string(key + 1));
+	}
+}
+
 void directory_table_ask(const struct directory_table *table,
 	const struct directory_question *question, struct directory_answer *answer)
 {
@@ -417,6 +435,5 @@ void directory_table_ask(const struct directory_table *table,
 		directory_answer_set(
 			answer, DIRECTORY_DISABLED, "", "%s:%u: disabled", table->name, box->line);
 	else
-		directory_answer_set(answer, DIRECTORY_FOUND, table->text + box->mailbox, "%s:%u",
-			table->name, box->line);
+		describe_box(table, box, answer);
 }

@@ -24,6 +24,7 @@ __attribute__((format(printf, 3, 4))) static void refuse(
 
 	search->refusal = refusal;
 	search->mailbox[0] = '\0';
+	search->users[0] = '\0';
 	va_start(args, format);
 	vsnprintf(search->reason, sizeof(search->reason), format, args);
 	va_end(args);
@@ -106,6 +107,7 @@ static void take_found(struct mailbox_search *search, const struct directory_que
 	if (search->mailbox[0] == '\0') {
 		snprintf(search->mailbox, sizeof(search->mailbox), "%s", answer->mailbox);
 		snprintf(search->reason, sizeof(search->reason), "%s", answer->entry);
+		snprintf(search->users, sizeof(search->users), "%s", answer->users);
 	} else if (strcmp(search->mailbox, answer->mailbox) != 0) {
 		refuse(search, REFUSAL_NAME_AMBIGUOUS, "its %s lead to %.70s and %.70s",
 			config_name_words[question->kind], search->mailbox, answer->mailbox);
@@ -171,4 +173,34 @@ bool mailbox_is_user(const char *mailbox, struct span user)
 		strncasecmp((const char *)local.data, mailbox, local.len) == 0)
 		return true;
 	return !unicode_is_ascii(local) && is_folded_user(mailbox, local);
+}
+
+bool mailbox_has_user(const char *users, struct span user)
+{
+	char folded[MAILBOX_MAX + 1];
+	const uint8_t *backslash = user.len > 0 ? memchr(user.data, '\\', user.len) : NULL;
+	bool is_address;
+	int len;
+
+	if (users[0] == '\0' || user.len == 0)
+		return false;
+	if (backslash != NULL) {
+		size_t before = (size_t)(backslash + 1 - user.data);
+
+		user = span_of(user.data + before, user.len - before);
+	}
+	is_address = user.len > 0 && memchr(user.data, '@', user.len) != NULL;
+	if (is_address && (backslash != NULL || address_fold(user, folded) == -1))
+		return false;
+	len = is_address ? (int)strlen(folded) : unicode_fold(user, folded, sizeof(folded));
+	if (len <= 0)
+		return false;
+	for (const char *name = users; *name != '\0'; name += *name == ' ') {
+		size_t name_len = strcspn(name, " ");
+
+		if (name_len == (size_t)len && memcmp(name, folded, name_len) == 0)
+			return true;
+		name += name_len;
+	}
+	return false;
 }

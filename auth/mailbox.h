@@ -30,6 +30,7 @@ struct mailbox_search {
 	enum refusal refusal;
 	char mailbox[MAILBOX_MAX + 1];       /* "" unless NONE */
 	char reason[MAILBOX_REASON_MAX + 1]; /* printable: why not, or who says so */
+	char users[DIRECTORY_USERS_MAX + 1]; /* as in the directory's answer */
 };
 
 void mailbox_begin(struct mailbox_search *search, const struct config_mailbox *config,
@@ -51,5 +52,9 @@ void mailbox_take(struct mailbox_search *search, const struct directory_question
  * stands before the backslash is the phone's NetBIOS name, which easproxy cannot know). Letters that
  * are not ASCII are compared in Normalization Form C, with case. */
 bool mailbox_is_user(const char *mailbox, struct span user);
+
+/* Whether it is one of these names, which a directory has for the owner of the mailbox (directory.h):
+ * an address as a whole, or an account name, before which DOMAIN\ may stand. */
+bool mailbox_has_user(const char *users, struct span user);
 
 #endif

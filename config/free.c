@@ -81,6 +81,7 @@ static void free_directory(struct config_directory *directory)
 	free(directory->upn_attribute);
 	free(directory->sid_attribute);
 	free(directory->control_attribute);
+	free(directory->account_attribute);
 }
 
 void config_free(struct config *config)

@@ -155,6 +155,7 @@ struct config_directory {
 	char *filter; /* that every entry has to pass */
 	char *address_attribute, *mail_attribute, *upn_attribute, *sid_attribute;
 	char *control_attribute; /* AD's userAccountControl */
+	char *account_attribute; /* AD's sAMAccountName */
 	size_t binding_attribute_count;
 	char **binding_attributes;
 	uint32_t connect_time_ms, answer_time_ms;

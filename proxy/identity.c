@@ -137,6 +137,7 @@ static void request_finish(struct request *request)
 	answer->refusal = search->refusal;
 	snprintf(answer->mailbox, sizeof(answer->mailbox), "%s",
 		search->refusal == REFUSAL_NONE ? search->mailbox : "");
+	snprintf(answer->users, sizeof(answer->users), "%s", search->users);
 	snprintf(answer->reason, sizeof(answer->reason), "%s", search->reason);
 	TAILQ_INSERT_TAIL(&peer->answered, request, entry);
 }

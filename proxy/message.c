@@ -168,6 +168,7 @@ static bool has_sound_content(struct message *message)
 	case MESSAGE_DIRECTORY_ANSWER:
 		message->u.directory_answer.mailbox[IDENTITY_ADDRESS_MAX] = '\0';
 		message->u.directory_answer.entry[DIRECTORY_ENTRY_MAX] = '\0';
+		message->u.directory_answer.users[DIRECTORY_USERS_MAX] = '\0';
 		return message->u.directory_answer.status < DIRECTORY_STATUS_COUNT;
 	case MESSAGE_SEEN:
 		message->u.seen.mailbox[MAILBOX_MAX] = '\0';
@@ -177,6 +178,7 @@ static bool has_sound_content(struct message *message)
 	case MESSAGE_OCSP_ANSWER: return message->u.ocsp_answer.status < OCSP_STATUS_COUNT;
 	case MESSAGE_MAILBOX_ANSWER:
 		message->u.mailbox_answer.mailbox[MAILBOX_MAX] = '\0';
+		message->u.mailbox_answer.users[DIRECTORY_USERS_MAX] = '\0';
 		message->u.mailbox_answer.reason[sizeof(message->u.mailbox_answer.reason) - 1] =
 			'\0';
 		return message->u.mailbox_answer.refusal < REFUSAL_COUNT;

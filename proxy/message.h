@@ -94,7 +94,8 @@ struct mailbox_answer {
 	uint32_t refusal;
 	int64_t valid_until; /* UNIX seconds: to be asked again afterwards; INT64_MAX: not before the
 				configuration changes */
-	char mailbox[MAILBOX_MAX + 1]; /* lower case; "" with a refusal */
+	char mailbox[MAILBOX_MAX + 1];       /* lower case; "" with a refusal */
+	char users[DIRECTORY_USERS_MAX + 1]; /* other names for the owner: auth/directory.h */
 	char reason
 		[200]; /* printable; with a refusal why, else who says so ("" without a directory) */
 };

@@ -89,6 +89,12 @@ class DirectoryCase(harness.Case):
         harness.wait_for("a line with refusal %s" % refusal,
                          lambda: len(self.proxy.lines(refusal=refusal)) > before, 5, self.proxy)
 
+    def assert_user(self, certificate, user, status):
+        """A phone that gives that User."""
+        phone = client.Device(lambda: self.proxy.dial(certificate=certificate), user)
+        self.addCleanup(phone.close)
+        self.assertEqual(phone.post("FolderSync", client.folder_sync()).status, status, user)
+
     def wait_until_opens(self, certificate, mailbox, seconds=15):
         harness.wait_for("%s to be opened" % mailbox,
                          lambda: self.ask(certificate) == (200, mailbox), seconds, self.proxy)
@@ -122,6 +128,9 @@ class FileTest(DirectoryCase):
         self.assert_opens(sid, "sid@contoso.test")
         upn = self.certificate("upn", principal_name(b"Alice@corp.local"))
         self.assert_opens(upn, "alice@contoso.test")
+        for user, status in (("alice@corp.local", 200), ("Alice.Adams@contoso.test", 200), ("alice", 200),
+                             ("adams", 403), ("bob@contoso.test", 403), ("bob@corp.local", 403)):
+            self.assert_user(upn, user, status)
         alias = self.certificate("alias", rfc822_name(b"ALICE.adams@Contoso.test"))
         self.assert_opens(alias, "alice@contoso.test")
         self.assert_opens(self.certificate("same", principal_name(b"bob@contoso.test")), "bob@contoso.test")

@@ -46,6 +46,10 @@ class ActiveDirectoryTest(DirectoryCase):
                 (self.upn("dan.d@mail.contoso.test"), "daniel"), (self.mail("dan@contoso.test"), "daniel"),
                 (self.mail("grace@contoso.test"), "grace"), (self.mail("heidi@contoso.test"), "heidi")):
             self.assert_opens(certificate, mailbox + "@contoso.test")
+        dan = self.upn("dan.d@mail.contoso.test")
+        for user, status in (("dan.d@mail.contoso.test", 200), ("CONTOSO\\u1042", 200), ("dan@contoso.test", 200),
+                             ("daniel", 200), ("u1041", 403), ("alice@contoso.test", 403)):
+            self.assert_user(dan, user, status)
         self.assert_refused(self.mail("shared@contoso.test"), "name-ambiguous")
         self.assert_refused(self.upn("erin@contoso.test"), "user-disabled")
         self.assert_refused(self.mail("erin@contoso.test"), "user-disabled")

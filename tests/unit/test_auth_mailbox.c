@@ -313,6 +313,64 @@ static void test_letters_beyond_ascii_are_the_same_in_any_form(void)
 		mailbox_is_user(mailbox, span_of_string("m\xc3\xbcller@m\xc3\xbcnchen.test")));
 }
 
+static const struct {
+	const char *user;
+	size_t len; /* where it has a NUL; else 0 */
+	bool is_same;
+} other_users[] = {
+	{"a1@corp.local", 0, true},
+	{"A1@Corp.Local", 0, true},
+	{"u1042", 0, true},
+	{"CONTOSO\\U1042", 0, true},
+	{"m\xc3\xbcller@xn--mnchen-3ya.example", 0, true},
+	{"mu\xcc\x88ller@m\xc3\xbcnchen.example", 0, true},
+	{"", 0, false},
+	{"\\", 0, false},
+	{"u104", 0, false},
+	{"u10422", 0, false},
+	{"a1", 0, false},
+	{"a1@corp.local u1042", 0, false},
+	{" ", 0, false},
+	{"CONTOSO\\a1@corp.local", 0, false},
+	{"X\\CONTOSO\\u1042", 0, false},
+	{"u1042\0", 6, false},
+	{"u1042@corp.local", 0, false},
+};
+
+static void test_other_names_of_the_directory_mean_the_mailbox_too(void)
+{
+	static const char known_as[] = "a1@corp.local u1042 m\xc3\xbcller@xn--mnchen-3ya.example";
+
+	for (size_t i = 0; i < sizeof(other_users) / sizeof(other_users[0]); i++) {
+		const char *user = other_users[i].user;
+		struct span span =
+			span_of(user, other_users[i].len != 0 ? other_users[i].len : strlen(user));
+		bool is_same = mailbox_has_user(known_as, span);
+
+		if (is_same != other_users[i].is_same)
+			fprintf(stderr, "user %s\n", user);
+		CU_ASSERT_EQUAL(is_same, other_users[i].is_same);
+		CU_ASSERT_FALSE(mailbox_has_user("", span));
+	}
+}
+
+static void test_names_that_do_not_fit_are_left_out(void)
+{
+	struct directory_answer answer = {.status = DIRECTORY_FOUND};
+
+	directory_answer_add_user(&answer, span_of_string("A@b.c"));
+	directory_answer_add_user(&answer, span_of_string("no address@"));
+	directory_answer_add_user(&answer, span_of_string("two words"));
+	directory_answer_add_user(&answer, span_of("nul\0", 4));
+	directory_answer_add_user(&answer, span_of_string(""));
+	directory_answer_add_user(&answer, span_of_string("U1"));
+	CU_ASSERT_STRING_EQUAL(answer.users, "a@b.c u1");
+	for (int i = 0; i < 200; i++)
+		directory_answer_add_user(&answer, span_of_string("abcdefghi"));
+	CU_ASSERT(strlen(answer.users) <= DIRECTORY_USERS_MAX);
+	CU_ASSERT_STRING_EQUAL(answer.users + strlen(answer.users) - 10, " abcdefghi");
+}
+
 static void test_no_mailbox_is_nobodys(void)
 {
 	CU_ASSERT_FALSE(mailbox_is_user("", span_of("", 0)));
@@ -327,6 +385,9 @@ static const struct check checks[] = {
 	{"a directory decides whose mailbox it is", test_directory_decides_whose_mailbox_it_is},
 	{"letters beyond ASCII are the same in any form",
 		test_letters_beyond_ascii_are_the_same_in_any_form},
+	{"other names of the directory mean the mailbox too",
+		test_other_names_of_the_directory_mean_the_mailbox_too},
+	{"names that do not fit are left out", test_names_that_do_not_fit_are_left_out},
 	{"no domains route nothing", test_no_domains_route_nothing},
 	{"a User means the mailbox or not", test_user_means_the_mailbox_or_not},
 	{"no mailbox is nobody's", test_no_mailbox_is_nobodys},

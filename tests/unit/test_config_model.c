@@ -200,6 +200,7 @@ static void expect_directory(const struct config_directory *directory)
 	CU_ASSERT_STRING_EQUAL(directory->binding_attributes[0], "bindings");
 	CU_ASSERT_STRING_EQUAL(directory->sid_attribute, "sid");
 	CU_ASSERT_STRING_EQUAL(directory->control_attribute, "uac");
+	CU_ASSERT_STRING_EQUAL(directory->account_attribute, "uid");
 	CU_ASSERT_EQUAL(directory->connect_time_ms, 34000);
 	CU_ASSERT_EQUAL(directory->answer_time_ms, 35000);
 	CU_ASSERT_EQUAL(directory->helpers, 36);
