@@ -3,10 +3,14 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
+#include "auth/address.h"
 #include "auth/distinguished_name.h"
 #include "auth/general_names.h"
+#include "auth/unicode.h"
 
 enum {
 	KEY_ID_MAX = 64, /* bytes; that of RFC 5280 4.2.1.2 has 20 */
@@ -174,4 +178,116 @@ enum refusal binding_read_certificate(X509 *certificate, struct identity_names *
 		refusal = add_sid(certificate, names);
 	ERR_clear_error();
 	return refusal;
+}
+
+bool binding_has_high_affinity(enum config_name_kind kind)
+{
+	switch (kind) {
+	case CONFIG_NAME_SKI:
+	case CONFIG_NAME_KEY_SHA1:
+	case CONFIG_NAME_ISSUER_SERIAL:
+	case CONFIG_NAME_SID: return true;
+	default: return false;
+	}
+}
+
+static bool is_hex(struct span text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (strchr("0123456789abcdefABCDEF", text.data[i]) == NULL || text.data[i] == '\0')
+			return false;
+	return text.len > 0 && text.len % 2 == 0;
+}
+
+static bool skip(struct span *text, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	if (text->len < len || strncasecmp((const char *)text->data, prefix, len) != 0)
+		return false;
+	*text = span_of(text->data + len, text->len - len);
+	return true;
+}
+
+/* Moves text behind the tag that follows a name, or to its end where there is none. */
+static bool skip_past(struct span *text, const char *tag)
+{
+	struct span rest = *text;
+
+	while (rest.len > 0) {
+		if (skip(&rest, tag)) {
+			/* Something has to stand before it. */
+			bool is_first = rest.data - strlen(tag) == text->data;
+
+			*text = rest;
+			return !is_first;
+		}
+		rest = span_of(rest.data + 1, rest.len - 1);
+	}
+	return false;
+}
+
+bool binding_is_value(struct span text)
+{
+	struct span rest = text, issuer;
+
+	if (text.len > DIRECTORY_VALUE_MAX || !unicode_is_plain(text, true) ||
+		!skip(&rest, "X509:"))
+		return false;
+	if (skip(&rest, "<SKI>") || skip(&rest, "<SHA1-PUKEY>"))
+		return is_hex(rest);
+	if (skip(&rest, "<S>"))
+		return rest.len > 0;
+	if (!skip(&rest, "<I>"))
+		return false;
+	issuer = rest;
+	if (skip_past(&rest, "<SR>"))
+		return is_hex(rest);
+	rest = issuer;
+	return skip_past(&rest, "<S>") && rest.len > 0;
+}
+
+static const struct form {
+	enum identity_kind first, second; /* second: IDENTITY_KIND_COUNT where there is none */
+	const char *before, *between;
+} forms[CONFIG_NAME_COUNT] = {
+	[CONFIG_NAME_PRINCIPAL] = {IDENTITY_PRINCIPAL_NAME, IDENTITY_KIND_COUNT, "", ""},
+	[CONFIG_NAME_RFC822] = {IDENTITY_RFC822_NAME, IDENTITY_KIND_COUNT, "", ""},
+	[CONFIG_NAME_SMTP_UTF8] = {IDENTITY_SMTP_UTF8_MAILBOX, IDENTITY_KIND_COUNT, "", ""},
+	[CONFIG_NAME_SKI] = {IDENTITY_SKI, IDENTITY_KIND_COUNT, "X509:<SKI>", ""},
+	[CONFIG_NAME_KEY_SHA1] = {IDENTITY_KEY_SHA1, IDENTITY_KIND_COUNT, "X509:<SHA1-PUKEY>", ""},
+	[CONFIG_NAME_ISSUER_SERIAL] = {IDENTITY_ISSUER, IDENTITY_SERIAL, "X509:<I>", "<SR>"},
+	[CONFIG_NAME_ISSUER_SUBJECT] = {IDENTITY_ISSUER, IDENTITY_SUBJECT, "X509:<I>", "<S>"},
+	[CONFIG_NAME_SUBJECT] = {IDENTITY_SUBJECT, IDENTITY_KIND_COUNT, "X509:<S>", ""},
+	[CONFIG_NAME_SID] = {IDENTITY_SID, IDENTITY_KIND_COUNT, "", ""},
+};
+
+static const char *nth_of(const struct identity_names *names, enum identity_kind kind, size_t nth)
+{
+	for (size_t i = 0; i < names->count; i++)
+		if (names->names[i].kind == kind && nth-- == 0)
+			return identity_names_text(names, i);
+	return NULL;
+}
+
+int binding_question(const struct identity_names *names, enum config_name_kind kind, size_t nth,
+	struct directory_question *question)
+{
+	const struct form *form = &forms[kind];
+	const char *first = nth_of(names, form->first, nth);
+	const char *second = "";
+
+	memset(question, 0, sizeof(*question));
+	question->kind = kind;
+	if (form->second != IDENTITY_KIND_COUNT)
+		second = nth_of(names, form->second, nth);
+	if (first == NULL || second == NULL)
+		return 0;
+	if (first[0] == '\0' || (form->second != IDENTITY_KIND_COUNT && second[0] == '\0'))
+		return -1;
+	if (form->first <= IDENTITY_SMTP_UTF8_MAILBOX)
+		return address_fold(span_of_string(first), question->value) == 0 ? 1 : -1;
+	snprintf(question->value, sizeof(question->value), "%s%s%s%s", form->before, first,
+		form->between, second);
+	return 1;
 }

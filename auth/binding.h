@@ -9,6 +9,7 @@
 
 #include <openssl/x509.h>
 
+#include "auth/directory.h"
 #include "auth/identity_names.h"
 #include "config/refusal.h"
 
@@ -25,5 +26,18 @@ enum refusal binding_add_sid(struct identity_names *names, struct span sid);
  * characters) is added as "". REFUSAL_NONE, or CERTIFICATE_UNREADABLE: an extension stands twice or is
  * not DER. */
 enum refusal binding_read_certificate(X509 *certificate, struct identity_names *names);
+
+/* Whether the text is one of the forms of altSecurityIdentities that name a key or a certificate:
+ * X509:<SKI>, X509:<SHA1-PUKEY>, X509:<I>…<SR>…, X509:<I>…<S>… or X509:<S>…; characters that show. */
+bool binding_is_value(struct span text);
+
+/* What to look for in a directory, by the nth name of that kind. 1: question is filled; 0: there is no
+ * such name (any more); -1: there is one that cannot be used. */
+int binding_question(const struct identity_names *names, enum config_name_kind kind, size_t nth,
+	struct directory_question *question);
+
+/* Whether a kind names the one certificate or key or account, and nothing that could be issued anew to
+ * somebody else: Entra's high affinity. */
+bool binding_has_high_affinity(enum config_name_kind kind);
 
 #endif

@@ -16,11 +16,12 @@
 
 enum { SAN_COUNT_MAX = 8 };
 
-/* Reads the value of the extension (DER of GeneralNames). Other kinds of names are passed over.
- * REFUSAL_NONE (count may be 0), NAME_INVALID (a wanted name is empty, has NUL, control or
- * non-ASCII characters, no or a second "@", a wrong string type, is too long, or is not a dot-string
- * and a domain of letters, digits and hyphens: no quoted strings, no address literals; also more than
- * SAN_COUNT_MAX names), or CERTIFICATE_UNREADABLE (not DER). names is empty where it is refused. */
+/* Reads the value of the extension (DER of GeneralNames). Other kinds of names are passed over; so is
+ * an e-mail address in the certificate's subject. REFUSAL_NONE (count may be 0), NAME_INVALID (a name
+ * of these kinds is not an address as auth/address.h has it, is empty or too long, has a wrong string
+ * type; an RFC822 Name has other characters than ASCII; a SmtpUTF8Mailbox has none in its local part,
+ * or some in its domain; more than SAN_COUNT_MAX names), or CERTIFICATE_UNREADABLE (not DER). names is
+ * empty where it is refused. A SID in a tag URI of Microsoft's is taken as one (auth/binding.h). */
 enum refusal san_read(struct span general_names, struct identity_names *names);
 
 /* The same from a certificate: no names without the extension, CERTIFICATE_UNREADABLE with more than

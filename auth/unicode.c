@@ -44,6 +44,36 @@ bool unicode_is_plain(struct span text, bool with_space)
 	return true;
 }
 
+bool unicode_hides_ascii(struct span text)
+{
+	size_t at = 0;
+
+	while (at < text.len) {
+		uint8_t room[64]; /* more than any character becomes */
+		size_t size = sizeof(room);
+		ucs4_t c;
+		int len = u8_mbtoucr(&c, text.data + at, text.len - at);
+		uint8_t *plain;
+		bool hides = false;
+
+		if (len <= 0)
+			return true;
+		if (c >= 0x80) {
+			plain = u8_normalize(
+				UNINORM_NFKC, text.data + at, (size_t)len, room, &size);
+			for (size_t i = 0; plain != NULL && i < size; i++)
+				hides |= plain[i] < 0x80;
+			hides |= plain == NULL;
+			if (plain != room)
+				free(plain);
+		}
+		if (hides)
+			return true;
+		at += (size_t)len;
+	}
+	return false;
+}
+
 static void lower_ascii(char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
@@ -113,8 +143,7 @@ static bool are_labels(const char *domain)
 		char *again = NULL;
 
 		if (status == IDN2_OK)
-			status = idn2_to_ascii_8z(
-				u_labels, &again, IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES);
+			status = idn2_to_ascii_8z(u_labels, &again, IDN2_NO_TR46);
 		has_a_label = status == IDN2_OK && strcmp(again, domain) == 0;
 		idn2_free(u_labels);
 		idn2_free(again);
@@ -133,12 +162,12 @@ int unicode_domain(struct span domain, char out[UNICODE_DOMAIN_MAX + 1])
 		return -1;
 	memcpy(given, domain.data, domain.len);
 	given[domain.len] = '\0';
-	if (!unicode_is_ascii(domain)) {
-		if (idn2_to_ascii_8z(given, &labels,
-			    IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES) !=
-			IDN2_OK)
-			return -1;
-	}
+	lower_ascii(given, domain.len);
+	/* Without the mappings of UTS 46, which make one name of another, and leave characters out:
+	 * what IDNA 2008 does not register is refused. */
+	if (!unicode_is_ascii(domain) &&
+		idn2_to_ascii_8z(given, &labels, IDN2_NFC_INPUT | IDN2_NO_TR46) != IDN2_OK)
+		return -1;
 	len = strlen(labels != NULL ? labels : given);
 	if (len <= UNICODE_DOMAIN_MAX)
 		memcpy(out, labels != NULL ? labels : given, len + 1);

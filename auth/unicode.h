@@ -11,13 +11,17 @@
 
 #include "config/span.h"
 
-enum { UNICODE_DOMAIN_MAX = 253 }; /* RFC 1035 2.3.4, without the root's dot and length */
+enum { UNICODE_DOMAIN_MAX = 255 }; /* RFC 5321 4.5.3.1.2 */
 
 /* Whether the bytes are UTF-8 of characters that can be seen and that mean nothing beside what they
  * show: no control characters, no bidirectional or zero-width formatting, no other character that is
  * ignored when shown, no separators, nothing private or unassigned. Empty is fine. with_space: U+0020
  * may be among them. */
 bool unicode_is_plain(struct span text, bool with_space);
+
+/* Whether a character that is not ASCII is a variant of one that is, or of several (fullwidth letters,
+ * ligatures): somewhere on the way it may become that one. */
+bool unicode_hides_ascii(struct span text);
 
 bool unicode_is_ascii(struct span text);
 

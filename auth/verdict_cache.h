@@ -14,9 +14,10 @@
 
 struct verdict_entry {
 	struct verdict verdict;
-	char mailbox[MAILBOX_MAX + 1]; /* "" until the identity process has answered */
-	int64_t mailbox_valid_until;   /* UNIX seconds */
-	uint32_t mailbox_changes;      /* identity_client_changes() when it was found */
+	char mailbox[MAILBOX_MAX + 1];       /* "" until the identity process has answered */
+	char users[DIRECTORY_USERS_MAX + 1]; /* other names for its owner (directory.h) */
+	int64_t mailbox_valid_until;         /* UNIX seconds */
+	uint32_t mailbox_changes;            /* identity_client_changes() when it was found */
 };
 
 struct verdict_cache; /* opaque */

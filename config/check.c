@@ -261,9 +261,105 @@ static void check_upstream(const struct check *check)
 		fault_add(check->faults, upstream->ca.place.line, "%s", err.text);
 }
 
+/* Names that are no addresses lead nowhere without a directory. */
+static void check_names(const struct check *check)
+{
+	const struct config_mailbox *mailbox = &check->config->mailbox;
+	int line = mailbox->names_place.line;
+	bool has_high = false;
+
+	for (size_t i = 0; i < mailbox->name_count; i++) {
+		enum config_name_kind kind = mailbox->names[i];
+
+		has_high |= kind == CONFIG_NAME_SKI || kind == CONFIG_NAME_KEY_SHA1 ||
+			    kind == CONFIG_NAME_ISSUER_SERIAL || kind == CONFIG_NAME_SID;
+		if (kind > CONFIG_NAME_SMTP_UTF8 &&
+			check->config->directory.backend == CONFIG_DIRECTORY_NONE)
+			fault_add(check->faults, line,
+				"option 'names' in mailbox: '%s' is not an address, so it needs a "
+				"directory to be looked up in; set directory/backend",
+				config_name_words[kind]);
+	}
+	if (mailbox->affinity == CONFIG_AFFINITY_HIGH && !has_high)
+		fault_add(check->faults, line,
+			"option 'affinity' in mailbox: with high nobody comes in, as 'names' has "
+			"none of ski, sha1-public-key, issuer-and-serial-number and sid");
+}
+
+static void check_bind(const struct check *check)
+{
+	const struct config_directory *directory = &check->config->directory;
+	int line = directory->place.line;
+	bool has_password = directory->bind_password.path[0] != '\0';
+	struct error err;
+	size_t len;
+	char *text;
+
+	if (directory->bind == CONFIG_BIND_SIMPLE &&
+		(directory->bind_name[0] == '\0' || !has_password))
+		fault_add(check->faults, line,
+			"directory: bind = simple needs bind-name and bind-password-file; write "
+			"bind = none for a server that answers anybody");
+	if (directory->bind == CONFIG_BIND_GSSAPI && directory->keytab[0] == '\0')
+		fault_add(check->faults, line,
+			"directory: bind = gssapi needs keytab, a Kerberos key table with the key "
+			"of the account that asks");
+	text = directory->bind_password.fd == -1
+		       ? NULL
+		       : config_file_read(&directory->bind_password, &len, &err);
+	if (text == NULL)
+		return;
+	if (strcspn(text, "\r\n") == 0 || strlen(text) != len ||
+		text[strcspn(text, "\r\n") + strspn(text + strcspn(text, "\r\n"), "\r\n")] != '\0')
+		fault_add(check->faults, directory->bind_password.place.line,
+			"%s: a password is one line", directory->bind_password.path);
+	file_wipe(text, len);
+}
+
+static void check_ldap(const struct check *check)
+{
+	const struct config_directory *directory = &check->config->directory;
+	struct error err;
+
+	if (directory->url_count == 0)
+		fault_add(check->faults, directory->place.line,
+			"directory: backend = ldap needs urls, such as "
+			"{\"ldaps://dc1.example.com\"}");
+	for (size_t i = 0; i < directory->url_count; i++) {
+		const struct config_endpoint *url = &directory->urls[i];
+
+		if (!url->is_tls && !directory->start_tls &&
+			directory->bind == CONFIG_BIND_SIMPLE && !is_loopback(url))
+			fault_add(check->faults, url->place.line,
+				"'%s': the password would cross the network in the clear; use "
+				"ldaps, or start-tls = on",
+				url->text);
+	}
+	if (directory->ca.fd != -1 && pki_check_bundle(&directory->ca, &err) == -1)
+		fault_add(check->faults, directory->ca.place.line, "%s", err.text);
+	check_bind(check);
+}
+
+static void check_directory(const struct check *check)
+{
+	const struct config_directory *directory = &check->config->directory;
+
+	if (directory->backend == CONFIG_DIRECTORY_FILE && directory->file[0] == '\0')
+		fault_add(check->faults, directory->place.line,
+			"directory: backend = file needs file, the path of one");
+	if (directory->backend == CONFIG_DIRECTORY_LDAP)
+		check_ldap(check);
+	if (directory->backend == CONFIG_DIRECTORY_NONE &&
+		(directory->file[0] != '\0' || directory->url_count > 0))
+		fault_warn(check->faults, directory->place.line,
+			"directory: file and urls say nothing with backend = none");
+}
+
 void check_config(const struct check *check)
 {
 	check_user(check);
 	check_listeners(check);
 	check_upstream(check);
+	check_names(check);
+	check_directory(check);
 }

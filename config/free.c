@@ -60,6 +60,30 @@ static void free_upstream(struct config_upstream *upstream)
 	free(upstream->health_path);
 }
 
+static void free_directory(struct config_directory *directory)
+{
+	for (size_t i = 0; i < directory->url_count; i++) {
+		free(directory->urls[i].text);
+		free(directory->urls[i].host);
+		free(directory->urls[i].path_prefix);
+	}
+	free(directory->urls);
+	free_file(&directory->ca);
+	free_file(&directory->bind_password);
+	free_texts(directory->binding_attributes, directory->binding_attribute_count);
+	free(directory->file);
+	free(directory->bind_name);
+	free(directory->keytab);
+	free(directory->base);
+	free(directory->filter);
+	free(directory->address_attribute);
+	free(directory->mail_attribute);
+	free(directory->upn_attribute);
+	free(directory->sid_attribute);
+	free(directory->control_attribute);
+	free(directory->account_attribute);
+}
+
 void config_free(struct config *config)
 {
 	if (config == NULL)
@@ -68,6 +92,7 @@ void config_free(struct config *config)
 		free_listener(&config->listeners[i]);
 	free(config->listeners);
 	free_upstream(&config->upstream);
+	free_directory(&config->directory);
 	free_file(&config->trust.store);
 	free_texts(config->trust.policies, config->trust.policy_count);
 	free(config->mailbox.names);

@@ -125,6 +125,9 @@ static void load_model(struct loading *loading)
 	load_single(loading, SECTION_TRUST, &config->trust);
 	load_single(loading, SECTION_REVOCATION, &config->revocation);
 	load_single(loading, SECTION_MAILBOX, &config->mailbox);
+	load_single(loading, SECTION_DIRECTORY, &config->directory);
+	config->directory.place =
+		(struct config_place){config->path, section_line(loading, SECTION_DIRECTORY, 0)};
 	load_listeners(loading);
 	load_upstream(loading);
 }
@@ -235,6 +238,8 @@ static struct config *make_config(const char *path)
 	config->trust.store.fd = -1;
 	config->upstream.ca.fd = -1;
 	config->upstream.basic_password.fd = -1;
+	config->directory.ca.fd = -1;
+	config->directory.bind_password.fd = -1;
 	return config;
 }
 

@@ -107,13 +107,70 @@ struct config_revocation {
 	char *proxy;            /* host or host:port of an HTTP proxy for downloads; "": none */
 };
 
-enum config_name_kind { CONFIG_NAME_PRINCIPAL, CONFIG_NAME_RFC822 };
+/* By what a certificate leads to a mailbox. All but the first three need a directory. */
+enum config_name_kind {
+	CONFIG_NAME_PRINCIPAL,
+	CONFIG_NAME_RFC822,
+	CONFIG_NAME_SMTP_UTF8,
+	CONFIG_NAME_SKI,
+	CONFIG_NAME_KEY_SHA1,
+	CONFIG_NAME_ISSUER_SERIAL,
+	CONFIG_NAME_ISSUER_SUBJECT,
+	CONFIG_NAME_SUBJECT,
+	CONFIG_NAME_SID,
+	CONFIG_NAME_COUNT
+};
+
+/* The words for them in the configuration: "principal-name". */
+extern const char *const config_name_words[CONFIG_NAME_COUNT];
+
+enum config_affinity { CONFIG_AFFINITY_LOW, CONFIG_AFFINITY_HIGH };
 
 struct config_mailbox {
 	size_t name_count;
 	enum config_name_kind *names; /* in order of preference */
+	struct config_place names_place;
+	enum config_affinity affinity; /* the least that is enough */
 	size_t domain_count;
-	char **domains; /* routable ones, lower case */
+	char **domains; /* routable ones, lower case, in A-labels */
+};
+
+enum config_directory_backend {
+	CONFIG_DIRECTORY_NONE,
+	CONFIG_DIRECTORY_FILE,
+	CONFIG_DIRECTORY_LDAP,
+};
+enum config_bind { CONFIG_BIND_NONE, CONFIG_BIND_SIMPLE, CONFIG_BIND_GSSAPI };
+enum config_scope { CONFIG_SCOPE_SUB, CONFIG_SCOPE_ONE, CONFIG_SCOPE_BASE };
+enum config_when_down { CONFIG_WHEN_DOWN_REFUSE, CONFIG_WHEN_DOWN_USE_KNOWN };
+
+struct config_directory {
+	enum config_directory_backend backend;
+	char *file; /* backend = file */
+	/* backend = ldap */
+	size_t url_count;
+	struct config_endpoint *urls; /* is_tls: ldaps; tried in order */
+	bool start_tls;
+	struct config_file ca; /* PEM bundle; unset: the system's store */
+	enum config_bind bind;
+	char *bind_name;
+	struct config_file bind_password; /* one line */
+	char *keytab;                     /* bind = gssapi */
+	char *base;
+	enum config_scope scope;
+	char *filter; /* that every entry has to pass */
+	char *address_attribute, *mail_attribute, *upn_attribute, *sid_attribute;
+	char *control_attribute; /* AD's userAccountControl */
+	char *account_attribute; /* AD's sAMAccountName */
+	size_t binding_attribute_count;
+	char **binding_attributes;
+	uint32_t connect_time_ms, answer_time_ms;
+	uint32_t helpers; /* processes, each of which asks one question at a time */
+	uint32_t cache_entries;
+	uint32_t cache_time_ms, negative_cache_time_ms;
+	enum config_when_down when_down;
+	uint32_t use_known_for_ms;
+	struct config_place place;
 };
 
 enum config_login {
@@ -193,6 +250,7 @@ struct config {
 	struct config_trust trust;
 	struct config_revocation revocation;
 	struct config_mailbox mailbox;
+	struct config_directory directory;
 	size_t listener_count;
 	struct config_listener *listeners;
 	struct config_upstream upstream;

@@ -24,6 +24,16 @@ static const struct option_choice tls_versions[] = {
 static const struct option_choice logins[] = {{"none", CONFIG_LOGIN_NONE},
 	{"header", CONFIG_LOGIN_HEADER}, {"client-cert", CONFIG_LOGIN_CLIENT_CERT},
 	{"basic", CONFIG_LOGIN_BASIC}, {NULL, 0}};
+static const struct option_choice affinities[] = {
+	{"low", CONFIG_AFFINITY_LOW}, {"high", CONFIG_AFFINITY_HIGH}, {NULL, 0}};
+static const struct option_choice directory_backends[] = {{"none", CONFIG_DIRECTORY_NONE},
+	{"file", CONFIG_DIRECTORY_FILE}, {"ldap", CONFIG_DIRECTORY_LDAP}, {NULL, 0}};
+static const struct option_choice binds[] = {{"none", CONFIG_BIND_NONE},
+	{"simple", CONFIG_BIND_SIMPLE}, {"gssapi", CONFIG_BIND_GSSAPI}, {NULL, 0}};
+static const struct option_choice scopes[] = {{"sub", CONFIG_SCOPE_SUB}, {"one", CONFIG_SCOPE_ONE},
+	{"base", CONFIG_SCOPE_BASE}, {NULL, 0}};
+static const struct option_choice when_downs[] = {
+	{"refuse", CONFIG_WHEN_DOWN_REFUSE}, {"use-known", CONFIG_WHEN_DOWN_USE_KNOWN}, {NULL, 0}};
 static const struct option_choice bodies[] = {
 	{"wbxml", CONFIG_BODY_WBXML}, {"xml", CONFIG_BODY_XML}, {NULL, 0}};
 static const struct option_choice xml_dialects[] = {
@@ -49,6 +59,7 @@ const struct option_section_row option_sections[SECTION_COUNT] = {
 	[SECTION_TRUST] = {"trust", SECTION_ROOT, false},
 	[SECTION_REVOCATION] = {"revocation", SECTION_ROOT, false},
 	[SECTION_MAILBOX] = {"mailbox", SECTION_ROOT, false},
+	[SECTION_DIRECTORY] = {"directory", SECTION_ROOT, false},
 	[SECTION_UPSTREAM] = {"upstream", SECTION_ROOT, true},
 };
 

@@ -20,6 +20,7 @@ enum option_section {
 	SECTION_TRUST,
 	SECTION_REVOCATION,
 	SECTION_MAILBOX,
+	SECTION_DIRECTORY,
 	SECTION_UPSTREAM,
 	SECTION_COUNT
 };
@@ -38,6 +39,8 @@ enum option_type {
 	OPTION_HOST,      /* a name or address, with a port if need be */
 	OPTION_CIPHERS,   /* as OpenSSL writes them */
 	OPTION_TEMPLATE,  /* text with %{…} */
+	OPTION_ATTRIBUTE, /* of LDAP */
+	OPTION_FILTER,    /* of LDAP */
 	OPTION_ADDRESSES, /* the rest are lists */
 	OPTION_HOST_NAMES,
 	OPTION_DOMAINS,
@@ -47,6 +50,8 @@ enum option_type {
 	OPTION_FIELD_NAMES,
 	OPTION_FIELDS,
 	OPTION_ENDPOINTS,
+	OPTION_LDAP_URLS,
+	OPTION_ATTRIBUTES, /* of LDAP */
 };
 
 struct option_choice {

@@ -74,6 +74,8 @@ static int check_text(const struct item *item, const char *text, struct error *e
 	case OPTION_HOST: return value_check_host(text, err);
 	case OPTION_TEMPLATE: return value_check_template(text, err);
 	case OPTION_CIPHERS: return pki_check_ciphers(text, err);
+	case OPTION_ATTRIBUTE: return value_check_attribute(text, err);
+	case OPTION_FILTER: return value_check_filter(text, err);
 	default: return 0;
 	}
 }
@@ -147,21 +149,38 @@ static int append_name(char ***list, size_t *count, const char *text, struct err
 	return 0;
 }
 
-static int take_name_kind(struct config_mailbox *mailbox, const char *text, struct error *err)
-{
-	enum config_name_kind kind;
+const char *const config_name_words[CONFIG_NAME_COUNT] = {
+	[CONFIG_NAME_PRINCIPAL] = "principal-name",
+	[CONFIG_NAME_RFC822] = "rfc822-name",
+	[CONFIG_NAME_SMTP_UTF8] = "smtp-utf8-mailbox",
+	[CONFIG_NAME_SKI] = "ski",
+	[CONFIG_NAME_KEY_SHA1] = "sha1-public-key",
+	[CONFIG_NAME_ISSUER_SERIAL] = "issuer-and-serial-number",
+	[CONFIG_NAME_ISSUER_SUBJECT] = "issuer-and-subject",
+	[CONFIG_NAME_SUBJECT] = "subject",
+	[CONFIG_NAME_SID] = "sid",
+};
 
-	if (strcmp(text, "principal-name") == 0)
-		kind = CONFIG_NAME_PRINCIPAL;
-	else if (strcmp(text, "rfc822-name") == 0)
-		kind = CONFIG_NAME_RFC822;
-	else
-		return error_set(err, "'%.100s' is not one of principal-name, rfc822-name", text);
+static int take_name_kind(const struct item *item, const char *text, struct error *err)
+{
+	struct config_mailbox *mailbox = item->base;
+	enum config_name_kind kind = 0;
+	char words[200] = "";
+	size_t len = 0;
+
+	while (kind < CONFIG_NAME_COUNT && strcmp(text, config_name_words[kind]) != 0) {
+		len += (size_t)snprintf(words + len, sizeof(words) - len, "%s%s",
+			kind == 0 ? "" : ", ", config_name_words[kind]);
+		kind++;
+	}
+	if (kind == CONFIG_NAME_COUNT)
+		return error_set(err, "'%.100s' is not one of %s", text, words);
 	for (size_t i = 0; i < mailbox->name_count; i++)
 		if (mailbox->names[i] == kind)
 			return error_set(err, "'%s' stands twice", text);
 	mailbox->names = memory_grow(mailbox->names, mailbox->name_count, sizeof(*mailbox->names));
 	mailbox->names[mailbox->name_count++] = kind;
+	mailbox->names_place = item_place(item);
 	return 0;
 }
 
@@ -209,6 +228,34 @@ static int take_endpoint(const struct item *item, const char *text, struct error
 	return 0;
 }
 
+static int take_ldap_url(const struct item *item, const char *text, struct error *err)
+{
+	struct config_directory *directory = item->base;
+	struct config_endpoint url = {.place = item_place(item)};
+
+	for (size_t i = 0; i < directory->url_count; i++)
+		if (strcmp(directory->urls[i].text, text) == 0)
+			return error_set(err, "'%.100s' stands twice", text);
+	if (value_read_ldap_url(text, &url, err) == -1)
+		return -1;
+	directory->urls =
+		memory_grow(directory->urls, directory->url_count, sizeof(*directory->urls));
+	directory->urls[directory->url_count++] = url;
+	return 0;
+}
+
+static int take_domain(struct config_mailbox *mailbox, const char *text, struct error *err)
+{
+	char *domain = value_read_domain(text, err);
+	int result;
+
+	if (domain == NULL)
+		return -1;
+	result = append_name(&mailbox->domains, &mailbox->domain_count, domain, err);
+	free(domain);
+	return result;
+}
+
 static int take_address(const struct item *item, const char *text, struct error *err)
 {
 	struct config_listener *listener = item->base;
@@ -224,14 +271,14 @@ static int take_address(const struct item *item, const char *text, struct error 
 static int take_entry(const struct item *item, const char *text, struct error *err)
 {
 	struct config_certificate *certificate = item->base;
-	struct config_mailbox *mailbox = item->base;
 	struct config_trust *trust = item->base;
+	struct config_directory *directory = item->base;
 	struct config *config = item->base;
 
 	switch (item->option->type) {
 	case OPTION_ADDRESSES: return take_address(item, text, err);
 	case OPTION_ENDPOINTS: return take_endpoint(item, text, err);
-	case OPTION_NAME_KINDS: return take_name_kind(item->base, text, err);
+	case OPTION_NAME_KINDS: return take_name_kind(item, text, err);
 	case OPTION_ALGORITHMS: return take_algorithm(item->base, text, err);
 	case OPTION_POLICIES:
 		if (oid_check(text, err) == -1)
@@ -243,10 +290,13 @@ static int take_entry(const struct item *item, const char *text, struct error *e
 			return -1;
 		return append_name(
 			&config->identity_headers, &config->identity_header_count, text, err);
-	case OPTION_DOMAINS:
-		if (value_check_host_name(text, false, err) == -1)
+	case OPTION_DOMAINS: return take_domain(item->base, text, err);
+	case OPTION_LDAP_URLS: return take_ldap_url(item, text, err);
+	case OPTION_ATTRIBUTES:
+		if (value_check_attribute(text, err) == -1)
 			return -1;
-		return append_name(&mailbox->domains, &mailbox->domain_count, text, err);
+		return append_name(&directory->binding_attributes,
+			&directory->binding_attribute_count, text, err);
 	case OPTION_HOST_NAMES:
 		if (value_check_host_name(text, true, err) == -1)
 			return -1;
@@ -385,6 +435,8 @@ static void clear_option(const struct option *option, void *base)
 	case OPTION_URL_PATH:
 	case OPTION_HOST:
 	case OPTION_CIPHERS:
+	case OPTION_ATTRIBUTE:
+	case OPTION_FILTER:
 	case OPTION_TEMPLATE: *(char **)field = memory_copy(""); break;
 	default: break;
 	}

@@ -18,6 +18,16 @@ int value_read_address(
 /* "https://mail.example.com:444/prefix". Fills all but the place. -1 with err filled. */
 int value_read_endpoint(const char *text, struct config_endpoint *endpoint, struct error *err);
 
+/* "ldaps://dc1.example.com:636". Fills all but the place. -1 with err filled. */
+int value_read_ldap_url(const char *text, struct config_endpoint *url, struct error *err);
+
+/* A host and perhaps a port; *port stays as it is without one. *host is the caller's to free. */
+int value_read_authority(const char *text, char **host, uint16_t *port, struct error *err);
+
+/* A mail domain, in U-labels or A-labels, as lower-case A-labels that the caller frees. NULL with err
+ * filled. */
+char *value_read_domain(const char *text, struct error *err);
+
 /* "name: template". -1 with err filled. */
 int value_read_field(const char *text, struct config_header *header, struct error *err);
 
@@ -27,6 +37,8 @@ int value_check_field_name(const char *text, struct error *err);
 int value_check_host_name(const char *text, bool may_have_wildcard, struct error *err);
 int value_check_host(const char *text, struct error *err); /* with an optional port */
 int value_check_url_path(const char *text, struct error *err);
+int value_check_attribute(const char *text, struct error *err);
+int value_check_filter(const char *text, struct error *err);
 int value_check_title(const char *text, struct error *err);
 
 /* Whether a template has a part that says whose mailbox it is. */

@@ -78,6 +78,18 @@ int value_check_host(const char *text, struct error *err)
 	return split_authority(text, strlen(text), host, &port, err);
 }
 
+int value_read_authority(const char *text, char **host, uint16_t *port, struct error *err)
+{
+	unsigned int given = *port;
+	char name[256];
+
+	if (split_authority(text, strlen(text), name, &given, err) == -1)
+		return -1;
+	*host = memory_copy(name);
+	*port = (uint16_t)given;
+	return 0;
+}
+
 static size_t scheme_len(const char *text, bool *is_tls)
 {
 	*is_tls = strncasecmp(text, "https://", 8) == 0;

@@ -4,8 +4,8 @@
  * its sandbox, and runs until MESSAGE_DRAIN is done or the supervisor's channel ends. It ignores
  * SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGPIPE: its channel alone tells it what to do.
  *
- * Of the configured files only workers still have the descriptors: server chains and keys, the
- * upstream's CA and password.
+ * Of the configured files only those who need them still have the descriptors: workers server chains
+ * and keys, the upstream's CA and password; identity the directory's CA and password.
  */
 #ifndef PROXY_CHILD_H
 #define PROXY_CHILD_H
@@ -23,8 +23,16 @@ struct child_socket {
 	size_t listener; /* which of config->listeners it belongs to */
 };
 
+/* The identity process has helper processes of its own, with sandboxes of their own. */
+enum child_part {
+	PART_MAIN,
+	PART_SPAWNER,   /* starts and ends the next ones */
+	PART_DIRECTORY, /* asks the directory */
+};
+
 struct child {
 	enum role role;
+	enum child_part part;
 	unsigned int slot; /* workers: shared->workers[slot] */
 	const struct config *config;
 	const struct trust_store *trust; /* workers, revocation, control (names only) */

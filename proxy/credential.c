@@ -58,10 +58,31 @@ void credential_free(struct credential *credential)
 	if (credential == NULL)
 		return;
 	free(credential->mailbox);
+	free(credential->users);
 	free(credential->issuer);
 	free(credential->ocsp_url);
 	free(credential->names);
 	free(credential);
+}
+
+bool credential_is_user(const struct credential *credential, struct span user)
+{
+	return mailbox_is_user(credential->mailbox, user) ||
+	       (credential->users != NULL && mailbox_has_user(credential->users, user));
+}
+
+int credential_set_users(struct credential *credential, const char *users)
+{
+	char *copy = NULL;
+
+	if (users[0] != '\0') {
+		copy = strdup(users);
+		if (copy == NULL)
+			return -1;
+	}
+	free(credential->users);
+	credential->users = copy;
+	return 0;
 }
 
 int credential_set_mailbox(struct credential *credential, const char *mailbox)

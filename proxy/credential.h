@@ -19,6 +19,7 @@ struct credential {
 	uint32_t changes;     /* identity_client_changes() when it was found */
 	enum refusal refusal; /* of the names or the mailbox: requests are refused with it */
 	char *mailbox;        /* "" until known */
+	char *users;          /* other names for its owner (auth/directory.h); NULL: none */
 	char *issuer;         /* for logs */
 	struct identity_names *names; /* until the mailbox is known */
 	uint32_t rules;               /* as in the verdict */
@@ -32,6 +33,12 @@ struct credential {
 /* A copy of what matters in verdict, which is no refusal. NULL when memory runs out. */
 struct credential *credential_new(const struct verdict *verdict);
 void credential_free(struct credential *credential);
+
+/* Whether the User that a phone writes means the mailbox: by itself, or as the directory has it. */
+bool credential_is_user(const struct credential *credential, struct span user);
+
+/* 0, or -1 when memory runs out. "": none. */
+int credential_set_users(struct credential *credential, const char *users);
 
 /* Also lets go of the names. 0, or -1 when memory runs out. */
 int credential_set_mailbox(struct credential *credential, const char *mailbox);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "auth/directory.h"
 #include "auth/trust_store.h"
 #include "config/model.h"
 #include "proxy/easproxyctl_ca.h"
@@ -105,6 +106,11 @@ static int ctl_check(int argc, char **argv)
 		return 2;
 	}
 	config = config_load(path, trust_store_config_check, print_fault, NULL);
+	if (config != NULL &&
+		directory_config_check(&config->directory, print_fault, NULL) == -1) {
+		config_free(config);
+		config = NULL;
+	}
 	if (config == NULL)
 		return 1;
 	printf("configuration %s is valid\n", path);

@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "auth/directory.h"
 #include "auth/trust_store.h"
 #include "config/model.h"
 #include "proxy/supervisor.h"
@@ -31,6 +32,11 @@ static int test(const char *path)
 {
 	struct config *config = config_load(path, trust_store_config_check, print_fault, NULL);
 
+	if (config != NULL &&
+		directory_config_check(&config->directory, print_fault, NULL) == -1) {
+		config_free(config);
+		config = NULL;
+	}
 	if (config == NULL)
 		return EXIT_BAD_CONFIG;
 	printf("configuration %s is valid\n", path);

@@ -455,8 +455,7 @@ static enum refusal check_request(struct exchange *exchange, const struct http_h
 	if (refusal == REFUSAL_NONE)
 		refusal = eas_request_read(head, &exchange->request);
 	if (refusal == REFUSAL_NONE && exchange->request.user[0] != '\0' &&
-		!mailbox_is_user(
-			session->credential->mailbox, span_of_string(exchange->request.user)))
+		!credential_is_user(session->credential, span_of_string(exchange->request.user)))
 		refusal = REFUSAL_USER_MISMATCH;
 	if (refusal == REFUSAL_NONE)
 		refusal = eas_request_body_kind(&exchange->request, head, &exchange->kind);

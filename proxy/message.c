@@ -33,6 +33,9 @@ static const struct message_row {
 	[MESSAGE_USERS] = {SIZE_BARE, FD_ALWAYS},
 	[MESSAGE_TRUST] = {SIZE_WITH(trust), FD_NEVER},
 	[MESSAGE_DIRECTORY_CHANGED] = {SIZE_BARE, FD_NEVER},
+	[MESSAGE_HELPER] = {SIZE_WITH(helper), FD_MAYBE},
+	[MESSAGE_DIRECTORY_QUESTION] = {SIZE_WITH(directory_question), FD_NEVER},
+	[MESSAGE_DIRECTORY_ANSWER] = {SIZE_WITH(directory_answer), FD_NEVER},
 	[MESSAGE_SEEN] = {SIZE_WITH(seen), FD_NEVER},
 	[MESSAGE_OCSP_QUERY] = {SIZE_WITH(ocsp_query), FD_NEVER},
 	[MESSAGE_OCSP_ANSWER] = {SIZE_WITH(ocsp_answer), FD_NEVER},
@@ -160,6 +163,14 @@ static bool has_sound_content(struct message *message)
 	case MESSAGE_PEER: return message->u.peer.role < ROLE_COUNT;
 	case MESSAGE_MAILBOX_QUERY:
 		return identity_names_are_sound(&message->u.mailbox_query.names);
+	case MESSAGE_DIRECTORY_QUESTION:
+		message->u.directory_question.value[DIRECTORY_VALUE_MAX] = '\0';
+		return message->u.directory_question.kind < CONFIG_NAME_COUNT;
+	case MESSAGE_DIRECTORY_ANSWER:
+		message->u.directory_answer.mailbox[IDENTITY_ADDRESS_MAX] = '\0';
+		message->u.directory_answer.entry[DIRECTORY_ENTRY_MAX] = '\0';
+		message->u.directory_answer.users[DIRECTORY_USERS_MAX] = '\0';
+		return message->u.directory_answer.status < DIRECTORY_STATUS_COUNT;
 	case MESSAGE_SEEN:
 		message->u.seen.mailbox[MAILBOX_MAX] = '\0';
 		return message->u.seen.refusal < REFUSAL_COUNT &&
@@ -168,6 +179,7 @@ static bool has_sound_content(struct message *message)
 	case MESSAGE_OCSP_ANSWER: return message->u.ocsp_answer.status < OCSP_STATUS_COUNT;
 	case MESSAGE_MAILBOX_ANSWER:
 		message->u.mailbox_answer.mailbox[MAILBOX_MAX] = '\0';
+		message->u.mailbox_answer.users[DIRECTORY_USERS_MAX] = '\0';
 		message->u.mailbox_answer.reason[sizeof(message->u.mailbox_answer.reason) - 1] =
 			'\0';
 		return message->u.mailbox_answer.refusal < REFUSAL_COUNT;

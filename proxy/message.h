@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "auth/directory.h"
 #include "auth/identity_names.h"
 #include "auth/mailbox.h"
 #include "auth/revocation.h"
@@ -37,6 +38,11 @@ enum message_type {
 	MESSAGE_MAILBOX_QUERY,  /* u.mailbox_query */
 	MESSAGE_MAILBOX_ANSWER, /* u.mailbox_answer */
 	MESSAGE_DIRECTORY_CHANGED, /* identity -> worker: mailboxes that were found may be others now */
+	/* identity <-> its helper processes (identity_helpers.h) */
+	MESSAGE_HELPER, /* -> spawner: ends helper u.helper.slot, if there is one, and starts another;
+			   the way back with the channel to it */
+	MESSAGE_DIRECTORY_QUESTION, /* u.directory_question */
+	MESSAGE_DIRECTORY_ANSWER,   /* u.directory_answer */
 	/* worker -> control */
 	MESSAGE_SEEN, /* u.seen: a certificate, and what became of it */
 	/* worker <-> revocation */
@@ -88,7 +94,8 @@ struct mailbox_answer {
 	uint32_t refusal;
 	int64_t valid_until; /* UNIX seconds: to be asked again afterwards; INT64_MAX: not before the
 				configuration changes */
-	char mailbox[MAILBOX_MAX + 1]; /* lower case; "" with a refusal */
+	char mailbox[MAILBOX_MAX + 1];       /* lower case; "" with a refusal */
+	char users[DIRECTORY_USERS_MAX + 1]; /* other names for the owner: auth/directory.h */
 	char reason
 		[200]; /* printable; with a refusal why, else who says so ("" without a directory) */
 };
@@ -112,6 +119,11 @@ struct message {
 			struct identity_names names;
 		} mailbox_query;
 		struct mailbox_answer mailbox_answer;
+		struct {
+			uint32_t slot;
+		} helper;
+		struct directory_question directory_question;
+		struct directory_answer directory_answer;
 		struct {
 			/* Bit n: authority n of the store that the worker was born with is not
 			 * trusted any more, or on other terms. */

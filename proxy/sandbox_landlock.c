@@ -7,6 +7,7 @@
 #include <linux/landlock.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@ enum {
 	ABI_IOCTL = 5,
 	ABI_SCOPE = 6,
 	RULE_NET_PORT = 2,
+	KERBEROS_PORT = 88,
 };
 #define FS_TRUNCATE         (UINT64_C(1) << 14)
 #define FS_IOCTL_DEV        (UINT64_C(1) << 15)
@@ -81,8 +83,8 @@ static uint64_t handled_fs(int abi)
 }
 
 /* Nobody binds a TCP port: listening sockets are inherited. Connecting: workers to the ports of
- * their endpoints, revocation to any (CRL locations, and what they redirect to, name any port), the others
- * to none. */
+ * their endpoints, the directory's helpers to those of its servers, revocation to any (CRL locations,
+ * and what they redirect to, name any port), the others to none. */
 static uint64_t handled_net(const struct child *child, int abi)
 {
 	if (abi < ABI_NET)
@@ -138,9 +140,28 @@ static int allow_path(const struct ruleset *ruleset, const char *path, struct er
 	return result;
 }
 
-/* A CRL is replaced by renaming a new file over it, and a rule holds for the file that is there now:
+static int allow_resolver(const struct ruleset *ruleset, struct error *err)
+{
+	for (size_t i = 0; i < sizeof(resolver_files) / sizeof(resolver_files[0]); i++)
+		if (allow_path(ruleset, resolver_files[i], err) == -1)
+			return -1;
+	return 0;
+}
+
+static int allow_port(const struct ruleset *ruleset, uint16_t port, struct error *err)
+{
+	struct net_port_attr attr = {.allowed_access = NET_CONNECT_TCP, .port = port};
+
+	if (ruleset->abi < ABI_NET)
+		return 0;
+	if (syscall(SYS_landlock_add_rule, ruleset->fd, RULE_NET_PORT, &attr, 0) == -1)
+		return error_sys(err, "allowing port %u to the sandbox", (unsigned int)port);
+	return 0;
+}
+
+/* A file is replaced by renaming a new one over it, and a rule holds for the file that is there now:
  * so the directory around it is what may be read. */
-static int allow_crl(const struct ruleset *ruleset, const char *file, struct error *err)
+static int allow_around(const struct ruleset *ruleset, const char *file, struct error *err)
 {
 	char path[PATH_MAX];
 
@@ -157,14 +178,12 @@ static int allow_revocation(
 	const size_t max = sizeof(files) / sizeof(files[0]);
 	size_t count;
 
-	if (allow_directory(ruleset, child->state_directory, FS_STATE, err) == -1)
+	if (allow_directory(ruleset, child->state_directory, FS_STATE, err) == -1 ||
+		allow_resolver(ruleset, err) == -1)
 		return -1;
-	for (size_t i = 0; i < sizeof(resolver_files) / sizeof(resolver_files[0]); i++)
-		if (allow_path(ruleset, resolver_files[i], err) == -1)
-			return -1;
 	count = revocation_file_paths(child->trust, files, max);
 	for (size_t i = 0; i < count && i < max; i++)
-		if (allow_crl(ruleset, files[i], err) == -1)
+		if (allow_around(ruleset, files[i], err) == -1)
 			return -1;
 	return 0;
 }
@@ -176,15 +195,49 @@ static int allow_worker(const struct ruleset *ruleset, const struct child *child
 	if (child->spool_directory != -1 &&
 		allow_directory(ruleset, child->spool_directory, FS_SPOOL, err) == -1)
 		return -1;
-	for (size_t i = 0; ruleset->abi >= ABI_NET && i < upstream->endpoint_count; i++) {
-		struct net_port_attr attr = {
-			.allowed_access = NET_CONNECT_TCP, .port = upstream->endpoints[i].port};
-
-		if (syscall(SYS_landlock_add_rule, ruleset->fd, RULE_NET_PORT, &attr, 0) == -1)
-			return error_sys(err, "allowing port %u to the sandbox",
-				(unsigned int)upstream->endpoints[i].port);
-	}
+	for (size_t i = 0; i < upstream->endpoint_count; i++)
+		if (allow_port(ruleset, upstream->endpoints[i].port, err) == -1)
+			return -1;
 	return 0;
+}
+
+/* Kerberos reads its files at every login. */
+static int allow_kerberos(
+	const struct ruleset *ruleset, const struct config_directory *config, struct error *err)
+{
+	const char *const usual[] = {"/etc/krb5.conf", "/etc/krb5.conf.d"};
+	const char *own = getenv("KRB5_CONFIG");
+
+	if (own != NULL && allow_path(ruleset, own, err) == -1)
+		return -1;
+	for (size_t i = 0; own == NULL && i < sizeof(usual) / sizeof(usual[0]); i++)
+		if (allow_path(ruleset, usual[i], err) == -1)
+			return -1;
+	if (allow_path(ruleset, config->keytab, err) == -1)
+		return -1;
+	return allow_port(ruleset, KERBEROS_PORT, err);
+}
+
+static int allow_ldap(
+	const struct ruleset *ruleset, const struct config_directory *config, struct error *err)
+{
+	if (allow_resolver(ruleset, err) == -1)
+		return -1;
+	for (size_t i = 0; i < config->url_count; i++)
+		if (allow_port(ruleset, config->urls[i].port, err) == -1)
+			return -1;
+	return config->bind == CONFIG_BIND_GSSAPI ? allow_kerberos(ruleset, config, err) : 0;
+}
+
+static int allow_identity(
+	const struct ruleset *ruleset, const struct child *child, struct error *err)
+{
+	const struct config_directory *config = &child->config->directory;
+
+	if (child->part != PART_MAIN)
+		return allow_ldap(ruleset, config, err);
+	return config->backend == CONFIG_DIRECTORY_FILE ? allow_around(ruleset, config->file, err)
+							: 0;
 }
 
 static int allow_role(const struct ruleset *ruleset, const struct child *child, struct error *err)
@@ -192,6 +245,7 @@ static int allow_role(const struct ruleset *ruleset, const struct child *child, 
 	switch (child->role) {
 	case ROLE_WORKER: return allow_worker(ruleset, child, err);
 	case ROLE_REVOCATION: return allow_revocation(ruleset, child, err);
+	case ROLE_IDENTITY: return allow_identity(ruleset, child, err);
 	default: return 0;
 	}
 }

@@ -26,8 +26,13 @@ enum {
 	REVOCATION = 1u << ROLE_REVOCATION,
 	IDENTITY = 1u << ROLE_IDENTITY,
 	CONTROL = 1u << ROLE_CONTROL,
-	ALL = WORKER | REVOCATION | IDENTITY | CONTROL,
-	NETWORK = WORKER | REVOCATION,
+	/* Parts of identity. A helper has the spawner's filter as well as its own. */
+	DIRECTORY = 1u << ROLE_COUNT,
+	SPAWNER = DIRECTORY << 1,
+	HELPERS = DIRECTORY | SPAWNER,
+	WATCHER = SPAWNER << 1, /* identity itself, where the directory is a file */
+	ALL = WORKER | REVOCATION | IDENTITY | CONTROL | HELPERS,
+	NETWORK = WORKER | REVOCATION | HELPERS,
 };
 
 /* Calls that are allowed with any argument. Those with conditions have the next table. */
@@ -70,6 +75,31 @@ static const struct call {
 				 forbids TCP ports */
 };
 
+/* The same for the directory of identity, in itself and in its helpers: files (Landlock says which), what name
+ * resolution and Kerberos need, and for the spawner what starts and ends helpers. */
+static const struct call directory_calls[] = {
+	{"openat", WATCHER | HELPERS},
+	{"open", WATCHER | HELPERS},
+	{"stat", HELPERS},
+	{"newfstatat", HELPERS},
+	{"access", HELPERS},
+	{"faccessat", HELPERS},
+	{"faccessat2", HELPERS},
+	{"sendmmsg", HELPERS},
+	{"uname", HELPERS},
+	{"bind", HELPERS}, /* as for revocation */
+	{"set_robust_list", HELPERS},
+	{"rseq", HELPERS},
+	{"setitimer", HELPERS}, /* a helper ends itself when a question takes too long */
+	{"clone", SPAWNER},
+	{"fork", SPAWNER},
+	{"wait4", SPAWNER},
+	{"kill", SPAWNER},
+	{"socketpair", SPAWNER},
+	{"seccomp", SPAWNER},
+	{"prctl", SPAWNER},
+};
+
 /* What AddressSanitizer needs to run, and to say what it found. */
 static const struct call sanitizer_calls[] = {
 	{"readlink", ALL},
@@ -109,7 +139,9 @@ static const struct conditional_call {
 	{"ioctl", NETWORK, {1, SCMP_CMP_EQ, FIONREAD, 0}},
 	{"socket", NETWORK, {0, SCMP_CMP_EQ, AF_INET, 0}},
 	{"socket", NETWORK, {0, SCMP_CMP_EQ, AF_INET6, 0}},
-	{"socket", REVOCATION, {0, SCMP_CMP_EQ, AF_NETLINK, 0}}, /* getaddrinfo */
+	{"socket", REVOCATION | HELPERS, {0, SCMP_CMP_EQ, AF_NETLINK, 0}}, /* getaddrinfo */
+	/* Kerberos locks its key table while it reads it. */
+	{"fcntl", HELPERS, {1, SCMP_CMP_EQ, F_OFD_SETLKW, 0}},
 	/* Threads, but no processes. */
 	{"clone", REVOCATION,
 		{0, SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM}},
@@ -168,6 +200,8 @@ static int allow_whole(scmp_filter_ctx filter, unsigned int role)
 {
 	int result = allow_calls(filter, calls, COUNT(calls), role);
 
+	if (result == 0)
+		result = allow_calls(filter, directory_calls, COUNT(directory_calls), role);
 	if (result == 0 && HAS_SANITIZER)
 		result = allow_calls(filter, sanitizer_calls, COUNT(sanitizer_calls), role);
 	return result;
@@ -182,6 +216,19 @@ static int allow_conditional(scmp_filter_ctx filter, unsigned int role)
 			result = add(filter, SCMP_ACT_ALLOW, conditional_calls[i].name, 1,
 				&conditional_calls[i].condition);
 	return result;
+}
+
+static unsigned int profile_of(const struct child *child)
+{
+	switch (child->part) {
+	case PART_SPAWNER: return SPAWNER;
+	case PART_DIRECTORY: return DIRECTORY;
+	default: break;
+	}
+	if (child->role == ROLE_IDENTITY &&
+		child->config->directory.backend == CONFIG_DIRECTORY_FILE)
+		return IDENTITY | WATCHER;
+	return 1u << child->role;
 }
 
 /* Workers: files without a name, in the spool alone. */
@@ -201,6 +248,10 @@ static bool is_allowed(const char *name, unsigned int role)
 {
 	for (size_t i = 0; i < COUNT(calls); i++)
 		if ((calls[i].roles & role) != 0 && strcmp(calls[i].name, name) == 0)
+			return true;
+	for (size_t i = 0; i < COUNT(directory_calls); i++)
+		if ((directory_calls[i].roles & role) != 0 &&
+			strcmp(directory_calls[i].name, name) == 0)
 			return true;
 	for (size_t i = 0; i < COUNT(conditional_calls); i++)
 		if ((conditional_calls[i].roles & role) != 0 &&
@@ -228,7 +279,7 @@ static int refuse_with_errno(scmp_filter_ctx filter, unsigned int role)
 /* Lets the job's calls through and fails all others. */
 static int fill_soft(scmp_filter_ctx filter, const struct child *child)
 {
-	unsigned int role = 1u << child->role;
+	unsigned int role = profile_of(child);
 	int result = allow_whole(filter, role);
 
 	if (result == 0)
@@ -244,7 +295,7 @@ static int fill_soft(scmp_filter_ctx filter, const struct child *child)
 /* Lets the job's calls and the soft ones through and ends the process at all others. */
 static int fill_hard(scmp_filter_ctx filter, const struct child *child)
 {
-	unsigned int role = 1u << child->role;
+	unsigned int role = profile_of(child);
 	int result = allow_whole(filter, role);
 
 	for (size_t i = 0; result == 0 && i < COUNT(soft_calls); i++)

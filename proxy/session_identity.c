@@ -89,12 +89,15 @@ static bool issuers_allow(const struct worker *worker, const struct credential *
 
 /* What the directory says, or is known to have said, as of changes. */
 static void credential_take_mailbox(const struct worker *worker, struct credential *credential,
-	enum refusal refusal, const char *mailbox, int64_t valid_until, uint32_t changes)
+	enum refusal refusal, const char *mailbox, const char *users, int64_t valid_until,
+	uint32_t changes)
 {
 	if (refusal == REFUSAL_NONE && mailbox[0] == '\0')
 		refusal = REFUSAL_INTERNAL;
 	if (refusal == REFUSAL_NONE && strcmp(credential->mailbox, mailbox) != 0 &&
 		credential_set_mailbox(credential, mailbox) != 0)
+		refusal = REFUSAL_INTERNAL;
+	if (refusal == REFUSAL_NONE && credential_set_users(credential, users) != 0)
 		refusal = REFUSAL_INTERNAL;
 	if (refusal == REFUSAL_NONE && !issuers_allow(worker, credential))
 		refusal = REFUSAL_ISSUER_NOT_ALLOWED;
@@ -163,7 +166,8 @@ static bool session_wait_for_mailbox(struct session *session)
 	session_forget_question(session);
 	if (known != NULL) {
 		credential_take_mailbox(session->worker, session->credential, REFUSAL_NONE,
-			known->mailbox, known->mailbox_valid_until, known->mailbox_changes);
+			known->mailbox, known->users, known->mailbox_valid_until,
+			known->mailbox_changes);
 		return false;
 	}
 	if (ask_directory(session) != 0) {
@@ -217,7 +221,7 @@ void session_identify_timed_out(struct session *session)
 
 /* The mailbox of a request under way may be somebody else's now, or nobody's. */
 static void session_told_again(struct session *session, enum refusal refusal, const char *mailbox,
-	int64_t valid_until, uint32_t changes)
+	const char *users, int64_t valid_until, uint32_t changes)
 {
 	struct credential *credential = session->credential;
 
@@ -228,7 +232,7 @@ static void session_told_again(struct session *session, enum refusal refusal, co
 		return;
 	}
 	credential_take_mailbox(
-		session->worker, credential, refusal, mailbox, valid_until, changes);
+		session->worker, credential, refusal, mailbox, users, valid_until, changes);
 	if (credential->refusal != REFUSAL_NONE)
 		session_shut_out(session, credential->refusal,
 			"the directory has no mailbox for the certificate any more");
@@ -243,7 +247,7 @@ bool session_ask_again(struct session *session)
 		return false;
 	known = find_known_mailbox(session);
 	if (known != NULL) {
-		session_told_again(session, REFUSAL_NONE, known->mailbox,
+		session_told_again(session, REFUSAL_NONE, known->mailbox, known->users,
 			known->mailbox_valid_until, known->mailbox_changes);
 		return false;
 	}
@@ -269,6 +273,7 @@ static void remember_mailbox(struct worker *worker, const struct credential *cre
 	if (entry == NULL)
 		return;
 	snprintf(entry->mailbox, sizeof(entry->mailbox), "%s", answer->mailbox);
+	snprintf(entry->users, sizeof(entry->users), "%s", answer->users);
 	entry->mailbox_valid_until = answer->valid_until;
 	entry->mailbox_changes = identity_client_changes(worker->identity);
 }
@@ -287,11 +292,12 @@ void session_identified(struct session *session, const struct mailbox_answer *an
 	if (session->is_asking) {
 		session->is_asking = false;
 		worker_identity_answered(&worker->reidentify);
-		session_told_again(session, refusal, answer->mailbox, answer->valid_until, changes);
+		session_told_again(session, refusal, answer->mailbox, answer->users,
+			answer->valid_until, changes);
 		return;
 	}
-	credential_take_mailbox(
-		worker, credential, refusal, answer->mailbox, answer->valid_until, changes);
+	credential_take_mailbox(worker, credential, refusal, answer->mailbox, answer->users,
+		answer->valid_until, changes);
 	if (is_first)
 		session_report(session);
 	session_await_head(session);

@@ -91,6 +91,10 @@ static void close_inherited(const struct child *child, int log_fd)
 		keep(&list, child->sockets[i].fd);
 	if (child->role == ROLE_WORKER)
 		keep_config_files(&list, child->config);
+	if (child->role == ROLE_IDENTITY) {
+		keep(&list, child->config->directory.ca.fd);
+		keep(&list, child->config->directory.bind_password.fd);
+	}
 	close_all_but(&list);
 }
 

@@ -172,10 +172,53 @@ static void test_wrong_values_say_what_would_be_right(void)
 			"with / and has letters, digits, -, ., _, ~ and /\n"},
 		{13, "mailbox { domains = {\"exam ple\", a, A} }",
 			"c:13: option 'domains' in mailbox: 'exam ple' is not a host name\n"
-			"c:13: option 'domains' in mailbox: 'A' stands twice\n"},
+			"c:13: option 'domains' in mailbox: 'a' stands twice\n"},
 		{13, "mailbox { domains = a names = {upn} }",
 			"c:13: option 'names' in mailbox: 'upn' is not one of principal-name, "
-			"rfc822-name\n"},
+			"rfc822-name, smtp-utf8-mailbox, ski, sha1-public-key, "
+			"issuer-and-serial-number, issuer-and-subject, subject, sid\n"},
+		{13, "mailbox { domains = a names = {\"principal-name\", ski} }",
+			"c:13: option 'names' in mailbox: 'ski' is not an address, so it needs a "
+			"directory to be looked up in; set directory/backend\n"},
+		{13, "mailbox { domains = a affinity = high }",
+			"c:13: option 'affinity' in mailbox: with high nobody comes in, as 'names' "
+			"has none of ski, sha1-public-key, issuer-and-serial-number and sid\n"},
+		{13, "mailbox { domains = {\"b\xff.test\"} }",
+			"c:13: option 'domains' in mailbox: 'b\xff.test' is not a domain: string "
+			"encoding error\n"},
+		{13, "mailbox { domains = a } directory { backend = file }",
+			"c:13: directory: backend = file needs file, the path of one\n"},
+		{13, "mailbox { domains = a } directory { backend = ldap bind = none }",
+			"c:13: directory: backend = ldap needs urls, such as "
+			"{\"ldaps://dc1.example.com\"}\n"},
+		{13,
+			"mailbox { domains = a } directory { backend = ldap urls = "
+			"{\"ldap://dc1.test\"} start-tls = off "
+			"bind-name = x bind-password-file = password }",
+			"c:13: 'ldap://dc1.test': the password would cross the network in the "
+			"clear; use ldaps, or start-tls = on\n"},
+		{13,
+			"mailbox { domains = a } directory { backend = ldap urls = "
+			"{\"http://dc1.test\"} bind = none }",
+			"c:13: option 'urls' in directory: 'http://dc1.test' is not the URL of an "
+			"LDAP server; write ldaps:// or ldap://, a host, and a port if need be\n"
+			"c:13: directory: backend = ldap needs urls, such as "
+			"{\"ldaps://dc1.example.com\"}\n"},
+		{13,
+			"mailbox { domains = a } directory { backend = ldap urls = "
+			"{\"ldaps://a.test\"} }",
+			"c:13: directory: bind = simple needs bind-name and bind-password-file; "
+			"write bind = none for a server that answers anybody\n"},
+		{13,
+			"mailbox { domains = a } directory { filter = \"(a=b)(c=d)\" "
+			"mail-attribute = \"a=b\" }",
+			"c:13: option 'filter' in directory: '(a=b)(c=d)' is not one filter; write "
+			"all of it in parentheses, such as (objectClass=user)\n"
+			"c:13: option 'mail-attribute' in directory: 'a=b' is not the name of an "
+			"LDAP attribute\n"},
+		{13, "mailbox { domains = a } directory { filter = \"(a=\\\\2)\" }",
+			"c:13: option 'filter' in directory: '(a=\\2)': after a "
+			"backslash come two hexadecimal digits (RFC 4515)\n"},
 		{8, "server-names = {\"a.*.b\"}",
 			"c:8: option 'server-names' in certificate: 'a.*.b' is not a host name\n"},
 		{2, "listener \"a b\" {",

@@ -87,11 +87,13 @@ static void expect_general(const struct config *config)
 	CU_ASSERT_EQUAL(config->revocation.refresh_ms, 24 * 60000);
 	CU_ASSERT_EQUAL(config->revocation.retry_ms, 25000);
 	CU_ASSERT_STRING_EQUAL(config->revocation.proxy, "proxy.test:3129");
-	CU_ASSERT_EQUAL(config->mailbox.name_count, 1);
+	CU_ASSERT_EQUAL(config->mailbox.name_count, 2);
 	CU_ASSERT_EQUAL(config->mailbox.names[0], CONFIG_NAME_RFC822);
+	CU_ASSERT_EQUAL(config->mailbox.names[1], CONFIG_NAME_SKI);
+	CU_ASSERT_EQUAL(config->mailbox.affinity, CONFIG_AFFINITY_HIGH);
 	CU_ASSERT_EQUAL(config->mailbox.domain_count, 2);
 	CU_ASSERT_STRING_EQUAL(config->mailbox.domains[0], "example.com");
-	CU_ASSERT_STRING_EQUAL(config->mailbox.domains[1], "example.org");
+	CU_ASSERT_STRING_EQUAL(config->mailbox.domains[1], "xn--mnchen-3ya.example");
 }
 
 static void expect_limits(const struct config_limits *limits)
@@ -180,6 +182,44 @@ static void expect_upstream(const struct config_upstream *upstream)
 	CU_ASSERT_STRING_EQUAL(upstream->health_path, "/up");
 }
 
+static void expect_directory(const struct config_directory *directory)
+{
+	CU_ASSERT_EQUAL(directory->backend, CONFIG_DIRECTORY_LDAP);
+	expect_path(directory->file, "mailboxes");
+	CU_ASSERT_EQUAL_FATAL(directory->url_count, 2);
+	CU_ASSERT_STRING_EQUAL(directory->urls[0].host, "dc1.example.com");
+	CU_ASSERT_EQUAL(directory->urls[0].port, 636);
+	CU_ASSERT_TRUE(directory->urls[0].is_tls);
+	CU_ASSERT_STRING_EQUAL(directory->urls[1].text, "ldap://127.0.0.1:3890");
+	CU_ASSERT_EQUAL(directory->urls[1].port, 3890);
+	CU_ASSERT_FALSE(directory->urls[1].is_tls);
+	CU_ASSERT_FALSE(directory->start_tls);
+	expect_path(directory->ca.path, "ca.pem");
+	CU_ASSERT_EQUAL(directory->bind, CONFIG_BIND_GSSAPI);
+	CU_ASSERT_STRING_EQUAL(directory->bind_name, "CN=easproxy,DC=example,DC=com");
+	expect_path(directory->bind_password.path, "password");
+	expect_path(directory->keytab, "keytab");
+	CU_ASSERT_STRING_EQUAL(directory->base, "DC=example,DC=com");
+	CU_ASSERT_EQUAL(directory->scope, CONFIG_SCOPE_ONE);
+	CU_ASSERT_STRING_EQUAL(directory->filter, "(&(objectClass=user)(!(cn=\\2a)))");
+	CU_ASSERT_STRING_EQUAL(directory->address_attribute, "aliases");
+	CU_ASSERT_STRING_EQUAL(directory->mail_attribute, "");
+	CU_ASSERT_STRING_EQUAL(directory->upn_attribute, "1.2.3");
+	CU_ASSERT_EQUAL_FATAL(directory->binding_attribute_count, 1);
+	CU_ASSERT_STRING_EQUAL(directory->binding_attributes[0], "bindings");
+	CU_ASSERT_STRING_EQUAL(directory->sid_attribute, "sid");
+	CU_ASSERT_STRING_EQUAL(directory->control_attribute, "uac");
+	CU_ASSERT_STRING_EQUAL(directory->account_attribute, "uid");
+	CU_ASSERT_EQUAL(directory->connect_time_ms, 34000);
+	CU_ASSERT_EQUAL(directory->answer_time_ms, 35000);
+	CU_ASSERT_EQUAL(directory->helpers, 36);
+	CU_ASSERT_EQUAL(directory->cache_entries, 37);
+	CU_ASSERT_EQUAL(directory->cache_time_ms, 38000);
+	CU_ASSERT_EQUAL(directory->negative_cache_time_ms, 39000);
+	CU_ASSERT_EQUAL(directory->when_down, CONFIG_WHEN_DOWN_USE_KNOWN);
+	CU_ASSERT_EQUAL(directory->use_known_for_ms, 40000);
+}
+
 static void test_every_option_reaches_the_model(void)
 {
 	char *text = read_data("config/every-option.conf");
@@ -191,6 +231,7 @@ static void test_every_option_reaches_the_model(void)
 	expect_listeners(config);
 	expect_endpoints(&config->upstream);
 	expect_upstream(&config->upstream);
+	expect_directory(&config->directory);
 	config_free(config);
 	free(text);
 }

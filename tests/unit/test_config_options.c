@@ -176,7 +176,7 @@ static void test_the_manual_has_every_option_with_its_default(void)
 {
 	static const char *const headings[SECTION_COUNT] = {"\n# GENERAL OPTIONS", "\n# LOG",
 		"\n# LIMITS", "\n# LISTENER", "\n## CERTIFICATE", "\n# TRUST", "\n# REVOCATION",
-		"\n# MAILBOX", "\n# UPSTREAM"};
+		"\n# MAILBOX", "\n# DIRECTORY", "\n# UPSTREAM"};
 	char *manual = read_document("docs/man/easproxy.conf.5.scd");
 
 	for (size_t i = 0; i < option_count; i++) {

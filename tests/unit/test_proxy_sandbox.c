@@ -444,6 +444,99 @@ static void test_control_keeps_its_store(void)
 	CU_ASSERT_EQUAL(attempt(ROLE_IDENTITY, lock_a_file), KILLED);
 }
 
+/* The identity process where the directory is a file, and the two kinds of its helper processes. */
+static int attempt_part(
+	enum child_part part, enum config_directory_backend backend, int (*try_it)(void))
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		struct child child = {.role = ROLE_IDENTITY,
+			.part = part == PART_DIRECTORY ? PART_SPAWNER : part,
+			.config = &fixture.config,
+			.trust = &fixture.trust,
+			.supervisor = -1,
+			.state_directory = -1,
+			.spool_directory = -1,
+			.control_socket = -1,
+			.has_sandbox = true};
+		struct error err;
+
+		fixture.config.directory = (struct config_directory){.backend = backend,
+			.file = fixture.crl_path,
+			.url_count = 1,
+			.urls = &fixture.endpoint};
+		if (sandbox_enter(&child, &err) == -1)
+			_exit(ENTER_FAILED);
+		/* A helper is born in its spawner's sandbox. */
+		child.part = part;
+		if (part == PART_DIRECTORY && sandbox_enter(&child, &err) == -1)
+			_exit(ENTER_FAILED);
+		_exit(try_it());
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		return -1000;
+	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int start_process_and_wait(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	return pid == -1 ? errno : result_of(waitpid(pid, NULL, 0) == pid ? 0 : -1);
+}
+
+static void test_directory_has_processes_of_its_own(void)
+{
+	static const struct {
+		const char *name;
+		int (*try_it)(void);
+		int watcher, spawner, helper;
+		int landlock;
+	} rules[] = {
+		{"/etc/passwd", open_passwd, EACCES, EACCES, EACCES, 1},
+		{"list /", list_root, EACCES, EACCES, EACCES, 1},
+		{"write in /tmp", write_tmp, EACCES, EACCES, EACCES, 1},
+		{"read the file", open_crl, 0, EACCES, EACCES, 1},
+		{"overwrite the file", overwrite_crl, EACCES, EACCES, EACCES, 1},
+		{"make a memory file", make_memory_file, KILLED, KILLED, KILLED, 0},
+		{"execute", execute, KILLED, KILLED, KILLED, 0},
+		{"fork", start_process_and_wait, KILLED, 0, KILLED, 0},
+		{"ptrace", trace_parent, KILLED, KILLED, KILLED, 0},
+		{"kill", signal_parent, KILLED, EPERM, KILLED, 6},
+		{"setuid", become_root, KILLED, KILLED, KILLED, 0},
+		{"executable memory", make_executable_memory, KILLED, KILLED, KILLED, 0},
+		{"UNIX socket", make_unix_socket, EACCES, EACCES, EACCES, 0},
+		{"connect to the server", connect_to_endpoint, EACCES, ECONNREFUSED, ECONNREFUSED,
+			0},
+		{"connect elsewhere", connect_elsewhere, EACCES, EACCES, EACCES, 4},
+		{"ask a name server", ask_name_server, EACCES, 0, 0, 0},
+		{"bind a port", bind_port, KILLED, EACCES, EACCES, 4},
+		{"listen", listen_on_socket, KILLED, KILLED, KILLED, 0},
+		{"memory and time", use_memory_and_time, 0, 0, 0, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		int watcher, spawner, helper;
+
+		if (rules[i].landlock > fixture.landlock)
+			continue;
+		watcher = attempt_part(PART_MAIN, CONFIG_DIRECTORY_FILE, rules[i].try_it);
+		spawner = attempt_part(PART_SPAWNER, CONFIG_DIRECTORY_LDAP, rules[i].try_it);
+		helper = attempt_part(PART_DIRECTORY, CONFIG_DIRECTORY_LDAP, rules[i].try_it);
+		if (watcher != rules[i].watcher || spawner != rules[i].spawner ||
+			helper != rules[i].helper)
+			fprintf(stderr, "%s: got %d, %d and %d\n", rules[i].name, watcher, spawner,
+				helper);
+		CU_ASSERT_EQUAL(watcher, rules[i].watcher);
+		CU_ASSERT_EQUAL(spawner, rules[i].spawner);
+		CU_ASSERT_EQUAL(helper, rules[i].helper);
+	}
+}
+
 static int is_not_dumpable(void)
 {
 	return prctl(PR_GET_DUMPABLE) == 0 || errno == EPERM ? 0 : 1;
@@ -516,6 +609,7 @@ int main(void)
 		{"no role starts, traces, signals or becomes another process", test_processes},
 		{"each role reaches its own ports and no others", test_network},
 		{"control keeps the state store that it has open", test_control_keeps_its_store},
+		{"the directory has processes of its own", test_directory_has_processes_of_its_own},
 		{"a sandbox that is switched off does nothing",
 			test_switched_off_sandbox_does_nothing},
 		{"root is given up for good", test_root_is_given_up_for_good},

@@ -1,0 +1,368 @@
+#include "proxy/identity_directory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "auth/directory_cache.h"
+#include "proxy/identity_helpers.h"
+#include "proxy/log.h"
+#include "proxy/timeval.h"
+
+enum {
+	LOOKUPS_MAX = 1024,       /* under way at the same time */
+	FAILURES_MAX = 3,         /* so many in a row, and the directory counts as down */
+	PAUSE_MIN_MS = 500,       /* until one question tries it again */
+	PAUSE_MAX_MS = 15 * 1000, /* doubled up to here */
+	KNOWN_VALID_S = 10,       /* what is used while it is down is looked at again so soon */
+	SETTLE_MS = 100,          /* a file that changes often in a moment is read once */
+	LOOK_MS = 30 * 1000, /* files are looked at so often where nobody says that they changed */
+};
+
+TAILQ_HEAD(waiter_list, directory_waiter);
+
+/* One question that helpers have been asked. */
+struct lookup {
+	TAILQ_ENTRY(lookup) entry;
+	struct helper_job job;
+	struct identity_directory *directory;
+	struct waiter_list waiters;
+	struct event *timer;
+	bool is_probe; /* the one that tries a directory that was down */
+};
+
+TAILQ_HEAD(lookup_list, lookup);
+
+struct identity_directory {
+	const struct config_directory *config;
+	const struct child *child;
+	struct directory *backend; /* NULL where helpers ask */
+	struct event *watch, *settle, *look;
+	void (*changed)(void *context);
+	void *context;
+	struct event_base *base;
+	/* with helpers */
+	int spawner;
+	struct helpers *helpers;
+	struct directory_cache *cache;
+	struct lookup_list lookups;
+	size_t lookup_count;
+	unsigned int failures; /* in a row */
+	bool is_down, is_probing;
+	uint32_t pause_ms;
+	int64_t down_until_ms;
+};
+
+static int64_t now_ms(void)
+{
+	return (int64_t)(clock_us() / 1000);
+}
+
+static int64_t valid_for(int64_t time_ms)
+{
+	return (int64_t)time(NULL) + (time_ms > 0 ? time_ms / 1000 : 0);
+}
+
+struct identity_directory *identity_directory_open(const struct child *child, struct error *err)
+{
+	const struct config_directory *config = &child->config->directory;
+	struct identity_directory *directory = calloc(1, sizeof(*directory));
+
+	if (directory == NULL) {
+		error_sys(err, "opening the directory");
+		return NULL;
+	}
+	directory->config = config;
+	directory->child = child;
+	directory->spawner = -1;
+	TAILQ_INIT(&directory->lookups);
+	directory->backend = directory_new(config, err);
+	if (directory->backend == NULL)
+		goto fail;
+	if (!directory_may_block(config))
+		return directory;
+	directory->spawner = helpers_fork(child, directory->backend, err);
+	directory_free(directory->backend);
+	directory->backend = NULL;
+	if (directory->spawner != -1)
+		return directory;
+fail:
+	free(directory);
+	return NULL;
+}
+
+/* The file */
+
+static void refresh(struct identity_directory *directory)
+{
+	struct error err;
+	int result = directory_refresh(directory->backend, &err);
+
+	if (result == 1) {
+		log_message(CONFIG_LOG_INFO, "directory-changed", "%s was read anew",
+			directory->config->file);
+		directory->changed(directory->context);
+	} else if (result == -1) {
+		log_message(CONFIG_LOG_ERROR, "directory-faulty",
+			"%s; what the file said before goes on", err.text);
+	}
+}
+
+static void on_settled(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	refresh(arg);
+}
+
+static void on_watch(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval settle = {.tv_usec = SETTLE_MS * 1000};
+	struct identity_directory *directory = arg;
+
+	(void)fd;
+	(void)what;
+	if (!evtimer_pending(directory->settle, NULL))
+		evtimer_add(directory->settle, &settle);
+}
+
+static int start_file(struct identity_directory *directory)
+{
+	static const struct timeval look = {.tv_sec = LOOK_MS / 1000};
+	int fd = directory_watch_fd(directory->backend);
+
+	if (fd == -1)
+		return 0;
+	/* By edges: what has happened is read together with the file, a moment later. */
+	directory->watch =
+		event_new(directory->base, fd, EV_READ | EV_PERSIST | EV_ET, on_watch, directory);
+	directory->settle = evtimer_new(directory->base, on_settled, directory);
+	directory->look = event_new(directory->base, -1, EV_PERSIST, on_settled, directory);
+	if (directory->watch == NULL || directory->settle == NULL || directory->look == NULL)
+		return -1;
+	return event_add(directory->watch, NULL) == 0 && event_add(directory->look, &look) == 0
+		       ? 0
+		       : -1;
+}
+
+/* Up and down */
+
+static void note_failure(struct identity_directory *directory, const char *why, bool is_probe)
+{
+	bool was_down = directory->is_down;
+
+	/* What was under way when it went down says nothing new. */
+	if (was_down && !is_probe)
+		return;
+	directory->failures++;
+	if (!was_down && directory->failures < FAILURES_MAX) {
+		log_message(CONFIG_LOG_WARNING, "directory-failed", "%s", why);
+		return;
+	}
+	directory->is_down = true;
+	directory->pause_ms = was_down ? directory->pause_ms * 2 : PAUSE_MIN_MS;
+	if (directory->pause_ms > PAUSE_MAX_MS)
+		directory->pause_ms = PAUSE_MAX_MS;
+	directory->down_until_ms = now_ms() + directory->pause_ms;
+	if (!was_down)
+		log_message(CONFIG_LOG_ERROR, "directory-down", "%s", why);
+}
+
+static void note_success(struct identity_directory *directory)
+{
+	if (directory->is_down)
+		log_message(CONFIG_LOG_INFO, "directory-up", "the directory answers again");
+	directory->is_down = false;
+	directory->failures = 0;
+}
+
+/* Whether the directory is to be left alone. After a pause one question tries it. */
+static bool is_resting(const struct identity_directory *directory)
+{
+	return directory->is_down && (directory->is_probing || now_ms() < directory->down_until_ms);
+}
+
+/* What is known */
+
+static int64_t time_of(
+	const struct identity_directory *directory, const struct directory_answer *answer)
+{
+	return answer->status == DIRECTORY_FOUND ? directory->config->cache_time_ms
+						 : directory->config->negative_cache_time_ms;
+}
+
+static bool find_known(struct identity_directory *directory,
+	const struct directory_question *question, struct directory_answer *answer,
+	int64_t *valid_until)
+{
+	const struct directory_known *known = directory_cache_find(directory->cache, question);
+	int64_t left;
+
+	if (known == NULL)
+		return false;
+	left = known->asked_at_ms + time_of(directory, &known->answer) - now_ms();
+	if (left <= 0)
+		return false;
+	*answer = known->answer;
+	*valid_until = valid_for(left);
+	return true;
+}
+
+/* What is said while the directory is down. */
+static void answer_without(struct identity_directory *directory,
+	const struct directory_question *question, const char *why, struct directory_answer *answer,
+	int64_t *valid_until)
+{
+	const struct config_directory *config = directory->config;
+	const struct directory_known *known = directory_cache_find(directory->cache, question);
+
+	if (config->when_down == CONFIG_WHEN_DOWN_USE_KNOWN && known != NULL &&
+		known->answer.status == DIRECTORY_FOUND &&
+		now_ms() - known->asked_at_ms < config->use_known_for_ms) {
+		*answer = known->answer;
+		*valid_until = valid_for(KNOWN_VALID_S * 1000);
+		return;
+	}
+	directory_answer_set(answer, DIRECTORY_UNAVAILABLE, "", "%s", why);
+	*valid_until = valid_for(0);
+}
+
+/* Lookups */
+
+static void lookup_end(struct lookup *lookup, const struct directory_answer *answer, bool was_asked)
+{
+	struct identity_directory *directory = lookup->directory;
+	struct directory_answer said = *answer;
+	int64_t valid_until = valid_for(time_of(directory, answer));
+	struct directory_waiter *waiter;
+
+	if (lookup->is_probe)
+		directory->is_probing = false;
+	TAILQ_REMOVE(&directory->lookups, lookup, entry);
+	directory->lookup_count--;
+	if (answer->status == DIRECTORY_UNAVAILABLE) {
+		if (was_asked)
+			note_failure(directory, answer->entry, lookup->is_probe);
+		answer_without(
+			directory, &lookup->job.question, answer->entry, &said, &valid_until);
+	} else {
+		note_success(directory);
+		directory_cache_put(directory->cache, &lookup->job.question, answer, now_ms());
+	}
+	/* Whoever is told may ask the next question at once. */
+	while ((waiter = TAILQ_FIRST(&lookup->waiters)) != NULL) {
+		TAILQ_REMOVE(&lookup->waiters, waiter, entry);
+		waiter->answered(waiter, &said, valid_until);
+	}
+	event_free(lookup->timer);
+	free(lookup);
+}
+
+static void on_helper_answered(
+	void *context, struct helper_job *job, const struct directory_answer *answer)
+{
+	struct lookup *lookup = (struct lookup *)((char *)job - offsetof(struct lookup, job));
+
+	(void)context;
+	lookup_end(lookup, answer, true);
+}
+
+static void on_lookup_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct lookup *lookup = arg;
+	bool was_asked = lookup->job.helper != NULL;
+	struct directory_answer late;
+
+	(void)fd;
+	(void)what;
+	helpers_cancel(lookup->directory->helpers, &lookup->job);
+	directory_answer_set(&late, DIRECTORY_UNAVAILABLE, "", "%s",
+		was_asked ? "the directory did not answer in time"
+			  : "all helpers of the directory are busy");
+	lookup_end(lookup, &late, was_asked);
+}
+
+static struct lookup *lookup_find(
+	const struct identity_directory *directory, const struct directory_question *question)
+{
+	struct lookup *lookup;
+
+	TAILQ_FOREACH(lookup, &directory->lookups, entry)
+	if (lookup->job.question.kind == question->kind &&
+		strcmp(lookup->job.question.value, question->value) == 0)
+		return lookup;
+	return NULL;
+}
+
+static struct lookup *lookup_new(
+	struct identity_directory *directory, const struct directory_question *question)
+{
+	const struct config_directory *config = directory->config;
+	struct timeval limit = timeval_of_ms(config->connect_time_ms + config->answer_time_ms);
+	struct lookup *lookup;
+
+	if (directory->lookup_count == LOOKUPS_MAX)
+		return NULL;
+	lookup = calloc(1, sizeof(*lookup));
+	if (lookup == NULL)
+		return NULL;
+	lookup->directory = directory;
+	lookup->job.question = *question;
+	TAILQ_INIT(&lookup->waiters);
+	lookup->timer = evtimer_new(directory->base, on_lookup_timer, lookup);
+	if (lookup->timer == NULL || evtimer_add(lookup->timer, &limit) == -1) {
+		free(lookup);
+		return NULL;
+	}
+	TAILQ_INSERT_TAIL(&directory->lookups, lookup, entry);
+	directory->lookup_count++;
+	lookup->is_probe = directory->is_down;
+	directory->is_probing = directory->is_down;
+	helpers_ask(directory->helpers, &lookup->job);
+	return lookup;
+}
+
+int identity_directory_start(struct identity_directory *directory, struct event_base *base,
+	void (*changed)(void *context), void *context)
+{
+	directory->base = base;
+	directory->changed = changed;
+	directory->context = context;
+	if (directory->backend != NULL)
+		return start_file(directory);
+	directory->cache = directory_cache_new(directory->config->cache_entries);
+	if (directory->cache == NULL)
+		return -1;
+	directory->helpers = helpers_new(
+		base, directory->child, directory->spawner, on_helper_answered, directory);
+	return directory->helpers != NULL ? 0 : -1;
+}
+
+int identity_directory_ask(struct identity_directory *directory,
+	const struct directory_question *question, struct directory_waiter *waiter,
+	struct directory_answer *answer, int64_t *valid_until)
+{
+	struct lookup *lookup;
+
+	if (directory->backend != NULL) {
+		directory_ask(directory->backend, question, answer);
+		*valid_until = INT64_MAX; /* it says when it changes */
+		return 1;
+	}
+	if (find_known(directory, question, answer, valid_until))
+		return 1;
+	lookup = lookup_find(directory, question);
+	if (lookup == NULL && is_resting(directory)) {
+		answer_without(directory, question, "the directory is down", answer, valid_until);
+		return 1;
+	}
+	if (lookup == NULL)
+		lookup = lookup_new(directory, question);
+	if (lookup == NULL) {
+		answer_without(directory, question,
+			"too many questions to the directory are under way", answer, valid_until);
+		return 1;
+	}
+	TAILQ_INSERT_TAIL(&lookup->waiters, waiter, entry);
+	return 0;
+}
