@@ -218,7 +218,7 @@ static void test_every_certificate_has_to_be_covered(void)
 
 static void test_revoked_is_told_with_its_link_and_reason(void)
 {
-	struct verdict_finding finding;
+	struct verdict_finding finding = {0};
 	X509_CRL *crl = make_crl(&ca, 1);
 
 	begin();
