@@ -187,6 +187,44 @@ static void test_nothing_and_nobody_are_files_too(void)
 	directory_table_free(table);
 }
 
+static void test_without_a_directory_only_plain_addresses_are_mailboxes(void)
+{
+	static const struct {
+		enum config_name_kind kind;
+		enum directory_status status;
+		const char *value;
+	} cases[] = {
+		{CONFIG_NAME_PRINCIPAL, DIRECTORY_FOUND, "bob@contoso.test"},
+		{CONFIG_NAME_PRINCIPAL, DIRECTORY_FOUND, "bob@xn--mnchen-3ya.example"},
+		{CONFIG_NAME_PRINCIPAL, DIRECTORY_NOT_FOUND,
+			"b\xc3\xb6"
+			"b@contoso.test"},
+		{CONFIG_NAME_SMTP_UTF8, DIRECTORY_FOUND,
+			"b\xc3\xb6"
+			"b@contoso.test"},
+		{CONFIG_NAME_SKI, DIRECTORY_NOT_FOUND, "X509:<SKI>00"},
+		{CONFIG_NAME_SID, DIRECTORY_NOT_FOUND, "S-1-5-21-7"},
+	};
+	const struct config_directory config = {.backend = CONFIG_DIRECTORY_NONE};
+	struct error err;
+	struct directory *directory = directory_new(&config, &err);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(directory);
+	CU_ASSERT_EQUAL(directory_watch_fd(directory), -1);
+	CU_ASSERT_EQUAL(directory_refresh(directory, &err), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct directory_question question = {.kind = cases[i].kind};
+		struct directory_answer answer;
+
+		snprintf(question.value, sizeof(question.value), "%s", cases[i].value);
+		directory_ask(directory, &question, &answer);
+		CU_ASSERT_EQUAL(answer.status, cases[i].status);
+		CU_ASSERT_STRING_EQUAL(
+			answer.mailbox, cases[i].status == DIRECTORY_FOUND ? cases[i].value : "");
+	}
+	directory_free(directory);
+}
+
 static void write_file(const char *path, const char *text)
 {
 	char fresh[128];
@@ -258,6 +296,8 @@ int main(void)
 		{"the same twice on a line is no fault", test_the_same_twice_on_a_line_is_no_fault},
 		{"a line that is too long is a fault", test_line_that_is_too_long_is_a_fault},
 		{"nothing and nobody are files too", test_nothing_and_nobody_are_files_too},
+		{"without a directory only plain addresses are mailboxes",
+			test_without_a_directory_only_plain_addresses_are_mailboxes},
 		{"a faulty new file keeps what the old one said",
 			test_a_faulty_new_file_keeps_what_the_old_one_said},
 	};
