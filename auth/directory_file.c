@@ -122,13 +122,15 @@ static int open_folder(struct file *file, const char *path, struct error *err)
 {
 	char folder[PATH_MAX];
 
+	file->path = strdup(path);
+	if (file->path == NULL) {
+		error_sys(err, "opening %s", path);
+		return -1;
+	}
+	file->base = basename(file->path);
 	if (strlen(path) >= sizeof(folder))
 		return error_set(err, "%.100s…: too long for a path", path);
 	memcpy(folder, path, strlen(path) + 1);
-	file->path = strdup(path);
-	if (file->path == NULL)
-		return error_sys(err, "opening %s", path);
-	file->base = basename(file->path);
 	file->folder = open(dirname(folder), O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (file->folder == -1)
 		return error_sys(err, "opening the folder of %s", path);

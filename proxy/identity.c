@@ -24,8 +24,8 @@ enum {
 
 /* A query from its arrival until its answer is sent. */
 struct request {
-	TAILQ_ENTRY(request) entry; /* in the peer's answered ones */
-	LIST_ENTRY(request) link;   /* in the peer's waiting ones */
+	STAILQ_ENTRY(request) entry; /* in the peer's answered ones */
+	LIST_ENTRY(request) link;    /* in the peer's waiting ones */
 	struct identity *identity;
 	struct peer *peer; /* NULL: it has gone meanwhile */
 	struct directory_waiter waiter;
@@ -35,7 +35,7 @@ struct request {
 	struct mailbox_answer answer;
 };
 
-TAILQ_HEAD(answer_list, request);
+STAILQ_HEAD(answer_list, request);
 LIST_HEAD(request_list, request);
 LIST_HEAD(peer_list, peer);
 
@@ -68,8 +68,8 @@ static void peer_free(struct peer *peer)
 	LIST_REMOVE(peer, link);
 	LIST_FOREACH(request, &peer->waiting, link)
 	request->peer = NULL; /* freed when the directory has answered */
-	for (request = TAILQ_FIRST(&peer->answered); request != NULL; request = next) {
-		next = TAILQ_NEXT(request, entry);
+	for (request = STAILQ_FIRST(&peer->answered); request != NULL; request = next) {
+		next = STAILQ_NEXT(request, entry);
 		free(request);
 	}
 	if (peer->readable != NULL)
@@ -82,13 +82,13 @@ static void peer_free(struct peer *peer)
 
 static bool peer_has_unsent(const struct peer *peer)
 {
-	return peer->has_change || !TAILQ_EMPTY(&peer->answered);
+	return peer->has_change || !STAILQ_EMPTY(&peer->answered);
 }
 
 /* 0, or -1 with errno: EAGAIN, or the peer is gone. */
 static int peer_send_next(struct peer *peer)
 {
-	struct request *request = TAILQ_FIRST(&peer->answered);
+	struct request *request = STAILQ_FIRST(&peer->answered);
 	struct message message = {.type = MESSAGE_DIRECTORY_CHANGED};
 
 	if (peer->has_change) {
@@ -101,7 +101,7 @@ static int peer_send_next(struct peer *peer)
 	message.u.mailbox_answer = request->answer;
 	if (message_send(peer->fd, &message, -1) == -1)
 		return -1;
-	TAILQ_REMOVE(&peer->answered, request, entry);
+	STAILQ_REMOVE_HEAD(&peer->answered, entry);
 	peer->request_count--;
 	free(request);
 	return 0;
@@ -139,7 +139,7 @@ static void request_finish(struct request *request)
 		search->refusal == REFUSAL_NONE ? search->mailbox : "");
 	snprintf(answer->users, sizeof(answer->users), "%s", search->users);
 	snprintf(answer->reason, sizeof(answer->reason), "%s", search->reason);
-	TAILQ_INSERT_TAIL(&peer->answered, request, entry);
+	STAILQ_INSERT_TAIL(&peer->answered, request, entry);
 }
 
 /* Asks until the directory has to be waited for (false) or all is known (true). */
@@ -226,7 +226,7 @@ static void on_peer_readable(evutil_socket_t fd, short what, void *arg)
 			peer_free(peer);
 			return;
 		}
-		if (!TAILQ_EMPTY(&peer->answered))
+		if (!STAILQ_EMPTY(&peer->answered))
 			peer_flush(peer);
 	}
 	if (peer->is_dead)
@@ -254,7 +254,7 @@ static void peer_add(struct identity *identity, enum role role, int fd)
 	peer->role = role;
 	peer->fd = fd;
 	LIST_INIT(&peer->waiting);
-	TAILQ_INIT(&peer->answered);
+	STAILQ_INIT(&peer->answered);
 	LIST_INSERT_HEAD(&identity->peers, peer, link);
 	peer->readable =
 		event_new(identity->base, fd, EV_READ | EV_PERSIST, on_peer_readable, peer);

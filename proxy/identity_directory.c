@@ -10,12 +10,12 @@
 #include "proxy/timeval.h"
 
 enum {
-	LOOKUPS_MAX = 1024,       /* under way at the same time */
-	FAILURES_MAX = 3,         /* so many in a row, and the directory counts as down */
-	PAUSE_MIN_MS = 500,       /* until one question tries it again */
-	PAUSE_MAX_MS = 15 * 1000, /* doubled up to here */
-	KNOWN_VALID_S = 10,       /* what is used while it is down is looked at again so soon */
-	SETTLE_MS = 100,          /* a file that changes often in a moment is read once */
+	LOOKUPS_MAX = 1024,         /* under way at the same time */
+	FAILURES_MAX = 3,           /* so many in a row, and the directory counts as down */
+	PAUSE_MIN_MS = 500,         /* until one question tries it again */
+	PAUSE_MAX_MS = 15 * 1000,   /* doubled up to here */
+	KNOWN_VALID_MS = 10 * 1000, /* what is used while it is down is looked at again so soon */
+	SETTLE_MS = 100,            /* a file that changes often in a moment is read once */
 	LOOK_MS = 30 * 1000, /* files are looked at so often where nobody says that they changed */
 };
 
@@ -117,7 +117,7 @@ static void on_settled(evutil_socket_t fd, short what, void *arg)
 
 static void on_watch(evutil_socket_t fd, short what, void *arg)
 {
-	static const struct timeval settle = {.tv_usec = SETTLE_MS * 1000};
+	const struct timeval settle = timeval_of_ms(SETTLE_MS);
 	struct identity_directory *directory = arg;
 
 	(void)fd;
@@ -128,7 +128,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
 
 static int start_file(struct identity_directory *directory)
 {
-	static const struct timeval look = {.tv_sec = LOOK_MS / 1000};
+	const struct timeval look = timeval_of_ms(LOOK_MS);
 	int fd = directory_watch_fd(directory->backend);
 
 	if (fd == -1)
@@ -220,7 +220,7 @@ static void answer_without(struct identity_directory *directory,
 		known->answer.status == DIRECTORY_FOUND &&
 		now_ms() - known->asked_at_ms < config->use_known_for_ms) {
 		*answer = known->answer;
-		*valid_until = valid_for(KNOWN_VALID_S * 1000);
+		*valid_until = valid_for(KNOWN_VALID_MS);
 		return;
 	}
 	directory_answer_set(answer, DIRECTORY_UNAVAILABLE, "", "%s", why);

@@ -37,7 +37,7 @@ static const struct {
 	{NULL, {{"CN", "a\nb", false}}},
 	{NULL, {{"CN",
 		       "a\xe2\x80\xae"
-		       "b",
+		       "b\xe2\x80\xac",
 		       false}}},
 	{NULL, {{"CN",
 		       "a\xe2\x80\x8b"
@@ -106,7 +106,8 @@ static void add_sid(X509 *certificate, unsigned char tag, const char *sid)
 	bytes[at++] = (unsigned char)(sid_len + 2);
 	bytes[at++] = tag;
 	bytes[at++] = (unsigned char)sid_len;
-	memcpy(bytes + at, sid, sid_len);
+	for (size_t i = 0; i < sid_len; i++)
+		bytes[at + i] = (unsigned char)sid[i];
 	at += sid_len;
 	ASN1_OCTET_STRING_set(value, bytes, (int)at);
 	extension = X509_EXTENSION_create_by_OBJ(NULL, type, 0, value);
@@ -219,7 +220,7 @@ static void test_questions_are_those_of_alt_security_identities(void)
 static void test_name_that_cannot_be_used_is_no_other_name(void)
 {
 	struct pki leaf = pki_make((struct pki_spec){.name = "a\xe2\x80\xae"
-							     "b",
+							     "b\xe2\x80\xac",
 		.san = "email:a@b.c"});
 	struct directory_question question;
 	struct identity_names read;

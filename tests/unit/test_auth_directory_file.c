@@ -8,6 +8,8 @@
 #include "auth/directory_file.h"
 #include "tests/unit/check.h"
 
+enum { FAULTS_SIZE = 4096 };
+
 static const char file[] =
 	"# who is here\n"
 	"\n"
@@ -28,38 +30,37 @@ static struct directory_table *parse(const char *text)
 
 static const struct {
 	enum config_name_kind kind;
-	const char *value;
 	enum directory_status status;
-	const char *mailbox, *entry;
+	const char *value, *mailbox, *entry;
 } questions[] = {
-	{CONFIG_NAME_RFC822, "alice@contoso.test", DIRECTORY_FOUND, "alice@contoso.test", "list:3"},
-	{CONFIG_NAME_RFC822, "alice.adams@contoso.test", DIRECTORY_FOUND, "alice@contoso.test",
+	{CONFIG_NAME_RFC822, DIRECTORY_FOUND, "alice@contoso.test", "alice@contoso.test", "list:3"},
+	{CONFIG_NAME_RFC822, DIRECTORY_FOUND, "alice.adams@contoso.test", "alice@contoso.test",
 		"list:3"},
-	{CONFIG_NAME_SMTP_UTF8, "sales@contoso.test", DIRECTORY_FOUND, "alice@contoso.test",
+	{CONFIG_NAME_SMTP_UTF8, DIRECTORY_FOUND, "sales@contoso.test", "alice@contoso.test",
 		"list:3"},
-	{CONFIG_NAME_PRINCIPAL, "a1@corp.local", DIRECTORY_FOUND, "alice@contoso.test", "list:3"},
+	{CONFIG_NAME_PRINCIPAL, DIRECTORY_FOUND, "a1@corp.local", "alice@contoso.test", "list:3"},
 	/* Where a UPN is given, the address is none. */
-	{CONFIG_NAME_PRINCIPAL, "alice@contoso.test", DIRECTORY_NOT_FOUND, "",
+	{CONFIG_NAME_PRINCIPAL, DIRECTORY_NOT_FOUND, "alice@contoso.test", "",
 		"no line of list has it"},
-	{CONFIG_NAME_PRINCIPAL, "bob@contoso.test", DIRECTORY_FOUND, "bob@contoso.test", "list:4"},
-	{CONFIG_NAME_SKI, "X509:<SKI>00ff", DIRECTORY_FOUND, "carol@contoso.test", "list:5"},
-	{CONFIG_NAME_ISSUER_SERIAL, "X509:<I>CN=CA<SR>c3b2", DIRECTORY_FOUND, "carol@contoso.test",
+	{CONFIG_NAME_PRINCIPAL, DIRECTORY_FOUND, "bob@contoso.test", "bob@contoso.test", "list:4"},
+	{CONFIG_NAME_SKI, DIRECTORY_FOUND, "X509:<SKI>00ff", "carol@contoso.test", "list:5"},
+	{CONFIG_NAME_ISSUER_SERIAL, DIRECTORY_FOUND, "X509:<I>CN=CA<SR>c3b2", "carol@contoso.test",
 		"list:5"},
-	{CONFIG_NAME_SUBJECT, "X509:<S>O=Acme Inc,CN=\"C, D\"", DIRECTORY_FOUND,
+	{CONFIG_NAME_SUBJECT, DIRECTORY_FOUND, "X509:<S>O=Acme Inc,CN=\"C, D\"",
 		"carol@contoso.test", "list:5"},
-	{CONFIG_NAME_SID, "S-1-5-21-7", DIRECTORY_FOUND, "dan@contoso.test", "list:6"},
-	{CONFIG_NAME_PRINCIPAL, "dan.d@corp.local", DIRECTORY_FOUND, "dan@contoso.test", "list:6"},
-	{CONFIG_NAME_RFC822, "daniel@contoso.test", DIRECTORY_FOUND, "dan@contoso.test", "list:6"},
-	{CONFIG_NAME_RFC822, "erin@contoso.test", DIRECTORY_DISABLED, "", "list:7: disabled"},
-	{CONFIG_NAME_RFC822, "e@contoso.test", DIRECTORY_DISABLED, "", "list:7: disabled"},
-	{CONFIG_NAME_SMTP_UTF8, "m\xc3\xbcller@xn--mnchen-3ya.example", DIRECTORY_FOUND,
+	{CONFIG_NAME_SID, DIRECTORY_FOUND, "S-1-5-21-7", "dan@contoso.test", "list:6"},
+	{CONFIG_NAME_PRINCIPAL, DIRECTORY_FOUND, "dan.d@corp.local", "dan@contoso.test", "list:6"},
+	{CONFIG_NAME_RFC822, DIRECTORY_FOUND, "daniel@contoso.test", "dan@contoso.test", "list:6"},
+	{CONFIG_NAME_RFC822, DIRECTORY_DISABLED, "erin@contoso.test", "", "list:7: disabled"},
+	{CONFIG_NAME_RFC822, DIRECTORY_DISABLED, "e@contoso.test", "", "list:7: disabled"},
+	{CONFIG_NAME_SMTP_UTF8, DIRECTORY_FOUND, "m\xc3\xbcller@xn--mnchen-3ya.example",
 		"m\xc3\xbcller@xn--mnchen-3ya.example", "list:8"},
-	{CONFIG_NAME_RFC822, "alice.adams@xn--mnchen-3ya.example", DIRECTORY_FOUND,
+	{CONFIG_NAME_RFC822, DIRECTORY_FOUND, "alice.adams@xn--mnchen-3ya.example",
 		"m\xc3\xbcller@xn--mnchen-3ya.example", "list:8"},
-	{CONFIG_NAME_SID, "alice@contoso.test", DIRECTORY_NOT_FOUND, "", "no line of list has it"},
-	{CONFIG_NAME_SKI, "S-1-5-21-7", DIRECTORY_NOT_FOUND, "", "no line of list has it"},
-	{CONFIG_NAME_RFC822, "", DIRECTORY_NOT_FOUND, "", "no line of list has it"},
-	{CONFIG_NAME_RFC822, "zoe@contoso.test", DIRECTORY_NOT_FOUND, "", "no line of list has it"},
+	{CONFIG_NAME_SID, DIRECTORY_NOT_FOUND, "alice@contoso.test", "", "no line of list has it"},
+	{CONFIG_NAME_SKI, DIRECTORY_NOT_FOUND, "S-1-5-21-7", "", "no line of list has it"},
+	{CONFIG_NAME_RFC822, DIRECTORY_NOT_FOUND, "", "", "no line of list has it"},
+	{CONFIG_NAME_RFC822, DIRECTORY_NOT_FOUND, "zoe@contoso.test", "", "no line of list has it"},
 };
 
 static void test_everything_on_a_line_leads_to_its_mailbox(void)
@@ -72,7 +73,7 @@ static void test_everything_on_a_line_leads_to_its_mailbox(void)
 		struct directory_question question = {.kind = questions[i].kind};
 		struct directory_answer answer;
 
-		strcpy(question.value, questions[i].value);
+		snprintf(question.value, sizeof(question.value), "%s", questions[i].value);
 		directory_table_ask(table, &question, &answer);
 		if (answer.status != questions[i].status)
 			fprintf(stderr, "%s\n", questions[i].value);
@@ -85,10 +86,10 @@ static void test_everything_on_a_line_leads_to_its_mailbox(void)
 
 static void collect(void *context, const char *text)
 {
-	char *all = context;
+	char *all = context; /* of FAULTS_SIZE */
+	size_t len = strlen(all);
 
-	if (strlen(all) + strlen(text) < 4000)
-		strcat(strcat(all, text), "\n");
+	snprintf(all + len, FAULTS_SIZE - len, "%s\n", text);
 }
 
 static const struct {
@@ -123,7 +124,7 @@ static const struct {
 static void test_faults_are_told_with_their_lines(void)
 {
 	for (size_t i = 0; i < sizeof(faulty) / sizeof(faulty[0]); i++) {
-		char faults[4096] = "";
+		char faults[FAULTS_SIZE] = "";
 
 		CU_ASSERT_PTR_NULL(directory_table_parse(
 			span_of_string(faulty[i].text), "list", collect, faults));
@@ -135,11 +136,12 @@ static void test_faults_are_told_with_their_lines(void)
 
 static void test_faults_are_not_told_without_end(void)
 {
-	char text[2 * 100 + 1] = "", faults[4096] = "";
+	char text[2 * 100 + 1], faults[FAULTS_SIZE] = "";
 	size_t lines = 0;
 
-	for (int i = 0; i < 100; i++)
-		strcat(text, "x\n");
+	for (size_t i = 0; i < sizeof(text) - 1; i++)
+		text[i] = i % 2 == 0 ? 'x' : '\n';
+	text[sizeof(text) - 1] = '\0';
 	CU_ASSERT_PTR_NULL(directory_table_parse(span_of_string(text), "list", collect, faults));
 	for (const char *c = faults; *c != '\0'; c++)
 		lines += *c == '\n';
@@ -157,7 +159,7 @@ static void test_the_same_twice_on_a_line_is_no_fault(void)
 static void test_line_that_is_too_long_is_a_fault(void)
 {
 	size_t len = DIRECTORY_FILE_LINE_MAX;
-	char *text = malloc(len + 3), faults[4096] = "";
+	char *text = malloc(len + 3), faults[FAULTS_SIZE] = "";
 	struct directory_table *table;
 
 	memset(text, ' ', len + 2);
@@ -185,6 +187,44 @@ static void test_nothing_and_nobody_are_files_too(void)
 	directory_table_free(table);
 }
 
+static void test_without_a_directory_only_plain_addresses_are_mailboxes(void)
+{
+	static const struct {
+		enum config_name_kind kind;
+		enum directory_status status;
+		const char *value;
+	} cases[] = {
+		{CONFIG_NAME_PRINCIPAL, DIRECTORY_FOUND, "bob@contoso.test"},
+		{CONFIG_NAME_PRINCIPAL, DIRECTORY_FOUND, "bob@xn--mnchen-3ya.example"},
+		{CONFIG_NAME_PRINCIPAL, DIRECTORY_NOT_FOUND,
+			"b\xc3\xb6"
+			"b@contoso.test"},
+		{CONFIG_NAME_SMTP_UTF8, DIRECTORY_FOUND,
+			"b\xc3\xb6"
+			"b@contoso.test"},
+		{CONFIG_NAME_SKI, DIRECTORY_NOT_FOUND, "X509:<SKI>00"},
+		{CONFIG_NAME_SID, DIRECTORY_NOT_FOUND, "S-1-5-21-7"},
+	};
+	const struct config_directory config = {.backend = CONFIG_DIRECTORY_NONE};
+	struct error err;
+	struct directory *directory = directory_new(&config, &err);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(directory);
+	CU_ASSERT_EQUAL(directory_watch_fd(directory), -1);
+	CU_ASSERT_EQUAL(directory_refresh(directory, &err), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct directory_question question = {.kind = cases[i].kind};
+		struct directory_answer answer;
+
+		snprintf(question.value, sizeof(question.value), "%s", cases[i].value);
+		directory_ask(directory, &question, &answer);
+		CU_ASSERT_EQUAL(answer.status, cases[i].status);
+		CU_ASSERT_STRING_EQUAL(
+			answer.mailbox, cases[i].status == DIRECTORY_FOUND ? cases[i].value : "");
+	}
+	directory_free(directory);
+}
+
 static void write_file(const char *path, const char *text)
 {
 	char fresh[128];
@@ -203,7 +243,7 @@ static enum directory_status ask(struct directory *directory, const char *addres
 	struct directory_question question = {.kind = CONFIG_NAME_RFC822};
 	struct directory_answer answer;
 
-	strcpy(question.value, address);
+	snprintf(question.value, sizeof(question.value), "%s", address);
 	directory_ask(directory, &question, &answer);
 	return (enum directory_status)answer.status;
 }
@@ -256,6 +296,8 @@ int main(void)
 		{"the same twice on a line is no fault", test_the_same_twice_on_a_line_is_no_fault},
 		{"a line that is too long is a fault", test_line_that_is_too_long_is_a_fault},
 		{"nothing and nobody are files too", test_nothing_and_nobody_are_files_too},
+		{"without a directory only plain addresses are mailboxes",
+			test_without_a_directory_only_plain_addresses_are_mailboxes},
 		{"a faulty new file keeps what the old one said",
 			test_a_faulty_new_file_keeps_what_the_old_one_said},
 	};

@@ -19,7 +19,7 @@ static struct directory_question ask(enum config_name_kind kind, const char *val
 {
 	struct directory_question question = {.kind = kind};
 
-	strcpy(question.value, value);
+	snprintf(question.value, sizeof(question.value), "%s", value);
 	return question;
 }
 
@@ -80,34 +80,34 @@ static void test_without_an_attribute_nothing_is_asked(void)
 }
 
 static const struct {
-	enum config_name_kind kind;
 	const char *value, *attribute, *found;
+	enum config_name_kind kind;
 	bool matches;
 } matches[] = {
-	{CONFIG_NAME_RFC822, "a@b.c", "proxyAddresses", "SMTP:A@B.c", true},
-	{CONFIG_NAME_RFC822, "a@b.c", "PROXYADDRESSES", "smtp:a@b.c", true},
-	{CONFIG_NAME_RFC822, "a@b.c", "proxyAddresses", "a@b.c", true},
-	{CONFIG_NAME_RFC822, "a@b.c", "proxyAddresses", "SIP:a@b.c", false},
-	{CONFIG_NAME_RFC822, "a@b.c", "proxyAddresses", "smtp:x@b.c", false},
-	{CONFIG_NAME_RFC822, "a@b.c", "mail", "a@b.c", true},
-	{CONFIG_NAME_RFC822, "a@b.c", "userPrincipalName", "a@b.c", false},
-	{CONFIG_NAME_RFC822, "a@b.c", "altSecurityIdentities", "X509:<RFC822>a@b.c", true},
-	{CONFIG_NAME_RFC822, "a@b.c", "altSecurityIdentities", "a@b.c", false},
-	{CONFIG_NAME_PRINCIPAL, "a@b.c", "userPrincipalName", "A@b.C", true},
-	{CONFIG_NAME_PRINCIPAL, "a@b.c", "mail", "a@b.c", false},
-	{CONFIG_NAME_PRINCIPAL, "a@b.c", "certificateUserIds", "X509:<PN>a@b.c", true},
+	{"a@b.c", "proxyAddresses", "SMTP:A@B.c", CONFIG_NAME_RFC822, true},
+	{"a@b.c", "PROXYADDRESSES", "smtp:a@b.c", CONFIG_NAME_RFC822, true},
+	{"a@b.c", "proxyAddresses", "a@b.c", CONFIG_NAME_RFC822, true},
+	{"a@b.c", "proxyAddresses", "SIP:a@b.c", CONFIG_NAME_RFC822, false},
+	{"a@b.c", "proxyAddresses", "smtp:x@b.c", CONFIG_NAME_RFC822, false},
+	{"a@b.c", "mail", "a@b.c", CONFIG_NAME_RFC822, true},
+	{"a@b.c", "userPrincipalName", "a@b.c", CONFIG_NAME_RFC822, false},
+	{"a@b.c", "altSecurityIdentities", "X509:<RFC822>a@b.c", CONFIG_NAME_RFC822, true},
+	{"a@b.c", "altSecurityIdentities", "a@b.c", CONFIG_NAME_RFC822, false},
+	{"a@b.c", "userPrincipalName", "A@b.C", CONFIG_NAME_PRINCIPAL, true},
+	{"a@b.c", "mail", "a@b.c", CONFIG_NAME_PRINCIPAL, false},
+	{"a@b.c", "certificateUserIds", "X509:<PN>a@b.c", CONFIG_NAME_PRINCIPAL, true},
 	/* What a server may take for the same is not. */
-	{CONFIG_NAME_PRINCIPAL, "jose@b.c", "userPrincipalName", "jos\xc3\xa9@b.c", false},
-	{CONFIG_NAME_PRINCIPAL, "jos\xc3\xa9@b.c", "userPrincipalName", "jose\xcc\x81@b.c", true},
-	{CONFIG_NAME_PRINCIPAL, "ab@b.c", "userPrincipalName",
+	{"jose@b.c", "userPrincipalName", "jos\xc3\xa9@b.c", CONFIG_NAME_PRINCIPAL, false},
+	{"jos\xc3\xa9@b.c", "userPrincipalName", "jose\xcc\x81@b.c", CONFIG_NAME_PRINCIPAL, true},
+	{"ab@b.c", "userPrincipalName",
 		"a\xe2\x80\x8b"
 		"b@b.c",
-		false},
-	{CONFIG_NAME_SUBJECT, "X509:<S>CN=a b", "altSecurityIdentities", "x509:<s>cn=A B", true},
-	{CONFIG_NAME_SUBJECT, "X509:<S>CN=a b", "altSecurityIdentities", "X509:<S>CN=a  b", false},
-	{CONFIG_NAME_SUBJECT, "X509:<S>CN=a", "mail", "X509:<S>CN=a", false},
-	{CONFIG_NAME_SID, "S-1-5-21", "objectSid", "S-1-5-21", false},
-	{CONFIG_NAME_SID, "no SID", "objectSid", "", false},
+		CONFIG_NAME_PRINCIPAL, false},
+	{"X509:<S>CN=a b", "altSecurityIdentities", "x509:<s>cn=A B", CONFIG_NAME_SUBJECT, true},
+	{"X509:<S>CN=a b", "altSecurityIdentities", "X509:<S>CN=a  b", CONFIG_NAME_SUBJECT, false},
+	{"X509:<S>CN=a", "mail", "X509:<S>CN=a", CONFIG_NAME_SUBJECT, false},
+	{"S-1-5-21", "objectSid", "S-1-5-21", CONFIG_NAME_SID, false},
+	{"no SID", "objectSid", "", CONFIG_NAME_SID, false},
 };
 
 static void test_only_what_was_asked_for_matches(void)

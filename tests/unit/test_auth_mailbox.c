@@ -93,9 +93,8 @@ static const struct {
 /* A directory in a table; without one every address is its own mailbox. */
 struct known {
 	enum config_name_kind kind;
-	const char *value;
 	enum directory_status status;
-	const char *mailbox;
+	const char *value, *mailbox;
 };
 
 static enum refusal resolve_with(const struct config_mailbox *config,
@@ -157,16 +156,16 @@ static const struct config_mailbox high = {.name_count = 4,
 	.domain_count = 2,
 	.domains = domains};
 static const struct known known[] = {
-	{CONFIG_NAME_SKI, "X509:<SKI>01", DIRECTORY_FOUND, "alice@example.com"},
-	{CONFIG_NAME_PRINCIPAL, "a@corp.local", DIRECTORY_FOUND, "alice@example.com"},
-	{CONFIG_NAME_PRINCIPAL, "b@corp.local", DIRECTORY_FOUND, "bob@example.com"},
-	{CONFIG_NAME_PRINCIPAL, "off@corp.local", DIRECTORY_DISABLED, ""},
-	{CONFIG_NAME_PRINCIPAL, "two@corp.local", DIRECTORY_AMBIGUOUS, ""},
-	{CONFIG_NAME_PRINCIPAL, "empty@corp.local", DIRECTORY_NO_MAILBOX, ""},
-	{CONFIG_NAME_PRINCIPAL, "down@corp.local", DIRECTORY_UNAVAILABLE, ""},
-	{CONFIG_NAME_PRINCIPAL, "else@corp.local", DIRECTORY_FOUND, "alice@elsewhere.com"},
-	{CONFIG_NAME_RFC822, "bob@example.com", DIRECTORY_FOUND, "bob@example.com"},
-	{CONFIG_NAME_SUBJECT, "X509:<S>CN=Bob", DIRECTORY_FOUND, "bob@example.com"},
+	{CONFIG_NAME_SKI, DIRECTORY_FOUND, "X509:<SKI>01", "alice@example.com"},
+	{CONFIG_NAME_PRINCIPAL, DIRECTORY_FOUND, "a@corp.local", "alice@example.com"},
+	{CONFIG_NAME_PRINCIPAL, DIRECTORY_FOUND, "b@corp.local", "bob@example.com"},
+	{CONFIG_NAME_PRINCIPAL, DIRECTORY_DISABLED, "off@corp.local", ""},
+	{CONFIG_NAME_PRINCIPAL, DIRECTORY_AMBIGUOUS, "two@corp.local", ""},
+	{CONFIG_NAME_PRINCIPAL, DIRECTORY_NO_MAILBOX, "empty@corp.local", ""},
+	{CONFIG_NAME_PRINCIPAL, DIRECTORY_UNAVAILABLE, "down@corp.local", ""},
+	{CONFIG_NAME_PRINCIPAL, DIRECTORY_FOUND, "else@corp.local", "alice@elsewhere.com"},
+	{CONFIG_NAME_RFC822, DIRECTORY_FOUND, "bob@example.com", "bob@example.com"},
+	{CONFIG_NAME_SUBJECT, DIRECTORY_FOUND, "X509:<S>CN=Bob", "bob@example.com"},
 };
 
 #define SKI(text)                                                                                  \
