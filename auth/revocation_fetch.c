@@ -16,7 +16,7 @@ struct fetch {
 	struct fetch *next;
 	void *context;
 	CURL *easy;
-	struct curl_slist *conditions;
+	struct curl_slist *fields; /* of the request, beside libcurl's own */
 	uint64_t size_limit;
 	bool is_ldap;
 	uint8_t *body;
@@ -41,7 +41,7 @@ struct revocation_fetcher {
 static void fetch_free(struct fetch *fetch)
 {
 	curl_easy_cleanup(fetch->easy);
-	curl_slist_free_all(fetch->conditions);
+	curl_slist_free_all(fetch->fields);
 	free(fetch->body);
 	free(fetch);
 }
@@ -124,7 +124,7 @@ static const char *fetch_failure(struct fetch *fetch, CURLcode code, long status
 			fetch->reason[0] != '\0' ? fetch->reason : curl_easy_strerror(code));
 		return text;
 	}
-	if (fetch->is_ldap || status == 200 || (status == 304 && fetch->conditions != NULL))
+	if (fetch->is_ldap || status == 200 || (status == 304 && fetch->fields != NULL))
 		return NULL;
 	snprintf(text, 256, "answered with HTTP status %ld", status);
 	return text;
@@ -312,8 +312,8 @@ void revocation_fetcher_free(struct revocation_fetcher *fetcher)
 	free(fetcher);
 }
 
-/* So that a copy that is still the newest does not come again. */
-static bool fetch_add_condition(struct fetch *fetch, const char *field, const char *value)
+/* value NULL or "": none. */
+static bool fetch_add_field(struct fetch *fetch, const char *field, const char *value)
 {
 	char line[REVOCATION_VALIDATOR_SIZE + 32];
 	struct curl_slist *longer;
@@ -321,11 +321,24 @@ static bool fetch_add_condition(struct fetch *fetch, const char *field, const ch
 	if (value == NULL || value[0] == '\0' || fetch->is_ldap)
 		return true;
 	snprintf(line, sizeof(line), "%s: %s", field, value);
-	longer = curl_slist_append(fetch->conditions, line);
+	longer = curl_slist_append(fetch->fields, line);
 	if (longer == NULL)
 		return false;
-	fetch->conditions = longer;
+	fetch->fields = longer;
 	return curl_easy_setopt(fetch->easy, CURLOPT_HTTPHEADER, longer) == CURLE_OK;
+}
+
+static bool fetch_set_question(struct fetch *fetch, const struct revocation_request *request)
+{
+	CURL *easy = fetch->easy;
+
+	if (request->media_type == NULL)
+		return true;
+	/* A redirected POST would come out as a GET without the question. */
+	return curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)request->question.len) ==
+		       CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->question.data) == CURLE_OK;
 }
 
 /* Nothing from the environment, nothing kept between downloads, redirects to http: alone. */
@@ -360,8 +373,11 @@ static bool fetch_set_options(struct fetch *fetch, const struct revocation_reque
 	       curl_easy_setopt(easy, CURLOPT_HEADERDATA, fetch) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, fetch_on_body) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch) == CURLE_OK &&
-	       fetch_add_condition(fetch, "If-None-Match", request->etag) &&
-	       fetch_add_condition(fetch, "If-Modified-Since", request->last_modified);
+	       fetch_set_question(fetch, request) &&
+	       fetch_add_field(fetch, "Content-Type", request->media_type) &&
+	       /* So that a copy that is still the newest does not come again. */
+	       fetch_add_field(fetch, "If-None-Match", request->etag) &&
+	       fetch_add_field(fetch, "If-Modified-Since", request->last_modified);
 }
 
 int revocation_fetcher_start(struct revocation_fetcher *fetcher,

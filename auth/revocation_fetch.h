@@ -28,6 +28,9 @@ struct revocation_request {
 	uint32_t time_limit_ms; /* from the start to the last byte, redirects included */
 	/* What the server said of the copy at hand (RFC 9110 13.1); "" or NULL: nothing, or no copy. */
 	const char *etag, *last_modified;
+	/* A question to POST, and its media type; NULL: GET. A POST follows no redirect. */
+	const char *media_type;
+	struct span question;
 };
 
 /* Everything is borrowed and ends with the call. */

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "auth/identity_names.h"
+#include "auth/ocsp.h"
 #include "auth/revocation_set.h"
 #include "auth/trust_store.h"
 #include "config/error.h"
@@ -19,7 +20,6 @@
 enum {
 	VERDICT_CHAIN_MAX = 10,
 	VERDICT_POINT_MAX = 16, /* names of distribution points, of the whole chain */
-	VERDICT_URL_MAX = 511,
 };
 
 /* One certificate of the chain below a root, and the authority that issued it. */
@@ -44,9 +44,8 @@ struct verdict {
 	/* Bit n: rule n of the leaf's issuing authority speaks of it, because the rule has no policy
 	 * or one for which the whole path is valid. For trust_rules_allow(). */
 	uint32_t rules;
-	char ocsp_url[VERDICT_URL_MAX +
-		      1];            /* the leaf's first http: OCSP responder (AIA); "": none */
-	struct identity_names names; /* empty unless the path holds */
+	char ocsp_url[OCSP_URL_MAX + 1]; /* the leaf's first http: OCSP responder (AIA); "": none */
+	struct identity_names names;     /* empty unless the path holds */
 	/* Why the names cannot be used (the refusal, where the path does not hold); NONE: they can, if
 	 * there are any. */
 	enum refusal names_refusal;

@@ -2,8 +2,8 @@
 
 #include <openssl/x509v3.h>
 #include <string.h>
-#include <strings.h>
 
+#include "auth/ocsp.h"
 #include "auth/verify_path.h"
 
 static int time_from_asn1(int64_t *seconds, const ASN1_TIME *time)
@@ -85,24 +85,6 @@ static uint32_t read_rules(
 	return rules;
 }
 
-/* The first http: responder that the leaf names (RFC 5280 4.2.2.1). */
-static void read_ocsp_url(X509 *leaf, char url[VERDICT_URL_MAX + 1])
-{
-	STACK_OF(OPENSSL_STRING) *all = X509_get1_ocsp(leaf);
-
-	for (int i = 0; url[0] == '\0' && i < sk_OPENSSL_STRING_num(all); i++) {
-		const char *text = sk_OPENSSL_STRING_value(all, i);
-		size_t len = strlen(text);
-		bool is_good = strncasecmp(text, "http://", 7) == 0 && len <= VERDICT_URL_MAX;
-
-		for (size_t at = 0; at < len; at++)
-			is_good = is_good && text[at] > ' ' && text[at] <= '~';
-		if (is_good)
-			memcpy(url, text, len + 1);
-	}
-	X509_email_free(all);
-}
-
 enum refusal verify_facts_read(const struct trust_store *trust, const STACK_OF(X509) * chain,
 	const X509_POLICY_TREE *policies, struct verdict *verdict)
 {
@@ -131,6 +113,6 @@ enum refusal verify_facts_read(const struct trust_store *trust, const STACK_OF(X
 				 ? 0
 				 : read_rules(&trust->authorities[verdict->links[0].authority],
 					   leaf, policies);
-	read_ocsp_url(leaf, verdict->ocsp_url);
+	ocsp_url_read(leaf, verdict->ocsp_url);
 	return REFUSAL_NONE;
 }

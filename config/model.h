@@ -105,6 +105,9 @@ struct config_revocation {
 	uint32_t refresh_ms;    /* longest time between two looks at a location */
 	uint32_t retry_ms;      /* after a failure; longer after several */
 	char *proxy;            /* host or host:port of an HTTP proxy for downloads; "": none */
+	uint32_t ocsp_time_limit_ms; /* of one question to an OCSP responder */
+	uint32_t ocsp_refresh_ms;    /* longest time between two questions about one certificate */
+	bool ocsp_nonce;             /* sent, and asked back */
 };
 
 /* By what a certificate leads to a mailbox. All but the first three need a directory. */

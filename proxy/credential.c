@@ -41,12 +41,11 @@ struct credential *credential_new(const struct verdict *verdict)
 	copy_links(credential, verdict);
 	credential->mailbox = strdup("");
 	credential->issuer = strdup(verdict->issuer);
-	credential->ocsp_url = strdup(verdict->ocsp_url);
 	credential->names = malloc(sizeof(*credential->names));
 	if (credential->names != NULL)
 		*credential->names = verdict->names;
 	if (credential->mailbox == NULL || credential->issuer == NULL ||
-		credential->ocsp_url == NULL || credential->names == NULL) {
+		credential->names == NULL) {
 		credential_free(credential);
 		return NULL;
 	}
@@ -60,7 +59,6 @@ void credential_free(struct credential *credential)
 	free(credential->mailbox);
 	free(credential->users);
 	free(credential->issuer);
-	free(credential->ocsp_url);
 	free(credential->names);
 	free(credential);
 }

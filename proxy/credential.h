@@ -27,7 +27,6 @@ struct credential {
 	/* Within the same piece of memory, after the struct. */
 	const struct verdict_link *links; /* leaf first */
 	const struct revocation_point *points;
-	char *ocsp_url; /* "": none */
 };
 
 /* A copy of what matters in verdict, which is no refusal. NULL when memory runs out. */

@@ -176,7 +176,8 @@ static bool has_sound_content(struct message *message)
 		return message->u.seen.refusal < REFUSAL_COUNT &&
 		       message->u.seen.chain_len <= SEEN_CHAIN_MAX;
 	case MESSAGE_OCSP_QUERY: message->u.ocsp_query.url[OCSP_URL_MAX] = '\0'; return true;
-	case MESSAGE_OCSP_ANSWER: return message->u.ocsp_answer.status < OCSP_STATUS_COUNT;
+	case MESSAGE_OCSP_ANSWER:
+		return (unsigned int)message->u.ocsp_answer.result.status < OCSP_STATUS_COUNT;
 	case MESSAGE_MAILBOX_ANSWER:
 		message->u.mailbox_answer.mailbox[MAILBOX_MAX] = '\0';
 		message->u.mailbox_answer.users[DIRECTORY_USERS_MAX] = '\0';

@@ -11,6 +11,7 @@
 #include "auth/directory.h"
 #include "auth/identity_names.h"
 #include "auth/mailbox.h"
+#include "auth/ocsp.h"
 #include "auth/revocation.h"
 #include "auth/revocation_index.h"
 #include "auth/trust_store.h"
@@ -50,15 +51,7 @@ enum message_type {
 	MESSAGE_OCSP_ANSWER, /* u.ocsp_answer */
 };
 
-enum { SEEN_CHAIN_MAX = 12 * 1024, OCSP_URL_MAX = 511 };
-
-enum ocsp_status {
-	OCSP_UNAVAILABLE, /* no responder, no answer in time, or not a good one */
-	OCSP_GOOD,
-	OCSP_REVOKED,
-	OCSP_UNKNOWN, /* the responder does not know the certificate */
-	OCSP_STATUS_COUNT
-};
+enum { SEEN_CHAIN_MAX = 12 * 1024 };
 
 enum role {
 	ROLE_SUPERVISOR,
@@ -145,8 +138,8 @@ struct message {
 		} ocsp_query;
 		struct {
 			uint8_t leaf_sha256[32];
-			uint32_t status;                  /* enum ocsp_status */
-			int64_t this_update, next_update; /* UNIX seconds: good until then */
+			int64_t asked_at; /* UNIX seconds: when the responder gave it */
+			struct ocsp_result result;
 		} ocsp_answer;
 		char text[1024];
 	} u;

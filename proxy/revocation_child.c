@@ -13,6 +13,7 @@
 #include "auth/revocation.h"
 #include "proxy/child.h"
 #include "proxy/log.h"
+#include "proxy/revocation_ocsp.h"
 #include "proxy/sandbox.h"
 #include "proxy/timeval.h"
 
@@ -23,6 +24,7 @@ struct revocation_process {
 	struct event_base *base;
 	struct event *supervisor, *ready_timer;
 	struct revocation *revocation;
+	struct revocation_ocsp *ocsp;
 	bool is_ready;
 };
 
@@ -128,6 +130,14 @@ static int authority_of(const struct message *message)
 							     : (int)message->u.refresh.authority;
 }
 
+static void take_peer(struct revocation_process *p, uint32_t role, int fd)
+{
+	if (role == ROLE_WORKER)
+		revocation_ocsp_attach(p->ocsp, fd);
+	else
+		close(fd);
+}
+
 static void on_supervisor(evutil_socket_t fd, short what, void *arg)
 {
 	struct revocation_process *p = arg;
@@ -140,6 +150,7 @@ static void on_supervisor(evutil_socket_t fd, short what, void *arg)
 		case MESSAGE_REFRESH:
 			revocation_refresh(p->revocation, authority_of(&message));
 			break;
+		case MESSAGE_PEER: take_peer(p, message.u.peer.role, passed_fd); break;
 		case MESSAGE_LOG: log_reopen(passed_fd); break;
 		case MESSAGE_DRAIN: event_base_loopbreak(p->base); break;
 		default:
@@ -178,6 +189,9 @@ static int start(struct revocation_process *p, struct error *err)
 	p->revocation = revocation_new(p->base, child->trust, &child->config->revocation,
 		child->state_directory, &callbacks, err);
 	if (p->revocation == NULL)
+		return -1;
+	p->ocsp = revocation_ocsp_new(p->base, child, err);
+	if (p->ocsp == NULL)
 		return -1;
 	p->supervisor =
 		event_new(p->base, child->supervisor, EV_READ | EV_PERSIST, on_supervisor, p);

@@ -11,12 +11,14 @@
 #include "proxy/exchange.h"
 #include "proxy/identity_client.h"
 #include "proxy/log.h"
+#include "proxy/ocsp_client.h"
 
 enum { LINGER_MS = 2000 }; /* what a refused phone still sends is dropped for so long */
 
 static const char *const state_names[] = {
 	[SESSION_SILENT] = "silent",
 	[SESSION_HANDSHAKE] = "handshake",
+	[SESSION_OCSP] = "ocsp",
 	[SESSION_IDENTIFY] = "identify",
 	[SESSION_HEAD] = "head",
 	[SESSION_BODY] = "body",
@@ -73,6 +75,7 @@ static bool session_wants_read(const struct session *session)
 	case SESSION_HEAD: return !session_is_choked(session);
 	case SESSION_BODY:
 	case SESSION_ANSWER: return input_len(session) == 0;
+	case SESSION_OCSP:
 	case SESSION_IDENTIFY:
 	case SESSION_CLOSED: return false;
 	}
@@ -148,6 +151,7 @@ void session_close(struct session *session)
 	if (session->state == SESSION_IDENTIFY)
 		identity_client_forget(worker->identity, session);
 	session_forget_question(session);
+	ocsp_client_leave(session);
 	session_enter(session, SESSION_CLOSED);
 	if (session->exchange != NULL)
 		exchange_abort(session->exchange, REFUSAL_NONE, "connection closed");
@@ -186,7 +190,7 @@ void session_address(const struct session *session, char text[INET6_ADDRSTRLEN])
 
 void session_await_head(struct session *session)
 {
-	if (session->state == SESSION_HANDSHAKE || session->state == SESSION_IDENTIFY)
+	if (session->state <= SESSION_IDENTIFY)
 		session->auth_us = (uint32_t)(clock_us() - session->since_us);
 	session->since_us = 0; /* no byte of a head yet */
 	session_enter(session, SESSION_HEAD);
@@ -227,7 +231,7 @@ static void session_shake_hands(struct session *session)
 		/* With no ticket to carry it, the acknowledgement of the client's last flight would
 		 * be delayed, and a client with Nagle's algorithm on would wait for it. */
 		setsockopt(session->tls.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
-		session_identify(session);
+		session_admit(session);
 		return;
 	case TLS_WANTS_READ: return;
 	case TLS_WANTS_WRITE:
@@ -397,6 +401,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	switch (session->state) {
 	case SESSION_SILENT: session_greet(session); return;
 	case SESSION_HANDSHAKE: session_shake_hands(session); return;
+	case SESSION_OCSP:
 	case SESSION_IDENTIFY:
 	case SESSION_CLOSED: return;
 	default: break;
@@ -577,6 +582,7 @@ static void session_timed_out(struct session *session)
 		shared_add(&worker->counters->refusals[REFUSAL_TLS_TIMEOUT], 1);
 		session_close(session);
 		return;
+	case SESSION_OCSP: session_identify(session); return;
 	case SESSION_IDENTIFY: session_identify_timed_out(session); return;
 	case SESSION_HEAD:
 		if (session->since_us != 0)
@@ -608,6 +614,7 @@ void session_drain(struct session *session, uint32_t time_ms)
 	switch (session->state) {
 	case SESSION_SILENT:
 	case SESSION_HANDSHAKE:
+	case SESSION_OCSP:
 	case SESSION_IDENTIFY: return; /* one request is served, then it ends */
 	case SESSION_HEAD:
 		if (session->since_us != 0 || session->queue != NULL)

@@ -19,6 +19,7 @@ struct exchange;
 enum session_state {
 	SESSION_SILENT, /* connected, and no byte yet */
 	SESSION_HANDSHAKE,
+	SESSION_OCSP,     /* the first answer about its certificate is awaited */
 	SESSION_IDENTIFY, /* the identity process looks for the mailbox */
 	SESSION_HEAD,     /* idle, or a request's head is under way */
 	SESSION_BODY,     /* its body is */
@@ -51,12 +52,14 @@ struct session {
 	enum session_state state;
 	enum refusal refusal; /* from the judge, during the handshake */
 	bool is_first_request;
-	bool has_asked_again;   /* the directory, for the request at hand */
-	bool is_asking;         /* it, in the background */
-	uint32_t identity_slot; /* while is_asking or SESSION_IDENTIFY */
-	uint32_t handshake_us;  /* from the first byte to its end */
-	uint32_t auth_us;       /* from there until the mailbox was known */
-	uint64_t since_us;      /* when the present stage began */
+	bool has_asked_again;          /* the directory, for the request at hand */
+	bool is_asking;                /* it, in the background */
+	struct ocsp_entry *ocsp;       /* of its certificate; NULL: none is asked about it */
+	LIST_ENTRY(session) ocsp_link; /* among the sessions of that certificate */
+	uint32_t identity_slot;        /* while is_asking or SESSION_IDENTIFY */
+	uint32_t handshake_us;         /* from the first byte to its end */
+	uint32_t auth_us;              /* from there until the mailbox was known */
+	uint64_t since_us;             /* when the present stage began */
 };
 
 /* The tls_judge of every listener (tls.h): owner is a session. */
@@ -68,6 +71,9 @@ int session_open(struct worker *worker, size_t listener, int fd,
 
 /* The answer of the identity process. */
 void session_identified(struct session *session, const struct mailbox_answer *answer);
+
+/* What is known of the certificate by OCSP has changed, or has become too old. */
+void session_ocsp_changed(struct session *session);
 
 /* For the exchange. Sends bytes to the phone, queueing what cannot be written at once. */
 void session_write(struct session *session, const void *data, size_t len);
@@ -114,7 +120,9 @@ void session_enter(struct session *session, enum session_state state);
 void session_update_events(struct session *session);
 /* Ready for the next request. */
 void session_await_head(struct session *session);
-/* The handshake is done: finds the mailbox, or asks for it. */
+/* session_ocsp.c. The handshake is done: awaits OCSP's first answer, where one is asked for, then identifies. */
+void session_admit(struct session *session);
+/* Finds the mailbox, or asks for it. */
 void session_identify(struct session *session);
 /* A request's head is there. True: the mailbox is asked for again first, and the head has to wait. */
 bool session_identify_again(struct session *session);

@@ -9,6 +9,7 @@
 
 #include "proxy/exchange.h"
 #include "proxy/identity_client.h"
+#include "proxy/ocsp_client.h"
 #include "proxy/session.h"
 #include "proxy/worker_judge.h"
 #include "proxy/worker_seen.h"
@@ -57,6 +58,8 @@ enum refusal session_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent)
 		judge_fresh(session, leaf, sent, &fresh);
 		session->refusal = worker_judge_verdict(worker, verdict);
 	}
+	if (session->refusal == REFUSAL_NONE)
+		session->refusal = ocsp_client_join(worker->ocsp, session, verdict);
 	if (session->refusal != REFUSAL_NONE) {
 		session_log_refused(session, session->refusal, verdict, tls_version(&session->tls));
 		worker_seen(worker, sha256, session->refusal, "", leaf, sent);

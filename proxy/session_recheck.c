@@ -6,6 +6,7 @@
 
 #include "proxy/exchange.h"
 #include "proxy/log.h"
+#include "proxy/ocsp_client.h"
 #include "proxy/session.h"
 #include "proxy/worker_judge.h"
 
@@ -98,6 +99,8 @@ enum refusal session_check(const struct session *session)
 		return REFUSAL_CERTIFICATE_MISSING;
 	refusal = worker_judge_credential(session->worker, credential);
 	if (refusal == REFUSAL_NONE)
+		refusal = ocsp_client_check(session);
+	if (refusal == REFUSAL_NONE)
 		refusal = credential->refusal;
 	if (refusal == REFUSAL_NONE && credential->mailbox[0] == '\0')
 		refusal = REFUSAL_INTERNAL;
@@ -112,6 +115,11 @@ bool session_recheck(struct session *session)
 		return false;
 	refusal = worker_judge_credential(session->worker, session->credential);
 	if (refusal == REFUSAL_NONE)
+		refusal = ocsp_client_check(session);
+	/* Responders come back: who asks for nothing now is told so at the next request. */
+	if (refusal == REFUSAL_NONE ||
+		(refusal == REFUSAL_OCSP_UNAVAILABLE &&
+			(session->exchange == NULL || session->exchange->refusal != REFUSAL_NONE)))
 		return false;
 	session_shut_out(session, refusal, "the certificate may not come in any more");
 	return true;

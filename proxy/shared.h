@@ -22,6 +22,8 @@ enum { WORKER_MAX = 256, ENDPOINT_MAX = 64 };
 	COUNTER(verdict_evictions, "certificate verdicts pushed out of the cache")                 \
 	COUNTER(sessions_shut_out, "open connections ended because they were allowed no more")     \
 	COUNTER(seen_dropped, "reports of certificates that control had no room for")              \
+	COUNTER(ocsp_questions, "questions about certificates to OCSP")                            \
+	COUNTER(ocsp_unanswered, "of them without an answer that counts")                          \
 	COUNTER(requests, "requests read")                                                         \
 	COUNTER(requests_forwarded, "requests sent to an endpoint, to their end")                  \
 	COUNTER(answers_malformed, "answers whose WBXML was malformed")                            \

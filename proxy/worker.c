@@ -13,6 +13,7 @@
 #include "proxy/identity_client.h"
 #include "proxy/listener.h"
 #include "proxy/log.h"
+#include "proxy/ocsp_client.h"
 #include "proxy/sandbox.h"
 #include "proxy/session.h"
 #include "proxy/worker_seen.h"
@@ -172,11 +173,12 @@ static void worker_drain(struct worker *worker, uint32_t time_ms)
 /* Returns whether fd was taken over. */
 static bool worker_take_peer(struct worker *worker, uint32_t role, int fd)
 {
-	if (role == ROLE_IDENTITY)
-		identity_client_attach(worker->identity, fd);
-	else if (role == ROLE_CONTROL)
-		worker_seen_attach(worker, fd);
-	return role == ROLE_IDENTITY || role == ROLE_CONTROL;
+	switch (role) {
+	case ROLE_IDENTITY: identity_client_attach(worker->identity, fd); return true;
+	case ROLE_REVOCATION: ocsp_client_attach(worker->ocsp, fd); return true;
+	case ROLE_CONTROL: worker_seen_attach(worker, fd); return true;
+	default: return false;
+	}
 }
 
 /* Returns whether fd was taken over. */
@@ -246,9 +248,10 @@ static int worker_allocate(struct worker *worker, struct error *err)
 	worker->listeners = calloc(worker->child->socket_count + 1, sizeof(*worker->listeners));
 	worker->sources = source_table_new();
 	worker->identity = identity_client_new(worker);
+	worker->ocsp = ocsp_client_new(worker);
 	if (worker->base == NULL || worker->verdicts == NULL || worker->tls_servers == NULL ||
 		worker->listeners == NULL || worker->sources == NULL || worker->identity == NULL ||
-		getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		worker->ocsp == NULL || getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return error_set(err, "out of memory");
 	snprintf(worker->id_prefix, sizeof(worker->id_prefix), "%08x", seed);
 	srandom(seed);

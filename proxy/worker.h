@@ -48,6 +48,7 @@ struct worker {
 	struct exchange *over;
 	struct event *bury_event;
 	struct identity_client *identity;
+	struct ocsp_client *ocsp;
 	uint8_t buffer[WORKER_BUFFER];      /* what is read lands here first */
 	uint8_t scratch[2 * WORKER_BUFFER]; /* what is written is put together here */
 	char id_prefix[12];                 /* of request ids: random for each worker's life */

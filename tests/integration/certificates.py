@@ -129,13 +129,14 @@ def self_signed(directory, name, names, ca=False):
 
 
 def write_trust_store(path, entries):
-    """entries: (certificate file, is root, CRL URL or None)."""
+    """entries: (certificate file, is root, CRL URL or None, and perhaps a dict of further members)."""
     authorities = []
-    for certificate, is_root, crl_url in entries:
+    for certificate, is_root, crl_url, *more in entries:
         entry = {"isRootAuthority": is_root, "certificate": base64.b64encode(
             openssl("x509", "-in", certificate, "-outform", "DER")).decode()}
         if crl_url:
             entry["certificateRevocationListUrl"] = crl_url
+        entry.update(*more)
         authorities.append(entry)
     with open(path, "w", encoding="ascii") as f:
         json.dump({"certificateAuthorities": authorities}, f, indent=1)

@@ -87,6 +87,9 @@ static void expect_general(const struct config *config)
 	CU_ASSERT_EQUAL(config->revocation.refresh_ms, 24 * 60000);
 	CU_ASSERT_EQUAL(config->revocation.retry_ms, 25000);
 	CU_ASSERT_STRING_EQUAL(config->revocation.proxy, "proxy.test:3129");
+	CU_ASSERT_EQUAL(config->revocation.ocsp_time_limit_ms, 26000);
+	CU_ASSERT_EQUAL(config->revocation.ocsp_refresh_ms, 27 * 60000);
+	CU_ASSERT_TRUE(config->revocation.ocsp_nonce);
 	CU_ASSERT_EQUAL(config->mailbox.name_count, 2);
 	CU_ASSERT_EQUAL(config->mailbox.names[0], CONFIG_NAME_RFC822);
 	CU_ASSERT_EQUAL(config->mailbox.names[1], CONFIG_NAME_SKI);

@@ -41,6 +41,7 @@ struct pki_spec {
 	const char *policy_constraints;
 	const char *crl_points;
 	const char *authority_info;
+	bool has_ocsp_no_check;
 	bool has_no_key_identifiers;
 };
 
@@ -133,6 +134,8 @@ static inline struct pki pki_make(struct pki_spec spec)
 	pki_add(made.certificate, &ctx, NID_policy_constraints, spec.policy_constraints);
 	pki_add(made.certificate, &ctx, NID_crl_distribution_points, spec.crl_points);
 	pki_add(made.certificate, &ctx, NID_info_access, spec.authority_info);
+	pki_add(made.certificate, &ctx, NID_id_pkix_OCSP_noCheck,
+		spec.has_ocsp_no_check ? "yes" : NULL);
 	if (!spec.has_no_key_identifiers) {
 		pki_add(made.certificate, &ctx, NID_subject_key_identifier, "hash");
 		pki_add(made.certificate, &ctx, NID_authority_key_identifier, "keyid:always");

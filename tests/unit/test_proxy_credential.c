@@ -19,7 +19,6 @@ static void test_it_keeps_what_has_to_be_looked_at_again(void)
 	verdict->point_count = 2;
 	verdict->points[1].link = 1;
 	verdict->points[1].reasons = REVOCATION_REASONS_ALL;
-	strcpy(verdict->ocsp_url, "http://ocsp.example.com/");
 	strcpy(verdict->issuer, "CN=CA");
 	verdict->names.count = 1;
 	credential = credential_new(verdict);
@@ -33,7 +32,6 @@ static void test_it_keeps_what_has_to_be_looked_at_again(void)
 	CU_ASSERT_EQUAL_FATAL(credential->point_count, 2);
 	CU_ASSERT_EQUAL(credential->points[1].link, 1);
 	CU_ASSERT_EQUAL(credential->points[1].reasons, REVOCATION_REASONS_ALL);
-	CU_ASSERT_STRING_EQUAL(credential->ocsp_url, "http://ocsp.example.com/");
 	CU_ASSERT_STRING_EQUAL(credential->issuer, "CN=CA");
 	CU_ASSERT_PTR_NOT_NULL(credential->names);
 	/* Nothing of it is the verdict's. */
