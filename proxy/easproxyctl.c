@@ -106,8 +106,7 @@ static int ctl_check(int argc, char **argv)
 		return 2;
 	}
 	config = config_load(path, trust_store_config_check, print_fault, NULL);
-	if (config != NULL &&
-		directory_config_check(&config->directory, print_fault, NULL) == -1) {
+	if (config != NULL && directory_config_check(&config->directory, print_fault, NULL) == -1) {
 		config_free(config);
 		config = NULL;
 	}

@@ -32,8 +32,7 @@ static int test(const char *path)
 {
 	struct config *config = config_load(path, trust_store_config_check, print_fault, NULL);
 
-	if (config != NULL &&
-		directory_config_check(&config->directory, print_fault, NULL) == -1) {
+	if (config != NULL && directory_config_check(&config->directory, print_fault, NULL) == -1) {
 		config_free(config);
 		config = NULL;
 	}
