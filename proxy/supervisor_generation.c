@@ -125,6 +125,12 @@ bool generation_keep_index(
 		passed_fd == -1)
 		return false;
 	kept = &generation->indexes[message->u.index.authority][message->u.index.place];
+	/* Workers do not take it, and those who start later must not either: a revocation process that
+	 * could not write down what it had may have been given an older CRL. */
+	if (kept->fd != -1 && message->u.index.facts.this_update < kept->index.facts.this_update) {
+		close(passed_fd);
+		return true;
+	}
 	close_if_open(kept->fd);
 	kept->fd = passed_fd;
 	kept->index = message->u.index;

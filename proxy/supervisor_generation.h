@@ -45,8 +45,8 @@ struct generation *generation_new(const char *config_path, const struct generati
 /* NULL is allowed. */
 void generation_free(struct generation *generation);
 
-/* Keeps what the revocation process sent; takes passed_fd over. False when the message names no CRL
- * location of ours. */
+/* Keeps what the revocation process sent, unless it is older than what is kept; takes passed_fd over. False
+ * when the message names no CRL location of ours. */
 bool generation_keep_index(
 	struct generation *generation, const struct message *message, int passed_fd);
 bool generation_keep_report(struct generation *generation, const struct message *message);
