@@ -76,6 +76,9 @@ struct generation *generation_new(const char *config_path, const struct generati
 		report(report_context, "the trust store could be read once, but not twice");
 		goto fail;
 	}
+	generation->has_store =
+		previous != NULL &&
+		strcmp(previous->config->state_directory, generation->config->state_directory) == 0;
 	if (open_files(generation, previous, &err) == -1) {
 		report(report_context, err.text);
 		goto fail;
