@@ -198,8 +198,9 @@ static void half_succeed(struct half *half, const struct error *note)
 		half_end(half, note->text);
 }
 
-/* Of the base alone: deltas are small, and come often. Written after its index: should that fail,
- * what is kept belongs to the index before, and the next start gets the whole CRL once more. */
+/* Of the base alone: deltas are small, and come often. It names its index: where that could not be
+ * written, or another was put there since (by a backup, or by the process of the configuration before),
+ * the next start gets the whole CRL once more. */
 static void half_keep(const struct half *half)
 {
 	const struct revocation_source *source = &half->place->source;
@@ -208,7 +209,7 @@ static void half_keep(const struct half *half)
 	if (half->is_delta || source->directory == -1)
 		return;
 	revocation_state_name(source->authority, half->url, "seen", name);
-	revocation_seen_save(&half->seen, source->directory, name);
+	revocation_seen_save(&half->seen, source->base_sum, source->directory, name);
 }
 
 static void half_recall(struct half *half)
@@ -217,7 +218,7 @@ static void half_recall(struct half *half)
 	char name[REVOCATION_STATE_NAME_SIZE];
 
 	revocation_state_name(source->authority, half->url, "seen", name);
-	revocation_seen_load(&half->seen, source->directory, name);
+	revocation_seen_load(&half->seen, source->base_sum, source->directory, name);
 }
 
 /* Bytes of a look, other than those that were there already. */

@@ -7,8 +7,13 @@
 
 #include "auth/revocation_state.h"
 
-/* The digest in hex, the validators, and a word that ends it, a line each. */
-enum { TEXT_SIZE = 2 * REVOCATION_SEEN_SUM_SIZE + 2 * REVOCATION_VALIDATOR_SIZE + 8 };
+/* The digest and the index's checksum in hex, the validators, and a word that ends it, a line each. */
+enum {
+	HEX_SIZE = 2 * REVOCATION_SEEN_SUM_SIZE + 1,
+	TEXT_SIZE = 2 * HEX_SIZE + 2 * REVOCATION_VALIDATOR_SIZE + 8,
+};
+_Static_assert(
+	(int)REVOCATION_FILE_CHECKSUM_SIZE == (int)REVOCATION_SEEN_SUM_SIZE, "both are SHA-256");
 static const char end_word[] = "end";
 
 bool revocation_seen_knows(struct revocation_seen *seen, struct span crl)
@@ -26,19 +31,26 @@ bool revocation_seen_knows(struct revocation_seen *seen, struct span crl)
 	return is_known;
 }
 
-void revocation_seen_save(const struct revocation_seen *seen, int directory, const char *name)
+static void hex_write(const uint8_t sum[REVOCATION_SEEN_SUM_SIZE], char hex[HEX_SIZE])
 {
-	char hex[2 * REVOCATION_SEEN_SUM_SIZE + 1];
+	for (size_t i = 0; i < REVOCATION_SEEN_SUM_SIZE; i++)
+		snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+}
+
+void revocation_seen_save(const struct revocation_seen *seen,
+	const uint8_t index_sum[REVOCATION_FILE_CHECKSUM_SIZE], int directory, const char *name)
+{
+	char hex[HEX_SIZE], index_hex[HEX_SIZE];
 	char text[TEXT_SIZE];
 	struct error err;
 	int len;
 
 	if (!seen->has_sum)
 		return;
-	for (size_t i = 0; i < sizeof(seen->sum); i++)
-		snprintf(hex + 2 * i, 3, "%02x", seen->sum[i]);
-	len = snprintf(text, sizeof(text), "%s\n%s\n%s\n%s\n", hex, seen->etag, seen->last_modified,
-		end_word);
+	hex_write(seen->sum, hex);
+	hex_write(index_sum, index_hex);
+	len = snprintf(text, sizeof(text), "%s\n%s\n%s\n%s\n%s\n", hex, index_hex, seen->etag,
+		seen->last_modified, end_word);
 	revocation_state_save_bytes(
 		directory, name, span_of((const uint8_t *)text, (size_t)len), &err);
 }
@@ -70,15 +82,20 @@ static int hex_read(const char *hex, uint8_t sum[REVOCATION_SEEN_SUM_SIZE])
 	return hex[(size_t)2 * REVOCATION_SEEN_SUM_SIZE] == '\0' ? 0 : -1;
 }
 
-static int text_read(char *text, struct revocation_seen *seen)
+static int text_read(char *text, struct revocation_seen *seen,
+	const uint8_t index_sum[REVOCATION_FILE_CHECKSUM_SIZE])
 {
-	const char *hex = next_line(&text, (size_t)2 * REVOCATION_SEEN_SUM_SIZE + 1);
-	const char *etag = hex == NULL ? NULL : next_line(&text, sizeof(seen->etag));
+	const char *hex = next_line(&text, HEX_SIZE);
+	const char *index_hex = hex == NULL ? NULL : next_line(&text, HEX_SIZE);
+	const char *etag = index_hex == NULL ? NULL : next_line(&text, sizeof(seen->etag));
 	const char *last_modified =
 		etag == NULL ? NULL : next_line(&text, sizeof(seen->last_modified));
 	const char *end = last_modified == NULL ? NULL : next_line(&text, sizeof(end_word));
+	char expected[HEX_SIZE];
 
-	if (end == NULL || strcmp(end, end_word) != 0 || hex_read(hex, seen->sum) == -1)
+	hex_write(index_sum, expected);
+	if (end == NULL || strcmp(end, end_word) != 0 || strcmp(index_hex, expected) != 0 ||
+		hex_read(hex, seen->sum) == -1)
 		return -1;
 	snprintf(seen->etag, sizeof(seen->etag), "%s", etag);
 	snprintf(seen->last_modified, sizeof(seen->last_modified), "%s", last_modified);
@@ -86,7 +103,8 @@ static int text_read(char *text, struct revocation_seen *seen)
 	return 0;
 }
 
-void revocation_seen_load(struct revocation_seen *seen, int directory, const char *name)
+void revocation_seen_load(struct revocation_seen *seen,
+	const uint8_t index_sum[REVOCATION_FILE_CHECKSUM_SIZE], int directory, const char *name)
 {
 	struct error err;
 	uint8_t *data;
@@ -98,7 +116,7 @@ void revocation_seen_load(struct revocation_seen *seen, int directory, const cha
 		return;
 	text = strndup((const char *)data, len);
 	free(data);
-	if (text != NULL && text_read(text, seen) == -1)
+	if (text != NULL && text_read(text, seen, index_sum) == -1)
 		memset(seen, 0, sizeof(*seen));
 	free(text);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "auth/revocation_fetch.h"
+#include "auth/revocation_file.h"
 
 enum { REVOCATION_SEEN_SUM_SIZE = 32 };
 
@@ -23,8 +24,11 @@ struct revocation_seen {
 /* Whether these bytes are the ones. seen knows them from now on, in any case. */
 bool revocation_seen_knows(struct revocation_seen *seen, struct span crl);
 
-/* In the state directory under that name. Both say nothing of failures: what is not known is fetched. */
-void revocation_seen_save(const struct revocation_seen *seen, int directory, const char *name);
-void revocation_seen_load(struct revocation_seen *seen, int directory, const char *name);
+/* In the state directory under that name, with the checksum of the index that was made of it: what is not of
+ * the index at hand is not loaded. Both say nothing of failures: what is not known is fetched. */
+void revocation_seen_save(const struct revocation_seen *seen,
+	const uint8_t index_sum[REVOCATION_FILE_CHECKSUM_SIZE], int directory, const char *name);
+void revocation_seen_load(struct revocation_seen *seen,
+	const uint8_t index_sum[REVOCATION_FILE_CHECKSUM_SIZE], int directory, const char *name);
 
 #endif

@@ -193,11 +193,15 @@ void revocation_set_clear(struct revocation_set *set)
 	memset(set, 0, sizeof(*set));
 }
 
-static bool is_current(
+static bool has_ended(
 	const struct revocation_slot *slot, const struct revocation_facts *facts, int64_t now)
 {
-	return now - (int64_t)slot->grace_s <= facts->next_update &&
-	       now + REVOCATION_CLOCK_GRACE >= facts->this_update;
+	return now - (int64_t)slot->grace_s > facts->next_update;
+}
+
+static bool has_begun(const struct revocation_facts *facts, int64_t now)
+{
+	return now + REVOCATION_CLOCK_GRACE >= facts->this_update;
 }
 
 /* RFC 5280 6.3.3 (a), (b) and (d): the reasons for which a CRL of that scope decides over the target; 0:
@@ -304,16 +308,47 @@ static bool is_left_out(
 	       (slot->check == AUTHORITY_CHECK_LEAF && target->is_ca);
 }
 
+/* The index that has the target on its list, is past its nextUpdate, and is the newest such one. Its
+ * thisUpdate, or INT64_MIN: there is none. What it says holds on until there is newer news: else it
+ * would be enough to keep us from one of two locations. */
+static int64_t ended_since(const struct revocation_set *set, const struct question *question,
+	int64_t now, struct revocation_finding *finding)
+{
+	const struct revocation_target *target = question->target;
+	const struct revocation_slot *slot = &set->slots[target->authority];
+	int64_t since = INT64_MIN;
+
+	for (int place = 0; place < CRL_LOCATION_MAX; place++) {
+		const struct revocation_index *index = slot->indexes[place];
+		const struct revocation_facts *facts;
+
+		if (index == NULL)
+			continue;
+		facts = revocation_index_facts(index);
+		if (!has_ended(slot, facts, now) || facts->this_update <= since ||
+			reasons_covered(slot, &facts->scope, target) == 0 ||
+			!is_signer_good(set, question, facts, now) ||
+			!revocation_index_find(index, &slot->name, &target->serial, finding))
+			continue;
+		since = facts->this_update;
+		if (finding != NULL)
+			finding->place = place;
+	}
+	return since;
+}
+
 static enum refusal answer(const struct revocation_set *set, const struct question *question,
 	int64_t now, struct revocation_finding *finding)
 {
 	const struct revocation_target *target = question->target;
 	const struct revocation_slot *slot = &set->slots[target->authority];
 	bool is_any_current = false;
-	unsigned int reasons = 0;
+	unsigned int reasons = 0, reasons_since = 0;
+	int64_t since;
 
 	if (is_left_out(slot, target, now))
 		return REFUSAL_NONE;
+	since = ended_since(set, question, now, finding);
 	for (int place = 0; place < CRL_LOCATION_MAX; place++) {
 		const struct revocation_index *index = slot->indexes[place];
 		const struct revocation_facts *facts;
@@ -322,7 +357,7 @@ static enum refusal answer(const struct revocation_set *set, const struct questi
 		if (index == NULL)
 			continue;
 		facts = revocation_index_facts(index);
-		if (!is_current(slot, facts, now))
+		if (has_ended(slot, facts, now) || !has_begun(facts, now))
 			continue;
 		covered = reasons_covered(slot, &facts->scope, target);
 		if (covered != 0 && !is_signer_good(set, question, facts, now))
@@ -335,9 +370,11 @@ static enum refusal answer(const struct revocation_set *set, const struct questi
 			return REFUSAL_CERTIFICATE_REVOKED;
 		}
 		reasons |= covered;
+		if (facts->this_update >= since)
+			reasons_since |= covered;
 	}
 	if (reasons == REVOCATION_REASONS_ALL)
-		return REFUSAL_NONE;
+		return reasons_since == reasons ? REFUSAL_NONE : REFUSAL_CERTIFICATE_REVOKED;
 	return is_any_current ? REFUSAL_REVOCATION_UNKNOWN : REFUSAL_REVOCATION_UNAVAILABLE;
 }
 
@@ -355,8 +392,10 @@ static bool is_complete(const struct revocation_scope *scope)
 	return scope->name_count == 0 && scope->reasons == REVOCATION_REASONS_ALL;
 }
 
-int64_t revocation_set_effective(const struct revocation_set *set, int authority)
+int64_t revocation_set_effective(const struct revocation_set *set, int authority, int64_t now)
 {
+	const struct revocation_target users = {.authority = authority};
+	const struct question question = {.target = &users};
 	const struct revocation_slot *slot;
 	int64_t of_complete = INT64_MIN; /* the latest */
 	int64_t of_parts = INT64_MAX;    /* the oldest */
@@ -364,6 +403,9 @@ int64_t revocation_set_effective(const struct revocation_set *set, int authority
 	if (authority < 0 || (size_t)authority >= set->count)
 		return INT64_MIN;
 	slot = &set->slots[authority];
+	/* It would let in whom nobody looks at. */
+	if (is_left_out(slot, &users, now))
+		return INT64_MIN;
 	for (size_t place = 0; place < CRL_LOCATION_MAX; place++) {
 		const struct revocation_facts *facts;
 
@@ -376,6 +418,10 @@ int64_t revocation_set_effective(const struct revocation_set *set, int authority
 		facts = revocation_index_facts(slot->indexes[place]);
 		if (!revocation_scope_has_kind(&facts->scope, false))
 			continue;
+		if (!is_signer_good(set, &question, facts, now)) {
+			of_parts = INT64_MIN;
+			continue;
+		}
 		if (is_complete(&facts->scope) && facts->this_update > of_complete)
 			of_complete = facts->this_update;
 		if (facts->this_update < of_parts)

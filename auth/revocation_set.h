@@ -74,7 +74,8 @@ void revocation_set_clear(struct revocation_set *set);
  *
  *	NONE                    not revoked; or no location configured, the authority is exempt, or
  *				its check leaves this certificate out
- *	CERTIFICATE_REVOKED     finding (may be NULL) is filled
+ *	CERTIFICATE_REVOKED     finding (may be NULL) is filled; also where the index that says so is past its
+ *				nextUpdate, and only older ones say otherwise
  *	REVOCATION_UNAVAILABLE  no index is current: none has come, all are past nextUpdate and grace,
  *				not yet valid by more than 5 minutes, or signed by a certificate that is
  *				expired or revoked itself; or an authority that the set does not know
@@ -85,9 +86,9 @@ void revocation_set_clear(struct revocation_set *set);
 enum refusal revocation_set_check(const struct revocation_set *set,
 	const struct revocation_target *target, int64_t now, struct revocation_finding *finding);
 
-/* How new the news of an authority is that decides over its users: the latest effective date of a
+/* How new the news of an authority is that decides over its users at now: the latest effective date of a
  * CRL that speaks for all of them; where there are only parts, that of the oldest part. INT64_MIN
- * while there is none, or a part is missing. */
-int64_t revocation_set_effective(const struct revocation_set *set, int authority);
+ * while there is none, a part is missing, or no CRL is asked about users. */
+int64_t revocation_set_effective(const struct revocation_set *set, int authority, int64_t now);
 
 #endif

@@ -43,7 +43,8 @@ struct child {
 	int state_directory; /* revocation: for its indexes; control: for its store; else -1 */
 	int spool_directory; /* workers: where openat(O_TMPFILE) is allowed; else -1 */
 	int control_socket;  /* control: listening UNIX socket; else -1 */
-	bool has_sandbox;    /* false with --no-sandbox */
+	bool has_store; /* control: another one had the state store open in that directory before */
+	bool has_sandbox; /* false with --no-sandbox */
 };
 
 /* Each returns the exit status of its process. Before entering its loop each calls

@@ -104,6 +104,12 @@ static int start(struct control *control, struct error *err)
 {
 	const struct child *child = control->child;
 
+	/* A new one would say that nobody is revoked. */
+	if (child->has_store && !state_store_exists(child->state_directory))
+		return error_set(err,
+			"the state store %s/state.db is gone, and with it who is revoked: put it "
+			"back, or start easproxyd anew without it",
+			child->config->state_directory);
 	control->store =
 		state_store_open(child->state_directory, child->config->state_directory, err);
 	if (control->store == NULL)

@@ -95,10 +95,10 @@ static void explanation_refuse(struct control_explanation *explanation, enum ref
 static void explain_user(
 	struct control *control, struct control_explanation *explanation, const char *mailbox)
 {
-	int64_t effective =
-		explanation->authority < 0
-			? INT64_MIN
-			: revocation_set_effective(&control->revocation, explanation->authority);
+	int64_t effective = explanation->authority < 0
+				    ? INT64_MIN
+				    : revocation_set_effective(&control->revocation,
+					      explanation->authority, (int64_t)time(NULL));
 	json_t *object = json_object();
 	struct state_user user;
 	struct error err;

@@ -335,8 +335,20 @@ void control_request_user_allow(struct control *control, struct control_client *
 
 /* user-show */
 
+/* A CRL that nobody asks lets nobody in again; see revocation_set_effective(). */
+static const char *decision_word(
+	const struct authority *authority, int64_t effective, int64_t valid_from)
+{
+	if (authority->crls[0].url[0] == '\0' || authority->check == AUTHORITY_CHECK_NONE)
+		return "never";
+	if ((int64_t)time(NULL) < authority->exempt_until)
+		return "exempt";
+	return effective > valid_from ? "decides" : "waits";
+}
+
 /* For each authority what it takes for its certificates to be looked at again: "decides" (its CRL is of
- * a later date), "waits" (for one), "never" (it has no location for one). */
+ * a later date), "waits" (for one), "never" (it has no location for one, or is not checked), "exempt" (it is
+ * not checked for now). */
 static json_t *authorities_for(const struct control *control, int64_t valid_from)
 {
 	const struct trust_store *trust = control->child->trust;
@@ -345,9 +357,7 @@ static json_t *authorities_for(const struct control *control, int64_t valid_from
 	for (size_t i = 0; i < trust->count; i++) {
 		const struct authority *authority = &trust->authorities[i];
 		int64_t date = control_effective(authority, &control->authorities[i]);
-		const char *state = authority->crls[0].url[0] == '\0' ? "never"
-				    : date > valid_from               ? "decides"
-								      : "waits";
+		const char *state = decision_word(authority, date, valid_from);
 
 		json_array_append_new(
 			array, json_pack("{s:s,s:s,s:I}", "issuer", authority->issuer, "state",

@@ -126,7 +126,9 @@ static void print_authorities(const json_t *answer)
 			printf("its CRL of %s decides\n",
 				ctl_moment(number_of(authority, "effective_date"), moment));
 		else if (strcmp(state, "never") == 0)
-			printf("has no CRL location: only easproxyctl user allow\n");
+			printf("has no CRL that is looked at: only easproxyctl user allow\n");
+		else if (strcmp(state, "exempt") == 0)
+			printf("waits for the end of its exemption; a later CRL decides then\n");
 		else if (number_of(authority, "effective_date") == 0)
 			printf("waits for a CRL; none that is in force has been loaded\n");
 		else

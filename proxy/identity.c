@@ -57,7 +57,7 @@ struct peer {
 	struct request_list waiting;
 	struct answer_list
 		answered; /* the channel is full: nothing more is read until they are gone */
-	bool has_change;  /* MESSAGE_DIRECTORY_CHANGED is to be sent first */
+	bool has_change;  /* MESSAGE_DIRECTORY_CHANGED is to be sent after them */
 	bool is_dead;     /* freed by the callback that owns the turn */
 };
 
@@ -85,13 +85,14 @@ static bool peer_has_unsent(const struct peer *peer)
 	return peer->has_change || !STAILQ_EMPTY(&peer->answered);
 }
 
-/* 0, or -1 with errno: EAGAIN, or the peer is gone. */
+/* 0, or -1 with errno: EAGAIN, or the peer is gone. Answers that wait were given before the change, and
+ * must not be taken for news that came after it. */
 static int peer_send_next(struct peer *peer)
 {
 	struct request *request = STAILQ_FIRST(&peer->answered);
 	struct message message = {.type = MESSAGE_DIRECTORY_CHANGED};
 
-	if (peer->has_change) {
+	if (request == NULL) {
 		if (message_send(peer->fd, &message, -1) == -1)
 			return -1;
 		peer->has_change = false;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "auth/directory.h"
 #include "proxy/log.h"
 #include "proxy/session.h"
 
@@ -59,6 +60,12 @@ static void identity_client_answer(struct identity_client *client, const struct 
 	session_identified(session, &message->u.mailbox_answer);
 }
 
+static void identity_client_change(struct identity_client *client)
+{
+	client->changes++;
+	worker_identity_begin(&client->worker->reidentify);
+}
+
 static void on_message(evutil_socket_t fd, short what, void *arg)
 {
 	struct identity_client *client = arg;
@@ -72,10 +79,8 @@ static void on_message(evutil_socket_t fd, short what, void *arg)
 			close(passed);
 		if (message.type == MESSAGE_MAILBOX_ANSWER)
 			identity_client_answer(client, &message);
-		else if (message.type == MESSAGE_DIRECTORY_CHANGED) {
-			client->changes++;
-			worker_identity_begin(&client->worker->reidentify);
-		}
+		else if (message.type == MESSAGE_DIRECTORY_CHANGED)
+			identity_client_change(client);
 	}
 	if (result == 0 || (errno != EAGAIN && errno != EINTR)) {
 		/* The supervisor starts another one and sends us the channel to it. */
@@ -95,6 +100,10 @@ void identity_client_attach(struct identity_client *client, int fd)
 		return;
 	}
 	client->fd = fd;
+	/* It has read its file anew, and what has changed since the last process did nobody could tell
+	 * us. Other directories' answers end by themselves. */
+	if (!directory_may_block(&client->worker->config->directory))
+		identity_client_change(client);
 }
 
 static int identity_client_grow(struct identity_client *client)

@@ -433,6 +433,13 @@ static int open_database(struct state_store *store, struct error *err)
 	return 0;
 }
 
+bool state_store_exists(int directory)
+{
+	struct stat st;
+
+	return fstatat(directory, FILE_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 struct state_store *state_store_open(int directory, const char *path, struct error *err)
 {
 	struct state_store *store = calloc(1, sizeof(*store));

@@ -22,6 +22,9 @@ struct state_store; /* opaque; proxy/state_sql.h */
  * brought up to date. A file that is damaged, of another program or of a later version is left as it is:
  * NULL with err filled, which says what to do. */
 struct state_store *state_store_open(int directory, const char *path, struct error *err);
+/* Whether there is something of its name to be opened below the directory. */
+bool state_store_exists(int directory);
+
 /* Leaves all in the one file where nobody else has it open. NULL is allowed. */
 void state_store_close(struct state_store *store);
 

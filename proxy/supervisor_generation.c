@@ -76,6 +76,9 @@ struct generation *generation_new(const char *config_path, const struct generati
 		report(report_context, "the trust store could be read once, but not twice");
 		goto fail;
 	}
+	generation->has_store =
+		previous != NULL &&
+		strcmp(previous->config->state_directory, generation->config->state_directory) == 0;
 	if (open_files(generation, previous, &err) == -1) {
 		report(report_context, err.text);
 		goto fail;
@@ -125,6 +128,12 @@ bool generation_keep_index(
 		passed_fd == -1)
 		return false;
 	kept = &generation->indexes[message->u.index.authority][message->u.index.place];
+	/* Workers do not take it, and those who start later must not either: a revocation process that
+	 * could not write down what it had may have been given an older CRL. */
+	if (kept->fd != -1 && message->u.index.facts.this_update < kept->index.facts.this_update) {
+		close(passed_fd);
+		return true;
+	}
 	close_if_open(kept->fd);
 	kept->fd = passed_fd;
 	kept->index = message->u.index;

@@ -31,6 +31,7 @@ struct generation {
 	struct config *config;     /* owned */
 	struct trust_store *trust; /* owned */
 	int state_directory, spool_directory, control_socket;
+	bool has_store; /* the generation before has its state store in the same directory */
 	bool owns_control_path; /* the socket was made for us, and goes with us if we do not take over */
 	struct generation_index indexes[AUTHORITY_MAX][CRL_LOCATION_MAX];
 	int users_fd; /* the users that are out, auth/user_index.h; -1: control has not said yet */
@@ -45,8 +46,8 @@ struct generation *generation_new(const char *config_path, const struct generati
 /* NULL is allowed. */
 void generation_free(struct generation *generation);
 
-/* Keeps what the revocation process sent; takes passed_fd over. False when the message names no CRL
- * location of ours. */
+/* Keeps what the revocation process sent, unless it is older than what is kept; takes passed_fd over. False
+ * when the message names no CRL location of ours. */
 bool generation_keep_index(
 	struct generation *generation, const struct message *message, int passed_fd);
 bool generation_keep_report(struct generation *generation, const struct message *message);

@@ -32,7 +32,8 @@ static bool is_user_out(const struct worker *worker, const struct credential *cr
 	if (credential->mailbox[0] == '\0' ||
 		!user_index_find(worker->users, credential->mailbox, &valid_from))
 		return false;
-	return issuer < 0 || revocation_set_effective(&worker->revocation, issuer) <= valid_from;
+	return issuer < 0 || revocation_set_effective(
+				     &worker->revocation, issuer, worker_now(worker)) <= valid_from;
 }
 
 enum refusal worker_judge_verdict(const struct worker *worker, const struct verdict *verdict)

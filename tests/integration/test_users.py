@@ -293,6 +293,23 @@ class StoreTest(UsersCase):
         self.assertEqual(self.status(proxy)["generation"], 1)
         self.assertTrue(self.gets_in(proxy, "bob"))
 
+    def test_a_store_that_vanishes_lets_nobody_in(self):
+        """An empty one in its place would say that nobody is revoked."""
+        proxy = self.start_proxy(self.upstream)
+        proxy.wait_until_answering()
+        self.done(proxy, "user", "revoke", "bob@contoso.test")
+        for suffix in ("", "-wal", "-shm"):
+            os.unlink(os.path.join(proxy.state, "state.db" + suffix))
+        proxy.signal(signal.SIGHUP)
+        wait_for("the reload to fail", lambda: proxy.lines("reload-failed"), None, proxy)
+        self.assertFalse(self.gets_in(proxy, "bob"))
+        os.kill(proxy.pids("control")[0], signal.SIGKILL)
+        wait_for("control to say what is missing", lambda: [
+            line for line in proxy.lines("start-failed") if "state.db is gone" in line["message"]], None, proxy)
+        self.assertFalse(self.gets_in(proxy, "bob"))
+        self.assertTrue(self.gets_in(proxy, "alice"))
+        self.assertFalse(os.path.exists(os.path.join(proxy.state, "state.db")))
+
     def test_addresses_are_for_the_owner_alone(self):
         path, _ = self.stop_with_users(1)
         self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)

@@ -767,6 +767,41 @@ static void test_a_restart_does_not_fetch_what_it_has(void)
 	teardown();
 }
 
+/* A backup, or two processes that write during a reload, may leave an index that is not that of which
+ * the server says that it is unchanged. */
+static void test_what_is_kept_of_another_index_is_not_believed(void)
+{
+	uint8_t older[4096];
+	ssize_t len;
+	int fd;
+
+	setup();
+	set_crl(1, -3600, 3600, 1);
+	engine_start();
+	CU_ASSERT_TRUE(run_until(1, 0));
+	fd = openat(it.directory, state_name("base"), O_RDWR | O_CLOEXEC);
+	len = read(fd, older, sizeof(older));
+	close(fd);
+	CU_ASSERT_TRUE(len > 0 && (size_t)len < sizeof(older));
+	set_crl(3, -60, 3600, 2);
+	it.serve = SERVE_CACHED;
+	revocation_refresh(it.engine, -1);
+	CU_ASSERT_TRUE(run_until(2, 0));
+	engine_stop();
+	fd = openat(it.directory, state_name("base"), O_WRONLY | O_TRUNC | O_CLOEXEC);
+	CU_ASSERT_EQUAL(write(fd, older, (size_t)len), len);
+	close(fd);
+	engine_start();
+	CU_ASSERT_TRUE(run_until(1, 0));
+	CU_ASSERT_FALSE(is_revoked(2));
+	it.look_count = 0;
+	revocation_refresh(it.engine, -1);
+	CU_ASSERT_TRUE(run_until_looks(1));
+	CU_ASSERT_EQUAL(it.unchanged_count, 0);
+	CU_ASSERT_TRUE(is_revoked(2));
+	teardown();
+}
+
 static void test_a_refresh_during_a_download_looks_again(void)
 {
 	setup();
@@ -1152,6 +1187,8 @@ int main(void)
 		{"what the server says is unchanged is not sent again",
 			test_what_the_server_says_is_unchanged_is_not_sent_again},
 		{"a restart does not fetch what it has", test_a_restart_does_not_fetch_what_it_has},
+		{"what is kept of another index is not believed",
+			test_what_is_kept_of_another_index_is_not_believed},
 		{"a refresh during a download looks again",
 			test_a_refresh_during_a_download_looks_again},
 		{"failures are counted and wait longer", test_failures_are_counted_and_wait_longer},

@@ -663,14 +663,106 @@ static void test_effective_date_is_that_of_complete_news(void)
 			CU_ASSERT_STRING_EQUAL(
 				world_put(&world, ca, place, crl, &world.cas[ca]), "");
 		}
-		effective = revocation_set_effective(&world.set, ca);
+		effective = revocation_set_effective(&world.set, ca, now);
 		if (cases[i].effective == 0)
 			CU_ASSERT_EQUAL(effective, INT64_MIN)
 		else
 			CU_ASSERT_TRUE(effective >= now + cases[i].effective - 1 &&
 				       effective <= now + cases[i].effective + 5);
-		CU_ASSERT_EQUAL(revocation_set_effective(&world.set, -1), INT64_MIN);
-		CU_ASSERT_EQUAL(revocation_set_effective(&world.set, 1), INT64_MIN);
+		CU_ASSERT_EQUAL(revocation_set_effective(&world.set, -1, now), INT64_MIN);
+		CU_ASSERT_EQUAL(revocation_set_effective(&world.set, 1, now), INT64_MIN);
+		world_free(&world);
+	}
+}
+
+/* Who is out until a CRL decides must not come in by one that is not asked. */
+static void test_a_crl_that_is_not_asked_decides_nothing(void)
+{
+	static const struct {
+		const char *what;
+		enum authority_check check;
+		int exempt_for;
+		bool decides;
+	} cases[] = {
+		{"as usual", AUTHORITY_CHECK_CHAIN, 0, true},
+		{"leaf only", AUTHORITY_CHECK_LEAF, 0, true},
+		{"no check", AUTHORITY_CHECK_NONE, 0, false},
+		{"exempt", AUTHORITY_CHECK_CHAIN, 60, false},
+		{"exempt no more", AUTHORITY_CHECK_CHAIN, -60, true},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct world world = {0};
+		int ca = world_add(&world, &(struct maker_spec){.name = "CA"}, 1);
+		int64_t now = time(NULL);
+		bool decides;
+
+		world.authorities[ca].check = cases[i].check;
+		if (cases[i].exempt_for != 0)
+			world.authorities[ca].exempt_until = now + cases[i].exempt_for;
+		world_begin(&world);
+		CU_ASSERT_STRING_EQUAL(
+			world_put(&world, ca, 0, maker_crl_new(&world.cas[ca], -60, 3600, 1),
+				&world.cas[ca]),
+			"");
+		decides = revocation_set_effective(&world.set, ca, now) != INT64_MIN;
+		if (decides != cases[i].decides)
+			fprintf(stderr, "\n%s\n", cases[i].what);
+		CU_ASSERT_EQUAL(decides, cases[i].decides);
+		world_free(&world);
+	}
+}
+
+/* Else it would be enough to keep us from one of two locations, and the other need not be as new. */
+static void test_what_was_revoked_stays_so_until_newer_news(void)
+{
+	static const struct {
+		const char *what;
+		long updates[2];
+		const char *scopes[2];
+		int later;
+		enum refusal refusal;
+		uint8_t serial;
+	} cases[] = {
+		{"both current", {-60, -90}, {"", ""}, 0, REFUSAL_CERTIFICATE_REVOKED, 5},
+		{"the newer one has ended", {-60, -90}, {"", ""}, 3700, REFUSAL_CERTIFICATE_REVOKED,
+			5},
+		{"the newer one has ended", {-60, -90}, {"", ""}, 3700, REFUSAL_NONE, 6},
+		{"the older one has ended", {-90, -60}, {"", ""}, 3700, REFUSAL_NONE, 5},
+		{"both have ended", {-60, -90}, {"", ""}, 7300, REFUSAL_REVOCATION_UNAVAILABLE, 5},
+		{"that of others has ended", {-60, -90}, {"onlyCA:TRUE", ""}, 3700, REFUSAL_NONE,
+			5},
+		{"newer news of other reasons", {-60, -30}, {"", "onlysomereasons:keyCompromise"},
+			3700, REFUSAL_REVOCATION_UNKNOWN, 5},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct world world = {0};
+		int ca = world_add(&world, &(struct maker_spec){.name = "CA"}, 2);
+		struct revocation_finding finding = {.place = 99};
+		int64_t now = time(NULL);
+
+		world_begin(&world);
+		for (int place = 0; place < 2; place++) {
+			X509_CRL *crl = maker_crl_new(&world.cas[ca], cases[i].updates[place],
+				place == 0 ? 3600 : 7200, 1);
+
+			if (place == 0)
+				maker_revoke(crl, "\x05", 1, 0, 1);
+			if (cases[i].scopes[place][0] != '\0')
+				maker_crl_extension(crl, NID_issuing_distribution_point,
+					cases[i].scopes[place], NULL);
+			CU_ASSERT_STRING_EQUAL(
+				world_put(&world, ca, place, crl, &world.cas[ca]), "");
+		}
+		expect(cases[i].what,
+			world_ask_at(&world, ca, cases[i].serial, false, NULL, now + cases[i].later,
+				&finding),
+			cases[i].refusal);
+		if (cases[i].refusal == REFUSAL_CERTIFICATE_REVOKED) {
+			CU_ASSERT_EQUAL(finding.place, 0);
+			CU_ASSERT_EQUAL(finding.reason, 1);
+		}
 		world_free(&world);
 	}
 }
@@ -744,6 +836,10 @@ int main(void)
 		{"a finding tells where, why and when", test_finding_tells_where_why_and_when},
 		{"the effective date is that of complete news",
 			test_effective_date_is_that_of_complete_news},
+		{"a CRL that is not asked decides nothing",
+			test_a_crl_that_is_not_asked_decides_nothing},
+		{"what was revoked stays so until newer news",
+			test_what_was_revoked_stays_so_until_newer_news},
 		{"places are kept apart", test_places_are_kept_apart},
 		{"replaced indexes are given back", test_replaced_indexes_are_given_back},
 	};
