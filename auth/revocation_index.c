@@ -20,6 +20,7 @@ struct revocation_index {
 	void *map;
 	size_t map_size;
 	struct revocation_view view;
+	struct revocation_section only; /* where there is no other, decoded once for all look-ups */
 };
 
 static bool is_sealed(int fd)
@@ -72,6 +73,8 @@ static int index_read(struct revocation_index *index, int fd, bool is_mapped, co
 		return error_set(err,
 			"reading the revocation index of %s: not a whole index of this version",
 			issuer);
+	if (index->view.section_count == 1)
+		index->only = revocation_view_section(&index->view, 0);
 	return is_mapped ? 0 : revocation_index_check(index, issuer, err);
 }
 
@@ -145,12 +148,17 @@ const struct revocation_view *revocation_index_view(const struct revocation_inde
 	return &index->view;
 }
 
-static bool section_find(const struct revocation_view *view, const struct name_key *issuer,
+static bool section_find(const struct revocation_index *index, const struct name_key *issuer,
 	struct revocation_section *section)
 {
+	const struct revocation_view *view = &index->view;
 	size_t low = 0;
 	size_t high = view->section_count;
 
+	if (high == 1) {
+		*section = index->only;
+		return name_key_equal(issuer, &section->issuer);
+	}
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 		int order = memcmp(issuer->octets,
@@ -355,7 +363,7 @@ bool revocation_index_find(const struct revocation_index *index, const struct na
 	struct revocation_meta meta;
 	size_t entry;
 
-	if (!section_find(view, issuer != NULL ? issuer : &view->facts.scope.issuer, &section))
+	if (!section_find(index, issuer != NULL ? issuer : &view->facts.scope.issuer, &section))
 		return false;
 	if (revocation_serial_width(serial) > view->width ||
 		memcmp(octets, revocation_view_entry(view, section.first), section.common) != 0)

@@ -3,13 +3,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/verdict_packed.h"
+
+/* Behind it its two texts, each with its NUL. */
+struct kept_mailbox {
+	int64_t valid_until;
+	uint32_t changes;
+	char texts[];
+};
+
 /*
  * Slots are numbered from 1, so that 0 means none and memory of zeros is an empty cache: large
  * arrays come from the kernel as zeros, and take up no memory before they are used.
  */
 struct slot {
-	struct verdict_entry entry;
-	uint32_t next; /* in the same bucket */
+	struct verdict_packed *verdict; /* owned */
+	struct kept_mailbox *mailbox;   /* owned; NULL: none is known */
+	uint32_t next;                  /* in the same bucket */
 	uint32_t newer, older;
 };
 
@@ -62,9 +72,16 @@ void verdict_cache_free(struct verdict_cache *cache)
 {
 	if (cache == NULL)
 		return;
+	if (cache->slots != NULL)
+		verdict_cache_clear(cache);
 	free(cache->slots);
 	free(cache->buckets);
 	free(cache);
+}
+
+static const uint8_t *sha256_of(const struct slot *slot)
+{
+	return verdict_packed_sha256(slot->verdict);
 }
 
 static void unlink_by_age(struct verdict_cache *cache, struct slot *slot)
@@ -95,7 +112,7 @@ static void link_as_newest(struct verdict_cache *cache, uint32_t number)
 static void unlink_from_bucket(struct verdict_cache *cache, uint32_t number)
 {
 	struct slot *slot = slot_at(cache, number);
-	uint32_t *link = bucket_of(cache, slot->entry.verdict.leaf_sha256);
+	uint32_t *link = bucket_of(cache, sha256_of(slot));
 
 	while (*link != number)
 		link = &slot_at(cache, *link)->next;
@@ -109,13 +126,13 @@ static uint32_t find_number(struct verdict_cache *cache, const uint8_t sha256[32
 	if (cache->capacity == 0)
 		return 0;
 	number = *bucket_of(cache, sha256);
-	while (number != 0 &&
-		memcmp(slot_at(cache, number)->entry.verdict.leaf_sha256, sha256, 32) != 0)
+	while (number != 0 && memcmp(sha256_of(slot_at(cache, number)), sha256, 32) != 0)
 		number = slot_at(cache, number)->next;
 	return number;
 }
 
-struct verdict_entry *verdict_cache_find(struct verdict_cache *cache, const uint8_t sha256[32])
+/* Marked as used; NULL: it is not there. */
+static struct slot *find_slot(struct verdict_cache *cache, const uint8_t sha256[32])
 {
 	uint32_t number = find_number(cache, sha256);
 
@@ -123,7 +140,26 @@ struct verdict_entry *verdict_cache_find(struct verdict_cache *cache, const uint
 		return NULL;
 	unlink_by_age(cache, slot_at(cache, number));
 	link_as_newest(cache, number);
-	return &slot_at(cache, number)->entry;
+	return slot_at(cache, number);
+}
+
+bool verdict_cache_find(
+	struct verdict_cache *cache, const uint8_t sha256[32], struct verdict *verdict)
+{
+	const struct slot *slot = find_slot(cache, sha256);
+
+	if (slot == NULL)
+		return false;
+	verdict_unpack(slot->verdict, verdict);
+	return true;
+}
+
+static void slot_empty(struct slot *slot)
+{
+	free(slot->verdict);
+	free(slot->mailbox);
+	slot->verdict = NULL;
+	slot->mailbox = NULL;
 }
 
 /* A slot that is in no list: a fresh one, or that of the least recently used verdict. */
@@ -135,11 +171,12 @@ static uint32_t take_slot(struct verdict_cache *cache)
 		return (uint32_t)++cache->used;
 	unlink_by_age(cache, slot_at(cache, number));
 	unlink_from_bucket(cache, number);
+	slot_empty(slot_at(cache, number));
 	cache->evictions++;
 	return number;
 }
 
-static struct verdict_entry *add_entry(struct verdict_cache *cache, const uint8_t sha256[32])
+static struct slot *add_slot(struct verdict_cache *cache, const uint8_t sha256[32])
 {
 	uint32_t number = take_slot(cache);
 	uint32_t *bucket = bucket_of(cache, sha256);
@@ -147,28 +184,76 @@ static struct verdict_entry *add_entry(struct verdict_cache *cache, const uint8_
 	slot_at(cache, number)->next = *bucket;
 	*bucket = number;
 	link_as_newest(cache, number);
-	return &slot_at(cache, number)->entry;
+	return slot_at(cache, number);
 }
 
-struct verdict_entry *verdict_cache_insert(
-	struct verdict_cache *cache, const struct verdict *verdict)
+bool verdict_cache_insert(struct verdict_cache *cache, const struct verdict *verdict)
 {
-	struct verdict_entry *entry;
+	struct verdict_packed *packed;
+	struct slot *slot;
 
 	if (cache->capacity == 0 || verdict->refusal != REFUSAL_NONE)
+		return false;
+	packed = verdict_pack(verdict);
+	if (packed == NULL)
+		return false;
+	slot = find_slot(cache, verdict->leaf_sha256);
+	if (slot == NULL)
+		slot = add_slot(cache, verdict->leaf_sha256);
+	else
+		slot_empty(slot);
+	slot->verdict = packed;
+	return true;
+}
+
+bool verdict_cache_mailbox(
+	struct verdict_cache *cache, const uint8_t sha256[32], struct verdict_mailbox *mailbox)
+{
+	const struct slot *slot = find_slot(cache, sha256);
+	const struct kept_mailbox *kept = slot != NULL ? slot->mailbox : NULL;
+
+	if (kept == NULL)
+		return false;
+	*mailbox = (struct verdict_mailbox){.mailbox = kept->texts,
+		.users = kept->texts + strlen(kept->texts) + 1,
+		.valid_until = kept->valid_until,
+		.changes = kept->changes};
+	return true;
+}
+
+/* NULL when memory runs out: it will be asked for again. */
+static struct kept_mailbox *keep(const struct verdict_mailbox *mailbox)
+{
+	size_t mailbox_size = strlen(mailbox->mailbox) + 1;
+	size_t users_size = strlen(mailbox->users) + 1;
+	struct kept_mailbox *kept = malloc(sizeof(*kept) + mailbox_size + users_size);
+
+	if (kept == NULL)
 		return NULL;
-	entry = verdict_cache_find(cache, verdict->leaf_sha256);
-	if (entry == NULL)
-		entry = add_entry(cache, verdict->leaf_sha256);
-	entry->verdict = *verdict;
-	entry->mailbox[0] = '\0';
-	return entry;
+	kept->valid_until = mailbox->valid_until;
+	kept->changes = mailbox->changes;
+	memcpy(kept->texts, mailbox->mailbox, mailbox_size);
+	memcpy(kept->texts + mailbox_size, mailbox->users, users_size);
+	return kept;
+}
+
+void verdict_cache_set_mailbox(struct verdict_cache *cache, const uint8_t sha256[32],
+	const struct verdict_mailbox *mailbox)
+{
+	struct slot *slot = find_slot(cache, sha256);
+
+	if (slot == NULL)
+		return;
+	free(slot->mailbox);
+	slot->mailbox = mailbox->mailbox[0] != '\0' ? keep(mailbox) : NULL;
 }
 
 void verdict_cache_clear(struct verdict_cache *cache)
 {
 	if (cache->capacity == 0)
 		return;
+	for (size_t i = 0; i < cache->used; i++)
+		slot_empty(&cache->slots[i]);
 	memset(cache->buckets, 0, (cache->bucket_mask + 1) * sizeof(*cache->buckets));
 	cache->used = 0;
 	cache->newest = 0;

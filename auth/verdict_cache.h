@@ -6,33 +6,42 @@
 #ifndef AUTH_VERDICT_CACHE_H
 #define AUTH_VERDICT_CACHE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "auth/mailbox.h"
 #include "auth/verify.h"
 
-struct verdict_entry {
-	struct verdict verdict;
-	char mailbox[MAILBOX_MAX + 1];       /* "" until the identity process has answered */
-	char users[DIRECTORY_USERS_MAX + 1]; /* other names for its owner (directory.h) */
-	int64_t mailbox_valid_until;         /* UNIX seconds */
-	uint32_t mailbox_changes;            /* identity_client_changes() when it was found */
+/* What the directory said of a certificate's owner. */
+struct verdict_mailbox {
+	const char *mailbox, *users; /* users: other names for its owner (directory.h) */
+	int64_t valid_until;         /* UNIX seconds */
+	uint32_t changes;            /* identity_client_changes() when it was found */
 };
 
 struct verdict_cache; /* opaque */
 
-/* NULL when memory runs out. capacity 0: never finds anything. */
+/* capacity 0: nothing is kept. NULL when memory runs out. */
 struct verdict_cache *verdict_cache_new(size_t capacity);
 void verdict_cache_free(struct verdict_cache *cache);
 
-/* The entry, or NULL. It stays valid until the next insert or clear. */
-struct verdict_entry *verdict_cache_find(struct verdict_cache *cache, const uint8_t sha256[32]);
+/* Fills verdict, and marks it as used; false: there is none. */
+bool verdict_cache_find(
+	struct verdict_cache *cache, const uint8_t sha256[32], struct verdict *verdict);
 
-/* Inserts a copy of verdict, with no mailbox, and returns it, replacing what was known of the same
- * leaf; NULL when the verdict is a refusal or the capacity 0. Allocates nothing. */
-struct verdict_entry *verdict_cache_insert(
-	struct verdict_cache *cache, const struct verdict *verdict);
+/* Copies a verdict that is no refusal in, replacing the same leaf's, and its mailbox. False: it is a
+ * refusal, nothing is kept, or memory ran out. */
+bool verdict_cache_insert(struct verdict_cache *cache, const struct verdict *verdict);
+
+/* The mailbox of a verdict that is in the cache, which is marked as used. False: none is known. Its
+ * texts are borrowed until the cache is changed. */
+bool verdict_cache_mailbox(
+	struct verdict_cache *cache, const uint8_t sha256[32], struct verdict_mailbox *mailbox);
+
+/* Keeps a copy with its verdict, if that is in the cache; mailbox "": none is known any more. */
+void verdict_cache_set_mailbox(struct verdict_cache *cache, const uint8_t sha256[32],
+	const struct verdict_mailbox *mailbox);
 
 void verdict_cache_clear(struct verdict_cache *cache);
 

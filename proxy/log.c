@@ -140,16 +140,35 @@ static bool add_character(struct log_line *line, const uint8_t *data, size_t len
 	return add_text(line, escape);
 }
 
+/* How many of the first len characters stand for themselves between quotes: nearly all, as a rule. */
+static size_t plain_length(const uint8_t *data, size_t len)
+{
+	size_t plain = 0;
+
+	while (plain < len && data[plain] >= ' ' && data[plain] < 0x7f && data[plain] != '"' &&
+		data[plain] != '\\')
+		plain++;
+	return plain;
+}
+
 static bool add_quoted(struct log_line *line, struct span value)
 {
+	size_t shown = value.len < VALUE_MAX ? value.len : VALUE_MAX;
 	size_t at = 0;
 
 	if (!add_text(line, "\""))
 		return false;
 	while (at < value.len) {
+		size_t plain = plain_length(value.data + at, shown - at);
 		uint32_t c = 0;
-		size_t len = utf8_length(value.data + at, value.len - at, &c);
+		size_t len;
 
+		if (!add(line, (const char *)value.data + at, plain))
+			return false;
+		at += plain;
+		if (at == value.len)
+			break;
+		len = utf8_length(value.data + at, value.len - at, &c);
 		if (at + (len == 0 ? 1 : len) > VALUE_MAX) {
 			if (!add_text(line, "…"))
 				return false;

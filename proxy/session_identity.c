@@ -34,9 +34,8 @@ enum refusal session_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent)
 {
 	struct session *session = owner;
 	struct worker *worker = session->worker;
-	struct verdict_entry *entry;
-	struct verdict fresh;
-	const struct verdict *verdict = &fresh;
+	struct verdict verdict;
+	bool is_known;
 	uint8_t sha256[EVP_MAX_MD_SIZE];
 	unsigned int len = 0;
 
@@ -44,29 +43,27 @@ enum refusal session_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent)
 		session->refusal = REFUSAL_CERTIFICATE_UNREADABLE;
 		return session->refusal;
 	}
-	entry = verdict_cache_find(worker->verdicts, sha256);
-	if (entry != NULL) {
+	is_known = verdict_cache_find(worker->verdicts, sha256, &verdict);
+	if (is_known)
 		shared_add(&worker->counters->verdict_hits, 1);
-		verdict = &entry->verdict;
-	} else {
-		judge_fresh(session, leaf, sent, &fresh);
-	}
-	session->refusal = worker_judge_verdict(worker, verdict);
-	if (session->refusal == REFUSAL_CERTIFICATE_EXPIRED && verdict != &fresh) {
+	else
+		judge_fresh(session, leaf, sent, &verdict);
+	session->refusal = worker_judge_verdict(worker, &verdict);
+	if (session->refusal == REFUSAL_CERTIFICATE_EXPIRED && is_known) {
 		/* An authority may have been renewed since: another path may hold. */
-		verdict = &fresh;
-		judge_fresh(session, leaf, sent, &fresh);
-		session->refusal = worker_judge_verdict(worker, verdict);
+		judge_fresh(session, leaf, sent, &verdict);
+		session->refusal = worker_judge_verdict(worker, &verdict);
 	}
 	if (session->refusal == REFUSAL_NONE)
-		session->refusal = ocsp_client_join(worker->ocsp, session, verdict);
+		session->refusal = ocsp_client_join(worker->ocsp, session, &verdict);
 	if (session->refusal != REFUSAL_NONE) {
-		session_log_refused(session, session->refusal, verdict, tls_version(&session->tls));
+		session_log_refused(
+			session, session->refusal, &verdict, tls_version(&session->tls));
 		worker_seen(worker, sha256, session->refusal, "", leaf, sent);
 		return session->refusal;
 	}
 	credential_free(session->credential);
-	session->credential = credential_new(verdict);
+	session->credential = credential_new(&verdict);
 	if (session->credential == NULL)
 		session->refusal = REFUSAL_INTERNAL;
 	return session->refusal;
@@ -116,18 +113,14 @@ static void credential_miss_directory(struct credential *credential)
 	credential->valid_until = INT64_MIN;
 }
 
-/* What another session of the same certificate was told, where that still holds; else NULL. */
-static const struct verdict_entry *find_known_mailbox(const struct session *session)
+/* What another session of the same certificate was told, where that still holds. */
+static bool find_known_mailbox(const struct session *session, struct verdict_mailbox *known)
 {
 	const struct worker *worker = session->worker;
-	const struct verdict_entry *entry =
-		verdict_cache_find(worker->verdicts, session->credential->leaf_sha256);
 
-	if (entry == NULL || entry->mailbox[0] == '\0' ||
-		entry->mailbox_valid_until <= worker_now(worker) ||
-		entry->mailbox_changes != identity_client_changes(worker->identity))
-		return NULL;
-	return entry;
+	return verdict_cache_mailbox(worker->verdicts, session->credential->leaf_sha256, known) &&
+	       known->valid_until > worker_now(worker) &&
+	       known->changes == identity_client_changes(worker->identity);
 }
 
 /* Once the mailbox is known the names are not kept: the cache has them, or OpenSSL the certificate. */
@@ -135,15 +128,13 @@ static int ask_directory(struct session *session)
 {
 	struct worker *worker = session->worker;
 	const struct credential *credential = session->credential;
-	const struct verdict_entry *entry;
 	struct identity_names read;
+	struct verdict verdict;
 	const struct identity_names *names = credential->names;
 
-	if (names == NULL) {
-		entry = verdict_cache_find(worker->verdicts, credential->leaf_sha256);
-		if (entry != NULL)
-			names = &entry->verdict.names;
-	}
+	if (names == NULL &&
+		verdict_cache_find(worker->verdicts, credential->leaf_sha256, &verdict))
+		names = &verdict.names;
 	if (names == NULL && tls_peer(&session->tls) != NULL &&
 		identity_names_read(tls_peer(&session->tls), &read) == REFUSAL_NONE)
 		names = &read;
@@ -164,13 +155,12 @@ static bool is_mailbox_old(const struct session *session)
 /* Asks, and waits for the answer: true. Or the answer is there already. */
 static bool session_wait_for_mailbox(struct session *session)
 {
-	const struct verdict_entry *known = find_known_mailbox(session);
+	struct verdict_mailbox known;
 
 	session_forget_question(session);
-	if (known != NULL) {
+	if (find_known_mailbox(session, &known)) {
 		credential_take_mailbox(session->worker, session->credential, REFUSAL_NONE,
-			known->mailbox, known->users, known->mailbox_valid_until,
-			known->mailbox_changes);
+			known.mailbox, known.users, known.valid_until, known.changes);
 		return false;
 	}
 	if (ask_directory(session) != 0) {
@@ -243,15 +233,14 @@ static void session_told_again(struct session *session, enum refusal refusal, co
 
 bool session_ask_again(struct session *session)
 {
-	const struct verdict_entry *known;
+	struct verdict_mailbox known;
 
 	session_forget_question(session);
 	if (session->exchange == NULL || !is_mailbox_old(session))
 		return false;
-	known = find_known_mailbox(session);
-	if (known != NULL) {
-		session_told_again(session, REFUSAL_NONE, known->mailbox, known->users,
-			known->mailbox_valid_until, known->mailbox_changes);
+	if (find_known_mailbox(session, &known)) {
+		session_told_again(session, REFUSAL_NONE, known.mailbox, known.users,
+			known.valid_until, known.changes);
 		return false;
 	}
 	session->is_asking = ask_directory(session) == 0;
@@ -271,14 +260,12 @@ void session_forget_question(struct session *session)
 static void remember_mailbox(struct worker *worker, const struct credential *credential,
 	const struct mailbox_answer *answer)
 {
-	struct verdict_entry *entry = verdict_cache_find(worker->verdicts, credential->leaf_sha256);
+	const struct verdict_mailbox mailbox = {.mailbox = answer->mailbox,
+		.users = answer->users,
+		.valid_until = answer->valid_until,
+		.changes = identity_client_changes(worker->identity)};
 
-	if (entry == NULL)
-		return;
-	snprintf(entry->mailbox, sizeof(entry->mailbox), "%s", answer->mailbox);
-	snprintf(entry->users, sizeof(entry->users), "%s", answer->users);
-	entry->mailbox_valid_until = answer->valid_until;
-	entry->mailbox_changes = identity_client_changes(worker->identity);
+	verdict_cache_set_mailbox(worker->verdicts, credential->leaf_sha256, &mailbox);
 }
 
 void session_identified(struct session *session, const struct mailbox_answer *answer)

@@ -48,14 +48,11 @@ static void fill_chain(struct message *message, X509 *leaf, const STACK_OF(X509)
 	}
 }
 
-void worker_seen(struct worker *worker, const uint8_t sha256[32], enum refusal refusal,
+static void report(struct worker *worker, const uint8_t sha256[32], enum refusal refusal,
 	const char *mailbox, X509 *leaf, const STACK_OF(X509) * sent)
 {
 	struct message message = {.type = MESSAGE_SEEN, .u.seen = {.refusal = (uint32_t)refusal}};
 
-	if (worker->control_fd == -1 || leaf == NULL ||
-		!seen_is_due(&worker->seen, sha256, refusal, mailbox, worker_now(worker)))
-		return;
 	memcpy(message.u.seen.leaf_sha256, sha256, sizeof(message.u.seen.leaf_sha256));
 	snprintf(message.u.seen.mailbox, sizeof(message.u.seen.mailbox), "%s", mailbox);
 	fill_chain(&message, leaf, sent);
@@ -67,4 +64,13 @@ void worker_seen(struct worker *worker, const uint8_t sha256[32], enum refusal r
 	/* The supervisor starts another one and sends us the channel to it. */
 	if (errno != EAGAIN && errno != ENOBUFS)
 		worker_seen_detach(worker);
+}
+
+/* A message is 12 kB of zeros to begin with: only made where it will be sent. */
+void worker_seen(struct worker *worker, const uint8_t sha256[32], enum refusal refusal,
+	const char *mailbox, X509 *leaf, const STACK_OF(X509) * sent)
+{
+	if (worker->control_fd != -1 && leaf != NULL &&
+		seen_is_due(&worker->seen, sha256, refusal, mailbox, worker_now(worker)))
+		report(worker, sha256, refusal, mailbox, leaf, sent);
 }

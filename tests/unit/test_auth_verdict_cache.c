@@ -14,34 +14,71 @@ static struct verdict verdict_of(unsigned int first, unsigned int number)
 	return verdict;
 }
 
-static struct verdict_entry *insert(struct verdict_cache *cache, unsigned int number)
+static bool insert(struct verdict_cache *cache, unsigned int number)
 {
 	struct verdict verdict = verdict_of(number, number);
 
 	return verdict_cache_insert(cache, &verdict);
 }
 
-static struct verdict_entry *find(struct verdict_cache *cache, unsigned int number)
+static bool find(struct verdict_cache *cache, unsigned int number)
 {
 	struct verdict verdict = verdict_of(number, number);
 
-	return verdict_cache_find(cache, verdict.leaf_sha256);
+	return verdict_cache_find(cache, verdict.leaf_sha256, &verdict);
+}
+
+static void set_mailbox(struct verdict_cache *cache, unsigned int number, const char *mailbox)
+{
+	struct verdict verdict = verdict_of(number, number);
+
+	verdict_cache_set_mailbox(cache, verdict.leaf_sha256,
+		&(struct verdict_mailbox){.mailbox = mailbox,
+			.users = "CONTOSO\\alice",
+			.valid_until = 7,
+			.changes = 3});
+}
+
+/* NULL: none is known. */
+static const char *mailbox_of(struct verdict_cache *cache, unsigned int number)
+{
+	struct verdict verdict = verdict_of(number, number);
+	struct verdict_mailbox mailbox;
+
+	return verdict_cache_mailbox(cache, verdict.leaf_sha256, &mailbox) ? mailbox.mailbox : NULL;
 }
 
 static void test_inserted_verdict_is_found(void)
 {
 	struct verdict_cache *cache = verdict_cache_new(4);
-	struct verdict_entry *entry;
+	struct verdict verdict = verdict_of(1, 1);
 
-	CU_ASSERT_PTR_NULL(find(cache, 1));
-	entry = insert(cache, 1);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(entry);
-	CU_ASSERT_EQUAL(entry->verdict.not_after, 1);
-	CU_ASSERT_STRING_EQUAL(entry->mailbox, "");
-	strcpy(entry->mailbox, "alice@example.com");
-	CU_ASSERT_PTR_EQUAL(find(cache, 1), entry);
-	CU_ASSERT_STRING_EQUAL(find(cache, 1)->mailbox, "alice@example.com");
-	CU_ASSERT_PTR_NULL(find(cache, 2));
+	CU_ASSERT_FALSE(find(cache, 1));
+	CU_ASSERT_TRUE_FATAL(insert(cache, 1));
+	CU_ASSERT_TRUE(verdict_cache_find(cache, verdict.leaf_sha256, &verdict));
+	CU_ASSERT_EQUAL(verdict.not_after, 1);
+	CU_ASSERT_FALSE(find(cache, 2));
+	verdict_cache_free(cache);
+}
+
+static void test_a_mailbox_is_kept_beside_its_verdict(void)
+{
+	struct verdict_cache *cache = verdict_cache_new(4);
+	struct verdict verdict = verdict_of(1, 1);
+	struct verdict_mailbox mailbox;
+
+	insert(cache, 1);
+	CU_ASSERT_PTR_NULL(mailbox_of(cache, 1));
+	set_mailbox(cache, 1, "alice@example.com");
+	set_mailbox(cache, 2, "bob@example.com");
+	CU_ASSERT_TRUE_FATAL(verdict_cache_mailbox(cache, verdict.leaf_sha256, &mailbox));
+	CU_ASSERT_STRING_EQUAL(mailbox.mailbox, "alice@example.com");
+	CU_ASSERT_STRING_EQUAL(mailbox.users, "CONTOSO\\alice");
+	CU_ASSERT_EQUAL(mailbox.valid_until, 7);
+	CU_ASSERT_EQUAL(mailbox.changes, 3);
+	CU_ASSERT_PTR_NULL(mailbox_of(cache, 2));
+	set_mailbox(cache, 1, "");
+	CU_ASSERT_PTR_NULL(mailbox_of(cache, 1));
 	verdict_cache_free(cache);
 }
 
@@ -50,15 +87,61 @@ static void test_inserting_again_replaces(void)
 	struct verdict_cache *cache = verdict_cache_new(2);
 	struct verdict verdict = verdict_of(1, 1);
 
-	strcpy(insert(cache, 1)->mailbox, "alice@example.com");
+	insert(cache, 1);
+	set_mailbox(cache, 1, "alice@example.com");
 	verdict.not_after = 99;
-	CU_ASSERT_PTR_NOT_NULL(verdict_cache_insert(cache, &verdict));
-	CU_ASSERT_EQUAL(find(cache, 1)->verdict.not_after, 99);
-	CU_ASSERT_STRING_EQUAL(find(cache, 1)->mailbox, "");
+	CU_ASSERT_TRUE(verdict_cache_insert(cache, &verdict));
+	CU_ASSERT_TRUE(verdict_cache_find(cache, verdict.leaf_sha256, &verdict));
+	CU_ASSERT_EQUAL(verdict.not_after, 99);
+	CU_ASSERT_PTR_NULL(mailbox_of(cache, 1));
 	/* It took no second place. */
 	insert(cache, 2);
-	CU_ASSERT_PTR_NOT_NULL(find(cache, 1));
-	CU_ASSERT_PTR_NOT_NULL(find(cache, 2));
+	CU_ASSERT_TRUE(find(cache, 1));
+	CU_ASSERT_TRUE(find(cache, 2));
+	verdict_cache_free(cache);
+}
+
+/* Every byte that is in use is another one than its neighbours. */
+static void fill(void *at, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		((uint8_t *)at)[i] = (uint8_t)(i % 251 + 1);
+}
+
+static void test_all_of_a_verdict_comes_back(void)
+{
+	static const struct {
+		uint32_t links, points;
+		uint16_t names, text;
+		size_t string;
+	} sizes[] = {{1, 0, 0, 0, 0}, {2, 3, 4, 100, 40},
+		{VERDICT_CHAIN_MAX, VERDICT_POINT_MAX, IDENTITY_COUNT_MAX, IDENTITY_TEXT_SIZE,
+			159}};
+	struct verdict_cache *cache = verdict_cache_new(2);
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct verdict verdict = verdict_of(1, (unsigned int)i), found;
+
+		verdict.not_before = 1234567890123;
+		verdict.rules = 0xaabbccdd;
+		verdict.names_refusal = REFUSAL_NAME_INVALID;
+		verdict.link_count = sizes[i].links;
+		fill(verdict.links, sizes[i].links * sizeof(verdict.links[0]));
+		verdict.point_count = sizes[i].points;
+		fill(verdict.points, sizes[i].points * sizeof(verdict.points[0]));
+		verdict.names.count = sizes[i].names;
+		verdict.names.used = sizes[i].text;
+		fill(verdict.names.names, sizes[i].names * sizeof(verdict.names.names[0]));
+		fill(verdict.names.text, sizes[i].text);
+		fill(verdict.ocsp_url, sizes[i].string * 3);
+		fill(verdict.subject, sizes[i].string);
+		fill(verdict.issuer, sizes[i].string + sizes[i].string / 2);
+		fill(verdict.reason, sizes[i].string);
+		CU_ASSERT_TRUE(verdict_cache_insert(cache, &verdict));
+		memset(&found, 0xff, sizeof(found));
+		CU_ASSERT_TRUE(verdict_cache_find(cache, verdict.leaf_sha256, &found));
+		CU_ASSERT_EQUAL(memcmp(&found, &verdict, sizeof(verdict)), 0);
+	}
 	verdict_cache_free(cache);
 }
 
@@ -69,18 +152,18 @@ static void test_least_recently_used_gives_way(void)
 	insert(cache, 1);
 	insert(cache, 2);
 	insert(cache, 3);
-	CU_ASSERT_PTR_NOT_NULL(find(cache, 1));
+	CU_ASSERT_TRUE(find(cache, 1));
 	CU_ASSERT_EQUAL(verdict_cache_evictions(cache), 0);
 	insert(cache, 4);
 	insert(cache, 4);
 	CU_ASSERT_EQUAL(verdict_cache_evictions(cache), 1);
-	CU_ASSERT_PTR_NULL(find(cache, 2));
-	CU_ASSERT_PTR_NOT_NULL(find(cache, 3));
+	CU_ASSERT_FALSE(find(cache, 2));
+	CU_ASSERT_TRUE(find(cache, 3));
 	insert(cache, 5);
-	CU_ASSERT_PTR_NULL(find(cache, 1));
-	CU_ASSERT_PTR_NOT_NULL(find(cache, 3));
-	CU_ASSERT_PTR_NOT_NULL(find(cache, 4));
-	CU_ASSERT_PTR_NOT_NULL(find(cache, 5));
+	CU_ASSERT_FALSE(find(cache, 1));
+	CU_ASSERT_TRUE(find(cache, 3));
+	CU_ASSERT_TRUE(find(cache, 4));
+	CU_ASSERT_TRUE(find(cache, 5));
 	verdict_cache_free(cache);
 }
 
@@ -89,9 +172,9 @@ static void test_a_cache_of_one_holds_the_newest(void)
 	struct verdict_cache *cache = verdict_cache_new(1);
 
 	for (unsigned int i = 1; i < 5; i++) {
-		CU_ASSERT_PTR_NOT_NULL(insert(cache, i));
-		CU_ASSERT_PTR_NULL(find(cache, i - 1));
-		CU_ASSERT_PTR_NOT_NULL(find(cache, i));
+		CU_ASSERT_TRUE(insert(cache, i));
+		CU_ASSERT_FALSE(find(cache, i - 1));
+		CU_ASSERT_TRUE(find(cache, i));
 	}
 	verdict_cache_free(cache);
 }
@@ -103,15 +186,14 @@ static void test_equal_beginnings_are_told_apart(void)
 	for (unsigned int i = 0; i < 20; i++) {
 		struct verdict verdict = verdict_of(7, i);
 
-		CU_ASSERT_PTR_NOT_NULL(verdict_cache_insert(cache, &verdict));
+		CU_ASSERT_TRUE(verdict_cache_insert(cache, &verdict));
 	}
 	for (unsigned int i = 0; i < 20; i++) {
 		struct verdict verdict = verdict_of(7, i);
-		struct verdict_entry *entry = verdict_cache_find(cache, verdict.leaf_sha256);
+		bool is_found = verdict_cache_find(cache, verdict.leaf_sha256, &verdict);
 
-		CU_ASSERT_EQUAL(entry != NULL, i >= 15);
-		if (entry != NULL)
-			CU_ASSERT_EQUAL(entry->verdict.not_after, i);
+		CU_ASSERT_EQUAL(is_found, i >= 15);
+		CU_ASSERT_EQUAL(verdict.not_after, i);
 	}
 	verdict_cache_free(cache);
 }
@@ -122,8 +204,8 @@ static void test_a_refusal_is_not_kept(void)
 	struct verdict verdict = verdict_of(1, 1);
 
 	verdict.refusal = REFUSAL_CERTIFICATE_UNTRUSTED;
-	CU_ASSERT_PTR_NULL(verdict_cache_insert(cache, &verdict));
-	CU_ASSERT_PTR_NULL(find(cache, 1));
+	CU_ASSERT_FALSE(verdict_cache_insert(cache, &verdict));
+	CU_ASSERT_FALSE(find(cache, 1));
 	verdict_cache_free(cache);
 }
 
@@ -132,8 +214,8 @@ static void test_no_capacity_finds_nothing(void)
 	struct verdict_cache *cache = verdict_cache_new(0);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(cache);
-	CU_ASSERT_PTR_NULL(insert(cache, 1));
-	CU_ASSERT_PTR_NULL(find(cache, 1));
+	CU_ASSERT_FALSE(insert(cache, 1));
+	CU_ASSERT_FALSE(find(cache, 1));
 	verdict_cache_clear(cache);
 	verdict_cache_free(cache);
 	verdict_cache_free(NULL);
@@ -147,12 +229,12 @@ static void test_a_cleared_cache_begins_anew(void)
 		insert(cache, i);
 	verdict_cache_clear(cache);
 	for (unsigned int i = 0; i < 3; i++)
-		CU_ASSERT_PTR_NULL(find(cache, i));
+		CU_ASSERT_FALSE(find(cache, i));
 	for (unsigned int i = 10; i < 14; i++)
 		insert(cache, i);
-	CU_ASSERT_PTR_NULL(find(cache, 10));
+	CU_ASSERT_FALSE(find(cache, 10));
 	for (unsigned int i = 11; i < 14; i++)
-		CU_ASSERT_PTR_NOT_NULL(find(cache, i));
+		CU_ASSERT_TRUE(find(cache, i));
 	verdict_cache_free(cache);
 }
 
@@ -171,7 +253,7 @@ static void test_agrees_with_a_simple_model(void)
 
 		random = random * 1103515245U + 12345U;
 		number = (random >> 16) % NUMBERS;
-		is_found = find(cache, number) != NULL;
+		is_found = find(cache, number);
 		if (is_found != (used[number] != 0))
 			break;
 		if (!is_found) {
@@ -196,6 +278,8 @@ static void test_agrees_with_a_simple_model(void)
 
 static const struct check checks[] = {
 	{"an inserted verdict is found", test_inserted_verdict_is_found},
+	{"a mailbox is kept beside its verdict", test_a_mailbox_is_kept_beside_its_verdict},
+	{"all of a verdict comes back", test_all_of_a_verdict_comes_back},
 	{"inserting again replaces", test_inserting_again_replaces},
 	{"the least recently used gives way", test_least_recently_used_gives_way},
 	{"a cache of one holds the newest", test_a_cache_of_one_holds_the_newest},
