@@ -149,7 +149,7 @@ static enum refusal add_sid(const X509 *certificate, struct identity_names *name
 	ASN1_OBJECT *extension_oid = OBJ_txt2obj("1.3.6.1.4.1.311.25.2", 1);
 	ASN1_OBJECT *name_oid = OBJ_txt2obj("1.3.6.1.4.1.311.25.2.1", 1);
 	enum refusal refusal = REFUSAL_INTERNAL;
-	struct span extension;
+	struct span extension = {NULL, 0};
 
 	if (extension_oid != NULL && name_oid != NULL)
 		refusal = general_names_extension(certificate, extension_oid, &extension);

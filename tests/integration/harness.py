@@ -1,9 +1,9 @@
 """What the integration tests share: a private folder per test, free ports, the test PKI, and
 programs that are started, waited for and stopped by pid."""
-import fcntl
 import glob
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -58,11 +58,26 @@ def wait_for(what, condition, seconds=None, *programs):
         time.sleep(0.02)
 
 
+_claims = []
+
+
 def free_port():
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port on which nobody listens, for this process alone until it ends: below those that the kernel
+    gives to outgoing connections, and claimed among tests that run at the same time by a name in the
+    abstract namespace of UNIX sockets, which needs no file and goes away with the process."""
+    for port in random.sample(range(12000, 32000), 2000):
+        claim = socket.socket(socket.AF_UNIX)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                claim.bind("\0easproxy-test-port-%d" % port)
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                claim.close()
+                continue
+        _claims.append(claim)
+        return port
+    raise AssertionError("no port between 12000 and 32000 is free")
 
 
 def is_listening(port):
@@ -322,13 +337,6 @@ class Case(unittest.TestCase):
         return recorder
 
 
-def locked(name):
-    """Holds a lock of that name among all tests of this build, until the process ends."""
-    f = open(os.path.join(BUILD, name + ".lock"), "w", encoding="ascii")  # pylint: disable=consider-using-with
-    fcntl.flock(f, fcntl.LOCK_EX)
-    return f
-
-
 __all__ = ["Case", "Certificate", "EASPROXYCTL", "EASPROXYD", "EASSIM", "PATIENCE", "Pki", "Program", "Proxy",
            "ROOT", "BUILD", "Timeout", "certificates", "children", "client", "configuration_text", "free_port",
-           "is_listening", "locked", "memory_kb", "merge", "wait_for"]
+           "is_listening", "memory_kb", "merge", "wait_for"]

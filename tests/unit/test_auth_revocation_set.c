@@ -664,11 +664,12 @@ static void test_effective_date_is_that_of_complete_news(void)
 				world_put(&world, ca, place, crl, &world.cas[ca]), "");
 		}
 		effective = revocation_set_effective(&world.set, ca, now);
-		if (cases[i].effective == 0)
-			CU_ASSERT_EQUAL(effective, INT64_MIN)
-		else
+		if (cases[i].effective == 0) {
+			CU_ASSERT_EQUAL(effective, INT64_MIN);
+		} else {
 			CU_ASSERT_TRUE(effective >= now + cases[i].effective - 1 &&
 				       effective <= now + cases[i].effective + 5);
+		}
 		CU_ASSERT_EQUAL(revocation_set_effective(&world.set, -1, now), INT64_MIN);
 		CU_ASSERT_EQUAL(revocation_set_effective(&world.set, 1, now), INT64_MIN);
 		world_free(&world);
