@@ -16,7 +16,7 @@ int control_explain_start(struct control *control, struct error *err);
 void control_explain_take_index(struct control *control, const struct message *message, int fd);
 
 /* The identity process has answered. */
-void control_explain_identified(struct control *control, const struct mailbox_answer *answer);
+void control_explain_identified(struct control *control, const struct mailbox_answer *found);
 
 /* What a responder says of the certificate that was asked about; both NULL: the revocation process has
  * gone, and nobody answers any more. */
