@@ -12,6 +12,7 @@ import unittest
 
 import certificates
 import client
+import crls
 import harness
 from certificates import openssl
 from harness import EASPROXYCTL, wait_for
@@ -159,6 +160,30 @@ class LiveTest(CaCase):
         wait_for("alice to be shut out too", lambda: not self.gets_in(alice), None, self.proxy)
         self.ca_done("set", "2", "--rule", "")
         wait_for("bob to get in again", lambda: self.gets_in(bob), None, self.proxy)
+
+    def test_a_separate_signer_of_crls_counts_once_it_is_added(self):
+        """Of the authority's name, with a key of its own, certified by the root for that alone."""
+        issuing, bob = self.pki.authority("issuing", self.directory), self.pki.user("bob")
+        signer = self.alone(self.pki.authority("root", self.directory).issue(
+            "crl-signer", purpose=None, extra="keyUsage = critical, cRLSign",
+            subject="/O=Contoso (demo)/CN=Contoso Issuing CA").certificate)
+        maker = crls.Maker(issuing)
+        os.makedirs(self.path("crl"))
+
+        def publish(*revoked):
+            crls.put(self.path("crl", "issuing.crl"), maker.make(revoked, key=self.path("crl-signer.key")))
+        publish()
+        self.ca_done("set", "2", "--crl", "file:" + self.path("crl", "issuing.crl"))
+        wait_for("bob to be shut out", lambda: not self.gets_in(bob), None, self.proxy)
+        self.assertTrue(self.proxy.lines("crl-failed"))
+        self.assertIn("Contoso Issuing CA", self.ca_done("add", signer, "--crl-signer"))
+        wait_for("bob to get in", lambda: self.gets_in(bob), None, self.proxy)
+        publish(self.pki.user("alice").certificate)
+        wait_for("alice to be shut out", lambda: not self.gets_in(self.pki.user("alice")), None, self.proxy)
+        self.assertTrue(self.gets_in(bob))
+        # It vouches for nobody.
+        self.assertFalse(self.gets_in(self.issue(certificates.Authority(
+            "crl-signer", signer, self.path("crl-signer.key"), self.directory), "mallory")))
 
     def test_a_reload_that_is_refused_puts_the_old_file_back(self):
         before = self.content()
@@ -308,6 +333,23 @@ class DryRunTest(CaCase):
         output = self.ca_done("remove", "Contoso Root CA", "--dry-run")
         self.assertIn("would remove CN=Contoso Root CA", output)
         self.assertIn("would be shut out: alice@contoso.test", output)
+
+    def test_an_import_is_tried_with_the_phones_before_it_replaces(self):
+        partner = self.new_root("Partner Root")
+        dave = partner.issue("dave", certificates.general_names(certificates.principal_name(b"dave@contoso.test")))
+        graph = self.write("graph.json", {"certificateAuthorities": [
+            {"isRootAuthority": True, "certificate": self.base64(partner.certificate)}]})
+        before, both = self.content(), [self.seen("alice", self.pki.user("alice")), self.seen("dave", dave)]
+        self.answer([both])
+        output = self.ca_done("import", graph, "--dry-run")
+        self.assertIn("would be let in: dave@contoso.test", output)
+        self.assertIn("of 2 phones seen in the last 30 days 0 would be shut out and 1 let in", output)
+        os.unlink(self.path("control.sock"))
+        self.answer([both])
+        output = self.ca_done("import", graph, "--replace", "--dry-run")
+        self.assertRegex(output, "would be shut out: alice@contoso.test, .*: certificate-untrusted")
+        self.assertIn("1 would be shut out and 1 let in", output)
+        self.assertEqual(self.content(), before)
 
     def test_the_first_authority_makes_the_store_that_the_configuration_names(self):
         os.unlink(self.store)
@@ -574,6 +616,7 @@ class LintTest(CaCase):
         output = self.ca_done("lint")
         self.assertIn("2 locations, 0 with something wrong", output)
         self.assertRegex(output, "next .*, in (29 d 23|30 d 0) h")
+        self.assertRegex(output, "number +0x0*%x\n" % self.issuing.crl_number)
 
     def write_with(self, path, extensions):
         """A CRL of the issuing CA with further extensions, as openssl.cnf has them."""
@@ -653,6 +696,23 @@ class LintTest(CaCase):
                 self.assertFalse(found["ok"], found)
                 self.assertIn(words, " ".join(found["problems"]))
         self.assertIn("WRONG", self.ca("lint", "2")[1])
+
+    def test_the_authority_key_identifier_is_that_of_a_key(self):
+        """Of the right name, and of another key or of none."""
+        def crl_by(name, *options):
+            key, ca = self.path(name + ".key"), self.path(name + ".pem")
+            openssl("req", "-x509", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                    key, "-out", ca, "-days", "30", "-subj", "/O=Contoso (demo)/CN=Contoso Issuing CA",
+                    "-addext", "basicConstraints=critical,CA:TRUE", *options)
+            return certificates.Authority(name, ca, key, self.directory)
+        crl_by("twin").write_crl(self.path("www", "twin.crl"))
+        found = self.lint_one(self.url("twin.crl"))
+        self.assertRegex(" ".join(found["problems"]), "its authorityKeyIdentifier is that of nobody in the trust store")
+        self.assertNotEqual(found["key_identifier"], self.key_id("issuing"))
+        with open(self.path("www", "bare.crl"), "wb") as f:
+            f.write(crls.Maker(self.issuing).make())
+        found = self.lint_one(self.url("bare.crl"))
+        self.assertIn("it has no authorityKeyIdentifier", " ".join(found["remarks"]))
 
     def test_bounds_and_proxy_are_those_of_the_configuration(self):
         # nginx takes the host that it is asked for as a proxy for one of its own.
