@@ -35,7 +35,7 @@ static enum control_crl_state state_of(
 								: CONTROL_CRL_STALE;
 }
 
-enum control_crl_state control_crl_state(const struct authority *authority,
+static enum control_crl_state location_state(const struct authority *authority,
 	const struct control_authority *known, size_t place, int64_t now)
 {
 	if (!has_locations(authority))
@@ -50,10 +50,10 @@ enum control_crl_state control_crl_state(const struct authority *authority,
 enum control_crl_state control_authority_state(
 	const struct authority *authority, const struct control_authority *known, int64_t now)
 {
-	enum control_crl_state worst = control_crl_state(authority, known, 0, now);
+	enum control_crl_state worst = location_state(authority, known, 0, now);
 
 	for (size_t i = 1; i < authority->crl_count; i++) {
-		enum control_crl_state state = control_crl_state(authority, known, i, now);
+		enum control_crl_state state = location_state(authority, known, i, now);
 
 		if (state > worst)
 			worst = state;
@@ -293,7 +293,7 @@ static json_t *place_of(const struct trust_store *trust, const struct authority 
 {
 	const struct control_crl *crl = &known->crls[place];
 	const struct crl_location *location = &authority->crls[place];
-	enum control_crl_state state = control_crl_state(authority, known, place, now);
+	enum control_crl_state state = location_state(authority, known, place, now);
 	json_t *object = json_object();
 
 	json_object_set_new(object, "state", json_string(control_crl_word(state)));
@@ -329,7 +329,8 @@ static json_t *authority_of(const struct trust_store *trust, size_t number,
 	return object;
 }
 
-json_t *control_crl_list(const struct trust_store *trust,
+/* One authority's locations (-1: all authorities), as crl-list shows them. */
+static json_t *list_authorities(const struct trust_store *trust,
 	const struct control_authority *authorities, int which, int64_t now)
 {
 	json_t *answer = json_object();
@@ -364,7 +365,9 @@ static bool is_meant(const struct authority *authority, const char *text)
 	return false;
 }
 
-int control_find_authority(const struct trust_store *trust, const char *text, struct error *err)
+/* By a number (from 1), a part of its name, or the beginning of its key identifier: its place in the
+ * store. -1 with err filled: none, or more than one. */
+static int find_authority(const struct trust_store *trust, const char *text, struct error *err)
 {
 	int found = -1;
 
@@ -400,7 +403,7 @@ void control_request_crl_list(struct control *control, struct control_client *cl
 	const struct control_request *request)
 {
 	(void)request;
-	control_answer(client, control_crl_list(control->child->trust, control->authorities, -1,
+	control_answer(client, list_authorities(control->child->trust, control->authorities, -1,
 				       (int64_t)time(NULL)));
 }
 
@@ -479,7 +482,7 @@ void control_crl_reported(struct control *control)
 		wait->number = 0;
 		if (client != NULL)
 			control_answer(client,
-				control_crl_list(control->child->trust, control->authorities,
+				list_authorities(control->child->trust, control->authorities,
 					wait->authority, (int64_t)time(NULL)));
 	}
 }
@@ -503,7 +506,7 @@ void control_request_crl_refresh(struct control *control, struct control_client 
 	struct error err;
 
 	if (text != NULL) {
-		wait.authority = control_find_authority(control->child->trust, text, &err);
+		wait.authority = find_authority(control->child->trust, text, &err);
 		if (wait.authority == -1) {
 			control_answer_error(client, "%s", err.text);
 			return;

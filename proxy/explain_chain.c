@@ -44,7 +44,8 @@ static json_t *hex(const uint8_t *octets, size_t count)
 	return json_string(text);
 }
 
-json_t *explain_certificate(X509 *certificate)
+/* Subject, issuer, serial, validity, key and signature. */
+static json_t *explain_certificate(X509 *certificate)
 {
 	uint8_t sha256[EVP_MAX_MD_SIZE];
 	unsigned int sha256_len = 0;
