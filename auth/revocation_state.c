@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/hex.h"
+
 enum { COPY_SIZE = 65536, URL_HASH_SIZE = 8 };
 
 int revocation_state_create(struct error *err)
@@ -68,15 +70,13 @@ void revocation_state_name(const struct authority *authority, const char *url, c
 	char name[REVOCATION_STATE_NAME_SIZE])
 {
 	uint8_t hash[EVP_MAX_MD_SIZE] = {0};
-	size_t at;
+	char hex[2 * URL_HASH_SIZE + 1];
 
 	/* Two names that are the same would do no harm: what is loaded is checked against the
 	 * authority. */
 	EVP_Digest(url, strlen(url), hash, NULL, EVP_sha256(), NULL);
-	at = (size_t)snprintf(name, REVOCATION_STATE_NAME_SIZE, "%s-", authority->key_id);
-	for (size_t i = 0; i < URL_HASH_SIZE; i++)
-		at += (size_t)snprintf(name + at, REVOCATION_STATE_NAME_SIZE - at, "%02x", hash[i]);
-	snprintf(name + at, REVOCATION_STATE_NAME_SIZE - at, ".%s", kind);
+	hex_write(span_of(hash, URL_HASH_SIZE), hex);
+	snprintf(name, REVOCATION_STATE_NAME_SIZE, "%s-%s.%s", authority->key_id, hex, kind);
 }
 
 static int copy_to_memory(int from, const char *name, struct error *err)

@@ -7,6 +7,8 @@
 #include <strings.h>
 #include <time.h>
 
+#include "config/clock.h"
+#include "config/hex.h"
 #include "proxy/control.h"
 #include "proxy/control_process.h"
 
@@ -159,17 +161,6 @@ static json_t *consequence(const struct authority *authority, const struct contr
 
 /* Numbers of up to 20 octets, as hex and as people read them. */
 
-static void format_hex(const uint8_t octets[20], char text[41])
-{
-	size_t at = 0;
-
-	text[0] = '\0';
-	while (at < 20 && octets[at] == 0)
-		at++;
-	for (size_t i = 0; at < 20; at++, i += 2)
-		snprintf(text + i, 3, "%02x", octets[at]);
-}
-
 static void format_decimal(const uint8_t octets[20], char text[52])
 {
 	uint8_t left[20];
@@ -197,7 +188,7 @@ static void set_number(json_t *object, const char *name, const uint8_t octets[20
 {
 	char hex[41], decimal[52], key[40];
 
-	format_hex(octets, hex);
+	hex_write_number(span_of(octets, 20), hex);
 	if (hex[0] == '\0')
 		return;
 	format_decimal(octets, decimal);
@@ -245,8 +236,7 @@ static json_t *signer_of(const struct trust_store *trust, const uint8_t key[32])
 	for (size_t i = 0; i < trust->count; i++)
 		if (memcmp(trust->authorities[i].key, key, 32) == 0)
 			return json_string(trust->authorities[i].issuer);
-	for (size_t i = 0; i < 32; i++)
-		snprintf(hex + 2 * i, 3, "%02x", key[i]);
+	hex_write(span_of(key, 32), hex);
 	return json_string(hex);
 }
 
@@ -422,14 +412,6 @@ static struct waiting {
 	int64_t asked_ns;
 } waiting[CONTROL_CLIENTS_MAX];
 
-static int64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* Each half of each location has been looked at since. */
 static bool is_done(const struct control *control, const struct waiting *wait)
 {
@@ -502,7 +484,7 @@ void control_request_crl_refresh(struct control *control, struct control_client 
 {
 	const char *text = control_argument(request, "authority");
 	struct waiting *slot = waiting_slot(control);
-	struct waiting wait = {.authority = -1, .asked_ns = monotonic_ns()};
+	struct waiting wait = {.authority = -1, .asked_ns = clock_ns()};
 	struct error err;
 
 	if (text != NULL) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "auth/unicode.h"
+#include "config/clock.h"
 #include "proxy/control_crl.h"
 #include "proxy/control_process.h"
 #include "proxy/control_seen.h"
@@ -16,7 +17,6 @@
 #include "proxy/state_seen.h"
 #include "proxy/state_store.h"
 #include "proxy/state_users.h"
-#include "proxy/timeval.h"
 
 enum {
 	LIST_MAX = 1000, /* users in one answer of user-list */

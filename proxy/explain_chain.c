@@ -4,16 +4,16 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "auth/x509_text.h"
+#include "config/hex.h"
 
 static json_t *moment(const ASN1_TIME *time)
 {
-	struct tm utc;
+	int64_t seconds;
 
-	return ASN1_TIME_to_tm(time, &utc) == 1 ? json_integer((json_int_t)timegm(&utc))
-						: json_null();
+	return x509_time_read(time, &seconds) == 0 ? json_integer((json_int_t)seconds)
+						   : json_null();
 }
 
 /* "RSA 2048", "EC prime256v1", "ED25519". */
@@ -37,10 +37,9 @@ static void describe_key(X509 *certificate, char *text, size_t size)
 
 static json_t *hex(const uint8_t *octets, size_t count)
 {
-	char text[2 * EVP_MAX_MD_SIZE + 1] = "";
+	char text[2 * EVP_MAX_MD_SIZE + 1];
 
-	for (size_t i = 0; i < count && i < EVP_MAX_MD_SIZE; i++)
-		snprintf(text + 2 * i, 3, "%02x", octets[i]);
+	hex_write(span_of(octets, count < EVP_MAX_MD_SIZE ? count : EVP_MAX_MD_SIZE), text);
 	return json_string(text);
 }
 
