@@ -9,6 +9,7 @@
 
 #include "config/clock.h"
 #include "config/hex.h"
+#include "config/moment.h"
 #include "proxy/control.h"
 #include "proxy/control_process.h"
 
@@ -118,24 +119,13 @@ const char *control_authority_error(
 
 /* What would happen when */
 
-static void format_moment(char *text, size_t size, int64_t moment)
-{
-	time_t when = (time_t)moment;
-	struct tm utc;
-
-	if (gmtime_r(&when, &utc) == NULL)
-		snprintf(text, size, "a time that no calendar has");
-	else
-		strftime(text, size, "%Y-%m-%d %H:%M:%S UTC", &utc);
-}
-
 static json_t *consequence(const struct authority *authority, const struct control_crl *crl,
 	enum control_crl_state state)
 {
-	char until[40], end[40];
+	char until[MOMENT_TEXT_SIZE], end[MOMENT_TEXT_SIZE];
 
-	format_moment(until, sizeof(until), authority->exempt_until);
-	format_moment(end, sizeof(end), crl->index.facts.next_update + authority->grace_s);
+	moment_write(authority->exempt_until, until);
+	moment_write(crl->index.facts.next_update + authority->grace_s, end);
 	switch (state) {
 	case CONTROL_CRL_NO_LOCATION:
 		return json_string("nobody under it can be found revoked: it has no CRL location");

@@ -1,6 +1,5 @@
 /* easproxyctl ca list and export: the trust store for people, and for other programs. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -10,6 +9,7 @@
 #include "auth/trust_write.h"
 #include "auth/x509_text.h"
 #include "config/moment.h"
+#include "proxy/easproxyctl_answer.h"
 #include "proxy/easproxyctl_ca.h"
 #include "proxy/easproxyctl_ca_place.h"
 
@@ -184,8 +184,7 @@ static json_t *describe_authority(const struct authority *authority, size_t numb
 
 static void print_json(json_t *value)
 {
-	json_dumpf(value, stdout, JSON_INDENT(INDENT));
-	putchar('\n');
+	answer_print(value, JSON_INDENT(INDENT));
 	json_decref(value);
 }
 
