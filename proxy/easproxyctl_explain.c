@@ -60,19 +60,16 @@ static const char *moment_of(const json_t *object, const char *key, char text[MO
 	return text;
 }
 
-/* Hex, without the zeros in front. */
+static bool is_refused(const json_t *object)
+{
+	return strcmp(answer_text(object, "refusal"), "none") != 0;
+}
+
 static const char *number_text(const json_t *object, const char *key)
 {
 	const char *text = answer_text(object, key);
 
-	while (text[0] == '0' && text[1] != '\0')
-		text++;
 	return text[0] == '\0' ? "none" : text;
-}
-
-static bool is_refused(const json_t *object)
-{
-	return strcmp(answer_text(object, "refusal"), "none") != 0;
 }
 
 static void print_crl(const json_t *crl)
@@ -84,9 +81,9 @@ static void print_crl(const json_t *crl)
 		printf("%*s  not loaded: never fetched, or never a good one\n", MARGIN, "");
 		return;
 	}
-	printf("%*s  number 0x%s", MARGIN, "", number_text(crl, "number"));
+	printf("%*s  number %s", MARGIN, "", number_text(crl, "crl_number"));
 	if (json_object_get(crl, "delta_number") != NULL)
-		printf(" of %s with delta 0x%s", moment_of(crl, "base_effective", effective),
+		printf(" of %s with delta %s", moment_of(crl, "base_effective", effective),
 			number_text(crl, "delta_number"));
 	printf(", effective %s, next update %s, %lld revoked\n",
 		moment_of(crl, "effective", effective), moment_of(crl, "next_update", next),
