@@ -2,13 +2,12 @@
 
 #include <getopt.h>
 #include <jansson.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "auth/offline_files.h"
 #include "auth/openssl_error.h"
 #include "auth/trust_write.h"
 #include "proxy/easproxyctl_answer.h"
@@ -18,35 +17,34 @@ enum { CERTIFICATES_MAX = 11, MARGIN = 13 };
 
 /* What is to be explained */
 
-/* All certificates of a PEM file, or the one of a DER file, the phone's first. */
-static json_t *read_chain(const char *path, struct error *err)
+/* An offline_take: the phone's certificate comes first. */
+static int add_certificate(void *context, const char *name, struct span der, struct error *err)
 {
-	BIO *in = BIO_new_file(path, "rb");
-	json_t *chain = json_array();
+	json_t *chain = context;
+	const unsigned char *at = der.data;
 	X509 *certificate;
 	int result = 0;
 
-	if (in == NULL) {
-		error_openssl(err, "%s", path);
-		json_decref(chain);
-		return NULL;
-	}
-	while (result == 0 && json_array_size(chain) < CERTIFICATES_MAX &&
-		(certificate = PEM_read_bio_X509(in, NULL, NULL, NULL)) != NULL) {
-		result = json_array_append_new(chain, trust_write_certificate(certificate));
-		X509_free(certificate);
-	}
-	if (json_array_size(chain) == 0 && BIO_reset(in) == 0 &&
-		(certificate = d2i_X509_bio(in, NULL)) != NULL) {
-		result = json_array_append_new(chain, trust_write_certificate(certificate));
-		X509_free(certificate);
-	}
-	BIO_free(in);
-	ERR_clear_error();
-	if (result == 0 && json_array_size(chain) > 0)
+	if (json_array_size(chain) >= CERTIFICATES_MAX)
+		return 0;
+	certificate = d2i_X509(NULL, &at, (long)der.len);
+	if (certificate == NULL)
+		result = error_openssl(err, "%s: not a certificate", name);
+	else if (json_array_append_new(chain, trust_write_certificate(certificate)) == -1)
+		result = error_set(err, "%s: out of memory", name);
+	X509_free(certificate);
+	return result;
+}
+
+static json_t *read_chain(const char *path, struct error *err)
+{
+	json_t *chain = json_array();
+	const struct offline_reader reader = {
+		.kind = OFFLINE_CERTIFICATE, .take = add_certificate, .context = chain};
+
+	if (offline_read(&reader, path, err) > 0)
 		return chain;
 	json_decref(chain);
-	error_set(err, "%s: no certificate in PEM or DER", path);
 	return NULL;
 }
 
