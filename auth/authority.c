@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "auth/openssl_error.h"
+#include "config/base64.h"
+#include "config/hex.h"
 
 enum {
 	CERTIFICATE_SIZE_MAX = 65536,
@@ -79,42 +81,6 @@ static X509 *decode(struct span bytes, struct error *err)
 		return NULL;
 	}
 	return certificate;
-}
-
-static int base64_value(uint8_t c)
-{
-	static const char alphabet[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *at = c != '\0' ? strchr(alphabet, c) : NULL;
-
-	return at != NULL ? (int)(at - alphabet) : -1;
-}
-
-/* RFC 4648 4, with padding; blanks and line ends are passed over. bytes has room for text.len. */
-static int base64_decode(struct span text, uint8_t *bytes, size_t *len)
-{
-	uint32_t bits = 0;
-	size_t digits = 0;
-	size_t padding = 0;
-
-	*len = 0;
-	for (size_t i = 0; i < text.len; i++) {
-		int value = base64_value(text.data[i]);
-
-		if (strchr(" \t\r\n", text.data[i]) != NULL && text.data[i] != '\0')
-			continue;
-		if (text.data[i] == '=') {
-			padding++;
-			continue;
-		}
-		if (value < 0 || padding > 0)
-			return -1;
-		bits = (bits << 6 | (uint32_t)value) & 0xffffff;
-		digits++;
-		if (digits % 4 != 1)
-			bytes[(*len)++] = (uint8_t)(bits >> (4 - digits % 4) * 2 % 8);
-	}
-	return padding <= 2 && (digits + padding) % 4 == 0 ? 0 : -1;
 }
 
 X509 *authority_decode_text(struct span text, struct error *err)
@@ -245,11 +211,9 @@ bool authority_is_same(X509 *a, X509 *b)
 
 int authority_key_id(X509 *certificate, char key_id[65])
 {
-	static const char digits[] = "0123456789abcdef";
 	const ASN1_OCTET_STRING *identifier = X509_get0_subject_key_id(certificate);
 	unsigned char sha1[EVP_MAX_MD_SIZE];
 	const unsigned char *bytes = sha1;
-	char *to = key_id;
 	unsigned int len = 0;
 
 	if (identifier != NULL && ASN1_STRING_length(identifier) > 0) {
@@ -260,10 +224,6 @@ int authority_key_id(X509 *certificate, char key_id[65])
 	}
 	if (len > KEY_ID_OCTETS_MAX)
 		len = KEY_ID_OCTETS_MAX;
-	for (unsigned int i = 0; i < len; i++) {
-		*to++ = digits[bytes[i] >> 4];
-		*to++ = digits[bytes[i] & 15];
-	}
-	*to = '\0';
+	hex_write(span_of(bytes, len), key_id);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include "auth/distinguished_name.h"
 #include "auth/general_names.h"
 #include "auth/unicode.h"
+#include "config/hex.h"
 
 enum {
 	KEY_ID_MAX = 64, /* bytes; that of RFC 5280 4.2.1.2 has 20 */
@@ -30,17 +31,14 @@ static enum refusal add(struct identity_names *names, enum identity_kind kind, s
 static enum refusal add_hex(struct identity_names *names, enum identity_kind kind,
 	struct span bytes, size_t max, bool is_reversed)
 {
-	static const char digits[] = "0123456789abcdef";
-	char hex[2 * KEY_ID_MAX];
+	uint8_t octets[KEY_ID_MAX];
+	char hex[2 * KEY_ID_MAX + 1];
 
 	if (bytes.len == 0 || bytes.len > max)
 		return add(names, kind, span_of("", 0));
-	for (size_t i = 0; i < bytes.len; i++) {
-		uint8_t byte = bytes.data[is_reversed ? bytes.len - 1 - i : i];
-
-		hex[2 * i] = digits[byte >> 4];
-		hex[2 * i + 1] = digits[byte & 15];
-	}
+	for (size_t i = 0; i < bytes.len; i++)
+		octets[i] = bytes.data[is_reversed ? bytes.len - 1 - i : i];
+	hex_write(span_of(octets, bytes.len), hex);
 	return add(names, kind, span_of(hex, 2 * bytes.len));
 }
 

@@ -1,6 +1,5 @@
 #include "auth/directory_file.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
@@ -10,6 +9,8 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "config/whole.h"
 
 struct file {
 	char *path;
@@ -36,7 +37,7 @@ static void keep_first(void *context, const char *text)
 /* All of an open file, which the caller frees. NULL with err filled. */
 static uint8_t *read_all(int fd, const char *path, const struct stat *status, struct error *err)
 {
-	size_t size = (size_t)status->st_size, len = 0;
+	size_t size = (size_t)status->st_size;
 	uint8_t *bytes;
 	ssize_t got;
 
@@ -54,19 +55,13 @@ static uint8_t *read_all(int fd, const char *path, const struct stat *status, st
 		error_sys(err, "reading %s", path);
 		return NULL;
 	}
-	while (len < size && (got = read(fd, bytes + len, size - len)) != 0) {
-		if (got == -1 && errno == EINTR)
-			continue;
-		if (got == -1) {
-			error_sys(err, "reading %s", path);
-			free(bytes);
-			return NULL;
-		}
-		len += (size_t)got;
-	}
-	if (len == size)
+	got = whole_read(fd, bytes, size);
+	if (got == (ssize_t)size)
 		return bytes;
-	error_set(err, "reading %s: it became shorter meanwhile", path);
+	if (got == -1)
+		error_sys(err, "reading %s", path);
+	else
+		error_set(err, "reading %s: it became shorter meanwhile", path);
 	free(bytes);
 	return NULL;
 }

@@ -33,7 +33,7 @@ __attribute__((format(printf, 3, 4))) static void refuse(
 			*c = '?';
 }
 
-static bool is_routable(const struct config_mailbox *config, const char *domain)
+bool mailbox_is_routable(const struct config_mailbox *config, const char *domain)
 {
 	for (size_t i = 0; i < config->domain_count; i++)
 		if (strcasecmp(config->domains[i], domain) == 0)
@@ -47,7 +47,7 @@ static void finish(struct mailbox_search *search)
 
 	if (at == NULL || at == search->mailbox)
 		refuse(search, REFUSAL_INTERNAL, "the directory's mailbox is no address");
-	else if (!is_routable(search->config, at + 1))
+	else if (!mailbox_is_routable(search->config, at + 1))
 		refuse(search, REFUSAL_DOMAIN_NOT_ROUTABLE, "%.150s is not in mailbox/domains",
 			at + 1);
 }

@@ -1,7 +1,7 @@
 /*
  * From the names of a certificate to the routable mailbox: which questions a directory is to be asked,
  * in which order, and what its answers mean. Asks nobody itself, so that asking may take its time.
- * Runs in the identity process; mailbox_is_user() in workers.
+ * Runs in the identity process; mailbox_is_user() and mailbox_has_user() in workers.
  */
 #ifndef AUTH_MAILBOX_H
 #define AUTH_MAILBOX_H
@@ -46,6 +46,9 @@ void mailbox_begin(struct mailbox_search *search, const struct config_mailbox *c
 enum mailbox_step mailbox_next(struct mailbox_search *search, struct directory_question *question);
 void mailbox_take(struct mailbox_search *search, const struct directory_question *question,
 	const struct directory_answer *answer);
+
+/* Whether the domain is one of config->domains. */
+bool mailbox_is_routable(const struct config_mailbox *config, const char *domain);
 
 /* Whether the User that a phone writes (percent-decoded) means this mailbox: the address itself
  * without case, or DOMAIN\local-part or a bare local part that equals the mailbox's local part (what

@@ -10,6 +10,7 @@
 
 #include "auth/openssl_error.h"
 #include "auth/revocation_signature.h"
+#include "auth/x509_text.h"
 
 enum {
 	SIGNER_TRIES_MAX = 4, /* certificates in a response that may claim to be the responder's */
@@ -275,16 +276,6 @@ static int check_signer(const OCSP_BASICRESP *basic, X509 *issuer, int64_t now,
 
 /* What it says */
 
-static int seconds_from_asn1(int64_t *seconds, const ASN1_GENERALIZEDTIME *time)
-{
-	struct tm tm;
-
-	if (ASN1_TIME_to_tm(time, &tm) != 1)
-		return -1;
-	*seconds = timegm(&tm);
-	return 0;
-}
-
 /* The one single response for id; NULL with err filled. */
 static OCSP_SINGLERESP *find_single(OCSP_BASICRESP *basic, OCSP_CERTID *id, struct error *err)
 {
@@ -311,11 +302,11 @@ static bool has_critical_extension(OCSP_BASICRESP *basic, OCSP_SINGLERESP *singl
 static int check_times(struct ocsp_result *result, const ASN1_GENERALIZEDTIME *this_update,
 	const ASN1_GENERALIZEDTIME *next_update, int64_t now, struct error *err)
 {
-	if (this_update == NULL || seconds_from_asn1(&result->this_update, this_update) == -1)
+	if (this_update == NULL || x509_time_read(this_update, &result->this_update) == -1)
 		return error_set(err, "the answer's thisUpdate is malformed");
 	if (next_update == NULL)
 		result->next_update = result->this_update + OCSP_WITHOUT_NEXT_UPDATE_S;
-	else if (seconds_from_asn1(&result->next_update, next_update) == -1)
+	else if (x509_time_read(next_update, &result->next_update) == -1)
 		return error_set(err, "the answer's nextUpdate is malformed");
 	if (result->next_update < result->this_update)
 		return error_set(err, "the answer's nextUpdate is before its thisUpdate");
@@ -343,7 +334,7 @@ static int read_single(
 	default: return error_set(err, "the answer has no status");
 	}
 	if (result->status == OCSP_REVOKED) {
-		if (revoked_at == NULL || seconds_from_asn1(&result->revoked_at, revoked_at) == -1)
+		if (revoked_at == NULL || x509_time_read(revoked_at, &result->revoked_at) == -1)
 			return error_set(err, "the answer's revocation time is malformed");
 		result->reason = reason >= 0 ? (unsigned int)reason : 0;
 	}

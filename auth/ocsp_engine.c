@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "auth/revocation_fetch.h"
+#include "config/clock.h"
 
 enum {
 	CERTIFICATES_MAX = 65536, /* remembered; about 250 bytes each, with what waits */
@@ -81,14 +82,6 @@ struct ocsp_engine {
 	LIST_HEAD(, certificate) buckets[BUCKETS];
 	struct responder responders[RESPONDERS_MAX];
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* Certificates */
 
@@ -302,7 +295,7 @@ static void responder_watch_queue(struct responder *responder)
 		evtimer_del(responder->timer);
 		return;
 	}
-	left_ms = first->queued_at_ms + responder->engine->config->ocsp_time_limit_ms - now_ms();
+	left_ms = first->queued_at_ms + responder->engine->config->ocsp_time_limit_ms - clock_ms();
 	if (left_ms < 0)
 		left_ms = 0;
 	after.tv_sec = (time_t)(left_ms / 1000);
@@ -314,7 +307,7 @@ static void on_queue_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct responder *responder = arg;
 	int64_t limit_ms = responder->engine->config->ocsp_time_limit_ms;
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 
 	(void)fd;
 	(void)what;
@@ -482,7 +475,7 @@ static int enqueue(struct certificate *certificate, const char *url)
 	TAILQ_REMOVE(&engine->idle, certificate, entry);
 	certificate->phase = PHASE_QUEUED;
 	certificate->responder = responder;
-	certificate->queued_at_ms = now_ms();
+	certificate->queued_at_ms = clock_ms();
 	TAILQ_INSERT_TAIL(&responder->queue, certificate, entry);
 	responder->queue_len++;
 	return 0;

@@ -61,11 +61,6 @@ const struct trust_store *offline_store(const struct offline *offline)
 	return offline->store;
 }
 
-const struct revocation_set *offline_revocation(const struct offline *offline)
-{
-	return &offline->revocation;
-}
-
 /* What the reading of files and stores tells goes on to whoever asked. */
 static void report_file(void *context, const char *text)
 {

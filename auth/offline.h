@@ -40,8 +40,7 @@ enum refusal offline_judge(struct offline *offline, const struct config_trust *c
 	bool needs_crls, struct verdict *verdict, struct verdict_finding *finding,
 	struct error *err);
 
-/* For showing; borrowed. The set is empty before a judgement with needs_crls. */
+/* For showing; borrowed. */
 const struct trust_store *offline_store(const struct offline *offline);
-const struct revocation_set *offline_revocation(const struct offline *offline);
 
 #endif

@@ -1,7 +1,6 @@
 #include "auth/offline_files.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -11,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "config/whole.h"
 
 /* What a file may hold: far more than certificates take, and as much of a CRL as OpenSSL can count. */
 static const size_t size_limits[] = {[OFFLINE_CERTIFICATE] = 16 << 20, [OFFLINE_CRL] = INT32_MAX};
@@ -122,6 +123,7 @@ static int load_descriptor(
 	int fd, const char *path, size_t size_max, uint8_t **data, size_t *len, struct error *err)
 {
 	struct stat st;
+	ssize_t got;
 
 	if (fstat(fd, &st) == -1)
 		return error_sys(err, "reading %s", path);
@@ -132,20 +134,17 @@ static int load_descriptor(
 	*data = malloc((size_t)st.st_size + 1);
 	if (*data == NULL)
 		return error_sys(err, "reading %s", path);
-	for (*len = 0; *len < (size_t)st.st_size;) {
-		ssize_t got = read(fd, *data + *len, (size_t)st.st_size - *len);
-
-		if (got == -1 && errno == EINTR)
-			continue;
-		if (got <= 0) {
-			free(*data);
-			*data = NULL;
-			return got == 0 ? error_set(err, "reading %s: it has become shorter", path)
-					: error_sys(err, "reading %s", path);
-		}
-		*len += (size_t)got;
-	}
-	return 0;
+	got = whole_read(fd, *data, (size_t)st.st_size);
+	*len = (size_t)st.st_size;
+	if (got == st.st_size)
+		return 0;
+	if (got == -1)
+		error_sys(err, "reading %s", path);
+	else
+		error_set(err, "reading %s: it has become shorter", path);
+	free(*data);
+	*data = NULL;
+	return -1;
 }
 
 int offline_load(const char *path, size_t size_max, uint8_t **data, size_t *len, struct error *err)

@@ -1,6 +1,6 @@
 /*
  * Certificates and CRLs from files as an operator keeps them: DER or PEM, one in a file or many, a file
- * or a directory of them. For `easproxyctl verify`; not for the daemon.
+ * or a directory of them. For easproxyctl; not for the daemon.
  */
 #ifndef AUTH_OFFLINE_FILES_H
 #define AUTH_OFFLINE_FILES_H

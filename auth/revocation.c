@@ -14,6 +14,7 @@
 #include "auth/revocation_seen.h"
 #include "auth/revocation_source.h"
 #include "auth/revocation_state.h"
+#include "config/clock.h"
 
 enum { NS_PER_MS = 1000000 };
 
@@ -58,14 +59,6 @@ static int64_t now_of(const struct revocation *revocation)
 	return revocation->callbacks.now != NULL
 		       ? revocation->callbacks.now(revocation->callbacks.context)
 		       : (int64_t)time(NULL);
-}
-
-static int64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
 }
 
 /* Many proxies must not ask one CA at the same moment. */
@@ -182,7 +175,7 @@ static void half_follow(const struct half *half, enum revocation_take take)
 		half_look_now(&place->delta);
 	/* A delta that always wants a newer base must not ask for it without end. */
 	if (half->is_delta && place->source.lacks_base &&
-		monotonic_ns() - place->base.began_ns >= pause_ns)
+		clock_ns() - place->base.began_ns >= pause_ns)
 		half_look_now(&place->base);
 }
 
@@ -225,7 +218,7 @@ static void half_recall(struct half *half)
 static void half_take(struct half *half, struct span crl)
 {
 	struct place *place = half->place;
-	int64_t now = now_of(place->revocation), since_ns = monotonic_ns();
+	int64_t now = now_of(place->revocation), since_ns = clock_ns();
 	struct revocation_peek peek;
 	enum revocation_take take;
 	struct error err, note;
@@ -237,7 +230,7 @@ static void half_take(struct half *half, struct span crl)
 	take = half->is_delta
 		       ? revocation_source_take_delta(&place->source, crl, now, &fd, &note, &err)
 		       : revocation_source_take_base(&place->source, crl, now, &fd, &note, &err);
-	half->report.compile_ms = (uint32_t)((monotonic_ns() - since_ns) / NS_PER_MS);
+	half->report.compile_ms = (uint32_t)((clock_ns() - since_ns) / NS_PER_MS);
 	half->report.is_unchanged = take == REVOCATION_TAKE_UNCHANGED;
 	if (take == REVOCATION_TAKE_NEW)
 		place_use(place, fd);
@@ -342,7 +335,7 @@ static void half_look(struct half *half)
 
 	if (half->is_downloading)
 		return;
-	half->began_ns = monotonic_ns();
+	half->began_ns = clock_ns();
 	if (path != NULL)
 		half_read_file(half, path);
 	else if (revocation_fetcher_start(half->place->revocation->fetcher, &request, half, &err) ==

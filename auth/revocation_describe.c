@@ -1,19 +1,19 @@
 #include "auth/revocation_describe.h"
 
 #include <openssl/crypto.h>
-#include <stdio.h>
 
 #include "auth/revocation_crl.h"
 #include "auth/x509_text.h"
+#include "config/hex.h"
 
 enum { KEY_OCTETS_MAX = 32 };
 
 static void write_key(const ASN1_OCTET_STRING *key, char text[65])
 {
-	const unsigned char *octets = ASN1_STRING_get0_data(key);
+	size_t len = (size_t)ASN1_STRING_length(key);
 
-	for (int i = 0; i < ASN1_STRING_length(key) && i < KEY_OCTETS_MAX; i++)
-		snprintf(text + 2L * i, 3, "%02x", octets[i]);
+	hex_write(span_of(ASN1_STRING_get0_data(key), len < KEY_OCTETS_MAX ? len : KEY_OCTETS_MAX),
+		text);
 }
 
 int revocation_crl_describe(struct span crl, struct revocation_words *words, struct error *err)

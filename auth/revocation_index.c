@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "auth/revocation_file.h"
+#include "config/whole.h"
 
 /* Unmapped at a time; less than 0.1 ms. A multiple of the page size of every machine. */
 enum { CLOSE_PART = 1 << 18 };
@@ -41,24 +42,18 @@ static int index_map(struct revocation_index *index, int fd)
 
 static int index_copy(struct revocation_index *index, int fd)
 {
-	size_t at = 0;
+	ssize_t got;
 
 	index->map = mmap(
 		NULL, index->map_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (index->map == MAP_FAILED)
 		return -1;
-	while (at < index->map_size) {
-		ssize_t got =
-			pread(fd, (uint8_t *)index->map + at, index->map_size - at, (off_t)at);
-
-		if (got == -1 && errno == EINTR)
-			continue;
-		if (got <= 0) {
-			if (got == 0)
-				errno = EIO; /* shorter than fstat said */
-			return -1;
-		}
-		at += (size_t)got;
+	got = whole_read_at(fd, index->map, index->map_size, 0);
+	if (got == -1)
+		return -1;
+	if ((size_t)got < index->map_size) {
+		errno = EIO; /* shorter than fstat said */
+		return -1;
 	}
 	return mprotect(index->map, index->map_size, PROT_READ);
 }

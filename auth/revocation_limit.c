@@ -1,25 +1,16 @@
 #include "auth/revocation_limit.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "auth/revocation_file.h"
+#include "config/whole.h"
 
-static int write_whole(int fd, const uint8_t *data, size_t len, off_t at, struct error *err)
+static int write_part(int fd, const uint8_t *data, size_t len, off_t at, struct error *err)
 {
-	while (len > 0) {
-		ssize_t written = pwrite(fd, data, len, at);
-
-		if (written == -1 && errno == EINTR)
-			continue;
-		if (written == -1)
-			return error_sys(err, "copying a revocation index");
-		data += written;
-		len -= (size_t)written;
-		at += written;
-	}
+	if (whole_write_at(fd, data, len, at) == -1)
+		return error_sys(err, "copying a revocation index");
 	return 0;
 }
 
@@ -36,7 +27,7 @@ static int write_sum(int fd, size_t size, struct error *err)
 	munmap(map, size);
 	if (result == -1)
 		return error_set(err, "computing the checksum of a revocation index failed");
-	return write_whole(fd, sum, sizeof(sum), REVOCATION_FILE_CHECKSUM_AT, err);
+	return write_part(fd, sum, sizeof(sum), REVOCATION_FILE_CHECKSUM_AT, err);
 }
 
 int revocation_limit(const struct revocation_index *index, int64_t until, int output_fd,
@@ -53,8 +44,8 @@ int revocation_limit(const struct revocation_index *index, int64_t until, int ou
 	if (until < facts->next_update)
 		facts->next_update = until;
 	revocation_file_encode(facts, &counts, header);
-	if (write_whole(output_fd, header, sizeof(header), 0, err) == -1 ||
-		write_whole(output_fd, view->header + sizeof(header), view->size - sizeof(header),
+	if (write_part(output_fd, header, sizeof(header), 0, err) == -1 ||
+		write_part(output_fd, view->header + sizeof(header), view->size - sizeof(header),
 			sizeof(header), err) == -1)
 		return -1;
 	return write_sum(output_fd, view->size, err);

@@ -1,6 +1,5 @@
 #include "auth/revocation_local.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
@@ -9,6 +8,8 @@
 #include <strings.h>
 #include <sys/inotify.h>
 #include <unistd.h>
+
+#include "config/whole.h"
 
 /* Several events of one replacement are one change. */
 enum { SETTLE_US = 20000, EVENTS_SIZE = 16384 };
@@ -39,8 +40,7 @@ static int file_read_open(
 	int fd, uint64_t size_limit, uint8_t **data, size_t *len, struct error *err)
 {
 	struct stat st;
-	size_t size;
-	size_t at = 0;
+	ssize_t got;
 
 	if (fstat(fd, &st) == -1)
 		return error_sys(err, "reading it");
@@ -49,25 +49,16 @@ static int file_read_open(
 	if ((uint64_t)st.st_size > size_limit)
 		return error_set(
 			err, "larger than the limit of %llu bytes", (unsigned long long)size_limit);
-	size = (size_t)st.st_size;
-	*data = malloc(size + 1);
+	*data = malloc((size_t)st.st_size + 1);
 	if (*data == NULL)
 		return error_set(err, "out of memory");
-	while (at < size) {
-		ssize_t got = read(fd, *data + at, size - at);
-
-		if (got == -1 && errno == EINTR)
-			continue;
-		if (got == -1) {
-			error_sys(err, "reading it");
-			free(*data);
-			return -1;
-		}
-		if (got == 0)
-			break; /* it was cut meanwhile: what is missing the compiler sees */
-		at += (size_t)got;
+	got = whole_read(fd, *data, (size_t)st.st_size);
+	if (got == -1) {
+		error_sys(err, "reading it");
+		free(*data);
+		return -1;
 	}
-	*len = at;
+	*len = (size_t)got; /* if it was cut meanwhile, the compiler sees what is missing */
 	return 0;
 }
 

@@ -13,7 +13,6 @@ struct merge {
 	size_t base_section; /* in the list of sections */
 	size_t base_at, base_end;
 	const struct revocation_entries *delta;
-	size_t delta_issuer; /* in the list of issuers */
 	size_t delta_at, delta_end, delta_invalidity;
 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "auth/revocation_state.h"
+#include "config/hex.h"
 
 /* The digest and the index's checksum in hex, the validators, and a word that ends it, a line each. */
 enum {
@@ -31,12 +32,6 @@ bool revocation_seen_knows(struct revocation_seen *seen, struct span crl)
 	return is_known;
 }
 
-static void hex_write(const uint8_t sum[REVOCATION_SEEN_SUM_SIZE], char hex[HEX_SIZE])
-{
-	for (size_t i = 0; i < REVOCATION_SEEN_SUM_SIZE; i++)
-		snprintf(hex + 2 * i, 3, "%02x", sum[i]);
-}
-
 void revocation_seen_save(const struct revocation_seen *seen,
 	const uint8_t index_sum[REVOCATION_FILE_CHECKSUM_SIZE], int directory, const char *name)
 {
@@ -47,8 +42,8 @@ void revocation_seen_save(const struct revocation_seen *seen,
 
 	if (!seen->has_sum)
 		return;
-	hex_write(seen->sum, hex);
-	hex_write(index_sum, index_hex);
+	hex_write(span_of(seen->sum, sizeof(seen->sum)), hex);
+	hex_write(span_of(index_sum, REVOCATION_FILE_CHECKSUM_SIZE), index_hex);
 	len = snprintf(text, sizeof(text), "%s\n%s\n%s\n%s\n%s\n", hex, index_hex, seen->etag,
 		seen->last_modified, end_word);
 	revocation_state_save_bytes(
@@ -68,20 +63,6 @@ static const char *next_line(char **text, size_t size)
 	return line;
 }
 
-static int hex_read(const char *hex, uint8_t sum[REVOCATION_SEEN_SUM_SIZE])
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < (size_t)2 * REVOCATION_SEEN_SUM_SIZE; i++) {
-		const char *at = hex[i] == '\0' ? NULL : strchr(digits, hex[i]);
-
-		if (at == NULL)
-			return -1;
-		sum[i / 2] = (uint8_t)(sum[i / 2] << 4 | (at - digits));
-	}
-	return hex[(size_t)2 * REVOCATION_SEEN_SUM_SIZE] == '\0' ? 0 : -1;
-}
-
 static int text_read(char *text, struct revocation_seen *seen,
 	const uint8_t index_sum[REVOCATION_FILE_CHECKSUM_SIZE])
 {
@@ -93,9 +74,9 @@ static int text_read(char *text, struct revocation_seen *seen,
 	const char *end = last_modified == NULL ? NULL : next_line(&text, sizeof(end_word));
 	char expected[HEX_SIZE];
 
-	hex_write(index_sum, expected);
+	hex_write(span_of(index_sum, REVOCATION_FILE_CHECKSUM_SIZE), expected);
 	if (end == NULL || strcmp(end, end_word) != 0 || strcmp(index_hex, expected) != 0 ||
-		hex_read(hex, seen->sum) == -1)
+		hex_read(hex, seen->sum, sizeof(seen->sum)) == -1)
 		return -1;
 	snprintf(seen->etag, sizeof(seen->etag), "%s", etag);
 	snprintf(seen->last_modified, sizeof(seen->last_modified), "%s", last_modified);

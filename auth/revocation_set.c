@@ -6,21 +6,12 @@
 
 #include "auth/revocation_compile.h"
 #include "auth/revocation_path.h"
+#include "auth/x509_text.h"
 
 enum {
 	SIGNER_DEPTH_MAX = 3, /* the signer of the CRL for the signer of the CRL for ... */
 	OWN_POINT_MAX = 32,   /* of one authority's certificate */
 };
-
-static int time_from_asn1(int64_t *seconds, const ASN1_TIME *time)
-{
-	struct tm tm;
-
-	if (ASN1_TIME_to_tm(time, &tm) != 1)
-		return -1;
-	*seconds = timegm(&tm);
-	return 0;
-}
 
 static int slot_read_points(struct revocation_slot *slot, X509 *certificate)
 {
@@ -62,8 +53,8 @@ static int slot_init(
 		return -1;
 	if (name_key_of_name(X509_get_subject_name(certificate), &slot->name) == -1 ||
 		serial_from_asn1(&slot->serial, X509_get0_serialNumber(certificate)) == -1 ||
-		time_from_asn1(&slot->not_before, X509_get0_notBefore(certificate)) == -1 ||
-		time_from_asn1(&slot->not_after, X509_get0_notAfter(certificate)) == -1 ||
+		x509_time_read(X509_get0_notBefore(certificate), &slot->not_before) == -1 ||
+		x509_time_read(X509_get0_notAfter(certificate), &slot->not_after) == -1 ||
 		slot_read_points(slot, certificate) == -1)
 		return error_set(err,
 			"preparing the revocation indexes: name, serial, or times of %s",

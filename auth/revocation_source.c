@@ -6,6 +6,7 @@
 
 #include "auth/revocation_limit.h"
 #include "auth/revocation_state.h"
+#include "config/moment.h"
 
 /* Deltas are small; what stands there and is larger is not one that we wrote. */
 enum { DELTA_SIZE_MAX = 1 << 30 };
@@ -193,13 +194,9 @@ static int set_base(struct revocation_source *source, int fd, const struct revoc
 
 static int past_error(int64_t next_update, const char *what, struct error *err)
 {
-	char when[32];
-	time_t time = (time_t)next_update;
-	struct tm tm;
+	char when[MOMENT_TEXT_SIZE];
 
-	if (gmtime_r(&time, &tm) == NULL)
-		return error_set(err, "the %s is past its nextUpdate", what);
-	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &tm);
+	moment_write(next_update, when);
 	return error_set(err, "the %s is past its nextUpdate, %s", what, when);
 }
 

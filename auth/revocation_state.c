@@ -10,6 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/hex.h"
+#include "config/whole.h"
+
 enum { COPY_SIZE = 65536, URL_HASH_SIZE = 8 };
 
 int revocation_state_create(struct error *err)
@@ -28,21 +31,6 @@ int revocation_state_seal(int fd, struct error *err)
 	return 0;
 }
 
-static int write_whole(int fd, const uint8_t *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t written = write(fd, data, len);
-
-		if (written == -1 && errno == EINTR)
-			continue;
-		if (written == -1)
-			return -1;
-		data += written;
-		len -= (size_t)written;
-	}
-	return 0;
-}
-
 /* All of one file, from its first byte, to the end of the other. */
 static int copy_file(int from, int to)
 {
@@ -58,7 +46,7 @@ static int copy_file(int from, int to)
 			return -1;
 		if (got == 0)
 			return 0;
-		if (write_whole(to, buffer, (size_t)got) == -1)
+		if (whole_write(to, buffer, (size_t)got) == -1)
 			return -1;
 		at += got;
 	}
@@ -68,15 +56,13 @@ void revocation_state_name(const struct authority *authority, const char *url, c
 	char name[REVOCATION_STATE_NAME_SIZE])
 {
 	uint8_t hash[EVP_MAX_MD_SIZE] = {0};
-	size_t at;
+	char hex[2 * URL_HASH_SIZE + 1];
 
 	/* Two names that are the same would do no harm: what is loaded is checked against the
 	 * authority. */
 	EVP_Digest(url, strlen(url), hash, NULL, EVP_sha256(), NULL);
-	at = (size_t)snprintf(name, REVOCATION_STATE_NAME_SIZE, "%s-", authority->key_id);
-	for (size_t i = 0; i < URL_HASH_SIZE; i++)
-		at += (size_t)snprintf(name + at, REVOCATION_STATE_NAME_SIZE - at, "%02x", hash[i]);
-	snprintf(name + at, REVOCATION_STATE_NAME_SIZE - at, ".%s", kind);
+	hex_write(span_of(hash, URL_HASH_SIZE), hex);
+	snprintf(name, REVOCATION_STATE_NAME_SIZE, "%s-%s.%s", authority->key_id, hex, kind);
 }
 
 static int copy_to_memory(int from, const char *name, struct error *err)
@@ -117,26 +103,18 @@ int revocation_state_load(int directory, const char *name, uint64_t size_limit, 
 static int read_whole(int fd, uint8_t **data, size_t *len, struct error *err)
 {
 	struct stat st;
-	size_t at = 0;
 
 	if (fstat(fd, &st) == -1)
 		return error_sys(err, "reading from the state directory");
 	*data = malloc((size_t)st.st_size + 1);
 	if (*data == NULL)
 		return error_set(err, "out of memory");
-	while (at < (size_t)st.st_size) {
-		ssize_t got = pread(fd, *data + at, (size_t)st.st_size - at, (off_t)at);
-
-		if (got == -1 && errno == EINTR)
-			continue;
-		if (got <= 0) {
-			error_sys(err, "reading from the state directory");
-			free(*data);
-			return -1;
-		}
-		at += (size_t)got;
+	if (whole_read_at(fd, *data, (size_t)st.st_size, 0) != st.st_size) {
+		error_sys(err, "reading from the state directory");
+		free(*data);
+		return -1;
 	}
-	*len = at;
+	*len = (size_t)st.st_size;
 	return 0;
 }
 
@@ -206,7 +184,7 @@ int revocation_state_save_bytes(
 	if (file == -1)
 		return -1;
 	return temporary_keep(
-		directory, name, temporary, file, write_whole(file, bytes.data, bytes.len), err);
+		directory, name, temporary, file, whole_write(file, bytes.data, bytes.len), err);
 }
 
 int revocation_state_sum(int fd, uint8_t sum[REVOCATION_FILE_CHECKSUM_SIZE], struct error *err)

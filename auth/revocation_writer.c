@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/whole.h"
+
 enum { BUFFER_SIZE = 1 << 16, TABLE_FIRST_SIZE = 4096 };
 
 /* A table that grows in memory until its place in the file is known. */
@@ -57,25 +59,6 @@ static uint8_t *table_add(struct revocation_writer *writer, struct table *table,
 	return table->data + table->used - len;
 }
 
-static int write_at(int fd, const uint8_t *data, size_t len, off_t at)
-{
-	while (len > 0) {
-		ssize_t written = pwrite(fd, data, len, at);
-
-		if (written == -1 && errno == EINTR)
-			continue;
-		if (written <= 0) {
-			if (written == 0)
-				errno = ENOSPC;
-			return -1;
-		}
-		data += written;
-		len -= (size_t)written;
-		at += written;
-	}
-	return 0;
-}
-
 /* What lies behind the header goes into the checksum in the order in which it is written. */
 static void put(struct revocation_writer *writer, const uint8_t *data, size_t len)
 {
@@ -83,7 +66,7 @@ static void put(struct revocation_writer *writer, const uint8_t *data, size_t le
 		return;
 	if (EVP_DigestUpdate(writer->digest, data, len) != 1)
 		fail(writer, "computing the checksum failed", 0);
-	else if (write_at(writer->fd, data, len, writer->at) == -1)
+	else if (whole_write_at(writer->fd, data, len, writer->at) == -1)
 		fail(writer, "writing failed", errno);
 	writer->at += (off_t)len;
 }
@@ -187,7 +170,7 @@ static void put_header(struct revocation_writer *writer, const struct revocation
 	if (EVP_DigestUpdate(writer->digest, header, REVOCATION_FILE_CHECKSUM_AT) != 1 ||
 		EVP_DigestFinal_ex(writer->digest, header + REVOCATION_FILE_CHECKSUM_AT, NULL) != 1)
 		fail(writer, "computing the checksum failed", 0);
-	else if (write_at(writer->fd, header, sizeof(header), 0) == -1)
+	else if (whole_write_at(writer->fd, header, sizeof(header), 0) == -1)
 		fail(writer, "writing failed", errno);
 }
 

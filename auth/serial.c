@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "auth/revocation_index.h"
+#include "config/hex.h"
 
 int serial_from_asn1(struct serial *serial, const ASN1_INTEGER *number)
 {
@@ -27,15 +28,7 @@ int serial_from_asn1(struct serial *serial, const ASN1_INTEGER *number)
 
 void serial_format(const struct serial *serial, char text[41])
 {
-	static const char digits[] = "0123456789abcdef";
-	size_t first = 0;
-	size_t at = 0;
-
-	while (first < sizeof(serial->octets) - 1 && serial->octets[first] == 0)
-		first++;
-	for (size_t i = first; i < sizeof(serial->octets); i++) {
-		text[at++] = digits[serial->octets[i] >> 4];
-		text[at++] = digits[serial->octets[i] & 15];
-	}
-	text[at] = '\0';
+	hex_write_number(span_of(serial->octets, sizeof(serial->octets)), text);
+	if (text[0] == '\0')
+		strcpy(text, "00");
 }

@@ -10,6 +10,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "config/whole.h"
+
 enum { SIZE_MAX_OF_FILE = 16 << 20 };
 
 /* Where the file is, or would be: a link leads to what is to be changed. */
@@ -43,6 +45,7 @@ out:
 static int read_all(struct trust_file *file, int fd, struct error *err)
 {
 	size_t size;
+	ssize_t got;
 
 	if (fstat(fd, &file->was) == -1)
 		return error_sys(err, "looking at %s", file->path);
@@ -55,17 +58,12 @@ static int read_all(struct trust_file *file, int fd, struct error *err)
 	file->content = malloc(size + 1);
 	if (file->content == NULL)
 		return error_set(err, "reading %s: out of memory", file->path);
-	while (file->len < size) {
-		ssize_t got = read(fd, file->content + file->len, size - file->len);
-
-		if (got == -1 && errno == EINTR)
-			continue;
-		if (got == -1)
-			return error_sys(err, "reading %s", file->path);
-		if (got == 0)
-			return error_set(err, "%s shrank while it was read", file->path);
-		file->len += (size_t)got;
-	}
+	got = whole_read(fd, file->content, size);
+	if (got == -1)
+		return error_sys(err, "reading %s", file->path);
+	if ((size_t)got < size)
+		return error_set(err, "%s shrank while it was read", file->path);
+	file->len = size;
 	file->content[file->len] = '\0';
 	return 0;
 }
@@ -119,21 +117,6 @@ void trust_file_close(struct trust_file *file)
 	*file = (struct trust_file){.directory_fd = -1};
 }
 
-static int write_all(int fd, const char *text, size_t len)
-{
-	while (len > 0) {
-		ssize_t written = write(fd, text, len);
-
-		if (written == -1 && errno == EINTR)
-			continue;
-		if (written <= 0)
-			return -1;
-		text += written;
-		len -= (size_t)written;
-	}
-	return 0;
-}
-
 /* A temporary file beside the other, as whole as it can be made. The lock allows one fixed name, so that
  * what a crash has left goes with the next change. */
 static int write_beside(const struct trust_file *file, const char *name, const char *text,
@@ -155,7 +138,7 @@ static int write_beside(const struct trust_file *file, const char *name, const c
 		error_sys(err, "giving %s/%s the owner of %s", file->directory, name, file->path);
 		goto fail;
 	}
-	if (fchmod(fd, mode) == -1 || write_all(fd, text, len) == -1 || fsync(fd) == -1) {
+	if (fchmod(fd, mode) == -1 || whole_write(fd, text, len) == -1 || fsync(fd) == -1) {
 		error_sys(err, "writing %s/%s", file->directory, name);
 		goto fail;
 	}

@@ -18,7 +18,7 @@ const struct option trust_check_option = {
 	.type = OPTION_CHOICE, .name = "revocationCheck", .choices = check_choices};
 const struct option trust_ocsp_option = {
 	.type = OPTION_CHOICE, .name = "ocsp", .choices = ocsp_choices};
-const struct option trust_grace_option = {
+static const struct option grace_option = {
 	.type = OPTION_TIME, .name = "revocationGrace", .max = GRACE_MS_MAX};
 
 static const char *const crl_schemes[] = {"http://", "file:/", "ldap://", NULL};
@@ -138,7 +138,7 @@ static void read_limits(struct trust_reader *reader, json_t *members[TRUST_MEMBE
 	uint64_t grace_ms = 0;
 	uint64_t time_ms = 0;
 
-	trust_value_number(reader, members[TRUST_GRACE], grace, &trust_grace_option, &grace_ms);
+	trust_value_number(reader, members[TRUST_GRACE], grace, &grace_option, &grace_ms);
 	if (grace_ms % 1000 != 0)
 		trust_reader_fault(reader, "%s: must be whole seconds", grace);
 	authority->grace_s = (uint32_t)(grace_ms / 1000);

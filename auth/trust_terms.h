@@ -8,10 +8,9 @@
 #include "auth/trust_member.h"
 #include "config/option.h"
 
-/* The words of revocationCheck and ocsp, as OPTION_CHOICE; those of revocationGrace, as OPTION_TIME. */
+/* The words of revocationCheck and ocsp, as OPTION_CHOICE. */
 extern const struct option trust_check_option;
 extern const struct option trust_ocsp_option;
-extern const struct option trust_grace_option;
 
 /* Those of crlSizeLimit and crlTimeLimit: the rows of size-limit and time-limit in easproxy.conf. */
 const struct option *trust_size_option(void);

@@ -1,7 +1,6 @@
 #define OPENSSL_SUPPRESS_DEPRECATED /* see hash() */
 #include "auth/user_index.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "auth/user_index_file.h"
+#include "config/whole.h"
 
 static const uint8_t magic[8] = "EASUSRIX";
 
@@ -113,21 +113,6 @@ static size_t file_fill(uint8_t *file, const struct user_entry *entries, size_t 
 	return file_sum(file, size, file + USER_FILE_SUM_AT) == 0 ? size : 0;
 }
 
-static int write_whole(int fd, const uint8_t *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t written = write(fd, data, len);
-
-		if (written == -1 && errno == EINTR)
-			continue;
-		if (written == -1)
-			return -1;
-		data += written;
-		len -= (size_t)written;
-	}
-	return 0;
-}
-
 int user_index_write(const struct user_entry *entries, size_t count, struct error *err)
 {
 	uint8_t *file;
@@ -151,7 +136,7 @@ int user_index_write(const struct user_entry *entries, size_t count, struct erro
 		error_sys(err, "making a memory file for the user index");
 		goto out;
 	}
-	if (write_whole(fd, file, size) == -1 || fcntl(fd, F_ADD_SEALS, seals) == -1) {
+	if (whole_write(fd, file, size) == -1 || fcntl(fd, F_ADD_SEALS, seals) == -1) {
 		error_sys(err, "writing the user index");
 		close(fd);
 		fd = -1;

@@ -47,6 +47,14 @@ static uint32_t *bucket_of(struct verdict_cache *cache, const uint8_t sha256[32]
 	return &cache->buckets[hash & cache->bucket_mask];
 }
 
+static void slot_empty(struct slot *slot)
+{
+	free(slot->verdict);
+	free(slot->mailbox);
+	slot->verdict = NULL;
+	slot->mailbox = NULL;
+}
+
 struct verdict_cache *verdict_cache_new(size_t capacity)
 {
 	struct verdict_cache *cache = calloc(1, sizeof(*cache));
@@ -72,8 +80,8 @@ void verdict_cache_free(struct verdict_cache *cache)
 {
 	if (cache == NULL)
 		return;
-	if (cache->slots != NULL)
-		verdict_cache_clear(cache);
+	for (size_t i = 0; i < cache->used; i++)
+		slot_empty(&cache->slots[i]);
 	free(cache->slots);
 	free(cache->buckets);
 	free(cache);
@@ -152,14 +160,6 @@ bool verdict_cache_find(
 		return false;
 	verdict_unpack(slot->verdict, verdict);
 	return true;
-}
-
-static void slot_empty(struct slot *slot)
-{
-	free(slot->verdict);
-	free(slot->mailbox);
-	slot->verdict = NULL;
-	slot->mailbox = NULL;
 }
 
 /* A slot that is in no list: a fresh one, or that of the least recently used verdict. */
@@ -246,18 +246,6 @@ void verdict_cache_set_mailbox(struct verdict_cache *cache, const uint8_t sha256
 		return;
 	free(slot->mailbox);
 	slot->mailbox = mailbox->mailbox[0] != '\0' ? keep(mailbox) : NULL;
-}
-
-void verdict_cache_clear(struct verdict_cache *cache)
-{
-	if (cache->capacity == 0)
-		return;
-	for (size_t i = 0; i < cache->used; i++)
-		slot_empty(&cache->slots[i]);
-	memset(cache->buckets, 0, (cache->bucket_mask + 1) * sizeof(*cache->buckets));
-	cache->used = 0;
-	cache->newest = 0;
-	cache->oldest = 0;
 }
 
 uint64_t verdict_cache_evictions(const struct verdict_cache *cache)

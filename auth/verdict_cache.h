@@ -43,8 +43,6 @@ bool verdict_cache_mailbox(
 void verdict_cache_set_mailbox(struct verdict_cache *cache, const uint8_t sha256[32],
 	const struct verdict_mailbox *mailbox);
 
-void verdict_cache_clear(struct verdict_cache *cache);
-
 /* How many verdicts had to go, since the cache was made, for others that came. */
 uint64_t verdict_cache_evictions(const struct verdict_cache *cache);
 

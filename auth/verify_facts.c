@@ -5,24 +5,15 @@
 
 #include "auth/ocsp.h"
 #include "auth/verify_path.h"
-
-static int time_from_asn1(int64_t *seconds, const ASN1_TIME *time)
-{
-	struct tm tm;
-
-	if (ASN1_TIME_to_tm(time, &tm) != 1)
-		return -1;
-	*seconds = timegm(&tm);
-	return 0;
-}
+#include "auth/x509_text.h"
 
 static int narrow_validity(struct verdict *verdict, const X509 *certificate)
 {
 	int64_t from;
 	int64_t to;
 
-	if (time_from_asn1(&from, X509_get0_notBefore(certificate)) == -1 ||
-		time_from_asn1(&to, X509_get0_notAfter(certificate)) == -1)
+	if (x509_time_read(X509_get0_notBefore(certificate), &from) == -1 ||
+		x509_time_read(X509_get0_notAfter(certificate), &to) == -1)
 		return -1;
 	if (from > verdict->not_before)
 		verdict->not_before = from;

@@ -2,7 +2,10 @@
 
 #include <openssl/err.h>
 #include <openssl/objects.h>
+#include <stdbool.h>
 #include <string.h>
+
+#include "config/span.h"
 
 enum {
 	/* Comparisons for one chain: far above what a real one takes. */
@@ -83,7 +86,8 @@ static bool is_ascii(struct span span)
 	return true;
 }
 
-bool verify_name_is_under(struct span name, struct span constraint)
+/* Whether a name falls under a constraint, as verify_names.h has them. */
+static bool is_under(struct span name, struct span constraint)
 {
 	struct span host;
 
@@ -132,7 +136,7 @@ static int find_subtree(
 		if (!is_ascii(constraint))
 			return -2;
 		if (found != 1)
-			found = verify_name_is_under(name, constraint);
+			found = is_under(name, constraint);
 	}
 	return found;
 }

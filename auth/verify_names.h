@@ -13,17 +13,10 @@
 #define AUTH_VERIFY_NAMES_H
 
 #include <openssl/x509v3.h>
-#include <stdbool.h>
-#include <stddef.h>
-
-#include "config/span.h"
 
 /* chain: leaf first, root last, each one's extensions known to be well-formed. NULL, or what is wrong
  * (a constant) with *depth of the certificate that breaks a constraint. Constraints of a form that we
  * cannot compare refuse every certificate that has a name of that form. */
 const char *verify_names_check(const STACK_OF(X509) * chain, int *depth);
-
-/* Whether a name falls under a constraint, both as above. */
-bool verify_name_is_under(struct span name, struct span constraint);
 
 #endif

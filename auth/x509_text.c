@@ -2,6 +2,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <time.h>
 
 void x509_name_format(const X509_NAME *name, char *text, size_t size)
 {
@@ -22,4 +23,14 @@ void x509_name_format(const X509_NAME *name, char *text, size_t size)
 out:
 	BIO_free(out);
 	ERR_clear_error();
+}
+
+int x509_time_read(const ASN1_TIME *time, int64_t *seconds)
+{
+	struct tm tm;
+
+	if (ASN1_TIME_to_tm(time, &tm) != 1)
+		return -1;
+	*seconds = timegm(&tm);
+	return 0;
 }

@@ -14,11 +14,6 @@ static const char *const words[ALGORITHM_COUNT] = {
 	[ALGORITHM_ED448] = "ed448",
 };
 
-const char *algorithm_word(enum config_algorithm algorithm)
-{
-	return words[algorithm];
-}
-
 enum config_algorithm algorithm_find(const char *word)
 {
 	enum config_algorithm algorithm = 0;

@@ -27,9 +27,6 @@ enum config_algorithm {
 			   1 << ALGORITHM_ED25519 | 1 << ALGORITHM_ED448,
 };
 
-/* "rsa-2048". */
-const char *algorithm_word(enum config_algorithm algorithm);
-
 /* ALGORITHM_COUNT where there is none of that word. */
 enum config_algorithm algorithm_find(const char *word);
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "config/memory.h"
+#include "config/whole.h"
 
 char *file_path(const char *dir, const char *path)
 {
@@ -131,19 +132,12 @@ char *config_file_read(const struct config_file *file, size_t *len, struct error
 		error_sys(err, "reading %s", file->path);
 		return NULL;
 	}
-	/* Not read(): the processes that inherit the descriptor share its offset. */
-	for (*len = 0; *len < (size_t)st.st_size;) {
-		ssize_t got =
-			pread(file->fd, content + *len, (size_t)st.st_size - *len, (off_t)*len);
-
-		if (got == -1 && errno == EINTR)
-			continue;
-		if (got <= 0) {
-			error_sys(err, "reading the memory file of %s", file->path);
-			file_wipe(content, *len);
-			return NULL;
-		}
-		*len += (size_t)got;
+	/* At a place: the processes that inherit the descriptor share its offset. */
+	*len = (size_t)st.st_size;
+	if (whole_read_at(file->fd, content, *len, 0) != st.st_size) {
+		error_sys(err, "reading the memory file of %s", file->path);
+		file_wipe(content, *len);
+		return NULL;
 	}
 	content[*len] = '\0';
 	return content;

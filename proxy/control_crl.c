@@ -7,8 +7,11 @@
 #include <strings.h>
 #include <time.h>
 
+#include "config/clock.h"
+#include "config/moment.h"
 #include "proxy/control.h"
 #include "proxy/control_process.h"
+#include "proxy/crl_facts.h"
 
 enum { KEY_ID_PART_MIN = 4, NUMBER_DIGITS_MAX = 3, ANSWER_MARGIN_MS = 2000 };
 
@@ -35,7 +38,7 @@ static enum control_crl_state state_of(
 								: CONTROL_CRL_STALE;
 }
 
-enum control_crl_state control_crl_state(const struct authority *authority,
+static enum control_crl_state location_state(const struct authority *authority,
 	const struct control_authority *known, size_t place, int64_t now)
 {
 	if (!has_locations(authority))
@@ -50,10 +53,10 @@ enum control_crl_state control_crl_state(const struct authority *authority,
 enum control_crl_state control_authority_state(
 	const struct authority *authority, const struct control_authority *known, int64_t now)
 {
-	enum control_crl_state worst = control_crl_state(authority, known, 0, now);
+	enum control_crl_state worst = location_state(authority, known, 0, now);
 
 	for (size_t i = 1; i < authority->crl_count; i++) {
-		enum control_crl_state state = control_crl_state(authority, known, i, now);
+		enum control_crl_state state = location_state(authority, known, i, now);
 
 		if (state > worst)
 			worst = state;
@@ -116,24 +119,13 @@ const char *control_authority_error(
 
 /* What would happen when */
 
-static void format_moment(char *text, size_t size, int64_t moment)
-{
-	time_t when = (time_t)moment;
-	struct tm utc;
-
-	if (gmtime_r(&when, &utc) == NULL)
-		snprintf(text, size, "a time that no calendar has");
-	else
-		strftime(text, size, "%Y-%m-%d %H:%M:%S UTC", &utc);
-}
-
 static json_t *consequence(const struct authority *authority, const struct control_crl *crl,
 	enum control_crl_state state)
 {
-	char until[40], end[40];
+	char until[MOMENT_TEXT_SIZE], end[MOMENT_TEXT_SIZE];
 
-	format_moment(until, sizeof(until), authority->exempt_until);
-	format_moment(end, sizeof(end), crl->index.facts.next_update + authority->grace_s);
+	moment_write(authority->exempt_until, until);
+	moment_write(crl->index.facts.next_update + authority->grace_s, end);
 	switch (state) {
 	case CONTROL_CRL_NO_LOCATION:
 		return json_string("nobody under it can be found revoked: it has no CRL location");
@@ -157,62 +149,6 @@ static json_t *consequence(const struct authority *authority, const struct contr
 	}
 }
 
-/* Numbers of up to 20 octets, as hex and as people read them. */
-
-static void format_hex(const uint8_t octets[20], char text[41])
-{
-	size_t at = 0;
-
-	text[0] = '\0';
-	while (at < 20 && octets[at] == 0)
-		at++;
-	for (size_t i = 0; at < 20; at++, i += 2)
-		snprintf(text + i, 3, "%02x", octets[at]);
-}
-
-static void format_decimal(const uint8_t octets[20], char text[52])
-{
-	uint8_t left[20];
-	size_t at = 51;
-	bool is_zero = false;
-
-	memcpy(left, octets, sizeof(left));
-	text[at] = '\0';
-	while (!is_zero) {
-		unsigned int rest = 0;
-
-		is_zero = true;
-		for (size_t i = 0; i < sizeof(left); i++) {
-			rest = rest << 8 | left[i];
-			left[i] = (uint8_t)(rest / 10);
-			rest %= 10;
-			is_zero = is_zero && left[i] == 0;
-		}
-		text[--at] = (char)('0' + rest);
-	}
-	memmove(text, text + at, 52 - at);
-}
-
-static void set_number(json_t *object, const char *name, const uint8_t octets[20])
-{
-	char hex[41], decimal[52], key[40];
-
-	format_hex(octets, hex);
-	if (hex[0] == '\0')
-		return;
-	format_decimal(octets, decimal);
-	json_object_set_new(object, name, json_string(decimal));
-	snprintf(key, sizeof(key), "%s_hex", name);
-	json_object_set_new(object, key, json_string(hex));
-}
-
-/* A moment that is not there is not shown. */
-static void set_moment(json_t *object, const char *name, int64_t moment)
-{
-	if (moment != 0)
-		json_object_set_new(object, name, json_integer(moment));
-}
-
 /* The list */
 
 static json_t *half_of(const char *url, const struct control_crl *crl, size_t half)
@@ -228,8 +164,8 @@ static json_t *half_of(const char *url, const struct control_crl *crl, size_t ha
 		return object;
 	if (report->form != REVOCATION_FORM_NONE)
 		json_object_set_new(object, "form", json_string(forms[report->form]));
-	set_moment(object, "looked_at", report->looked_at);
-	set_moment(object, "next_look", report->next_look);
+	crl_facts_set_moment(object, "looked_at", report->looked_at);
+	crl_facts_set_moment(object, "next_look", report->next_look);
 	json_object_set_new(object, "unchanged", json_boolean(report->is_unchanged));
 	json_object_set_new(object, "compile_ms", json_integer(report->compile_ms));
 	json_object_set_new(object, "failures", json_integer(report->failures));
@@ -238,62 +174,12 @@ static json_t *half_of(const char *url, const struct control_crl *crl, size_t ha
 	return object;
 }
 
-static json_t *signer_of(const struct trust_store *trust, const uint8_t key[32])
-{
-	char hex[65];
-
-	for (size_t i = 0; i < trust->count; i++)
-		if (memcmp(trust->authorities[i].key, key, 32) == 0)
-			return json_string(trust->authorities[i].issuer);
-	for (size_t i = 0; i < 32; i++)
-		snprintf(hex + 2 * i, 3, "%02x", key[i]);
-	return json_string(hex);
-}
-
-/* What it speaks for, where that is not everything. */
-static void set_scope(json_t *object, const struct revocation_scope *scope)
-{
-	json_t *list = json_array();
-
-	if (scope->only_user)
-		json_array_append_new(list, json_string("only-user-certificates"));
-	if (scope->only_ca)
-		json_array_append_new(list, json_string("only-ca-certificates"));
-	if (scope->is_indirect)
-		json_array_append_new(list, json_string("indirect"));
-	if (scope->reasons != REVOCATION_REASONS_ALL && scope->reasons != 0)
-		json_array_append_new(list, json_string("only-some-reasons"));
-	if (scope->name_count > 0)
-		json_array_append_new(list, json_string("distribution-point"));
-	if (json_array_size(list) > 0)
-		json_object_set_new(object, "scope", list);
-	else
-		json_decref(list);
-}
-
-static void set_facts(
-	json_t *object, const struct trust_store *trust, const struct revocation_facts *facts)
-{
-	set_number(object, "crl_number", facts->crl_number);
-	if (facts->has_delta)
-		set_number(object, "delta_number", facts->delta_number);
-	set_moment(object, "effective", facts->this_update);
-	set_moment(object, "base_effective", facts->base_this_update);
-	set_moment(object, "next_update", facts->next_update);
-	set_moment(object, "next_publish", facts->next_publish);
-	json_object_set_new(object, "entries", json_integer((json_int_t)facts->entry_count));
-	json_object_set_new(object, "size_bytes", json_integer((json_int_t)facts->size_bytes));
-	json_object_set_new(object, "mapped_bytes", json_integer((json_int_t)facts->mapped_size));
-	json_object_set_new(object, "signer", signer_of(trust, facts->signer_key));
-	set_scope(object, &facts->scope);
-}
-
 static json_t *place_of(const struct trust_store *trust, const struct authority *authority,
 	const struct control_authority *known, size_t place, int64_t now)
 {
 	const struct control_crl *crl = &known->crls[place];
 	const struct crl_location *location = &authority->crls[place];
-	enum control_crl_state state = control_crl_state(authority, known, place, now);
+	enum control_crl_state state = location_state(authority, known, place, now);
 	json_t *object = json_object();
 
 	json_object_set_new(object, "state", json_string(control_crl_word(state)));
@@ -302,7 +188,7 @@ static json_t *place_of(const struct trust_store *trust, const struct authority 
 	if (location->delta_url[0] != '\0')
 		json_object_set_new(object, "delta", half_of(location->delta_url, crl, 1));
 	if (crl->has_index)
-		set_facts(object, trust, &crl->index.facts);
+		crl_facts_set(object, trust, &crl->index.facts);
 	return object;
 }
 
@@ -319,7 +205,7 @@ static json_t *authority_of(const struct trust_store *trust, size_t number,
 	json_object_set_new(object, "key_id", json_string(authority->key_id));
 	json_object_set_new(object, "state", json_string(control_crl_word(state)));
 	json_object_set_new(object, "grace_s", json_integer(authority->grace_s));
-	set_moment(object, "exempt_until", authority->exempt_until);
+	crl_facts_set_moment(object, "exempt_until", authority->exempt_until);
 	if (!has_locations(authority))
 		json_object_set_new(
 			object, "consequence", consequence(authority, &known->crls[0], state));
@@ -329,7 +215,8 @@ static json_t *authority_of(const struct trust_store *trust, size_t number,
 	return object;
 }
 
-json_t *control_crl_list(const struct trust_store *trust,
+/* One authority's locations (-1: all authorities), as crl-list shows them. */
+static json_t *list_authorities(const struct trust_store *trust,
 	const struct control_authority *authorities, int which, int64_t now)
 {
 	json_t *answer = json_object();
@@ -364,7 +251,9 @@ static bool is_meant(const struct authority *authority, const char *text)
 	return false;
 }
 
-int control_find_authority(const struct trust_store *trust, const char *text, struct error *err)
+/* By a number (from 1), a part of its name, or the beginning of its key identifier: its place in the
+ * store. -1 with err filled: none, or more than one. */
+static int find_authority(const struct trust_store *trust, const char *text, struct error *err)
 {
 	int found = -1;
 
@@ -400,7 +289,7 @@ void control_request_crl_list(struct control *control, struct control_client *cl
 	const struct control_request *request)
 {
 	(void)request;
-	control_answer(client, control_crl_list(control->child->trust, control->authorities, -1,
+	control_answer(client, list_authorities(control->child->trust, control->authorities, -1,
 				       (int64_t)time(NULL)));
 }
 
@@ -418,14 +307,6 @@ static struct waiting {
 	int authority;   /* -1: all */
 	int64_t asked_ns;
 } waiting[CONTROL_CLIENTS_MAX];
-
-static int64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 /* Each half of each location has been looked at since. */
 static bool is_done(const struct control *control, const struct waiting *wait)
@@ -479,7 +360,7 @@ void control_crl_reported(struct control *control)
 		wait->number = 0;
 		if (client != NULL)
 			control_answer(client,
-				control_crl_list(control->child->trust, control->authorities,
+				list_authorities(control->child->trust, control->authorities,
 					wait->authority, (int64_t)time(NULL)));
 	}
 }
@@ -499,11 +380,11 @@ void control_request_crl_refresh(struct control *control, struct control_client 
 {
 	const char *text = control_argument(request, "authority");
 	struct waiting *slot = waiting_slot(control);
-	struct waiting wait = {.authority = -1, .asked_ns = monotonic_ns()};
+	struct waiting wait = {.authority = -1, .asked_ns = clock_ns()};
 	struct error err;
 
 	if (text != NULL) {
-		wait.authority = control_find_authority(control->child->trust, text, &err);
+		wait.authority = find_authority(control->child->trust, text, &err);
 		if (wait.authority == -1) {
 			control_answer_error(client, "%s", err.text);
 			return;

@@ -33,9 +33,6 @@ enum control_crl_state {
 	CONTROL_CRL_NEVER_FETCHED,
 };
 
-enum control_crl_state control_crl_state(const struct authority *authority,
-	const struct control_authority *known, size_t place, int64_t now);
-
 /* The worst of all its locations. */
 enum control_crl_state control_authority_state(
 	const struct authority *authority, const struct control_authority *known, int64_t now);
@@ -48,14 +45,6 @@ int64_t control_effective(const struct authority *authority, const struct contro
 /* What went wrong last with any of its locations; "": nothing. */
 const char *control_authority_error(
 	const struct authority *authority, const struct control_authority *known);
-
-/* The authority meant by a number (from 1), a part of its name, or the beginning of its key
- * identifier: its place in the store. -1 with err filled: none, or more than one. */
-int control_find_authority(const struct trust_store *trust, const char *text, struct error *err);
-
-/* One authority's locations (-1: all authorities), as crl-list shows them. */
-json_t *control_crl_list(const struct trust_store *trust,
-	const struct control_authority *authorities, int which, int64_t now);
 
 /* Has an authority's locations looked at now (UINT32_MAX: those of all). False when the supervisor
  * does not take it. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "auth/unicode.h"
+#include "config/hex.h"
 #include "proxy/control_process.h"
 #include "proxy/control_users.h"
 #include "proxy/log.h"
@@ -203,8 +204,7 @@ json_t *control_seen_object(const struct state_seen *seen)
 	json_t *chain = json_array();
 	char sha256[65];
 
-	for (size_t i = 0; i < sizeof(seen->leaf_sha256); i++)
-		snprintf(sha256 + 2 * i, 3, "%02x", seen->leaf_sha256[i]);
+	hex_write(span_of(seen->leaf_sha256, sizeof(seen->leaf_sha256)), sha256);
 	while (state_seen_next(&rest, &certificate))
 		json_array_append_new(chain, base64_of(certificate));
 	return json_pack("{s:I,s:s,s:s,s:I,s:I,s:s,s:I,s:o}", "id", (json_int_t)seen->id, "sha256",

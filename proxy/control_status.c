@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/hex.h"
+
 /* json_int_t is signed; no counter gets there. */
 static json_t *number(uint64_t value)
 {
@@ -126,18 +128,6 @@ static json_t *restarts(const struct shared *shared)
 	return object;
 }
 
-/* A CRL's number is up to 20 octets: hex without leading zeros, "" where there is none. */
-static void format_number(const uint8_t octets[20], char text[41])
-{
-	size_t at = 0;
-
-	text[0] = '\0';
-	while (at < 20 && octets[at] == 0)
-		at++;
-	for (size_t i = 0; at < 20; at++, i += 2)
-		snprintf(text + i, 3, "%02x", octets[at]);
-}
-
 /* The first location stands for the authority; crl-list shows all. */
 static json_t *authority_status(const struct authority *authority,
 	const struct control_authority *known, size_t place, int64_t now)
@@ -156,7 +146,7 @@ static json_t *authority_status(const struct authority *authority,
 	if (crl->has_index) {
 		const struct revocation_facts *facts = &crl->index.facts;
 
-		format_number(facts->crl_number, crl_number);
+		hex_write_number(span_of(facts->crl_number, sizeof(facts->crl_number)), crl_number);
 		json_object_set_new(object, "crl_number", json_string(crl_number));
 		json_object_set_new(object, "this_update", json_integer(facts->this_update));
 		json_object_set_new(object, "next_update", json_integer(facts->next_update));

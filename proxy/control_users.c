@@ -4,11 +4,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "auth/mailbox.h"
 #include "auth/unicode.h"
+#include "config/clock.h"
 #include "proxy/control_crl.h"
 #include "proxy/control_process.h"
 #include "proxy/control_seen.h"
@@ -16,7 +17,6 @@
 #include "proxy/state_seen.h"
 #include "proxy/state_store.h"
 #include "proxy/state_users.h"
-#include "proxy/timeval.h"
 
 enum {
 	LIST_MAX = 1000, /* users in one answer of user-list */
@@ -126,16 +126,6 @@ json_t *control_users_status(struct control *control)
 
 /* Arguments */
 
-static bool is_routable(const struct control *control, const char *domain)
-{
-	const struct config_mailbox *mailbox = &control->child->config->mailbox;
-
-	for (size_t i = 0; i < mailbox->domain_count; i++)
-		if (strcasecmp(mailbox->domains[i], domain) == 0)
-			return true;
-	return false;
-}
-
 /* In the form in which mailboxes are compared: lower case, Normalization Form C, a domain of
  * A-labels. False when it is no address. */
 static bool fold_address(const char *address, char mailbox[MAILBOX_MAX + 1])
@@ -199,7 +189,7 @@ static void add_doubts(struct control *control, json_t *answer, const char *mail
 	int64_t count;
 
 	control_seen_flush(control);
-	if (!is_routable(control, domain))
+	if (!mailbox_is_routable(&control->child->config->mailbox, domain))
 		add_note(
 			answer, "%s is not among mailbox/domains: no phone gets in for it", domain);
 	else if (state_seen_count_of(control->store, mailbox, &count, &err) == 0 && count == 0)

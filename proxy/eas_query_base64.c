@@ -1,4 +1,6 @@
 /* The base64 query: the plain one packed, for 12.1 and later (MS-ASHTTP 2.2.1.1.1.1). */
+#include "config/base64.h"
+#include "config/hex.h"
 #include "proxy/eas_query.h"
 
 #include "proxy/http_chars.h"
@@ -8,20 +10,6 @@ enum { QUERY_MAX = 2944 };
 
 enum parameter_tag { TAG_OPTIONS = 7, TAG_USER = 8, TAG_LAST = 8 };
 enum { OPTION_ACCEPT_MULTIPART = 0x02 };
-
-/* The alphabet of RFC 4648 4, and no other's: -1 for what is not in it. */
-static int base64_value(uint8_t byte)
-{
-	if (byte >= 'A' && byte <= 'Z')
-		return byte - 'A';
-	if (byte >= 'a' && byte <= 'z')
-		return byte - 'a' + 26;
-	if (byte >= '0' && byte <= '9')
-		return byte - '0' + 52;
-	if (byte == '+')
-		return 62;
-	return byte == '/' ? 63 : -1;
-}
 
 /* Takes one character off the query, percent-decoded; -1 for a broken escape. */
 static int character_take(struct span *query)
@@ -38,7 +26,7 @@ static int character_take(struct span *query)
 
 /* Groups of four, "=" only where the last group needs it, and no bits left over that are set: one
  * byte string has one base64 text. */
-static bool base64_decode(struct span query, uint8_t *bytes, size_t capacity, size_t *len)
+static bool query_decode(struct span query, uint8_t *bytes, size_t capacity, size_t *len)
 {
 	uint32_t bits = 0;
 	unsigned int count = 0, padding = 0;
@@ -110,10 +98,7 @@ static bool device_id_set(struct eas_request *request, struct span id)
 	}
 	if (id.len == 0 || id.len > EAS_DEVICE_ID_MAX / 2)
 		return false;
-	for (size_t i = 0; i < id.len; i++) {
-		request->device_id[2 * i] = "0123456789abcdef"[id.data[i] >> 4];
-		request->device_id[2 * i + 1] = "0123456789abcdef"[id.data[i] & 15];
-	}
+	hex_write(id, request->device_id);
 	return true;
 }
 
@@ -169,7 +154,7 @@ enum refusal eas_query_read_base64(struct span query, struct eas_request *reques
 	uint8_t decoded[QUERY_MAX] = {0};
 	struct span bytes = span_of(decoded, 0), head, id, key, type;
 
-	if (!base64_decode(query, decoded, sizeof(decoded), &bytes.len) ||
+	if (!query_decode(query, decoded, sizeof(decoded), &bytes.len) ||
 		!bytes_take(&bytes, 4, &head) /* version, command, locale */
 		|| !counted_take(&bytes, &id) || !counted_take(&bytes, &key) ||
 		!counted_take(&bytes, &type) || !policy_key_set(request, key) ||

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "auth/revocation_fetch.h"
 #include "auth/revocation_local.h"
 #include "auth/trust_terms.h"
+#include "config/clock.h"
 
 static void on_done(void *context, const struct revocation_response *response)
 {
@@ -54,14 +54,6 @@ static int fetch_by_loop(const char *url, const struct ca_bounds *bounds,
 	if (base != NULL)
 		event_base_free(base);
 	return result;
-}
-
-static int64_t clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 void ca_fetch(const char *url, const struct ca_bounds *bounds, struct ca_fetched *fetched)

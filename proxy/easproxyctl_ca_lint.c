@@ -1,10 +1,10 @@
 /* easproxyctl ca lint: every CRL location of the trust store, tried now. */
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 #include "auth/trust_file.h"
 #include "config/moment.h"
+#include "proxy/easproxyctl_answer.h"
 #include "proxy/easproxyctl_ca.h"
 #include "proxy/easproxyctl_ca_judge.h"
 #include "proxy/easproxyctl_ca_place.h"
@@ -116,7 +116,7 @@ static struct revocation_index *lint_location(
 	struct revocation_index *index;
 	json_t *result = ca_location_judge(location, base, &index);
 
-	if (!json_is_true(json_object_get(result, "ok")))
+	if (!answer_is_true(result, "ok"))
 		lint->wrong_count++;
 	if (!lint->wants_json)
 		print_result(location, result);
@@ -183,8 +183,7 @@ static int lint_run(struct lint *lint)
 		if (only == -1 || i == (size_t)only)
 			lint_authority(lint, i);
 	if (lint->wants_json) {
-		json_dumpf(lint->results, stdout, JSON_INDENT(2));
-		putchar('\n');
+		answer_print(lint->results, JSON_INDENT(2));
 	} else {
 		printf("%zu locations, %zu with something wrong\n", json_array_size(lint->results),
 			lint->wrong_count);

@@ -1,6 +1,5 @@
 /* easproxyctl ca list and export: the trust store for people, and for other programs. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -8,7 +7,9 @@
 #include "auth/trust_file.h"
 #include "auth/trust_strength.h"
 #include "auth/trust_write.h"
+#include "auth/x509_text.h"
 #include "config/moment.h"
+#include "proxy/easproxyctl_answer.h"
 #include "proxy/easproxyctl_ca.h"
 #include "proxy/easproxyctl_ca_place.h"
 
@@ -17,9 +18,9 @@ enum { INDENT = 2, DAY = 86400 };
 /* UNIX seconds; 0 where the time makes no sense. */
 static int64_t seconds_of(const ASN1_TIME *time)
 {
-	struct tm tm;
+	int64_t seconds;
 
-	return ASN1_TIME_to_tm(time, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
+	return x509_time_read(time, &seconds) == 0 ? seconds : 0;
 }
 
 static const char *type_of(const struct authority *authority)
@@ -183,8 +184,7 @@ static json_t *describe_authority(const struct authority *authority, size_t numb
 
 static void print_json(json_t *value)
 {
-	json_dumpf(value, stdout, JSON_INDENT(INDENT));
-	putchar('\n');
+	answer_print(value, JSON_INDENT(INDENT));
 	json_decref(value);
 }
 

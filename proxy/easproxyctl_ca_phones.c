@@ -1,9 +1,6 @@
 #include "proxy/easproxyctl_ca_phones.h"
 
-#include <openssl/evp.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "auth/revocation_set.h"
@@ -11,9 +8,10 @@
 #include "config/model.h"
 #include "config/moment.h"
 #include "config/refusal.h"
+#include "proxy/easproxyctl_answer.h"
 #include "proxy/easproxyctl_client.h"
 
-enum { DAYS = 30, BASE64_SIZE_MAX = 32768 };
+enum { DAYS = 30 };
 
 static const int64_t DAY_S = 86400;
 
@@ -72,33 +70,12 @@ static enum refusal judge_chain(struct judge *judge, STACK_OF(X509) * chain, con
 	return refusal;
 }
 
-static X509 *decode_certificate(json_t *base64)
-{
-	const char *text = json_string_value(base64);
-	size_t len = json_string_length(base64);
-	unsigned char *der = NULL;
-	const unsigned char *at;
-	X509 *certificate = NULL;
-	int size;
-
-	if (text == NULL || len > BASE64_SIZE_MAX)
-		return NULL;
-	der = malloc(len + 4);
-	size = der != NULL ? EVP_DecodeBlock(der, (const unsigned char *)text, (int)len) : -1;
-	at = der;
-	/* The padding counts as bytes there; DER says itself where it ends. */
-	if (size > 0)
-		certificate = d2i_X509(NULL, &at, size);
-	free(der);
-	return certificate;
-}
-
 static STACK_OF(X509) * decode_chain(json_t *list)
 {
 	STACK_OF(X509) *chain = sk_X509_new_null();
 
 	for (size_t i = 0; chain != NULL && i < json_array_size(list); i++) {
-		X509 *certificate = decode_certificate(json_array_get(list, i));
+		X509 *certificate = answer_certificate(json_array_get(list, i));
 
 		if (certificate != NULL && sk_X509_push(chain, certificate) <= 0)
 			X509_free(certificate);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "config/hex.h"
 #include "config/lookup.h"
 
 enum { DIGITS_MIN = 8 };
@@ -69,9 +70,7 @@ void ca_place_digest(X509 *certificate, char text[65])
 
 	if (X509_digest(certificate, EVP_sha256(), digest, &len) != 1)
 		len = 0;
-	text[0] = '\0';
-	for (unsigned int i = 0; i < len; i++)
-		snprintf(text + 2L * i, 3, "%02x", digest[i]);
+	hex_write(span_of(digest, len), text);
 }
 
 /* Written in many ways: with colons, blanks, capitals. "" for what is no hex. */

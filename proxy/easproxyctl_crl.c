@@ -4,36 +4,12 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "proxy/easproxyctl_answer.h"
 #include "proxy/easproxyctl_client.h"
 
 enum { LABEL_WIDTH = 15 };
-
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text == NULL ? "" : text;
-}
-
-static long long number_of(const json_t *object, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(object, key));
-}
-
-static void format_moment(char *text, size_t size, long long moment)
-{
-	time_t when = (time_t)moment;
-	struct tm utc;
-
-	if (moment == 0 || gmtime_r(&when, &utc) == NULL)
-		snprintf(text, size, "-");
-	else
-		strftime(text, size, "%Y-%m-%d %H:%M:%S UTC", &utc);
-}
 
 static void print_text(const char *label, const char *text)
 {
@@ -43,41 +19,40 @@ static void print_text(const char *label, const char *text)
 
 static void print_moment(const json_t *object, const char *key, const char *label)
 {
-	char text[40];
+	char text[MOMENT_TEXT_SIZE];
 
-	if (number_of(object, key) == 0)
-		return;
-	format_moment(text, sizeof(text), number_of(object, key));
-	print_text(label, text);
+	if (answer_number(object, key) != 0)
+		print_text(label, answer_moment(answer_number(object, key), text));
 }
 
 static void print_number(const json_t *object, const char *key, const char *label)
 {
 	char hex_key[40], text[128];
 
-	if (text_of(object, key)[0] == '\0')
+	if (answer_text(object, key)[0] == '\0')
 		return;
 	snprintf(hex_key, sizeof(hex_key), "%s_hex", key);
-	snprintf(text, sizeof(text), "%s (0x%s)", text_of(object, key), text_of(object, hex_key));
+	snprintf(text, sizeof(text), "%s (0x%s)", answer_text(object, key),
+		answer_text(object, hex_key));
 	print_text(label, text);
 }
 
 /* How the looks at one URL went. */
 static void print_half(const json_t *half, const char *label)
 {
-	char looked[40], next[40];
+	char looked[MOMENT_TEXT_SIZE], next[MOMENT_TEXT_SIZE];
 
 	if (half == NULL)
 		return;
-	print_text(label, text_of(half, "url"));
-	format_moment(looked, sizeof(looked), number_of(half, "looked_at"));
-	format_moment(next, sizeof(next), number_of(half, "next_look"));
-	printf("    %-*s looked at %s%s, next %s%s%s\n", LABEL_WIDTH, "", looked,
-		json_is_true(json_object_get(half, "unchanged")) ? " (unchanged)" : "", next,
-		text_of(half, "form")[0] == '\0' ? "" : "; ", text_of(half, "form"));
-	if (text_of(half, "error")[0] != '\0')
+	print_text(label, answer_text(half, "url"));
+	printf("    %-*s looked at %s%s, next %s%s%s\n", LABEL_WIDTH, "",
+		answer_moment(answer_number(half, "looked_at"), looked),
+		answer_is_true(half, "unchanged") ? " (unchanged)" : "",
+		answer_moment(answer_number(half, "next_look"), next),
+		answer_text(half, "form")[0] == '\0' ? "" : "; ", answer_text(half, "form"));
+	if (answer_text(half, "error")[0] != '\0')
 		printf("    %-*s FAILED %lld times in a row, last: %s\n", LABEL_WIDTH, "",
-			number_of(half, "failures"), text_of(half, "error"));
+			answer_number(half, "failures"), answer_text(half, "error"));
 }
 
 static void print_scope(const json_t *crl)
@@ -97,7 +72,7 @@ static void print_crl(const json_t *crl)
 {
 	char text[96];
 
-	printf("  %s: %s\n", text_of(crl, "state"), text_of(crl, "consequence"));
+	printf("  %s: %s\n", answer_text(crl, "state"), answer_text(crl, "consequence"));
 	print_half(json_object_get(crl, "base"), "CRL");
 	print_half(json_object_get(crl, "delta"), "delta CRL");
 	if (json_object_get(crl, "entries") == NULL)
@@ -108,10 +83,10 @@ static void print_crl(const json_t *crl)
 	print_moment(crl, "next_publish", "next publish");
 	print_moment(crl, "next_update", "next update");
 	snprintf(text, sizeof(text), "%lld, %lld bytes as CRL, %lld mapped",
-		number_of(crl, "entries"), number_of(crl, "size_bytes"),
-		number_of(crl, "mapped_bytes"));
+		answer_number(crl, "entries"), answer_number(crl, "size_bytes"),
+		answer_number(crl, "mapped_bytes"));
 	print_text("entries", text);
-	print_text("signed by", text_of(crl, "signer"));
+	print_text("signed by", answer_text(crl, "signer"));
 	print_scope(crl);
 }
 
@@ -122,11 +97,11 @@ static void print_list(const json_t *answer)
 
 	json_array_foreach(json_object_get(answer, "authorities"), i, authority)
 	{
-		printf("%s%lld %s\n", i == 0 ? "" : "\n", number_of(authority, "number"),
-			text_of(authority, "issuer"));
+		printf("%s%lld %s\n", i == 0 ? "" : "\n", answer_number(authority, "number"),
+			answer_text(authority, "issuer"));
 		if (json_array_size(json_object_get(authority, "crls")) == 0)
-			printf("  %s: %s\n", text_of(authority, "state"),
-				text_of(authority, "consequence"));
+			printf("  %s: %s\n", answer_text(authority, "state"),
+				answer_text(authority, "consequence"));
 		json_array_foreach(json_object_get(authority, "crls"), j, crl) print_crl(crl);
 	}
 }
@@ -137,10 +112,11 @@ static bool has_failed(const json_t *answer)
 	const json_t *authority, *crl;
 	size_t i, j;
 
-	json_array_foreach(json_object_get(answer, "authorities"), i, authority) json_array_foreach(
-		json_object_get(authority, "crls"), j,
-		crl) if (text_of(json_object_get(crl, "base"), "error")[0] != '\0' ||
-			 text_of(json_object_get(crl, "delta"), "error")[0] != '\0') return true;
+	json_array_foreach(json_object_get(answer, "authorities"), i, authority)
+		json_array_foreach(json_object_get(authority, "crls"), j,
+			crl) if (answer_text(json_object_get(crl, "base"), "error")[0] != '\0' ||
+				 answer_text(json_object_get(crl, "delta"), "error")[0] !=
+					 '\0') return true;
 	return false;
 }
 
@@ -164,8 +140,7 @@ static int ask(const char *socket_path, json_t *request, bool wants_json, bool i
 	}
 	status = is_refresh && has_failed(answer) ? 1 : 0;
 	if (wants_json) {
-		json_dumpf(answer, stdout, JSON_COMPACT);
-		fputc('\n', stdout);
+		answer_print(answer, JSON_COMPACT);
 	} else {
 		print_list(answer);
 	}

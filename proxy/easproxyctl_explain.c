@@ -2,149 +2,111 @@
 
 #include <getopt.h>
 #include <jansson.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "auth/offline_files.h"
 #include "auth/openssl_error.h"
+#include "auth/trust_write.h"
+#include "proxy/easproxyctl_answer.h"
 #include "proxy/easproxyctl_client.h"
 
-enum { CERTIFICATES_MAX = 11, MOMENT_SIZE = 32, MARGIN = 13 };
+enum { CERTIFICATES_MAX = 11, MARGIN = 13 };
 
 /* What is to be explained */
 
-static int add_certificate(json_t *chain, X509 *certificate)
+/* An offline_take: the phone's certificate comes first. */
+static int add_certificate(void *context, const char *name, struct span der, struct error *err)
 {
-	unsigned char *der = NULL;
-	int len = i2d_X509(certificate, &der);
-	char *text = len > 0 ? malloc((size_t)len / 3 * 4 + 5) : NULL;
-	int result = -1;
-
-	if (text != NULL) {
-		EVP_EncodeBlock((unsigned char *)text, der, len);
-		result = json_array_append_new(chain, json_string(text));
-	}
-	free(text);
-	OPENSSL_free(der);
-	return result;
-}
-
-/* All certificates of a PEM file, or the one of a DER file, the phone's first. */
-static json_t *read_chain(const char *path, struct error *err)
-{
-	BIO *in = BIO_new_file(path, "rb");
-	json_t *chain = json_array();
+	json_t *chain = context;
+	const unsigned char *at = der.data;
 	X509 *certificate;
 	int result = 0;
 
-	if (in == NULL) {
-		error_openssl(err, "%s", path);
-		json_decref(chain);
-		return NULL;
-	}
-	while (result == 0 && json_array_size(chain) < CERTIFICATES_MAX &&
-		(certificate = PEM_read_bio_X509(in, NULL, NULL, NULL)) != NULL) {
-		result = add_certificate(chain, certificate);
-		X509_free(certificate);
-	}
-	if (json_array_size(chain) == 0 && BIO_reset(in) == 0 &&
-		(certificate = d2i_X509_bio(in, NULL)) != NULL) {
-		result = add_certificate(chain, certificate);
-		X509_free(certificate);
-	}
-	BIO_free(in);
-	ERR_clear_error();
-	if (result == 0 && json_array_size(chain) > 0)
+	if (json_array_size(chain) >= CERTIFICATES_MAX)
+		return 0;
+	certificate = d2i_X509(NULL, &at, (long)der.len);
+	if (certificate == NULL)
+		result = error_openssl(err, "%s: not a certificate", name);
+	else if (json_array_append_new(chain, trust_write_certificate(certificate)) == -1)
+		result = error_set(err, "%s: out of memory", name);
+	X509_free(certificate);
+	return result;
+}
+
+static json_t *read_chain(const char *path, struct error *err)
+{
+	json_t *chain = json_array();
+	const struct offline_reader reader = {
+		.kind = OFFLINE_CERTIFICATE, .take = add_certificate, .context = chain};
+
+	if (offline_read(&reader, path, err) > 0)
 		return chain;
 	json_decref(chain);
-	error_set(err, "%s: no certificate in PEM or DER", path);
 	return NULL;
 }
 
 /* How it is shown */
 
-static const char *text_of(const json_t *object, const char *key)
+static const char *moment_of(const json_t *object, const char *key, char text[MOMENT_TEXT_SIZE])
 {
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text == NULL ? "" : text;
-}
-
-static long long number_of(const json_t *object, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(object, key));
-}
-
-static const char *moment_of(const json_t *object, const char *key, char text[MOMENT_SIZE])
-{
-	time_t when = (time_t)number_of(object, key);
-	struct tm utc;
-
-	if (!json_is_integer(json_object_get(object, key)) || gmtime_r(&when, &utc) == NULL)
-		snprintf(text, MOMENT_SIZE, "unknown");
-	else
-		strftime(text, MOMENT_SIZE, "%Y-%m-%d %H:%M:%SZ", &utc);
+	if (!json_is_integer(json_object_get(object, key)))
+		return "unknown";
+	moment_write(answer_number(object, key), text);
 	return text;
-}
-
-/* Hex, without the zeros in front. */
-static const char *number_text(const json_t *object, const char *key)
-{
-	const char *text = text_of(object, key);
-
-	while (text[0] == '0' && text[1] != '\0')
-		text++;
-	return text[0] == '\0' ? "none" : text;
 }
 
 static bool is_refused(const json_t *object)
 {
-	return strcmp(text_of(object, "refusal"), "none") != 0;
+	return strcmp(answer_text(object, "refusal"), "none") != 0;
+}
+
+static const char *number_text(const json_t *object, const char *key)
+{
+	const char *text = answer_text(object, key);
+
+	return text[0] == '\0' ? "none" : text;
 }
 
 static void print_crl(const json_t *crl)
 {
-	char effective[MOMENT_SIZE], next[MOMENT_SIZE];
+	char effective[MOMENT_TEXT_SIZE], next[MOMENT_TEXT_SIZE];
 
-	printf("%*sCRL %s\n", MARGIN, "", text_of(crl, "url"));
+	printf("%*sCRL %s\n", MARGIN, "", answer_text(crl, "url"));
 	if (!json_is_integer(json_object_get(crl, "effective"))) {
 		printf("%*s  not loaded: never fetched, or never a good one\n", MARGIN, "");
 		return;
 	}
-	printf("%*s  number 0x%s", MARGIN, "", number_text(crl, "number"));
+	printf("%*s  number %s", MARGIN, "", number_text(crl, "crl_number"));
 	if (json_object_get(crl, "delta_number") != NULL)
-		printf(" of %s with delta 0x%s", moment_of(crl, "base_effective", effective),
+		printf(" of %s with delta %s", moment_of(crl, "base_effective", effective),
 			number_text(crl, "delta_number"));
 	printf(", effective %s, next update %s, %lld revoked\n",
 		moment_of(crl, "effective", effective), moment_of(crl, "next_update", next),
-		number_of(crl, "entries"));
+		answer_number(crl, "entries"));
 }
 
 static void print_revocation(const json_t *revocation)
 {
-	char moment[MOMENT_SIZE];
+	char moment[MOMENT_TEXT_SIZE];
 	const json_t *crl;
 	size_t i;
 
 	json_array_foreach(json_object_get(revocation, "crls"), i, crl) print_crl(crl);
 	if (json_object_get(revocation, "unchecked") != NULL)
 		printf("%*srevocation is not looked up: %s\n", MARGIN, "",
-			text_of(revocation, "unchecked"));
+			answer_text(revocation, "unchecked"));
 	else if (json_object_get(revocation, "revoked_at") != NULL)
 		printf("%*sREVOKED %s, CRLReason %lld, on %s\n", MARGIN, "",
 			moment_of(revocation, "revoked_at", moment),
-			number_of(revocation, "reason"), text_of(revocation, "found_in"));
+			answer_number(revocation, "reason"), answer_text(revocation, "found_in"));
 	else if (is_refused(revocation))
-		printf("%*srevocation: %s\n", MARGIN, "", text_of(revocation, "refusal"));
+		printf("%*srevocation: %s\n", MARGIN, "", answer_text(revocation, "refusal"));
 	else
 		printf("%*snot revoked\n", MARGIN, "");
-	if (number_of(revocation, "invalid_since") != 0)
+	if (answer_number(revocation, "invalid_since") != 0)
 		printf("%*sinvalid since %s\n", MARGIN, "",
 			moment_of(revocation, "invalid_since", moment));
 }
@@ -153,11 +115,11 @@ static void print_certificate(const json_t *certificate, size_t place, size_t co
 {
 	const json_t *revocation = json_object_get(certificate, "revocation");
 	const char *what = place == 0 ? "certificate" : place + 1 < count ? "issued by" : "root";
-	char from[MOMENT_SIZE], to[MOMENT_SIZE];
+	char from[MOMENT_TEXT_SIZE], to[MOMENT_TEXT_SIZE];
 
-	printf("%-*s%s\n", MARGIN, what, text_of(certificate, "subject"));
-	printf("%*sserial %s, %s, signed with %s\n", MARGIN, "", text_of(certificate, "serial"),
-		text_of(certificate, "key"), text_of(certificate, "signature"));
+	printf("%-*s%s\n", MARGIN, what, answer_text(certificate, "subject"));
+	printf("%*sserial %s, %s, signed with %s\n", MARGIN, "", answer_text(certificate, "serial"),
+		answer_text(certificate, "key"), answer_text(certificate, "signature"));
 	printf("%*svalid from %s to %s\n", MARGIN, "", moment_of(certificate, "not_before", from),
 		moment_of(certificate, "not_after", to));
 	if (revocation != NULL)
@@ -166,11 +128,11 @@ static void print_certificate(const json_t *certificate, size_t place, size_t co
 
 static void print_ocsp(const json_t *ocsp)
 {
-	const char *url = text_of(ocsp, "url");
+	const char *url = answer_text(ocsp, "url");
 	char from[MOMENT_SIZE], to[MOMENT_SIZE];
 
-	printf("%-*s%s, %s: %s", MARGIN, "OCSP", text_of(ocsp, "mode"),
-		url[0] != '\0' ? url : "no responder is known", text_of(ocsp, "status"));
+	printf("%-*s%s, %s: %s", MARGIN, "OCSP", answer_text(ocsp, "mode"),
+		url[0] != '\0' ? url : "no responder is known", answer_text(ocsp, "status"));
 	if (json_object_get(ocsp, "effective") != NULL)
 		printf(", effective %s, next update %s%s", moment_of(ocsp, "effective", from),
 			moment_of(ocsp, "next_update", to),
@@ -180,9 +142,10 @@ static void print_ocsp(const json_t *ocsp)
 	putchar('\n');
 	if (json_object_get(ocsp, "revoked_at") != NULL)
 		printf("%*sREVOKED %s, CRLReason %lld\n", MARGIN, "",
-			moment_of(ocsp, "revoked_at", from), number_of(ocsp, "reason"));
+			moment_of(ocsp, "revoked_at", from), answer_number(ocsp, "reason"));
 	else if (is_refused(ocsp))
-		printf("%*sa good answer is asked for: %s\n", MARGIN, "", text_of(ocsp, "refusal"));
+		printf("%*sa good answer is asked for: %s\n", MARGIN, "",
+			answer_text(ocsp, "refusal"));
 }
 
 static void print_path(const json_t *answer)
@@ -196,8 +159,8 @@ static void print_path(const json_t *answer)
 	json_array_foreach(chain, i, certificate)
 		print_certificate(certificate, i, json_array_size(chain));
 	if (is_refused(path))
-		printf("%-*sdoes not hold: %s (%s)\n", MARGIN, "path", text_of(path, "refusal"),
-			text_of(path, "reason"));
+		printf("%-*sdoes not hold: %s (%s)\n", MARGIN, "path", answer_text(path, "refusal"),
+			answer_text(path, "reason"));
 	else
 		printf("%-*sholds, with %zu certificates\n", MARGIN, "path",
 			json_array_size(chain));
@@ -215,19 +178,21 @@ static void print_names(const json_t *answer)
 
 	json_array_foreach(json_object_get(names, "values"), i, name)
 	{
-		printf("%-*s%s %s\n", MARGIN, title, text_of(name, "kind"), text_of(name, "value"));
+		printf("%-*s%s %s\n", MARGIN, title, answer_text(name, "kind"),
+			answer_text(name, "value"));
 		title = "";
 	}
 	if (is_refused(names))
-		printf("%-*s%s\n", MARGIN, title, text_of(names, "refusal"));
+		printf("%-*s%s\n", MARGIN, title, answer_text(names, "refusal"));
 	else if (title[0] != '\0')
 		printf("%-*snone\n", MARGIN, title);
 	if (mailbox == NULL)
 		return;
 	printf("%-*s%s", MARGIN, "mailbox",
-		is_refused(mailbox) ? text_of(mailbox, "refusal") : text_of(mailbox, "mailbox"));
-	if (text_of(mailbox, "reason")[0] != '\0')
-		printf(" (%s)", text_of(mailbox, "reason"));
+		is_refused(mailbox) ? answer_text(mailbox, "refusal")
+				    : answer_text(mailbox, "mailbox"));
+	if (answer_text(mailbox, "reason")[0] != '\0')
+		printf(" (%s)", answer_text(mailbox, "reason"));
 	putchar('\n');
 }
 
@@ -236,25 +201,25 @@ static void print_user(const json_t *answer)
 	const json_t *user = json_object_get(answer, "user");
 	const json_t *rules = json_object_get(answer, "rules");
 	const json_t *device = json_object_get(answer, "device");
-	char from[MOMENT_SIZE], effective[MOMENT_SIZE];
+	char from[MOMENT_TEXT_SIZE], effective[MOMENT_TEXT_SIZE];
 
-	if (number_of(rules, "count") > 0)
+	if (answer_number(rules, "count") > 0)
 		printf("%-*s%s\n", MARGIN, "rules",
-			json_is_true(json_object_get(rules, "allowed"))
+			answer_is_true(rules, "allowed")
 				? "let the authority vouch for this mailbox"
 				: "do not let the authority vouch for this mailbox");
-	if (user != NULL && !json_is_true(json_object_get(user, "revoked")))
+	if (user != NULL && !answer_is_true(user, "revoked"))
 		printf("%-*s%s\n", MARGIN, "user",
-			text_of(user, "error")[0] != '\0' ? text_of(user, "error") : "not revoked");
+			answer_text(user, "error")[0] != '\0' ? answer_text(user, "error")
+							      : "not revoked");
 	else if (user != NULL)
 		printf("%-*srevoked, valid from %s; effective date of the CRL %s: %s\n", MARGIN,
 			"user", moment_of(user, "valid_from", from),
 			moment_of(user, "effective", effective),
-			json_is_true(json_object_get(user, "is_out")) ? "still out"
-								      : "the CRL decides");
+			answer_is_true(user, "is_out") ? "still out" : "the CRL decides");
 	if (device != NULL)
-		printf("%-*s%s: %s\n", MARGIN, "device", text_of(device, "id"),
-			json_is_true(json_object_get(device, "well_formed"))
+		printf("%-*s%s: %s\n", MARGIN, "device", answer_text(device, "id"),
+			answer_is_true(device, "well_formed")
 				? "nothing is kept of devices, so it changes nothing"
 				: "no DeviceId of MS-ASHTTP (1 to 32 letters and digits)");
 }
@@ -265,11 +230,11 @@ static void print_verdict(const json_t *answer)
 		printf("\nit would come in\n");
 		return;
 	}
-	printf("\nREFUSED: %s\n", text_of(answer, "refusal"));
-	printf("%-*s%s\n", MARGIN, "cause", text_of(answer, "cause"));
-	printf("%-*s%s\n", MARGIN, "what to do", text_of(answer, "remedy"));
-	if (text_of(answer, "aadsts")[0] != '\0')
-		printf("%-*s%s\n", MARGIN, "in Entra", text_of(answer, "aadsts"));
+	printf("\nREFUSED: %s\n", answer_text(answer, "refusal"));
+	printf("%-*s%s\n", MARGIN, "cause", answer_text(answer, "cause"));
+	printf("%-*s%s\n", MARGIN, "what to do", answer_text(answer, "remedy"));
+	if (answer_text(answer, "aadsts")[0] != '\0')
+		printf("%-*s%s\n", MARGIN, "in Entra", answer_text(answer, "aadsts"));
 }
 
 static int show(json_t *answer, bool wants_json)
@@ -277,8 +242,7 @@ static int show(json_t *answer, bool wants_json)
 	int status = is_refused(answer) ? 1 : 0;
 
 	if (wants_json) {
-		json_dumpf(answer, stdout, JSON_INDENT(2));
-		putchar('\n');
+		answer_print(answer, JSON_INDENT(2));
 	} else {
 		print_path(answer);
 		print_names(answer);

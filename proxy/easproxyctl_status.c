@@ -5,22 +5,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "proxy/easproxyctl_answer.h"
 #include "proxy/easproxyctl_client.h"
 #include "proxy/shared.h"
-
-static long long number_of(const json_t *object, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(object, key));
-}
-
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text == NULL ? "" : text;
-}
 
 static void format_duration(char *text, size_t size, long long seconds)
 {
@@ -34,27 +22,16 @@ static void format_duration(char *text, size_t size, long long seconds)
 		snprintf(text, size, "%lld d %lld h", seconds / 86400, seconds % 86400 / 3600);
 }
 
-static void format_moment(char *text, size_t size, long long moment)
-{
-	time_t when = (time_t)moment;
-	struct tm utc;
-
-	if (moment == 0 || gmtime_r(&when, &utc) == NULL)
-		snprintf(text, size, "-");
-	else
-		strftime(text, size, "%Y-%m-%d %H:%MZ", &utc);
-}
-
 static void print_head(const json_t *status)
 {
 	char uptime[48];
 
-	format_duration(uptime, sizeof(uptime), number_of(status, "uptime_s"));
-	printf("easproxyd %s, process %lld, up %s\n", text_of(status, "version"),
-		number_of(status, "pid"), uptime);
-	printf("configuration %s, reloads %lld, sandbox %s\n", text_of(status, "config"),
-		number_of(status, "generation") - 1,
-		json_is_true(json_object_get(status, "sandbox")) ? "on" : "OFF");
+	format_duration(uptime, sizeof(uptime), answer_number(status, "uptime_s"));
+	printf("easproxyd %s, process %lld, up %s\n", answer_text(status, "version"),
+		answer_number(status, "pid"), uptime);
+	printf("configuration %s, reloads %lld, sandbox %s\n", answer_text(status, "config"),
+		answer_number(status, "generation") - 1,
+		answer_is_true(status, "sandbox") ? "on" : "OFF");
 }
 
 static void print_totals(const json_t *status)
@@ -62,7 +39,7 @@ static void print_totals(const json_t *status)
 	const json_t *totals = json_object_get(status, "totals");
 
 	printf("\nall workers since the start\n");
-#define COUNTER(name, help) printf("%12lld  %s\n", number_of(totals, #name), help);
+#define COUNTER(name, help) printf("%12lld  %s\n", answer_number(totals, #name), help);
 	SHARED_COUNTERS(COUNTER)
 #undef COUNTER
 }
@@ -78,10 +55,10 @@ static void print_workers(const json_t *status)
 	{
 		const json_t *counters = json_object_get(worker, "counters");
 
-		printf("%8lld %8lld %12lld %12lld %12lld %12lld\n", number_of(worker, "slot"),
-			number_of(worker, "pid"), number_of(counters, "connections_open"),
-			number_of(counters, "polls_open"), number_of(counters, "handshakes"),
-			number_of(counters, "requests"));
+		printf("%8lld %8lld %12lld %12lld %12lld %12lld\n", answer_number(worker, "slot"),
+			answer_number(worker, "pid"), answer_number(counters, "connections_open"),
+			answer_number(counters, "polls_open"),
+			answer_number(counters, "handshakes"), answer_number(counters, "requests"));
 	}
 }
 
@@ -125,15 +102,15 @@ static void print_endpoints(const json_t *status)
 	printf("\n%-13s %12s %12s  %s\n", "state", "connections", "failures", "endpoint");
 	json_array_foreach(json_object_get(status, "endpoints"), i, endpoint)
 	{
-		long long up = number_of(endpoint, "up_for_workers");
-		long long down = number_of(endpoint, "down_for_workers");
+		long long up = answer_number(endpoint, "up_for_workers");
+		long long down = answer_number(endpoint, "down_for_workers");
 
 		printf("%-13s %12lld %12lld  %s\n",
 			down == 0 ? "up"
 			: up == 0 ? "DOWN"
 				  : "down for some",
-			number_of(endpoint, "connections_in_use"), number_of(endpoint, "failures"),
-			text_of(endpoint, "endpoint"));
+			answer_number(endpoint, "connections_in_use"),
+			answer_number(endpoint, "failures"), answer_text(endpoint, "endpoint"));
 	}
 }
 
@@ -142,20 +119,18 @@ static void print_authorities(const json_t *status)
 	const json_t *authority;
 	size_t i;
 
-	printf("\n%-13s %-17s %-17s %9s  %s\n", "CRL", "this update", "next update", "entries",
+	printf("\n%-13s %-20s %-20s %9s  %s\n", "CRL", "this update", "next update", "entries",
 		"authority");
 	json_array_foreach(json_object_get(status, "authorities"), i, authority)
 	{
-		char this_update[32], next_update[32];
+		char this_update[MOMENT_TEXT_SIZE], next_update[MOMENT_TEXT_SIZE];
 
-		format_moment(
-			this_update, sizeof(this_update), number_of(authority, "this_update"));
-		format_moment(
-			next_update, sizeof(next_update), number_of(authority, "next_update"));
-		printf("%-13s %-17s %-17s %9lld  %s\n", text_of(authority, "state"), this_update,
-			next_update, number_of(authority, "entries"), text_of(authority, "issuer"));
-		if (text_of(authority, "error")[0] != '\0')
-			printf("%-13s last try failed: %s\n", "", text_of(authority, "error"));
+		printf("%-13s %-20s %-20s %9lld  %s\n", answer_text(authority, "state"),
+			answer_moment(answer_number(authority, "this_update"), this_update),
+			answer_moment(answer_number(authority, "next_update"), next_update),
+			answer_number(authority, "entries"), answer_text(authority, "issuer"));
+		if (answer_text(authority, "error")[0] != '\0')
+			printf("%-13s last try failed: %s\n", "", answer_text(authority, "error"));
 	}
 }
 
@@ -165,17 +140,17 @@ static void print_state_store(const json_t *status)
 
 	printf("\nstate store: %s; users revoked: %lld; certificates seen: %lld, of strangers "
 	       "%lld\n",
-		text_of(store, "state"), number_of(store, "revoked_users"),
-		number_of(store, "certificates"), number_of(store, "strangers"));
-	if (text_of(store, "error")[0] != '\0')
-		printf("%s\n", text_of(store, "error"));
+		answer_text(store, "state"), answer_number(store, "revoked_users"),
+		answer_number(store, "certificates"), answer_number(store, "strangers"));
+	if (answer_text(store, "error")[0] != '\0')
+		printf("%s\n", answer_text(store, "error"));
 }
 
 static int print_status(const char *answer)
 {
 	json_t *status = json_loads(answer, 0, NULL);
 
-	if (!json_is_true(json_object_get(status, "ok"))) {
+	if (!answer_is_true(status, "ok")) {
 		fprintf(stderr, "easproxyctl: easproxyd's answer makes no sense\n");
 		json_decref(status);
 		return 1;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config/moment.h"
+#include "proxy/easproxyctl_answer.h"
 #include "proxy/easproxyctl_client.h"
 #include "proxy/easproxyctl_user_print.h"
 
@@ -21,12 +22,6 @@ static int fail(const struct error *err)
 {
 	fprintf(stderr, "easproxyctl: %s\n", err->text);
 	return 1;
-}
-
-static void print_json(const json_t *answer)
-{
-	json_dumpf(answer, stdout, JSON_COMPACT);
-	putchar('\n');
 }
 
 static int user_revoke(const struct arguments *arguments)
@@ -45,9 +40,8 @@ static int user_revoke(const struct arguments *arguments)
 	if (answer == NULL)
 		return fail(&err);
 	ctl_print_notes(answer);
-	printf("%s is revoked: valid from %s\n",
-		json_string_value(json_object_get(answer, "mailbox")),
-		ctl_moment(json_integer_value(json_object_get(answer, "valid_from")), moment));
+	printf("%s is revoked: valid from %s\n", answer_text(answer, "mailbox"),
+		answer_moment(answer_number(answer, "valid_from"), moment));
 	json_decref(answer);
 	return 0;
 }
@@ -60,9 +54,9 @@ static int user_allow(const struct arguments *arguments)
 
 	if (answer == NULL)
 		return fail(&err);
-	printf("%s %s\n", json_string_value(json_object_get(answer, "mailbox")),
-		json_is_true(json_object_get(answer, "was_revoked")) ? "is not revoked any more"
-								     : "was not revoked");
+	printf("%s %s\n", answer_text(answer, "mailbox"),
+		answer_is_true(answer, "was_revoked") ? "is not revoked any more"
+						      : "was not revoked");
 	json_decref(answer);
 	return 0;
 }
@@ -76,7 +70,7 @@ static int user_show(const struct arguments *arguments)
 	if (answer == NULL)
 		return fail(&err);
 	if (arguments->wants_json) {
-		print_json(answer);
+		answer_print(answer, JSON_COMPACT);
 	} else {
 		ctl_print_notes(answer);
 		ctl_print_user(answer);
@@ -106,7 +100,7 @@ static int print_pages(const struct arguments *arguments, const char *request, c
 		if (!arguments->wants_json)
 			print(page);
 		else
-			json_array_foreach(page, i, member) print_json(member);
+			json_array_foreach(page, i, member) answer_print(member, JSON_COMPACT);
 		after = next_of(answer);
 		json_decref(answer);
 	} while (after != NULL);
@@ -117,7 +111,7 @@ static json_t *next_user(const json_t *answer)
 {
 	const json_t *users = json_object_get(answer, "users");
 
-	if (!json_is_true(json_object_get(answer, "has_more")) || json_array_size(users) == 0)
+	if (!answer_is_true(answer, "has_more") || json_array_size(users) == 0)
 		return NULL;
 	return json_incref(
 		json_object_get(json_array_get(users, json_array_size(users) - 1), "mailbox"));

@@ -7,28 +7,7 @@
 
 #include "auth/revocation_index.h"
 #include "auth/x509_text.h"
-#include "wbxml/base64.h"
-
-static long long number_of(const json_t *object, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(object, key));
-}
-
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text == NULL ? "" : text;
-}
-
-const char *ctl_moment(int64_t moment, char text[MOMENT_TEXT_SIZE])
-{
-	if (moment == 0)
-		snprintf(text, MOMENT_TEXT_SIZE, "-");
-	else
-		moment_write(moment, text);
-	return text;
-}
+#include "proxy/easproxyctl_answer.h"
 
 void ctl_print_notes(const json_t *answer)
 {
@@ -53,24 +32,9 @@ static const char *account_name(long long user_id, char text[48])
 
 /* Certificates */
 
-static X509 *read_leaf(const json_t *seen)
-{
-	const char *text = json_string_value(json_array_get(json_object_get(seen, "chain"), 0));
-	struct wbxml_buffer der = {.limit = 65536};
-	const unsigned char *at;
-	X509 *leaf = NULL;
-
-	if (text != NULL && base64_read(span_of_string(text), &der) == 0 && der.len > 0) {
-		at = der.data;
-		leaf = d2i_X509(NULL, &at, (long)der.len);
-	}
-	wbxml_buffer_free(&der);
-	return leaf;
-}
-
 static void print_leaf(const json_t *seen)
 {
-	X509 *leaf = read_leaf(seen);
+	X509 *leaf = answer_certificate(json_array_get(json_object_get(seen, "chain"), 0));
 	struct serial serial;
 	char number[41], subject[512], issuer[512];
 
@@ -90,14 +54,14 @@ static void print_leaf(const json_t *seen)
 
 static void print_certificate(const json_t *seen)
 {
-	const char *refusal = text_of(seen, "refusal"), *mailbox = text_of(seen, "mailbox");
+	const char *refusal = answer_text(seen, "refusal"), *mailbox = answer_text(seen, "mailbox");
 	char first[MOMENT_TEXT_SIZE], last[MOMENT_TEXT_SIZE];
 
-	printf("%s  %s  %s\n", ctl_moment(number_of(seen, "last_seen"), last),
+	printf("%s  %s  %s\n", answer_moment(answer_number(seen, "last_seen"), last),
 		refusal[0] == '\0' ? "came in" : refusal, mailbox[0] == '\0' ? "-" : mailbox);
 	print_leaf(seen);
-	printf("  SHA-256 %s\n  first seen %s\n", text_of(seen, "sha256"),
-		ctl_moment(number_of(seen, "first_seen"), first));
+	printf("  SHA-256 %s\n  first seen %s\n", answer_text(seen, "sha256"),
+		answer_moment(answer_number(seen, "first_seen"), first));
 }
 
 void ctl_print_seen(const json_t *certificates)
@@ -119,21 +83,21 @@ static void print_authorities(const json_t *answer)
 	printf("\nwhat lets the phones in again, by the authority of their certificates\n");
 	json_array_foreach(json_object_get(answer, "authorities"), i, authority)
 	{
-		const char *state = text_of(authority, "state");
+		const char *state = answer_text(authority, "state");
 
-		printf("  %s\n    ", text_of(authority, "issuer"));
+		printf("  %s\n    ", answer_text(authority, "issuer"));
 		if (strcmp(state, "decides") == 0)
 			printf("its CRL of %s decides\n",
-				ctl_moment(number_of(authority, "effective_date"), moment));
+				answer_moment(answer_number(authority, "effective_date"), moment));
 		else if (strcmp(state, "never") == 0)
 			printf("has no CRL that is looked at: only easproxyctl user allow\n");
 		else if (strcmp(state, "exempt") == 0)
 			printf("waits for the end of its exemption; a later CRL decides then\n");
-		else if (number_of(authority, "effective_date") == 0)
+		else if (answer_number(authority, "effective_date") == 0)
 			printf("waits for a CRL; none that is in force has been loaded\n");
 		else
 			printf("waits for a later CRL than that of %s\n",
-				ctl_moment(number_of(authority, "effective_date"), moment));
+				answer_moment(answer_number(authority, "effective_date"), moment));
 	}
 }
 
@@ -142,18 +106,18 @@ void ctl_print_user(const json_t *answer)
 	const json_t *certificates = json_object_get(answer, "certificates");
 	char valid_from[MOMENT_TEXT_SIZE], revoked_at[MOMENT_TEXT_SIZE], account[48];
 
-	if (json_is_true(json_object_get(answer, "revoked"))) {
+	if (answer_is_true(answer, "revoked")) {
 		printf("%s is revoked\n  valid from %s: what was established before is void\n"
 		       "  revoked at %s by %s\n",
-			text_of(answer, "mailbox"),
-			ctl_moment(number_of(answer, "valid_from"), valid_from),
-			ctl_moment(number_of(answer, "revoked_at"), revoked_at),
-			account_name(number_of(answer, "user_id"), account));
-		if (text_of(answer, "reason")[0] != '\0')
-			printf("  reason: %s\n", text_of(answer, "reason"));
+			answer_text(answer, "mailbox"),
+			answer_moment(answer_number(answer, "valid_from"), valid_from),
+			answer_moment(answer_number(answer, "revoked_at"), revoked_at),
+			account_name(answer_number(answer, "user_id"), account));
+		if (answer_text(answer, "reason")[0] != '\0')
+			printf("  reason: %s\n", answer_text(answer, "reason"));
 		print_authorities(answer);
 	} else {
-		printf("%s is not revoked\n", text_of(answer, "mailbox"));
+		printf("%s is not revoked\n", answer_text(answer, "mailbox"));
 	}
 	if (json_array_size(certificates) > 0) {
 		printf("\ncertificates that came for this mailbox, the latest first\n");
@@ -168,6 +132,7 @@ void ctl_print_users(const json_t *users)
 	size_t i;
 
 	json_array_foreach(users, i, user) printf("%-21s  %-32s  %-12s  %s\n",
-		ctl_moment(number_of(user, "valid_from"), valid_from), text_of(user, "mailbox"),
-		account_name(number_of(user, "user_id"), account), text_of(user, "reason"));
+		answer_moment(answer_number(user, "valid_from"), valid_from),
+		answer_text(user, "mailbox"), account_name(answer_number(user, "user_id"), account),
+		answer_text(user, "reason"));
 }

@@ -6,16 +6,11 @@
 
 #include <jansson.h>
 
-#include "config/moment.h"
-
 /* An answer's notes, to standard error. */
 void ctl_print_notes(const json_t *answer);
 
 void ctl_print_user(const json_t *answer);
 void ctl_print_users(const json_t *users);
 void ctl_print_seen(const json_t *certificates);
-
-/* As moment_write() has it; "-" for 0. */
-const char *ctl_moment(int64_t moment, char text[MOMENT_TEXT_SIZE]);
 
 #endif

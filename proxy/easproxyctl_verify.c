@@ -13,6 +13,7 @@
 #include "config/model.h"
 #include "config/moment.h"
 #include "config/oid.h"
+#include "proxy/easproxyctl_answer.h"
 
 enum { EXIT_ACCEPTED = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, POLICY_MAX = 64 };
 
@@ -286,8 +287,7 @@ static void print_json(const struct result *result, int64_t at)
 	root = json_pack("{s:b, s:s, s:s, s:s, s:s, s:o}", "accepted", is_good, "refusal",
 		is_good ? "" : refusal_row(result->refusal)->name, "reason", result->reason, "at",
 		when, "subject", result->verdict->subject, "chain", chain_to_json(result));
-	json_dumpf(root, stdout, JSON_INDENT(2));
-	putchar('\n');
+	answer_print(root, JSON_INDENT(2));
 	json_decref(root);
 }
 

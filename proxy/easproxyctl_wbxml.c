@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/hex.h"
 #include "wbxml/base64.h"
 #include "wbxml/xml.h"
 
@@ -60,16 +61,8 @@ static int input_load(const char *path, struct wbxml_buffer *input, struct error
 	return result;
 }
 
-static int hex_value(uint8_t byte)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *found = byte != 0 ? strchr(digits, byte | (byte >= 'A' ? 0x20 : 0)) : NULL;
-
-	return found != NULL ? (int)(found - digits) : -1;
-}
-
 /* Pairs of digits; white space and colons between them are what tools print there. */
-static int hex_read(struct span text, struct wbxml_buffer *out)
+static int pairs_read(struct span text, struct wbxml_buffer *out)
 {
 	int high = -1, value;
 
@@ -78,7 +71,7 @@ static int hex_read(struct span text, struct wbxml_buffer *out)
 
 		if (high == -1 && text.data[i] != 0 && strchr(" \t\r\n:", text.data[i]) != NULL)
 			continue;
-		value = hex_value(text.data[i]);
+		value = hex_value((char)text.data[i]);
 		if (value == -1)
 			return -1;
 		if (high == -1) {
@@ -101,7 +94,7 @@ static int input_unwrap(struct wbxml_buffer *input, enum input_form form, struct
 
 	if (form == INPUT_BYTES)
 		return 0;
-	if ((form == INPUT_HEX ? hex_read(text, &bytes) : base64_read(text, &bytes)) != 0)
+	if ((form == INPUT_HEX ? pairs_read(text, &bytes) : base64_read(text, &bytes)) != 0)
 		result = error_set(err, "the input is not %s",
 			form == INPUT_HEX ? "pairs of hexadecimal digits" : "base64");
 	wbxml_buffer_free(input);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/clock.h"
 #include "proxy/log.h"
 
 struct wbxml_limits exchange_limits(const struct config *config)

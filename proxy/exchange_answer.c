@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/clock.h"
 #include "proxy/exchange.h"
 #include "proxy/rewrite.h"
 

@@ -4,16 +4,17 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "auth/x509_text.h"
+#include "config/hex.h"
+#include "proxy/crl_facts.h"
 
 static json_t *moment(const ASN1_TIME *time)
 {
-	struct tm utc;
+	int64_t seconds;
 
-	return ASN1_TIME_to_tm(time, &utc) == 1 ? json_integer((json_int_t)timegm(&utc))
-						: json_null();
+	return x509_time_read(time, &seconds) == 0 ? json_integer((json_int_t)seconds)
+						   : json_null();
 }
 
 /* "RSA 2048", "EC prime256v1", "ED25519". */
@@ -35,21 +36,13 @@ static void describe_key(X509 *certificate, char *text, size_t size)
 		snprintf(text, size, "%s", EVP_PKEY_get0_type_name(key));
 }
 
-static json_t *hex(const uint8_t *octets, size_t count)
-{
-	char text[2 * EVP_MAX_MD_SIZE + 1] = "";
-
-	for (size_t i = 0; i < count && i < EVP_MAX_MD_SIZE; i++)
-		snprintf(text + 2 * i, 3, "%02x", octets[i]);
-	return json_string(text);
-}
-
-json_t *explain_certificate(X509 *certificate)
+/* Subject, issuer, serial, validity, key and signature. */
+static json_t *explain_certificate(X509 *certificate)
 {
 	uint8_t sha256[EVP_MAX_MD_SIZE];
 	unsigned int sha256_len = 0;
 	struct serial serial;
-	char name[512], serial_text[41] = "", key[96];
+	char name[512], serial_text[41] = "", key[96], sha256_text[2 * EVP_MAX_MD_SIZE + 1];
 	json_t *object = json_object();
 
 	x509_name_format(X509_get_subject_name(certificate), name, sizeof(name));
@@ -65,8 +58,10 @@ json_t *explain_certificate(X509 *certificate)
 	json_object_set_new(object, "key", json_string(key));
 	json_object_set_new(
 		object, "signature", json_string(OBJ_nid2ln(X509_get_signature_nid(certificate))));
-	if (X509_digest(certificate, EVP_sha256(), sha256, &sha256_len) == 1)
-		json_object_set_new(object, "sha256", hex(sha256, sha256_len));
+	if (X509_digest(certificate, EVP_sha256(), sha256, &sha256_len) == 1) {
+		hex_write(span_of(sha256, sha256_len), sha256_text);
+		json_object_set_new(object, "sha256", json_string(sha256_text));
+	}
 	return object;
 }
 
@@ -97,37 +92,26 @@ static const char *unchecked_reason(
 	return NULL;
 }
 
-static json_t *explain_index(
-	const struct authority *authority, const struct revocation_slot *slot, size_t place)
+static json_t *explain_index(const struct trust_store *trust, const struct authority *authority,
+	const struct revocation_index *index, size_t place)
 {
 	json_t *object = json_object();
-	const struct revocation_facts *facts;
 
 	json_object_set_new(object, "url", json_string(authority->crls[place].url));
-	if (slot->indexes[place] == NULL)
-		return object;
-	facts = revocation_index_facts(slot->indexes[place]);
-	json_object_set_new(object, "number", hex(facts->crl_number, sizeof(facts->crl_number)));
-	if (facts->has_delta) {
-		json_object_set_new(object, "delta_number",
-			hex(facts->delta_number, sizeof(facts->delta_number)));
-		json_object_set_new(object, "base_effective",
-			json_integer((json_int_t)facts->base_this_update));
-	}
-	json_object_set_new(object, "effective", json_integer((json_int_t)facts->this_update));
-	json_object_set_new(object, "next_update", json_integer((json_int_t)facts->next_update));
-	json_object_set_new(object, "entries", json_integer((json_int_t)facts->entry_count));
+	if (index != NULL)
+		crl_facts_set(object, trust, revocation_index_facts(index));
 	return object;
 }
 
-static json_t *explain_indexes(
-	const struct authority *authority, const struct revocation_slot *slot)
+static json_t *explain_indexes(const struct trust_store *trust, const struct authority *authority,
+	const struct revocation_slot *slot)
 {
 	json_t *list = json_array();
 
 	for (size_t place = 0; place < CRL_LOCATION_MAX; place++)
 		if (slot->is_place[place])
-			json_array_append_new(list, explain_index(authority, slot, place));
+			json_array_append_new(
+				list, explain_index(trust, authority, slot->indexes[place], place));
 	return list;
 }
 
@@ -157,8 +141,8 @@ static json_t *explain_revocation(const struct trust_store *trust,
 	why_not = unchecked_reason(authority, link, now);
 	if (why_not != NULL)
 		json_object_set_new(object, "unchecked", json_string(why_not));
-	json_object_set_new(
-		object, "crls", explain_indexes(authority, &revocation->slots[link->authority]));
+	json_object_set_new(object, "crls",
+		explain_indexes(trust, authority, &revocation->slots[link->authority]));
 	refusal = revocation_set_check(revocation, &target, now, &finding);
 	json_object_set_new(object, "refusal", json_string(refusal_row(refusal)->name));
 	if (refusal != REFUSAL_CERTIFICATE_REVOKED)

@@ -11,9 +11,6 @@
 #include "auth/revocation_set.h"
 #include "auth/verify.h"
 
-/* Subject, issuer, serial, validity, key and signature of one certificate. */
-json_t *explain_certificate(X509 *certificate);
-
 /* One object per link of the verdict, leaf first, then the root; only the leaf where no path holds. */
 json_t *explain_chain(const struct trust_store *trust, const struct revocation_set *revocation,
 	const struct verdict *verdict, X509 *leaf, STACK_OF(X509) * sent, int64_t now);

@@ -43,7 +43,8 @@ static bool spans_equal_nocase(struct span a, struct span b)
 	       strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0;
 }
 
-bool http_field_lists(const struct http_head *head, const char *name, struct span token)
+/* As http_field_has_token(), for a token that is a span. */
+static bool field_lists(const struct http_head *head, const char *name, struct span token)
 {
 	for (size_t i = 0; i < head->field_count; i++) {
 		struct span list = head->fields[i].value;
@@ -59,7 +60,7 @@ bool http_field_lists(const struct http_head *head, const char *name, struct spa
 
 bool http_field_has_token(const struct http_head *head, const char *name, const char *token)
 {
-	return http_field_lists(head, name, span_of_string(token));
+	return field_lists(head, name, span_of_string(token));
 }
 
 bool http_media_type_is(struct span value, const char *type)
@@ -92,7 +93,7 @@ bool http_field_is_hop_by_hop(const struct http_head *head, const struct http_fi
 		if (letter_folded(field->name.data[0]) == letter_folded((uint8_t)names[i][0]) &&
 			http_field_resembles(field->name, names[i]))
 			return true;
-	return http_field_lists(head, "Connection", field->name);
+	return field_lists(head, "Connection", field->name);
 }
 
 bool http_field_resembles(struct span field_name, const char *name)

@@ -46,7 +46,4 @@ enum refusal http_framing_read(struct http_head *head, const struct http_special
 /* RFC 9112 9.3. */
 bool http_keeps_alive(const struct http_head *head, const struct http_specials *specials);
 
-/* As http_field_has_token(), for a token that is a span. */
-bool http_field_lists(const struct http_head *head, const char *name, struct span token);
-
 #endif

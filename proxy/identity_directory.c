@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "auth/directory_cache.h"
+#include "config/clock.h"
 #include "proxy/identity_helpers.h"
 #include "proxy/log.h"
 #include "proxy/timeval.h"
@@ -52,11 +53,6 @@ struct identity_directory {
 	uint32_t pause_ms;
 	int64_t down_until_ms;
 };
-
-static int64_t now_ms(void)
-{
-	return (int64_t)(clock_us() / 1000);
-}
 
 static int64_t valid_for(int64_t time_ms)
 {
@@ -163,7 +159,7 @@ static void note_failure(struct identity_directory *directory, const char *why, 
 	directory->pause_ms = was_down ? directory->pause_ms * 2 : PAUSE_MIN_MS;
 	if (directory->pause_ms > PAUSE_MAX_MS)
 		directory->pause_ms = PAUSE_MAX_MS;
-	directory->down_until_ms = now_ms() + directory->pause_ms;
+	directory->down_until_ms = clock_ms() + directory->pause_ms;
 	if (!was_down)
 		log_message(CONFIG_LOG_ERROR, "directory-down", "%s", why);
 }
@@ -179,7 +175,8 @@ static void note_success(struct identity_directory *directory)
 /* Whether the directory is to be left alone. After a pause one question tries it. */
 static bool is_resting(const struct identity_directory *directory)
 {
-	return directory->is_down && (directory->is_probing || now_ms() < directory->down_until_ms);
+	return directory->is_down &&
+	       (directory->is_probing || clock_ms() < directory->down_until_ms);
 }
 
 /* What is known */
@@ -200,7 +197,7 @@ static bool find_known(struct identity_directory *directory,
 
 	if (known == NULL)
 		return false;
-	left = known->asked_at_ms + time_of(directory, &known->answer) - now_ms();
+	left = known->asked_at_ms + time_of(directory, &known->answer) - clock_ms();
 	if (left <= 0)
 		return false;
 	*answer = known->answer;
@@ -218,7 +215,7 @@ static void answer_without(struct identity_directory *directory,
 
 	if (config->when_down == CONFIG_WHEN_DOWN_USE_KNOWN && known != NULL &&
 		known->answer.status == DIRECTORY_FOUND &&
-		now_ms() - known->asked_at_ms < config->use_known_for_ms) {
+		clock_ms() - known->asked_at_ms < config->use_known_for_ms) {
 		*answer = known->answer;
 		*valid_until = valid_for(KNOWN_VALID_MS);
 		return;
@@ -247,7 +244,7 @@ static void lookup_end(struct lookup *lookup, const struct directory_answer *ans
 			directory, &lookup->job.question, answer->entry, &said, &valid_until);
 	} else {
 		note_success(directory);
-		directory_cache_put(directory->cache, &lookup->job.question, answer, now_ms());
+		directory_cache_put(directory->cache, &lookup->job.question, answer, clock_ms());
 	}
 	/* Whoever is told may ask the next question at once. */
 	while ((waiter = TAILQ_FIRST(&lookup->waiters)) != NULL) {

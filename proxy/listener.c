@@ -9,6 +9,7 @@
 
 #include "proxy/log.h"
 #include "proxy/session.h"
+#include "proxy/timeval.h"
 
 enum {
 	ACCEPT_BATCH = 64, /* then others on the loop have their turn */

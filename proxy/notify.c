@@ -6,8 +6,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "config/clock.h"
 
 static void notify(const char *state)
 {
@@ -40,12 +41,10 @@ void notify_ready(void)
 
 void notify_reloading(void)
 {
-	struct timespec now;
 	char text[96];
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=Reloading",
-		(long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+		(long long)clock_us());
 	notify(text);
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/clock.h"
 #include "proxy/log.h"
 #include "proxy/session.h"
 

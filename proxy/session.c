@@ -8,10 +8,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "config/clock.h"
 #include "proxy/exchange.h"
 #include "proxy/identity_client.h"
 #include "proxy/log.h"
 #include "proxy/ocsp_client.h"
+#include "proxy/timeval.h"
 
 enum { LINGER_MS = 2000 }; /* what a refused phone still sends is dropped for so long */
 

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "config/clock.h"
 #include "proxy/log.h"
 #include "proxy/supervisor_process.h"
 #include "proxy/supervisor_takeover.h"
@@ -172,7 +173,7 @@ static void on_child_end(struct supervisor *s, struct child_record *record, int 
 	child_log_end(record, was_draining, how);
 	children_bury(&s->children, record);
 	if (generation == s->current && generation->state == GENERATION_CURRENT) {
-		schedule_restart(record, children_now_ms());
+		schedule_restart(record, clock_ms());
 		return;
 	}
 	child_release(record);
@@ -212,7 +213,7 @@ static void restart_child(struct supervisor *s, struct child_record *record)
 
 	if (children_restart(&s->children, record, &err) == -1) {
 		log_message(CONFIG_LOG_ERROR, "restart-failed", "%s", err.text);
-		schedule_restart(record, children_now_ms());
+		schedule_restart(record, clock_ms());
 		return;
 	}
 	log_begin(&line, CONFIG_LOG_INFO, "child-restarted");
@@ -225,7 +226,7 @@ static void restart_child(struct supervisor *s, struct child_record *record)
 static int handle_timers(struct supervisor *s)
 {
 	struct child_record *record = NULL;
-	int64_t now = children_now_ms(), next = INT64_MAX;
+	int64_t now = clock_ms(), next = INT64_MAX;
 
 	while ((record = children_next(&s->children, NULL, record)) != NULL) {
 		int64_t due = record->state == CHILD_WAITING ? record->restart_at_ms

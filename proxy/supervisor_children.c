@@ -8,9 +8,9 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "config/clock.h"
 #include "proxy/child.h"
 #include "proxy/log.h"
 #include "proxy/sandbox.h"
@@ -19,14 +19,6 @@ enum {
 	START_TIME_MS = 60 * 1000,
 	KEEP_MAX = 1024, /* descriptors that a child keeps */
 };
-
-int64_t children_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* Birth, in the child */
 
@@ -314,7 +306,7 @@ static int send_users(const struct child_record *record)
 static void child_stall(struct child_record *record)
 {
 	if (record->stalled_at_ms == 0)
-		record->stalled_at_ms = children_now_ms();
+		record->stalled_at_ms = clock_ms();
 }
 
 void child_flush(struct child_record *record)
@@ -410,7 +402,7 @@ static int give_birth(struct children *children, struct child_record *record, st
 	record->state = CHILD_STARTING;
 	record->was_ready = false;
 	record->was_told_to_start = false;
-	record->started_at_ms = children_now_ms();
+	record->started_at_ms = clock_ms();
 	record->deadline_ms = record->started_at_ms + START_TIME_MS;
 	record->stalled_at_ms = 0;
 	memset(record->pending, 0, sizeof(record->pending));

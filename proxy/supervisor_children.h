@@ -55,9 +55,6 @@ struct children {
 	int log_fd;
 };
 
-/* Milliseconds of a clock that is never set. */
-int64_t children_now_ms(void);
-
 /* Forks a child of a new record, or restarts the one of a waiting record. Connects it with its
  * peers and queues all that it has to know: indexes, and the users that are out. NULL or -1 with err filled. */
 struct child_record *children_start(struct children *children, struct generation *generation,

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/clock.h"
 #include "proxy/log.h"
 #include "proxy/notify.h"
 #include "proxy/supervisor_files.h"
@@ -56,7 +57,7 @@ static void drain_child(struct child_record *record, uint32_t time_ms)
 	if (record->state == CHILD_DRAINING)
 		return;
 	record->state = CHILD_DRAINING;
-	record->deadline_ms = children_now_ms() + time_ms + GRACE_MS;
+	record->deadline_ms = clock_ms() + time_ms + GRACE_MS;
 	child_send(record, &message, -1);
 }
 

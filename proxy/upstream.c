@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/clock.h"
 #include "proxy/http.h"
 #include "proxy/log.h"
 #include "proxy/timeval.h"

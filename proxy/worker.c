@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/clock.h"
 #include "proxy/exchange.h"
 #include "proxy/identity_client.h"
 #include "proxy/listener.h"
@@ -17,6 +18,7 @@
 #include "proxy/ocsp_client.h"
 #include "proxy/sandbox.h"
 #include "proxy/session.h"
+#include "proxy/timeval.h"
 #include "proxy/worker_seen.h"
 
 enum {

@@ -18,7 +18,6 @@
 #include "proxy/recheck.h"
 #include "proxy/seen.h"
 #include "proxy/source_table.h"
-#include "proxy/timeval.h"
 #include "proxy/tls.h"
 #include "proxy/upstream.h"
 #include "proxy/worker_identity.h"

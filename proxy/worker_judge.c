@@ -1,7 +1,6 @@
 #include "proxy/worker_judge.h"
 
-#include <time.h>
-
+#include "config/moment.h"
 #include "proxy/log.h"
 
 /* RFC 5280 5.3.1. */
@@ -62,13 +61,10 @@ enum refusal worker_judge_credential(
 
 static void log_date(struct log_line *line, const char *key, int64_t seconds)
 {
-	time_t when = (time_t)seconds;
-	char text[32];
-	struct tm parts;
+	char text[MOMENT_TEXT_SIZE];
 
-	if (gmtime_r(&when, &parts) != NULL &&
-		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts) > 0)
-		log_text(line, key, text);
+	moment_write(seconds, text);
+	log_text(line, key, text);
 }
 
 static void log_finding(struct log_line *line, const struct revocation_finding *finding)
@@ -86,33 +82,23 @@ void worker_log_grounds(const struct worker *worker, struct log_line *line, enum
 	const struct verdict_links *links)
 {
 	const struct trust_store *trust = worker->child->trust;
+	struct verdict_finding finding = {0};
+	const struct verdict_link *link;
+	char serial[41];
 
 	if (refusal != REFUSAL_CERTIFICATE_REVOKED && refusal != REFUSAL_REVOCATION_UNAVAILABLE &&
 		refusal != REFUSAL_REVOCATION_UNKNOWN)
 		return;
-	/* In the order in which verdict_links_check() finds them. */
-	for (uint32_t i = links->count; i-- > 0;) {
-		const struct verdict_link *link = &links->links[i];
-		const struct revocation_target target = {.authority = link->authority,
-			.serial = link->serial,
-			.is_ca = link->is_ca,
-			.link = (uint8_t)i,
-			.points = links->points,
-			.point_count = links->point_count};
-		struct revocation_finding finding = {0};
-		char serial[41];
-
-		if (link->authority < 0 || (size_t)link->authority >= trust->count ||
-			revocation_set_check(&worker->revocation, &target, worker_now(worker),
-				&finding) != refusal)
-			continue;
+	if (verdict_links_explain(
+		    links, trust, &worker->revocation, worker_now(worker), &finding) != refusal)
+		return; /* OCSP's word, not a CRL's */
+	link = &links->links[finding.link];
+	if (link->authority >= 0 && (size_t)link->authority < trust->count)
 		log_text(line, "authority", trust->authorities[link->authority].issuer);
-		if (i > 0) {
-			serial_format(&link->serial, serial);
-			log_text(line, "authority_serial", serial);
-		}
-		if (refusal == REFUSAL_CERTIFICATE_REVOKED)
-			log_finding(line, &finding);
-		return;
+	if (finding.link > 0) {
+		serial_format(&link->serial, serial);
+		log_text(line, "authority_serial", serial);
 	}
+	if (refusal == REFUSAL_CERTIFICATE_REVOKED)
+		log_finding(line, &finding.revocation);
 }

@@ -1,5 +1,7 @@
 #include "wbxml/base64.h"
 
+#include "config/base64.h"
+
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 static void write_group(const struct base64_group *group, struct wbxml_buffer *out)
@@ -32,13 +34,6 @@ void base64_write_end(struct base64_group *group, struct wbxml_buffer *out)
 	*group = (struct base64_group){.count = 0};
 }
 
-static int digit_value(uint8_t byte)
-{
-	const char *found = byte != 0 ? strchr(alphabet, byte) : NULL;
-
-	return found != NULL ? (int)(found - alphabet) : -1;
-}
-
 static bool is_space(uint8_t byte)
 {
 	return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
@@ -63,7 +58,7 @@ int base64_read(struct span text, struct wbxml_buffer *out)
 	for (size_t i = 0; i < text.len; i++) {
 		if (is_space(text.data[i]))
 			continue;
-		value = digit_value(text.data[i]);
+		value = base64_value(text.data[i]);
 		if (text.data[i] == '=')
 			padding++;
 		else if (value == -1 || padding > 0)

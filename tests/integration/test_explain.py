@@ -40,6 +40,8 @@ class ExplainTest(harness.Case):
             self.assertEqual(link["revocation"]["refusal"], "none")
             crl = link["revocation"]["crls"][0]
             self.assertLess(crl["effective"], crl["next_update"])
+            self.assertEqual(int(crl["crl_number"]), int(crl["crl_number_hex"], 16))
+            self.assertEqual(crl["signer"], link["issuer"])
         self.assertEqual(answer["mailbox"]["mailbox"], "bob@contoso.test")
         self.assertFalse(answer["user"]["revoked"])
         self.assertTrue(answer["device"]["well_formed"])

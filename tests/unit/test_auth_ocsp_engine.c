@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "config/clock.h"
 #include "tests/unit/auth_ocsp_maker.h"
 
 enum { TIME_LIMIT_MS = 400, SPARE_MS = 2000 /* sanitizers */, WAIT_MS = 8000, ANSWERS_MAX = 64 };
@@ -55,14 +56,6 @@ static struct {
 	char report[512];
 	int64_t began_ms;
 } it;
-
-static int64_t clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* The responder */
 

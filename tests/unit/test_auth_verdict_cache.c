@@ -216,26 +216,8 @@ static void test_no_capacity_finds_nothing(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(cache);
 	CU_ASSERT_FALSE(insert(cache, 1));
 	CU_ASSERT_FALSE(find(cache, 1));
-	verdict_cache_clear(cache);
 	verdict_cache_free(cache);
 	verdict_cache_free(NULL);
-}
-
-static void test_a_cleared_cache_begins_anew(void)
-{
-	struct verdict_cache *cache = verdict_cache_new(3);
-
-	for (unsigned int i = 0; i < 3; i++)
-		insert(cache, i);
-	verdict_cache_clear(cache);
-	for (unsigned int i = 0; i < 3; i++)
-		CU_ASSERT_FALSE(find(cache, i));
-	for (unsigned int i = 10; i < 14; i++)
-		insert(cache, i);
-	CU_ASSERT_FALSE(find(cache, 10));
-	for (unsigned int i = 11; i < 14; i++)
-		CU_ASSERT_TRUE(find(cache, i));
-	verdict_cache_free(cache);
 }
 
 /* Against a model that needs no thought: the number and when it was last used. */
@@ -286,7 +268,6 @@ static const struct check checks[] = {
 	{"equal beginnings are told apart", test_equal_beginnings_are_told_apart},
 	{"a refusal is not kept", test_a_refusal_is_not_kept},
 	{"no capacity finds nothing", test_no_capacity_finds_nothing},
-	{"a cleared cache begins anew", test_a_cleared_cache_begins_anew},
 	{"agrees with a simple model", test_agrees_with_a_simple_model},
 };
 

@@ -6,6 +6,7 @@
 #include "check.h"
 #include "proxy/log.h"
 #include "proxy/session.h"
+#include "proxy/timeval.h"
 #include "tests/unit/test_pki.h"
 
 enum { SESSIONS = 3, WAIT_MS = 6000 };
