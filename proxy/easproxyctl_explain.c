@@ -129,7 +129,7 @@ static void print_certificate(const json_t *certificate, size_t place, size_t co
 static void print_ocsp(const json_t *ocsp)
 {
 	const char *url = answer_text(ocsp, "url");
-	char from[MOMENT_SIZE], to[MOMENT_SIZE];
+	char from[MOMENT_TEXT_SIZE], to[MOMENT_TEXT_SIZE];
 
 	printf("%-*s%s, %s: %s", MARGIN, "OCSP", answer_text(ocsp, "mode"),
 		url[0] != '\0' ? url : "no responder is known", answer_text(ocsp, "status"));
