@@ -431,3 +431,34 @@ int64_t revocation_set_effective(const struct revocation_set *set, int authority
 		return of_complete;
 	return of_parts == INT64_MAX ? INT64_MIN : of_parts;
 }
+
+/* The earlier of the two that lies after now. */
+static void take_earlier(int64_t *earliest, int64_t moment, int64_t now)
+{
+	if (moment > now && moment < *earliest)
+		*earliest = moment;
+}
+
+int64_t revocation_set_next_change(const struct revocation_set *set, int64_t now)
+{
+	int64_t earliest = INT64_MAX;
+
+	for (size_t i = 0; i < set->count; i++) {
+		const struct revocation_slot *slot = &set->slots[i];
+
+		/* The last second of a certificate or a CRL is good; that of an exemption is over. */
+		take_earlier(&earliest, slot->exempt_until, now);
+		take_earlier(&earliest, slot->not_after + 1, now);
+		for (size_t place = 0; place < CRL_LOCATION_MAX; place++) {
+			const struct revocation_facts *facts;
+
+			if (slot->indexes[place] == NULL)
+				continue;
+			facts = revocation_index_facts(slot->indexes[place]);
+			take_earlier(
+				&earliest, facts->next_update + (int64_t)slot->grace_s + 1, now);
+			take_earlier(&earliest, facts->this_update - REVOCATION_CLOCK_GRACE, now);
+		}
+	}
+	return earliest;
+}

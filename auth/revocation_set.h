@@ -91,4 +91,9 @@ enum refusal revocation_set_check(const struct revocation_set *set,
  * while there is none, a part is missing, or no CRL is asked about users. */
 int64_t revocation_set_effective(const struct revocation_set *set, int authority, int64_t now);
 
+/* When time alone may next change an answer of revocation_set_check(): a CRL is past nextUpdate and grace, one
+ * that was early is valid, an exemption ends, a certificate of the store expires. UNIX seconds, after
+ * now; INT64_MAX: never. */
+int64_t revocation_set_next_change(const struct revocation_set *set, int64_t now);
+
 #endif

@@ -66,6 +66,8 @@ enum refusal session_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent)
 	session->credential = credential_new(&verdict);
 	if (session->credential == NULL)
 		session->refusal = REFUSAL_INTERNAL;
+	else
+		worker_expect_change(worker, session->credential->not_after + 1);
 	return session->refusal;
 }
 

@@ -119,8 +119,11 @@ bool session_recheck(struct session *session)
 	/* Responders come back: who asks for nothing now is told so at the next request. */
 	if (refusal == REFUSAL_NONE ||
 		(refusal == REFUSAL_OCSP_UNAVAILABLE &&
-			(session->exchange == NULL || session->exchange->refusal != REFUSAL_NONE)))
+			(session->exchange == NULL ||
+				session->exchange->refusal != REFUSAL_NONE))) {
+		worker_expect_change(session->worker, session->credential->not_after + 1);
 		return false;
+	}
 	session_shut_out(session, refusal, "the certificate may not come in any more");
 	return true;
 }

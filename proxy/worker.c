@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,8 +20,8 @@
 #include "proxy/worker_seen.h"
 
 enum {
-	RECHECK_MS = 60 * 1000, /* certificates and CRLs expire while phones sleep */
-	MESSAGES_MAX = 8,       /* of the supervisor's in one turn: each may take some 50 µs */
+	RECHECK_S = 60,   /* at least: clocks are set while phones sleep, directories forget */
+	MESSAGES_MAX = 8, /* of the supervisor's in one turn: each may take some 50 µs */
 };
 
 int64_t worker_now(const struct worker *worker)
@@ -64,12 +65,37 @@ static void on_bury(evutil_socket_t fd, short what, void *arg)
 
 /* The world */
 
+/* To the beginning of that second, or RECHECK_S. */
+static void worker_set_recheck(struct worker *worker)
+{
+	struct timeval now, wait = {RECHECK_S, 0};
+
+	gettimeofday(&now, NULL);
+	if (worker->next_change <= now.tv_sec)
+		wait.tv_sec = 0;
+	else if (worker->next_change - now.tv_sec <= RECHECK_S)
+		wait = (struct timeval){(time_t)(worker->next_change - now.tv_sec - 1),
+			(suseconds_t)(1000000 - now.tv_usec)};
+	event_add(worker->recheck_timer, &wait);
+}
+
+void worker_expect_change(struct worker *worker, int64_t moment)
+{
+	if (moment >= worker->next_change)
+		return;
+	worker->next_change = moment;
+	worker_set_recheck(worker);
+}
+
+/* Each session that stays says anew when its certificate ends. */
 static void on_recheck(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *worker = arg;
 
 	(void)fd;
 	(void)what;
+	worker->next_change = revocation_set_next_change(&worker->revocation, worker_now(worker));
+	worker_set_recheck(worker);
 	recheck_begin(&worker->recheck, RECHECK_TIME, -1, NULL, clock_us());
 	worker_identity_begin(&worker->reidentify);
 }
@@ -120,6 +146,8 @@ static void worker_take_index(struct worker *worker, const struct message *messa
 		return;
 	}
 	worker_tidy_later(worker);
+	worker_expect_change(
+		worker, revocation_set_next_change(&worker->revocation, worker_now(worker)));
 	recheck_begin(&worker->recheck, RECHECK_CRL,
 		worker->has_foreign_signers ? -1 : (int)authority,
 		trust->authorities[authority].issuer, since_us);
@@ -260,8 +288,6 @@ static int worker_allocate(struct worker *worker, struct error *err)
 
 static int worker_start_events(struct worker *worker, struct error *err)
 {
-	struct timeval interval = timeval_of_ms(RECHECK_MS);
-
 	if (recheck_init(&worker->recheck, worker->base, &worker->sessions, session_recheck) != 0)
 		return error_set(err, "preparing to look at sessions again");
 	if (worker_identity_init(
@@ -270,13 +296,14 @@ static int worker_start_events(struct worker *worker, struct error *err)
 	worker->supervisor_event = event_new(worker->base, worker->child->supervisor,
 		EV_READ | EV_PERSIST, on_supervisor, worker);
 	worker->bury_event = event_new(worker->base, -1, 0, on_bury, worker);
-	worker->recheck_timer = event_new(worker->base, -1, EV_PERSIST, on_recheck, worker);
+	worker->recheck_timer = evtimer_new(worker->base, on_recheck, worker);
 	worker->tidy_timer = evtimer_new(worker->base, on_tidy, worker);
 	if (worker->supervisor_event == NULL || worker->bury_event == NULL ||
 		worker->recheck_timer == NULL || worker->tidy_timer == NULL ||
-		event_add(worker->supervisor_event, NULL) != 0 ||
-		event_add(worker->recheck_timer, &interval) != 0)
+		event_add(worker->supervisor_event, NULL) != 0)
 		return error_set(err, "out of memory");
+	worker->next_change = revocation_set_next_change(&worker->revocation, worker_now(worker));
+	worker_set_recheck(worker);
 	return 0;
 }
 

@@ -57,6 +57,7 @@ struct worker {
 	uint32_t connection_count;
 	struct event *supervisor_event;
 	struct event *recheck_timer;
+	int64_t next_change;      /* what it is set for, if that is earlier than usual; UNIX s */
 	struct event *tidy_timer; /* memory of replaced indexes is given back */
 	struct recheck recheck;
 	struct worker_identity reidentify;
@@ -70,6 +71,10 @@ struct worker {
 
 /* UNIX time in seconds, cached per turn of the loop. */
 int64_t worker_now(const struct worker *worker);
+
+/* At that moment (UNIX s) a certificate or what is known of it may cease to be good: open sessions are looked
+ * at then, and not only with the next round. INT64_MAX: never. */
+void worker_expect_change(struct worker *worker, int64_t moment);
 
 /* Has sessions and exchanges that are over freed once nothing on the stack uses them any more. */
 void worker_bury_soon(struct worker *worker);

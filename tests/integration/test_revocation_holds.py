@@ -58,12 +58,12 @@ class HoldsCase(harness.Case):
         self.addCleanup(setattr, self, "is_over", True)
         self.proxy = self.start_here()
 
-    def write_store(self, with_issuing=True):
+    def write_store(self, with_issuing=True, issuing=None):
         url = "http://127.0.0.1:%d/" % self.files.server_address[1]
         entries = [(self.pki.path("authority", "root.pem"), True, "file:" + self.pki.path("crl", "root.crl")),
                    (self.other.certificate, False, url + "other.crl")]
         if with_issuing:
-            entries.append((self.pki.path("authority", "issuing.pem"), False, url + "issuing.crl"))
+            entries.append((self.pki.path("authority", "issuing.pem"), False, url + "issuing.crl", issuing or {}))
         certificates.write_trust_store(self.path("trust.json"), entries)
 
     def answer(self, received, _):
@@ -277,6 +277,73 @@ class RevokedTest(HoldsCase):
         upload.send(rest)
         self.assertEqual(upload.read_answer().status, 200)
         self.assertEqual(self.proxy.lines("shut-out"), [])
+
+
+class TimeTest(HoldsCase):
+    """Nothing comes, but time passes: what was good ceases to be, and that counts at once too."""
+
+    def setUp(self):
+        super().setUp()
+        self.proxy.wait_until_answering("bob")
+
+    @staticmethod
+    def moment(seconds):
+        """So many seconds from now, a whole one, as UNIX time and as YYYYMMDDHHMMSSZ."""
+        unix = int(time.time()) + seconds
+        return unix, time.strftime("%Y%m%d%H%M%SZ", time.gmtime(unix))
+
+    def assert_ends_at(self, unix, connections, refusal, **options):
+        """Within a second, and not before. options: of who tries to come in afterwards."""
+        self.assertLess(time.time() + 0.5, unix, "this machine is too slow for this test")
+        time.sleep(unix - 0.3 - time.time())
+        for connection in connections:
+            self.assertFalse(connection.is_closed_within(0.01), "it ended before its time")
+        begun = time.monotonic() + unix - time.time()
+        for connection in connections:
+            self.assert_out_at_once(connection, "a connection", begun)
+        cut = self.proxy.lines("shut-out")
+        self.assertEqual([line["refusal"] for line in cut], [refusal] * len(connections))
+        self.assertFalse(self.is_let_in("bob", **options))
+
+    def test_a_crl_that_ends(self):
+        asleep, kept = self.sleep_in_ping("bob"), self.keep_alive("bob")
+        carla = self.chain_of_other.issue("carla", certificates.general_names(
+            certificates.principal_name(b"carla@contoso.test")))
+        carlas = self.keep_alive(None, certificate=carla)
+        end, text = self.moment(8)
+        known = len(self.proxy.lines("recheck", cause="crl"))
+        self.issuing.write_crl(self.path("crl", "issuing.crl"), self.moment(0)[1], text)
+        wait_for("the new CRL", lambda: len(self.proxy.lines("recheck", cause="crl")) > known, None, self.proxy)
+        self.assert_ends_at(end + 1, [asleep, kept], "revocation-unavailable")
+        self.assertEqual(carlas.request("OPTIONS", PATH).status, 200)
+
+    def test_a_grace_that_ends(self):
+        self.write_store(issuing={"revocationGrace": "7s"})
+        self.reload()
+        end, text = self.moment(3)
+        known = len(self.proxy.lines("recheck", cause="crl"))
+        self.issuing.write_crl(self.path("crl", "issuing.crl"), self.moment(0)[1], text)
+        wait_for("the new CRL", lambda: len(self.proxy.lines("recheck", cause="crl")) > known, None, self.proxy)
+        asleep = self.sleep_in_ping("bob")
+        self.assert_ends_at(end + 8, [asleep], "revocation-unavailable")
+
+    def test_an_exemption_that_ends(self):
+        self.issuing.revoke(self.pki.user("bob"))
+        self.issuing.write_crl(self.path("crl", "issuing.crl"))
+        end, _ = self.moment(9)
+        self.write_store(issuing={"revocationExemptUntil": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))})
+        self.reload()
+        asleep, kept = self.sleep_in_ping("bob"), self.keep_alive("bob")
+        self.assert_ends_at(end, [asleep, kept], "certificate-revoked")
+
+    def test_a_certificate_that_expires(self):
+        end, text = self.moment(8)
+        short = self.issuing.issue("short", certificates.general_names(
+            certificates.principal_name(b"bob@contoso.test")), end=text)
+        asleep = self.sleep_in_ping("bob", certificate=short)
+        bobs = self.keep_alive("bob")
+        self.assert_ends_at(end + 1, [asleep], "certificate-expired", certificate=short)
+        self.assertEqual(bobs.request("OPTIONS", PATH).status, 200)
 
 
 class UserTest(HoldsCase):

@@ -595,6 +595,45 @@ static void test_what_is_configured_decides(void)
 	}
 }
 
+/* Asked at each moment that is foretold, the answers change then, and not a second before. */
+static void test_changes_by_time_are_foretold(void)
+{
+	struct world world = {0};
+	int ca = world_add(&world, &(struct maker_spec){.name = "CA"}, 2);
+	int64_t now = time(NULL), next;
+	X509_CRL *crl;
+
+	world.authorities[ca].grace_s = 200;
+	world.authorities[ca].exempt_until = now + 60;
+	world_begin(&world);
+	next = revocation_set_next_change(&world.set, now);
+	CU_ASSERT_EQUAL(next, now + 60);
+	CU_ASSERT_EQUAL(world_ask_at(&world, ca, 6, false, NULL, next - 1, NULL), REFUSAL_NONE);
+	CU_ASSERT_EQUAL(world_ask_at(&world, ca, 6, false, NULL, next, NULL),
+		REFUSAL_REVOCATION_UNAVAILABLE);
+
+	crl = maker_crl_new(&world.cas[ca], -60, 3600, 1);
+	CU_ASSERT_STRING_EQUAL(world_put(&world, ca, 0, crl, &world.cas[ca]), "");
+	CU_ASSERT_EQUAL(revocation_set_next_change(&world.set, now), now + 60);
+	next = revocation_set_next_change(&world.set, now + 60);
+	CU_ASSERT_TRUE(next >= now + 3800 && next <= now + 3805);
+	CU_ASSERT_EQUAL(world_ask_at(&world, ca, 6, false, NULL, next - 1, NULL), REFUSAL_NONE);
+	CU_ASSERT_EQUAL(world_ask_at(&world, ca, 6, false, NULL, next, NULL),
+		REFUSAL_REVOCATION_UNAVAILABLE);
+
+	/* The first of several counts. */
+	crl = maker_crl_new(&world.cas[ca], -60, 1800, 2);
+	CU_ASSERT_STRING_EQUAL(world_put(&world, ca, 1, crl, &world.cas[ca]), "");
+	next = revocation_set_next_change(&world.set, now + 60);
+	CU_ASSERT_TRUE(next >= now + 2000 && next <= now + 2005);
+
+	/* Then only the authority itself is left to expire, and after that nothing. */
+	next = revocation_set_next_change(&world.set, now + 4000);
+	CU_ASSERT_EQUAL(next, world.set.slots[ca].not_after + 1);
+	CU_ASSERT_EQUAL(revocation_set_next_change(&world.set, next), INT64_MAX);
+	world_free(&world);
+}
+
 static void test_finding_tells_where_why_and_when(void)
 {
 	struct world world = {0};
@@ -834,6 +873,7 @@ int main(void)
 		{"an indirect CRL by the authority itself",
 			test_indirect_crl_by_the_authority_itself},
 		{"what is configured decides", test_what_is_configured_decides},
+		{"changes by time are foretold", test_changes_by_time_are_foretold},
 		{"a finding tells where, why and when", test_finding_tells_where_why_and_when},
 		{"the effective date is that of complete news",
 			test_effective_date_is_that_of_complete_news},
