@@ -142,7 +142,8 @@ static int fetch_decode(const struct fetch *fetch, struct span *body, struct err
 }
 
 /* RFC 9110 8.8.2.2: what was modified in the second in which it was sent may be modified again in it, and
- * would have the same date then. A CRL that comes so soon after another must not be missed. */
+ * would have the same date then. So may its tag, which nginx and others make of date and length. A CRL
+ * that comes so soon after another must not be missed. */
 static bool can_be_told_apart(const struct fetch *fetch)
 {
 	time_t modified = curl_getdate(fetch->last_modified, NULL);
@@ -153,8 +154,9 @@ static bool can_be_told_apart(const struct fetch *fetch)
 
 static void fetch_respond(struct fetch *fetch, CURLcode code)
 {
-	struct revocation_response response = {.etag = fetch->etag,
-		.last_modified = can_be_told_apart(fetch) ? fetch->last_modified : ""};
+	bool is_young = fetch->last_modified[0] != '\0' && !can_be_told_apart(fetch);
+	struct revocation_response response = {.etag = is_young ? "" : fetch->etag,
+		.last_modified = is_young ? "" : fetch->last_modified};
 	char text[256];
 	struct error err;
 	long status = 0;

@@ -46,6 +46,7 @@ static struct {
 	struct span parts[2];   /* at /0.crl and /1.crl */
 	size_t unchanged_count; /* answers 304 */
 	int modified_ago_s;     /* Last-Modified */
+	bool has_tag;           /* and an ETag made of it */
 	size_t delta_count;     /* requests for the delta */
 	size_t request_count;
 	char directory_path[64];
@@ -136,7 +137,9 @@ static void serve_dated(struct evhttp_request *request)
 	char date[64];
 
 	if (evhttp_find_header(evhttp_request_get_input_headers(request), "If-Modified-Since") !=
-		NULL) {
+			NULL ||
+		evhttp_find_header(evhttp_request_get_input_headers(request), "If-None-Match") !=
+			NULL) {
 		it.unchanged_count++;
 		evhttp_send_reply(request, 304, "Not Modified", NULL);
 		return;
@@ -144,6 +147,9 @@ static void serve_dated(struct evhttp_request *request)
 	gmtime_r(&modified, &parts);
 	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &parts);
 	evhttp_add_header(evhttp_request_get_output_headers(request), "Last-Modified", date);
+	/* As nginx makes it. */
+	if (it.has_tag)
+		evhttp_add_header(evhttp_request_get_output_headers(request), "ETag", date + 5);
 	serve_crl(request, 0);
 }
 
@@ -715,10 +721,11 @@ static void test_what_the_server_says_is_unchanged_is_not_sent_again(void)
 }
 
 /* One that replaced another in the same second has the same date. */
-static void test_a_date_that_is_too_young_is_not_believed(void)
+static void check_young_date(bool has_tag)
 {
 	setup();
 	it.serve = SERVE_DATED;
+	it.has_tag = has_tag;
 	engine_start();
 	CU_ASSERT_TRUE(run_until(1, 0));
 	it.modified_ago_s = 60;
@@ -729,6 +736,16 @@ static void test_a_date_that_is_too_young_is_not_believed(void)
 	CU_ASSERT_TRUE(run_until_looks(3));
 	CU_ASSERT_EQUAL(it.unchanged_count, 1);
 	teardown();
+}
+
+static void test_a_date_that_is_too_young_is_not_believed(void)
+{
+	check_young_date(false);
+}
+
+static void test_nor_is_a_tag_that_is_made_of_it(void)
+{
+	check_young_date(true);
 }
 
 static void test_a_restart_does_not_fetch_what_it_has(void)
@@ -1184,6 +1201,7 @@ int main(void)
 		{"bad files are failures", test_bad_files_are_failures},
 		{"a date that is too young is not believed",
 			test_a_date_that_is_too_young_is_not_believed},
+		{"nor is a tag that is made of it", test_nor_is_a_tag_that_is_made_of_it},
 		{"what the server says is unchanged is not sent again",
 			test_what_the_server_says_is_unchanged_is_not_sent_again},
 		{"a restart does not fetch what it has", test_a_restart_does_not_fetch_what_it_has},
