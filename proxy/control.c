@@ -9,6 +9,7 @@
 #include "proxy/child.h"
 #include "proxy/control_explain.h"
 #include "proxy/control_identity.h"
+#include "proxy/control_ocsp.h"
 #include "proxy/control_process.h"
 #include "proxy/control_seen.h"
 #include "proxy/control_users.h"
@@ -33,13 +34,15 @@ static void on_reloaded(const struct control *control, const struct message *mes
 			control_answer_error(client, "%s", message->u.text);
 }
 
-/* Workers report what they have seen; the identity process is asked for explanations. */
+/* Workers report what they have seen; identity and revocation are asked for explanations. */
 static void on_peer(struct control *control, const struct message *message, int fd)
 {
 	if (message->u.peer.role == ROLE_WORKER)
 		control_seen_attach(control, fd);
 	else if (message->u.peer.role == ROLE_IDENTITY)
 		control_identity_attach(control, fd);
+	else if (message->u.peer.role == ROLE_REVOCATION)
+		control_ocsp_attach(control, fd);
 	else
 		close(fd);
 }

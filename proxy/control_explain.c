@@ -7,16 +7,18 @@
 
 #include "auth/authority.h"
 #include "auth/identity_names.h"
+#include "auth/ocsp_judge.h"
 #include "auth/trust_rule.h"
 #include "auth/verify.h"
 #include "proxy/control_identity.h"
+#include "proxy/control_ocsp.h"
 #include "proxy/explain_chain.h"
 #include "proxy/log.h"
 #include "proxy/state_users.h"
 
 enum { CHAIN_MAX = VERDICT_CHAIN_MAX + 1, IDENTITY_TIME_MS = 10 * 1000 };
 
-/* One explanation whose mailbox is being looked for. */
+/* One explanation that waits, first for a responder, where one is asked, then for the mailbox. */
 struct control_explanation {
 	LIST_ENTRY(control_explanation) link;
 	uint64_t number; /* of its client, control_await() */
@@ -24,6 +26,9 @@ struct control_explanation {
 	enum refusal refusal;
 	int authority; /* that issued the leaf; -1: not in the store */
 	uint32_t rules;
+	bool is_asking; /* a responder */
+	uint8_t leaf_sha256[32];
+	enum refusal names_refusal;
 	struct identity_names names;
 };
 
@@ -31,6 +36,7 @@ int control_explain_start(struct control *control, struct error *err)
 {
 	LIST_INIT(&control->explanations);
 	control->identity_fd = -1;
+	control->ocsp_fd = -1;
 	control->verifier =
 		verifier_new(control->child->trust, &control->child->config->trust, err);
 	if (control->verifier == NULL)
@@ -77,7 +83,7 @@ static void explanation_free(struct control_explanation *explanation)
 static void explanation_end(struct control *control, struct control_explanation *explanation)
 {
 	struct control_client *client =
-		control_find_waiting(control, CONTROL_WAIT_IDENTITY, explanation->number);
+		control_find_waiting(control, CONTROL_WAIT_EXPLANATION, explanation->number);
 
 	set_verdict(explanation->answer, explanation->refusal);
 	if (client != NULL)
@@ -159,6 +165,70 @@ void control_explain_identified(struct control *control, const struct mailbox_an
 	explanation_end(control, explanation);
 }
 
+/* Whose mailbox it would be is worth knowing of a certificate that is refused, too. */
+static void explain_mailbox(struct control *control, struct control_explanation *explanation)
+{
+	explanation_refuse(explanation, explanation->names_refusal);
+	if (explanation->names.count > 0 &&
+		control_identity_ask(control, explanation->number, &explanation->names))
+		return;
+	explanation_refuse(explanation, explanation->names.count > 0 ? REFUSAL_DIRECTORY_UNAVAILABLE
+								     : REFUSAL_NAME_MISSING);
+	explanation_end(control, explanation);
+}
+
+/* The responder */
+
+static void explain_ocsp_result(struct control *control, struct control_explanation *explanation,
+	const struct ocsp_result *result)
+{
+	static const char *const names[OCSP_STATUS_COUNT] = {
+		"unavailable", "good", "revoked", "unknown"};
+	uint32_t number = (uint32_t)explanation->authority;
+	const struct authority *authority = &control->child->trust->authorities[number];
+	int64_t now = (int64_t)time(NULL);
+	enum refusal refusal = ocsp_judge(authority, result, &control->revocation, number, now);
+	json_t *object = json_object_get(explanation->answer, "ocsp");
+
+	json_object_set_new(object, "status",
+		json_string(result->status < OCSP_STATUS_COUNT ? names[result->status] : names[0]));
+	if (result->status != OCSP_UNAVAILABLE) {
+		json_object_set_new(
+			object, "effective", json_integer((json_int_t)result->this_update));
+		json_object_set_new(
+			object, "next_update", json_integer((json_int_t)result->next_update));
+		json_object_set_new(object, "counts",
+			json_boolean(ocsp_judge_counts(result, &control->revocation, number, now)));
+	}
+	if (result->status == OCSP_REVOKED) {
+		json_object_set_new(
+			object, "revoked_at", json_integer((json_int_t)result->revoked_at));
+		json_object_set_new(object, "reason", json_integer((json_int_t)result->reason));
+	}
+	json_object_set_new(object, "refusal", json_string(refusal_row(refusal)->name));
+	explanation_refuse(explanation, refusal);
+}
+
+void control_explain_ocsp(
+	struct control *control, const uint8_t leaf_sha256[32], const struct ocsp_result *result)
+{
+	static const struct ocsp_result none;
+	struct control_explanation *explanation = LIST_FIRST(&control->explanations);
+
+	while (explanation != NULL) {
+		struct control_explanation *next = LIST_NEXT(explanation, link);
+
+		if (explanation->is_asking &&
+			(leaf_sha256 == NULL || memcmp(explanation->leaf_sha256, leaf_sha256,
+							sizeof(explanation->leaf_sha256)) == 0)) {
+			explanation->is_asking = false;
+			explain_ocsp_result(control, explanation, result != NULL ? result : &none);
+			explain_mailbox(control, explanation);
+		}
+		explanation = next;
+	}
+}
+
 /* Those whose client has gone, or was told that it took too long. */
 static void forget_abandoned(struct control *control)
 {
@@ -167,7 +237,7 @@ static void forget_abandoned(struct control *control)
 	while (explanation != NULL) {
 		struct control_explanation *next = LIST_NEXT(explanation, link);
 
-		if (control_find_waiting(control, CONTROL_WAIT_IDENTITY, explanation->number) ==
+		if (control_find_waiting(control, CONTROL_WAIT_EXPLANATION, explanation->number) ==
 			NULL)
 			explanation_free(explanation);
 		explanation = next;
@@ -234,47 +304,53 @@ static json_t *explain_device(const char *device)
 	return json_pack("{s:s,s:b}", "id", device, "well_formed", is_good);
 }
 
-static void explain_ocsp(const struct control *control, const struct verdict *verdict,
+/* Asks the responder, where workers would; so never one that a certificate names without a path to a root.
+ * False: there is no answer to wait for. */
+static bool explain_ocsp(struct control *control, const struct verdict *verdict,
 	struct control_explanation *explanation)
 {
 	static const char *const words[] = {"off", "soft", "hard"};
 	const struct authority *authority;
 
-	if (explanation->authority < 0)
-		return;
+	if (explanation->authority < 0 || verdict->refusal != REFUSAL_NONE)
+		return false;
 	authority = &control->child->trust->authorities[explanation->authority];
-	if (authority->ocsp != AUTHORITY_OCSP_OFF)
-		json_object_set_new(explanation->answer, "ocsp",
-			json_pack("{s:s,s:s}", "mode", words[authority->ocsp], "url",
-				authority->ocsp_url[0] != '\0' ? authority->ocsp_url
-							       : verdict->ocsp_url));
+	if (!ocsp_judge_is_asked(authority, verdict->ocsp_url))
+		return false;
+	json_object_set_new(explanation->answer, "ocsp",
+		json_pack("{s:s,s:s}", "mode", words[authority->ocsp], "url",
+			authority->ocsp_url[0] != '\0' ? authority->ocsp_url : verdict->ocsp_url));
+	memcpy(explanation->leaf_sha256, verdict->leaf_sha256, sizeof(explanation->leaf_sha256));
+	explanation->is_asking = control_ocsp_ask(control, verdict->leaf_sha256,
+		(uint32_t)explanation->authority, &verdict->links[0].serial, verdict->ocsp_url);
+	if (!explanation->is_asking)
+		explain_ocsp_result(control, explanation, &(struct ocsp_result){0});
+	return explanation->is_asking;
 }
 
-/* The certificate itself: its path, times, revocation and names. */
-static void explain_path(struct control *control, struct control_explanation *explanation,
+/* The certificate itself: its path, times, revocation and names. Whether a responder is asked. */
+static bool explain_path(struct control *control, struct control_explanation *explanation,
 	X509 *leaf, STACK_OF(X509) * sent)
 {
 	const struct trust_store *trust = control->child->trust;
 	int64_t now = (int64_t)time(NULL);
 	struct verdict verdict;
-	enum refusal names_refusal;
 
 	verifier_run(control->verifier, leaf, sent, now, &verdict);
 	explanation->refusal = verdict_check(&verdict, trust, &control->revocation, now);
 	explanation->authority = verdict.link_count > 0 ? verdict.links[0].authority : -1;
 	explanation->rules = verdict.rules;
-	names_refusal = identity_names_read(leaf, &explanation->names);
-	explanation_refuse(explanation, names_refusal);
+	explanation->names_refusal = identity_names_read(leaf, &explanation->names);
 	json_object_set_new(explanation->answer, "path",
 		json_pack("{s:s,s:s}", "refusal", refusal_row(verdict.refusal)->name, "reason",
 			verdict.reason));
 	json_object_set_new(explanation->answer, "chain",
 		explain_chain(trust, &control->revocation, &verdict, leaf, sent, now));
 	json_object_set_new(explanation->answer, "now", json_integer((json_int_t)now));
-	explain_ocsp(control, &verdict, explanation);
-	json_object_set_new(
-		explanation->answer, "names", explain_names(names_refusal, &explanation->names));
+	json_object_set_new(explanation->answer, "names",
+		explain_names(explanation->names_refusal, &explanation->names));
 	ERR_clear_error();
+	return explain_ocsp(control, &verdict, explanation);
 }
 
 void control_request_explain(struct control *control, struct control_client *client,
@@ -283,6 +359,7 @@ void control_request_explain(struct control *control, struct control_client *cli
 	const char *device = control_argument(request, "device");
 	struct control_explanation *explanation = calloc(1, sizeof(*explanation));
 	struct error err = {"out of memory"};
+	bool is_asking;
 	STACK_OF(X509) *chain = decode_chain(json_object_get(request->arguments, "chain"), &err);
 
 	forget_abandoned(control);
@@ -294,19 +371,13 @@ void control_request_explain(struct control *control, struct control_client *cli
 	}
 	explanation->answer = json_object();
 	LIST_INSERT_HEAD(&control->explanations, explanation, link);
-	explain_path(control, explanation, sk_X509_value(chain, 0), chain);
+	is_asking = explain_path(control, explanation, sk_X509_value(chain, 0), chain);
 	sk_X509_pop_free(chain, X509_free);
 	if (device != NULL)
 		json_object_set_new(explanation->answer, "device", explain_device(device));
-	explanation->number = control_await(client, CONTROL_WAIT_IDENTITY, IDENTITY_TIME_MS,
+	explanation->number = control_await(client, CONTROL_WAIT_EXPLANATION,
+		IDENTITY_TIME_MS + 2 * control->child->config->revocation.ocsp_time_limit_ms,
 		"the identity process does not answer; see the log");
-	/* Whose mailbox it would be is worth knowing of a certificate that is refused, too. */
-	if (explanation->names.count > 0 &&
-		control_identity_ask(control, explanation->number, &explanation->names))
-		return;
-	if (explanation->names.count > 0)
-		explanation_refuse(explanation, REFUSAL_DIRECTORY_UNAVAILABLE);
-	else
-		explanation_refuse(explanation, REFUSAL_NAME_MISSING);
-	explanation_end(control, explanation);
+	if (!is_asking)
+		explain_mailbox(control, explanation);
 }

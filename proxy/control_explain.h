@@ -18,6 +18,11 @@ void control_explain_take_index(struct control *control, const struct message *m
 /* The identity process has answered. */
 void control_explain_identified(struct control *control, const struct mailbox_answer *found);
 
+/* What a responder says of the certificate that was asked about; both NULL: the revocation process has
+ * gone, and nobody answers any more. */
+void control_explain_ocsp(
+	struct control *control, const uint8_t leaf_sha256[32], const struct ocsp_result *result);
+
 /* {"request": "explain", "chain": ["base64 of DER", …], "device": "…"}: the certificate, then what
  * its phone would send beside it. The answer is described by easproxyctl_explain.c, which prints it. */
 control_handler control_request_explain;

@@ -54,6 +54,8 @@ struct control {
 	struct control_explanation_list explanations;
 	int identity_fd; /* -1: none */
 	struct event *identity_readable;
+	int ocsp_fd; /* to the revocation process (control_ocsp.c); -1: none */
+	struct event *ocsp_readable;
 };
 
 /* Sends a message that has nothing but its type. False when the supervisor does not take it. */

@@ -40,7 +40,7 @@ void control_answer_text(struct control_client *client, char *text);
 enum control_wait {
 	CONTROL_WAIT_NONE,
 	CONTROL_WAIT_RELOAD,
-	CONTROL_WAIT_IDENTITY,
+	CONTROL_WAIT_EXPLANATION,
 	CONTROL_WAIT_CRL
 };
 

@@ -119,7 +119,8 @@ static void print_crl(const json_t *crl)
 	}
 	printf("%*s  number 0x%s", MARGIN, "", number_text(crl, "number"));
 	if (json_object_get(crl, "delta_number") != NULL)
-		printf(" with delta 0x%s", number_text(crl, "delta_number"));
+		printf(" of %s with delta 0x%s", moment_of(crl, "base_effective", effective),
+			number_text(crl, "delta_number"));
 	printf(", effective %s, next update %s, %lld revoked\n",
 		moment_of(crl, "effective", effective), moment_of(crl, "next_update", next),
 		number_of(crl, "entries"));
@@ -136,9 +137,9 @@ static void print_revocation(const json_t *revocation)
 		printf("%*srevocation is not looked up: %s\n", MARGIN, "",
 			text_of(revocation, "unchecked"));
 	else if (json_object_get(revocation, "revoked_at") != NULL)
-		printf("%*sREVOKED %s, CRLReason %lld\n", MARGIN, "",
+		printf("%*sREVOKED %s, CRLReason %lld, on %s\n", MARGIN, "",
 			moment_of(revocation, "revoked_at", moment),
-			number_of(revocation, "reason"));
+			number_of(revocation, "reason"), text_of(revocation, "found_in"));
 	else if (is_refused(revocation))
 		printf("%*srevocation: %s\n", MARGIN, "", text_of(revocation, "refusal"));
 	else
@@ -163,6 +164,27 @@ static void print_certificate(const json_t *certificate, size_t place, size_t co
 		print_revocation(revocation);
 }
 
+static void print_ocsp(const json_t *ocsp)
+{
+	const char *url = text_of(ocsp, "url");
+	char from[MOMENT_SIZE], to[MOMENT_SIZE];
+
+	printf("%-*s%s, %s: %s", MARGIN, "OCSP", text_of(ocsp, "mode"),
+		url[0] != '\0' ? url : "no responder is known", text_of(ocsp, "status"));
+	if (json_object_get(ocsp, "effective") != NULL)
+		printf(", effective %s, next update %s%s", moment_of(ocsp, "effective", from),
+			moment_of(ocsp, "next_update", to),
+			json_is_true(json_object_get(ocsp, "counts"))
+				? ""
+				: ", too old, or by a signer that is revoked");
+	putchar('\n');
+	if (json_object_get(ocsp, "revoked_at") != NULL)
+		printf("%*sREVOKED %s, CRLReason %lld\n", MARGIN, "",
+			moment_of(ocsp, "revoked_at", from), number_of(ocsp, "reason"));
+	else if (is_refused(ocsp))
+		printf("%*sa good answer is asked for: %s\n", MARGIN, "", text_of(ocsp, "refusal"));
+}
+
 static void print_path(const json_t *answer)
 {
 	const json_t *path = json_object_get(answer, "path");
@@ -180,8 +202,7 @@ static void print_path(const json_t *answer)
 		printf("%-*sholds, with %zu certificates\n", MARGIN, "path",
 			json_array_size(chain));
 	if (ocsp != NULL)
-		printf("%-*s%s, %s: asked when the phone comes\n", MARGIN, "OCSP",
-			text_of(ocsp, "mode"), text_of(ocsp, "url"));
+		print_ocsp(ocsp);
 }
 
 static void print_names(const json_t *answer)

@@ -108,9 +108,12 @@ static json_t *explain_index(
 		return object;
 	facts = revocation_index_facts(slot->indexes[place]);
 	json_object_set_new(object, "number", hex(facts->crl_number, sizeof(facts->crl_number)));
-	if (facts->has_delta)
+	if (facts->has_delta) {
 		json_object_set_new(object, "delta_number",
 			hex(facts->delta_number, sizeof(facts->delta_number)));
+		json_object_set_new(object, "base_effective",
+			json_integer((json_int_t)facts->base_this_update));
+	}
 	json_object_set_new(object, "effective", json_integer((json_int_t)facts->this_update));
 	json_object_set_new(object, "next_update", json_integer((json_int_t)facts->next_update));
 	json_object_set_new(object, "entries", json_integer((json_int_t)facts->entry_count));
@@ -160,6 +163,7 @@ static json_t *explain_revocation(const struct trust_store *trust,
 	json_object_set_new(object, "refusal", json_string(refusal_row(refusal)->name));
 	if (refusal != REFUSAL_CERTIFICATE_REVOKED)
 		return object;
+	json_object_set_new(object, "found_in", json_string(authority->crls[finding.place].url));
 	json_object_set_new(object, "reason", json_integer((json_int_t)finding.reason));
 	json_object_set_new(object, "revoked_at", json_integer((json_int_t)finding.date));
 	json_object_set_new(

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "auth/ocsp.h"
+#include "auth/ocsp_judge.h"
 #include "proxy/log.h"
 #include "proxy/session.h"
 
@@ -55,34 +55,16 @@ static const struct authority *entry_authority(const struct ocsp_entry *entry)
 
 /* What is known */
 
-/* RFC 6960 4.2.2.2.1: the CRL speaks of a delegate as of any certificate of the authority. */
-static bool entry_has_revoked_delegate(const struct ocsp_entry *entry, int64_t now)
-{
-	const struct revocation_target target = {
-		.authority = (int)entry->authority, .serial = entry->result.delegate};
-
-	return entry->result.has_delegate != 0 &&
-	       revocation_set_check(&entry->client->worker->revocation, &target, now, NULL) ==
-		       REFUSAL_CERTIFICATE_REVOKED;
-}
-
 static bool entry_has_answer(const struct ocsp_entry *entry, int64_t now)
 {
-	return ocsp_result_is_current(&entry->result, now) &&
-	       !entry_has_revoked_delegate(entry, now);
+	return ocsp_judge_counts(
+		&entry->result, &entry->client->worker->revocation, entry->authority, now);
 }
 
 static enum refusal entry_check(const struct ocsp_entry *entry, int64_t now)
 {
-	const struct authority *authority = entry_authority(entry);
-
-	if (now < authority->exempt_until)
-		return REFUSAL_NONE;
-	if (entry->result.status == OCSP_REVOKED)
-		return REFUSAL_CERTIFICATE_REVOKED;
-	if (entry->result.status == OCSP_GOOD && entry_has_answer(entry, now))
-		return REFUSAL_NONE;
-	return authority->ocsp == AUTHORITY_OCSP_HARD ? REFUSAL_OCSP_UNAVAILABLE : REFUSAL_NONE;
+	return ocsp_judge(entry_authority(entry), &entry->result,
+		&entry->client->worker->revocation, entry->authority, now);
 }
 
 /* Table */
@@ -461,13 +443,7 @@ static const struct authority *asked_authority(
 	if (number < 0 || (size_t)number >= trust->count)
 		return NULL;
 	authority = &trust->authorities[number];
-	if (authority->ocsp == AUTHORITY_OCSP_OFF || authority->check == AUTHORITY_CHECK_NONE)
-		return NULL;
-	/* Nobody can be asked, and nobody need be. */
-	if (authority->ocsp == AUTHORITY_OCSP_SOFT && authority->ocsp_url[0] == '\0' &&
-		verdict->ocsp_url[0] == '\0')
-		return NULL;
-	return authority;
+	return ocsp_judge_is_asked(authority, verdict->ocsp_url) ? authority : NULL;
 }
 
 enum refusal ocsp_client_join(

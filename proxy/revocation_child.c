@@ -132,7 +132,7 @@ static int authority_of(const struct message *message)
 
 static void take_peer(struct revocation_process *p, uint32_t role, int fd)
 {
-	if (role == ROLE_WORKER)
+	if (role == ROLE_WORKER || role == ROLE_CONTROL)
 		revocation_ocsp_attach(p->ocsp, fd);
 	else
 		close(fd);

@@ -367,13 +367,12 @@ static void connect_peers(struct child_record *a, struct child_record *b)
 	close(pair[1]);
 }
 
-/* A worker asks each of the helpers, and control asks identity on an operator's behalf. */
+/* A worker asks each of the helpers, and control asks identity and revocation on an operator's behalf. */
 static bool are_peers(enum role a, enum role b)
 {
 	if (a == ROLE_WORKER || b == ROLE_WORKER)
 		return a != b;
-	return (a == ROLE_CONTROL && b == ROLE_IDENTITY) ||
-	       (a == ROLE_IDENTITY && b == ROLE_CONTROL);
+	return a != b && (a == ROLE_CONTROL || b == ROLE_CONTROL);
 }
 
 /* Whichever of two started last finds the other here. */

@@ -76,15 +76,19 @@ class Maker:
 
     def make(self, revoked=(), number=None, base=None, last=-60, following=3600, point=None,
              next_publish=None, padding=0, key=None):
-        """DER. revoked: certificate files or serial numbers, or (file, reason). base: the number that a delta starts
+        """DER. revoked: certificate files or serial numbers, or (file, reason), or (file, reason, since when it was
+        not to be relied upon, as YYYYMMDDHHMMSSZ). base: the number that a delta starts
         from. point: the content of an issuingDistributionPoint. padding: so many further entries."""
         if number is None:
             self.number += 1
             number = self.number
-        entries = [entry if isinstance(entry, tuple) else (entry, None) for entry in revoked]
         date = time_of(-60)
-        listed = [der(0x30, serial_of(file) + date + (b"" if reason is None else der(
-            0x30, extension("551d15", der(0x0A, bytes([reason])))))) for file, reason in entries]
+        listed = []
+        for file, *more in (entry if isinstance(entry, tuple) else (entry,) for entry in revoked):
+            extensions = extension("551d15", der(0x0A, bytes([more[0]]))) if more else b""
+            if len(more) > 1:
+                extensions += extension("551d18", der(0x18, more[1].encode()))
+            listed.append(der(0x30, serial_of(file) + date + (der(0x30, extensions) if extensions else b"")))
         listed += [der(0x30, integer((1 << 120) + i) + date) for i in range(padding)]
         extensions = extension("551d14", integer(number))
         if base is not None:

@@ -1,10 +1,12 @@
 """easproxyctl explain: the way of a certificate through the running configuration."""
 import json
+import os
 import subprocess
 import unittest
 
+import crls
 import harness
-from harness import certificates
+from harness import certificates, wait_for
 
 
 class ExplainTest(harness.Case):
@@ -73,6 +75,85 @@ class ExplainTest(harness.Case):
         self.assertEqual(answer["refusal"], "user-revoked")
         self.assertTrue(answer["user"]["is_out"])
         self.assertLessEqual(answer["user"]["effective"], answer["user"]["valid_from"])
+
+    def test_several_faults_are_all_shown_and_the_first_decides(self):
+        """Expired, revoked, of another domain: as the phone meets them."""
+        authority = self.pki.authority("issuing", self.directory)
+        old = authority.issue("old", certificates.general_names(
+            certificates.principal_name(b"eve@elsewhere.test"), certificates.rfc822_name(b"bob@contoso.test")),
+                              start="20200101000000Z", end="20200201000000Z")
+        authority.revoke(old)
+        os.makedirs(self.path("crl"))
+        authority.write_crl(self.path("crl", "issuing.crl"))
+        certificates.write_trust_store(self.path("trust.json"), [
+            (self.pki.path("authority", "root.pem"), True, "file:" + self.pki.path("crl", "root.crl")),
+            (self.pki.path("authority", "issuing.pem"), False, "file:" + self.path("crl", "issuing.crl"))])
+        self.proxy = self.start_proxy("http://127.0.0.1:9", {"trust": {"store": self.path("trust.json")}})
+        wait_for("the CRLs", lambda: self.explain(self.pki.user("bob").certificate)["refusal"] == "none", None,
+                 self.proxy)
+        answer = self.explain(old.certificate)
+        self.assertEqual(answer["refusal"], "certificate-expired")
+        self.assertEqual(answer["aadsts"], "AADSTS500172")
+        self.assertEqual([(name["kind"], name["value"]) for name in answer["names"]["values"][:2]],
+                         [("principal-name", "eve@elsewhere.test"), ("rfc822-name", "bob@contoso.test")])
+        self.assertEqual([name["kind"] for name in answer["names"]["values"][2:]],
+                         ["ski", "sha1-public-key", "issuer", "serial", "subject"])
+        self.assertEqual(answer["mailbox"]["refusal"], "domain-not-routable")
+        leaf = answer["chain"][0]
+        self.assertEqual((leaf["key"], leaf["signature"]), ("EC prime256v1", "ecdsa-with-SHA256"))
+        self.assertLess(leaf["not_after"], answer["now"])
+        # Of one that is still valid it is the CRL that decides, and which one is said.
+        new = authority.issue("new", certificates.general_names(certificates.principal_name(b"eve@elsewhere.test")))
+        authority.revoke(new)
+        authority.write_crl(self.path("crl", "issuing.crl"))
+        wait_for("the new CRL", lambda: self.explain(new.certificate)["refusal"] == "certificate-revoked", None,
+                 self.proxy)
+        revocation = self.explain(new.certificate)["chain"][0]["revocation"]
+        self.assertEqual(revocation["found_in"], "file:" + self.path("crl", "issuing.crl"))
+        self.assertEqual(int(revocation["crls"][0]["number"], 16), authority.crl_number)
+        self.assertIn("domain-not-routable", self.run_explain(new.certificate)[1])
+
+    def test_a_base_and_its_delta_are_told_apart(self):
+        authority = self.pki.authority("issuing", self.directory)
+        maker = crls.Maker(authority)
+        dave = authority.issue("dave", certificates.general_names(certificates.principal_name(b"dave@contoso.test")))
+        crls.put(self.path("base.crl"), maker.make(number=0x100, last=-3600))
+        crls.put(self.path("delta.crl"), maker.make([(dave.certificate, crls.KEY_COMPROMISE, "20250102030405Z")],
+                                                    number=0x1ab, base=0x100))
+        certificates.write_trust_store(self.path("trust.json"), [
+            (self.pki.path("authority", "root.pem"), True, "file:" + self.pki.path("crl", "root.crl")),
+            (self.pki.path("authority", "issuing.pem"), False, "file:" + self.path("base.crl"),
+             {"deltaCertificateRevocationListUrl": "file:" + self.path("delta.crl")})])
+        self.proxy = self.start_proxy("http://127.0.0.1:9", {"trust": {"store": self.path("trust.json")}})
+        wait_for("the CRLs", lambda: self.explain(dave.certificate)["refusal"] == "certificate-revoked", None, self.proxy)
+        crl = self.explain(dave.certificate)["chain"][0]["revocation"]["crls"][0]
+        self.assertEqual((int(crl["number"], 16), int(crl["delta_number"], 16)), (0x100, 0x1ab))
+        self.assertAlmostEqual(crl["effective"] - crl["base_effective"], 3540, delta=30)
+        self.assertRegex(self.run_explain(dave.certificate)[1],
+                         r"(?s)number 0x100 of 20.* with delta 0x1ab, effective 20.*REVOKED 20.*, CRLReason 1, on file:"
+                         r".*invalid since 2025-01-02 03:04:05Z")
+
+    def test_the_directory_s_entry_is_named(self):
+        with open(self.path("mailboxes"), "w", encoding="ascii") as f:
+            f.write("# who\nbob@contoso.test upn:b0815@corp.local\ncarol@contoso.test disabled\n"
+                    "one@contoso.test smtp:both@contoso.test\n")
+        self.proxy = self.start_proxy("http://127.0.0.1:9", {
+            "directory": {"backend": "file", "file": self.path("mailboxes")}})
+
+        def named(name, kind=certificates.principal_name):
+            return self.issue("by-" + name.partition("@")[0], certificates.general_names(kind(name.encode())))
+        good = named("b0815@corp.local")
+        wait_for("the CRLs", lambda: self.explain(good)["refusal"] == "none", None, self.proxy)
+        answer = self.explain(good)
+        self.assertEqual((answer["mailbox"]["mailbox"], answer["mailbox"]["reason"]),
+                         ("bob@contoso.test", self.path("mailboxes") + ":2"))
+        self.assertRegex(self.run_explain(good)[1], r"mailbox +bob@contoso.test \(.*mailboxes:2\)")
+        for certificate, refusal, why in (
+                (named("carol@contoso.test"), "user-disabled", "mailboxes:3"),
+                (named("nobody@contoso.test"), "user-unknown", "principal-name nobody@contoso.test")):
+            answer = self.explain(certificate)
+            self.assertEqual((answer["refusal"], answer["mailbox"]["refusal"]), (refusal, refusal))
+            self.assertIn(why, answer["mailbox"]["reason"])
 
     def test_what_is_no_certificate_is_said_with_its_name(self):
         status, _, err = self.run_explain(self.proxy.config_path)

@@ -1,9 +1,11 @@
 """OCSP beside CRLs, with OpenSSL's own responder: who is let in, who is not, and what an outage costs."""
 import contextlib
+import json
 import os
 import re
 import socket
 import ssl
+import subprocess
 import threading
 import time
 import unittest
@@ -187,6 +189,46 @@ class OcspTest(harness.Case):
         self.assertEqual(responder.questions(), ["POST / HTTP/1.1"], "with a nonce there is nothing to cache")
         self.assertIsNone(self.status(proxy, revoked))
         self.assertEqual(self.status(proxy, self.alice), 403, "her certificate names none")
+
+    def explain(self, proxy, certificate):
+        """What easproxyctl says, as an object and in words."""
+        command = [harness.EASPROXYCTL, "explain", "-s", proxy.control, certificate.certificate]
+        object_, words = (subprocess.run(command + more, stdout=subprocess.PIPE, timeout=harness.PATIENCE,
+                                         check=False).stdout.decode() for more in (["--json"], []))
+        return json.loads(object_), words
+
+    def test_explain_says_what_the_responder_says(self):
+        responder = self.responder()
+        stranger = self.user("dave")
+        for mode, unknown in (("soft", "none"), ("hard", "ocsp-unavailable")):
+            proxy = self.proxy_with(mode, responder.url)
+            wait_for("the CRLs", lambda proxy=proxy: self.explain(proxy, self.alice)[0]["refusal"] == "none", None, proxy)
+            answer, words = self.explain(proxy, self.alice)
+            self.assertEqual((answer["ocsp"]["status"], answer["ocsp"]["refusal"]), ("good", "none"))
+            self.assertEqual(answer["mailbox"]["mailbox"], "alice@contoso.test")
+            self.assertRegex(words, r"OCSP +%s, %s: good, effective 20.*, next update 20" % (mode, responder.url))
+            answer, words = self.explain(proxy, self.bob)
+            self.assertEqual((answer["ocsp"]["status"], answer["refusal"]), ("revoked", "certificate-revoked"))
+            self.assertEqual(answer["chain"][0]["revocation"]["refusal"], "none", "the CRL does not say so")
+            self.assertEqual(answer["mailbox"]["mailbox"], "bob@contoso.test")
+            self.assertRegex(words, "(?s)REVOKED 20.*, CRLReason 1\n.*REFUSED: certificate-revoked")
+            answer, _ = self.explain(proxy, stranger)
+            self.assertEqual((answer["ocsp"]["status"], answer["refusal"]), ("unknown", unknown))
+            pid = proxy.pids("revocation")[0]
+            os.kill(pid, 9)
+            wait_for("another revocation process", lambda proxy=proxy, pid=pid: proxy.pids("revocation") not in (
+                [], [pid]), None, proxy)
+            wait_for("its answers", lambda proxy=proxy: self.explain(proxy, self.bob)[0]["ocsp"]["status"] == "revoked",
+                     None, proxy)
+            if mode == "soft":
+                proxy.stop()
+        responder.stop()
+        answer, words = self.explain(proxy, self.user("erin"))
+        self.assertEqual((answer["ocsp"]["status"], answer["refusal"]), ("unavailable", "ocsp-unavailable"))
+        self.assertIn("a good answer is asked for: ocsp-unavailable", words)
+        # What leads to no root is told nothing by a responder of its own choice.
+        forged = certificates.self_signed(self.directory, "forged", general_names(principal_name(b"bob@contoso.test")))
+        self.assertNotIn("ocsp", self.explain(proxy, forged)[0])
 
     def test_revoked_while_a_ping_sleeps(self):
         responder = self.responder(states={self.bob: "V"})
