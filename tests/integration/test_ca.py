@@ -12,6 +12,7 @@ import unittest
 
 import certificates
 import client
+import crls
 import harness
 from certificates import openssl
 from harness import EASPROXYCTL, wait_for
@@ -653,6 +654,23 @@ class LintTest(CaCase):
                 self.assertFalse(found["ok"], found)
                 self.assertIn(words, " ".join(found["problems"]))
         self.assertIn("WRONG", self.ca("lint", "2")[1])
+
+    def test_the_authority_key_identifier_is_that_of_a_key(self):
+        """Of the right name, and of another key or of none."""
+        def crl_by(name, *options):
+            key, ca = self.path(name + ".key"), self.path(name + ".pem")
+            openssl("req", "-x509", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                    key, "-out", ca, "-days", "30", "-subj", "/O=Contoso (demo)/CN=Contoso Issuing CA",
+                    "-addext", "basicConstraints=critical,CA:TRUE", *options)
+            return certificates.Authority(name, ca, key, self.directory)
+        crl_by("twin").write_crl(self.path("www", "twin.crl"))
+        found = self.lint_one(self.url("twin.crl"))
+        self.assertRegex(" ".join(found["problems"]), "its authorityKeyIdentifier is that of nobody in the trust store")
+        self.assertNotEqual(found["key_identifier"], self.key_id("issuing"))
+        with open(self.path("www", "bare.crl"), "wb") as f:
+            f.write(crls.Maker(self.issuing).make())
+        found = self.lint_one(self.url("bare.crl"))
+        self.assertIn("it has no authorityKeyIdentifier", " ".join(found["remarks"]))
 
     def test_bounds_and_proxy_are_those_of_the_configuration(self):
         # nginx takes the host that it is asked for as a proxy for one of its own.

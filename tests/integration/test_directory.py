@@ -247,6 +247,12 @@ class SlapdTest(DirectoryCase):
             "userAccountControl": "512"} for i in range(1000)}
         people["bound"] = {"mail": "bound@contoso.test", "altSecurityIdentities": Bound(bound).serial}
         people["sid"] = {"mail": "sid@contoso.test", "objectSid:": base64.b64encode(sid_bytes(SID)).decode()}
+        for kind in ("ski", "key", "upn"):
+            cls.phones["entra-" + kind] = cls.issuing.issue("l-entra-" + kind, general_names(
+                principal_name(b"card-1234@corp.local")) if kind == "upn" else None)
+        people["entra"] = {"mail": "entra@contoso.test", "certificateUserIds": [
+            Bound(cls.phones["entra-ski"]).ski, Bound(cls.phones["entra-key"]).key.upper(),
+            "X509:<PN>card-1234@corp.local"]}
         people["off"] = {"mail": "off@contoso.test", "userAccountControl": "514"}
         people["twin1"] = {"mail": "twin1@contoso.test", "proxyAddresses": ["smtp:twins@contoso.test"]}
         people["twin2"] = {"mail": "twin2@contoso.test", "proxyAddresses": ["smtp:twins@contoso.test"]}
@@ -287,6 +293,22 @@ class SlapdTest(DirectoryCase):
             with self.subTest(name):
                 self.assert_refused(self.certificate("l-x%s" % name.hex(), principal_name(name)), "user-unknown")
         self.assertEqual(proxy.lines(level="error"), [])
+
+    def test_values_of_entra_s_certificate_user_ids_bind(self):
+        self.start_ldap(mailbox={"names": ["principal-name", "ski", "sha1-public-key"]})
+        for kind in ("ski", "key", "upn"):
+            self.assert_opens(self.phones["entra-" + kind], "entra@contoso.test")
+
+    def test_what_is_known_is_used_no_longer_than_configured(self):
+        self.start_ldap({"when-down": "use-known", "use-known-for": "6s", "cache-time": "1s"})
+        self.assert_opens(self.phones["user0"], "user0@contoso.test")
+        asked = time.monotonic()
+        self.slapd.stop()
+        time.sleep(1.2)
+        self.assert_opens(self.phones["user0"], "user0@contoso.test")
+        self.assertLess(time.monotonic() - asked, 5, "this machine is too slow for this test")
+        time.sleep(max(0.0, asked + 7 - time.monotonic()))
+        self.assert_refused(self.phones["user0"], "directory-unavailable", 503)
 
     def test_answers_are_remembered_and_asked_for_once(self):
         self.start_ldap({"helpers": 1, "cache-time": "2s", "negative-cache-time": "2s"})

@@ -411,6 +411,9 @@ class FetchTest(SourcesCase):
     def test_what_has_not_changed_is_not_sent_again(self):
         ca = self.ca("cached").at(self.web.url("cached.crl"))
         self.web.put("cached.crl", ca.maker.make())
+        # What was changed just now is not believed to be the same.
+        before = time.time() - 60
+        os.utime(os.path.join(self.directory, "www", "cached.crl"), (before, before))
         proxy = self.start_with(ca)
         self.until_in(proxy, ca.phone, "cached")
         self.assertEqual(self.web.asked(r'/cached.crl 200 [1-9]\d* "-"'), 1)
@@ -483,6 +486,38 @@ class FetchTest(SourcesCase):
         wait_for("a look that failed", lambda: self.failure(again, ca), None, again)
         self.assertEqual(self.listed(again, ca)["state"], "current")
         self.assert_in(again, ca.phone)
+
+
+    def test_when_a_key_was_lost_stands_in_the_log(self):
+        """The invalidity date (RFC 5280 5.3.2) beside that of the revocation."""
+        ca = self.ca("dated").at(self.web.url("dated.crl"))
+        lost = ca.issue("lost-dated")
+        self.web.put("dated.crl", ca.maker.make())
+        proxy = self.start_with(ca)
+        with proxy.dial(certificate=lost) as connection:
+            self.assertEqual(connection.request("OPTIONS", client.PATH).status, 200)
+            self.web.put("dated.crl", ca.maker.make([(lost.certificate, crls.KEY_COMPROMISE, "20250102030405Z")]))
+            self.crl(proxy, "refresh", "dated")
+            self.assertTrue(connection.is_closed_within(5), "the session of the revoked certificate stays open")
+        self.assert_out(proxy, lost, "certificate-revoked")
+        for event in ("shut-out", "refused"):
+            line, = proxy.lines(event, refusal="certificate-revoked")
+            self.assertEqual((line["invalid_since"], line["revocation_reason"]),
+                             ("2025-01-02T03:04:05Z", "keyCompromise"))
+            self.assertGreater(line["revoked_at"], line["invalid_since"])
+
+    def test_a_revoked_user_has_the_locations_looked_at(self):
+        """Else he would have to wait for the next look by itself, here in an hour."""
+        ca = self.ca("asked").at(self.web.url("asked.crl"))
+        self.web.put("asked.crl", ca.maker.make(last=-60))
+        proxy = self.start_with(ca)
+        self.until_in(proxy, ca.phone, "asked")
+        self.web.put("asked.crl", ca.maker.make(last=5))
+        subprocess.run([harness.EASPROXYCTL, "user", "revoke", "bob@contoso.test", "-s", proxy.control], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
+        wait_for("another look", lambda: self.web.asked("/asked.crl 200") == 2, 5, proxy)
+        # That CRL is of a later date, and decides.
+        self.until_in(proxy, ca.phone, "revoked, and decided otherwise by a later CRL")
 
 
 class PairTest(SourcesCase):

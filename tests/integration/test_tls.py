@@ -40,6 +40,27 @@ class TlsTest(harness.Case):
                                 stdout=subprocess.PIPE, check=True, timeout=20)
         return json.loads(status.stdout)
 
+    def test_a_verdict_is_found_again(self):
+        """A path is built once for each certificate and worker, however often its phone comes."""
+        proxy = self.proxy_with({"workers": 1, "trust": {"verdict-cache": 2}})
+
+        def figures():
+            totals = self.status(proxy)["totals"]
+            return [totals["verdict_" + name] for name in ("hits", "misses", "evictions")]
+        before = figures()
+        for user in ("bob", "bob", "bob", "alice", "bob"):
+            with proxy.dial(user) as connection:
+                self.assertEqual(connection.request("OPTIONS", PATH).status, 200)
+        self.assertEqual([now - then for now, then in zip(figures(), before)], [4, 1, 0])
+        dave = self.pki.authority("issuing", self.directory).issue("dave", harness.certificates.general_names(
+            harness.certificates.principal_name(b"dave@contoso.test")))
+        with proxy.dial(certificate=dave) as connection:
+            self.assertEqual(connection.request("OPTIONS", PATH).status, 200)
+        self.assertEqual([now - then for now, then in zip(figures(), before)], [4, 2, 1])
+        words = subprocess.run([harness.EASPROXYCTL, "status", "-s", proxy.control], stdout=subprocess.PIPE, check=True,
+                               timeout=20).stdout.decode()
+        self.assertRegex(words, r"(?m)^ +\d+  certificate verdicts found in the cache$")
+
     def refused(self, proxy):
         """What the counters say: a flood of connections is not written to the log one by one."""
         return self.status(proxy)["refusals"]
