@@ -310,6 +310,23 @@ class DryRunTest(CaCase):
         self.assertIn("would remove CN=Contoso Root CA", output)
         self.assertIn("would be shut out: alice@contoso.test", output)
 
+    def test_an_import_is_tried_with_the_phones_before_it_replaces(self):
+        partner = self.new_root("Partner Root")
+        dave = partner.issue("dave", certificates.general_names(certificates.principal_name(b"dave@contoso.test")))
+        graph = self.write("graph.json", {"certificateAuthorities": [
+            {"isRootAuthority": True, "certificate": self.base64(partner.certificate)}]})
+        before, both = self.content(), [self.seen("alice", self.pki.user("alice")), self.seen("dave", dave)]
+        self.answer([both])
+        output = self.ca_done("import", graph, "--dry-run")
+        self.assertIn("would be let in: dave@contoso.test", output)
+        self.assertIn("of 2 phones seen in the last 30 days 0 would be shut out and 1 let in", output)
+        os.unlink(self.path("control.sock"))
+        self.answer([both])
+        output = self.ca_done("import", graph, "--replace", "--dry-run")
+        self.assertRegex(output, "would be shut out: alice@contoso.test, .*: certificate-untrusted")
+        self.assertIn("1 would be shut out and 1 let in", output)
+        self.assertEqual(self.content(), before)
+
     def test_the_first_authority_makes_the_store_that_the_configuration_names(self):
         os.unlink(self.store)
         with open(self.config, "a", encoding="utf-8") as f:
