@@ -33,6 +33,13 @@ static void print_line(const char *name, json_t *result, const char *member)
 		printf("   %-9s %s\n", name, text_of(result, member));
 }
 
+/* As explain and crl list have them: in hex, and so marked. */
+static void print_number(const char *name, json_t *result, const char *member)
+{
+	if (text_of(result, member) != NULL)
+		printf("   %-9s 0x%s\n", name, text_of(result, member));
+}
+
 /* "in 3 d 4 h", "2 h 10 min ago". */
 static void print_moment(const char *name, json_t *result, const char *member, int64_t now)
 {
@@ -86,8 +93,8 @@ static void print_result(const struct ca_location *location, json_t *result)
 		(long long)json_integer_value(json_object_get(result, "time_ms")),
 		(unsigned long)location->bounds.time_limit_ms);
 	print_line("form", result, "form");
-	print_line("number", result, "number");
-	print_line("base", result, "base_number");
+	print_number("number", result, "number");
+	print_number("base", result, "base_number");
 	print_moment("updated", result, "this_update", location->now);
 	print_moment("published", result, "next_publish", location->now);
 	print_moment("next", result, "next_update", location->now);

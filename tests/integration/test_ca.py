@@ -161,6 +161,30 @@ class LiveTest(CaCase):
         self.ca_done("set", "2", "--rule", "")
         wait_for("bob to get in again", lambda: self.gets_in(bob), None, self.proxy)
 
+    def test_a_separate_signer_of_crls_counts_once_it_is_added(self):
+        """Of the authority's name, with a key of its own, certified by the root for that alone."""
+        issuing, bob = self.pki.authority("issuing", self.directory), self.pki.user("bob")
+        signer = self.alone(self.pki.authority("root", self.directory).issue(
+            "crl-signer", purpose=None, extra="keyUsage = critical, cRLSign",
+            subject="/O=Contoso (demo)/CN=Contoso Issuing CA").certificate)
+        maker = crls.Maker(issuing)
+        os.makedirs(self.path("crl"))
+
+        def publish(*revoked):
+            crls.put(self.path("crl", "issuing.crl"), maker.make(revoked, key=self.path("crl-signer.key")))
+        publish()
+        self.ca_done("set", "2", "--crl", "file:" + self.path("crl", "issuing.crl"))
+        wait_for("bob to be shut out", lambda: not self.gets_in(bob), None, self.proxy)
+        self.assertTrue(self.proxy.lines("crl-failed"))
+        self.assertIn("Contoso Issuing CA", self.ca_done("add", signer, "--crl-signer"))
+        wait_for("bob to get in", lambda: self.gets_in(bob), None, self.proxy)
+        publish(self.pki.user("alice").certificate)
+        wait_for("alice to be shut out", lambda: not self.gets_in(self.pki.user("alice")), None, self.proxy)
+        self.assertTrue(self.gets_in(bob))
+        # It vouches for nobody.
+        self.assertFalse(self.gets_in(self.issue(certificates.Authority(
+            "crl-signer", signer, self.path("crl-signer.key"), self.directory), "mallory")))
+
     def test_a_reload_that_is_refused_puts_the_old_file_back(self):
         before = self.content()
         with open(self.proxy.config_path, "a", encoding="utf-8") as f:
@@ -592,6 +616,7 @@ class LintTest(CaCase):
         output = self.ca_done("lint")
         self.assertIn("2 locations, 0 with something wrong", output)
         self.assertRegex(output, "next .*, in (29 d 23|30 d 0) h")
+        self.assertRegex(output, "number +0x0*%x\n" % self.issuing.crl_number)
 
     def write_with(self, path, extensions):
         """A CRL of the issuing CA with further extensions, as openssl.cnf has them."""
