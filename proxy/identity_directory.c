@@ -212,12 +212,14 @@ static void answer_without(struct identity_directory *directory,
 {
 	const struct config_directory *config = directory->config;
 	const struct directory_known *known = directory_cache_find(directory->cache, question);
+	int64_t left =
+		known == NULL ? 0
+			      : known->asked_at_ms + (int64_t)config->use_known_for_ms - clock_ms();
 
-	if (config->when_down == CONFIG_WHEN_DOWN_USE_KNOWN && known != NULL &&
-		known->answer.status == DIRECTORY_FOUND &&
-		clock_ms() - known->asked_at_ms < config->use_known_for_ms) {
+	if (config->when_down == CONFIG_WHEN_DOWN_USE_KNOWN && left > 0 &&
+		known->answer.status == DIRECTORY_FOUND) {
 		*answer = known->answer;
-		*valid_until = valid_for(KNOWN_VALID_MS);
+		*valid_until = valid_for(left < KNOWN_VALID_MS ? left : KNOWN_VALID_MS);
 		return;
 	}
 	directory_answer_set(answer, DIRECTORY_UNAVAILABLE, "", "%s", why);

@@ -2,10 +2,12 @@
 by what, and what happens while the directory changes, is down, hangs or is slow."""
 import base64
 import hashlib
+import json
 import os
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 import time
@@ -309,6 +311,28 @@ class SlapdTest(DirectoryCase):
         self.assertLess(time.monotonic() - asked, 5, "this machine is too slow for this test")
         time.sleep(max(0.0, asked + 7 - time.monotonic()))
         self.assert_refused(self.phones["user0"], "directory-unavailable", 503)
+
+    def test_explain_names_the_entry(self):
+        self.start_ldap(mailbox={"names": ["principal-name", "rfc822-name"]})
+        harness.wait_for("user0 to get in", lambda: self.ask(self.phones["user0"])[0] == 200, None, self.proxy)
+        for certificate, refusal, mailbox, why in (
+                (self.phones["user0"], "none", "user0@contoso.test", "uid=user0,ou=people," + BASE),
+                (self.certificate("l-e-off", rfc822_name(b"off@contoso.test")), "user-disabled", "", "uid=off,"),
+                (self.certificate("l-e-twins", rfc822_name(b"twins@contoso.test")), "name-ambiguous", "",
+                 "rfc822-name twins@contoso.test"),
+                (self.certificate("l-e-nobody", rfc822_name(b"nobody@contoso.test")), "user-unknown", "",
+                 "rfc822-name nobody@contoso.test")):
+            with self.subTest(refusal):
+                done = subprocess.run([harness.EASPROXYCTL, "explain", "-s", self.proxy.control, "--json",
+                                       certificate.certificate], stdout=subprocess.PIPE, timeout=60, check=False)
+                answer = json.loads(done.stdout)
+                self.assertEqual((answer["refusal"], answer["mailbox"]["mailbox"]), (refusal, mailbox))
+                self.assertIn(why, answer["mailbox"]["reason"])
+        self.slapd.stop()
+        done = subprocess.run([harness.EASPROXYCTL, "explain", "-s", self.proxy.control,
+                               self.phones["user1"].certificate], stdout=subprocess.PIPE, timeout=60, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stdout.decode(), r"mailbox +directory-unavailable \(.*Can't contact LDAP server\)")
 
     def test_answers_are_remembered_and_asked_for_once(self):
         self.start_ldap({"helpers": 1, "cache-time": "2s", "negative-cache-time": "2s"})

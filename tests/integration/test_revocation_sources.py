@@ -632,13 +632,14 @@ class CommandTest(SourcesCase):
 
     def test_list_and_refresh_say_what_is_and_what_will_be(self):
         first, second = self.ca("first").at(self.web.url("first.crl")), self.ca("second").at(self.web.url("no.crl"))
-        self.web.put("first.crl", first.maker.make([first.authority.certificate], number=0xABC, following=7200))
+        self.web.put("first.crl", first.maker.make([first.authority.certificate], number=0xABC, following=7200,
+                                                  next_publish=3600))
         proxy = self.start_with(first, second)
         self.until_in(proxy, first.phone, "first")
         text = self.crl(proxy, "list").stdout
         for pattern in (r"2 .*CN=first", r"current: phones under it are refused from \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ "
                         "on, unless a newer CRL has come by then", r"number +2748 \(0x0abc\)", r"entries +1, \d+ bytes",
-                        "effective +20", "next update +20", r"signed by +.*CN=first",
+                        "effective +20", "next publish +20", "next update +20", r"signed by +.*CN=first",
                         "never-fetched: phones under it are refused until it has come", "FAILED .* 404"):
             self.assertRegex(text, pattern)
         entry = self.listed(proxy, first)["crls"][0]
