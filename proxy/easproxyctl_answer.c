@@ -24,6 +24,20 @@ bool answer_is_true(const json_t *object, const char *key)
 	return json_is_true(json_object_get(object, key));
 }
 
+const char *answer_crl_number(
+	const json_t *object, const char *key, char text[ANSWER_CRL_NUMBER_SIZE])
+{
+	char hex_key[40];
+
+	snprintf(hex_key, sizeof(hex_key), "%s_hex", key);
+	if (answer_text(object, key)[0] == '\0')
+		snprintf(text, ANSWER_CRL_NUMBER_SIZE, "none");
+	else
+		snprintf(text, ANSWER_CRL_NUMBER_SIZE, "%s (0x%s)", answer_text(object, key),
+			answer_text(object, hex_key));
+	return text;
+}
+
 const char *answer_moment(int64_t moment, char text[MOMENT_TEXT_SIZE])
 {
 	if (moment == 0)

@@ -18,6 +18,11 @@ long long answer_number(const json_t *object, const char *key);
 
 bool answer_is_true(const json_t *object, const char *key);
 
+/* The number of a CRL that stands there as key and key_hex: "2748 (0x0abc)", "none". Returns text. */
+enum { ANSWER_CRL_NUMBER_SIZE = 112 };
+const char *answer_crl_number(
+	const json_t *object, const char *key, char text[ANSWER_CRL_NUMBER_SIZE]);
+
 /* As moment_write() has it; "-" for 0. Returns text. */
 const char *answer_moment(int64_t moment, char text[MOMENT_TEXT_SIZE]);
 

@@ -27,14 +27,10 @@ static void print_moment(const json_t *object, const char *key, const char *labe
 
 static void print_number(const json_t *object, const char *key, const char *label)
 {
-	char hex_key[40], text[128];
+	char text[ANSWER_CRL_NUMBER_SIZE];
 
-	if (answer_text(object, key)[0] == '\0')
-		return;
-	snprintf(hex_key, sizeof(hex_key), "%s_hex", key);
-	snprintf(text, sizeof(text), "%s (0x%s)", answer_text(object, key),
-		answer_text(object, hex_key));
-	print_text(label, text);
+	if (json_object_get(object, key) != NULL)
+		print_text(label, answer_crl_number(object, key, text));
 }
 
 /* How the looks at one URL went. */

@@ -63,15 +63,9 @@ static bool is_refused(const json_t *object)
 	return strcmp(answer_text(object, "refusal"), "none") != 0;
 }
 
-static const char *number_text(const json_t *object, const char *key)
-{
-	const char *text = answer_text(object, key);
-
-	return text[0] == '\0' ? "none" : text;
-}
-
 static void print_crl(const json_t *crl)
 {
+	char number[ANSWER_CRL_NUMBER_SIZE];
 	char effective[MOMENT_TEXT_SIZE], next[MOMENT_TEXT_SIZE];
 
 	printf("%*sCRL %s\n", MARGIN, "", answer_text(crl, "url"));
@@ -79,10 +73,10 @@ static void print_crl(const json_t *crl)
 		printf("%*s  not loaded: never fetched, or never a good one\n", MARGIN, "");
 		return;
 	}
-	printf("%*s  number %s", MARGIN, "", number_text(crl, "crl_number"));
+	printf("%*s  number %s", MARGIN, "", answer_crl_number(crl, "crl_number", number));
 	if (json_object_get(crl, "delta_number") != NULL)
 		printf(" of %s with delta %s", moment_of(crl, "base_effective", effective),
-			number_text(crl, "delta_number"));
+			answer_crl_number(crl, "delta_number", number));
 	printf(", effective %s, next update %s, %lld revoked\n",
 		moment_of(crl, "effective", effective), moment_of(crl, "next_update", next),
 		answer_number(crl, "entries"));
