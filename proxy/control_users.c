@@ -253,12 +253,30 @@ static void log_user(const char *event, const struct state_user *user)
 	log_end(&line);
 }
 
+/* The clock of an authority may be ahead of ours: a CRL that is there already has been made before the
+ * revocation, whatever its date says, and must not decide. */
+static int64_t latest_effective(const struct control *control)
+{
+	const struct trust_store *trust = control->child->trust;
+	int64_t latest = 0;
+
+	for (size_t i = 0; i < trust->count; i++) {
+		int64_t date = control_effective(&trust->authorities[i], &control->authorities[i]);
+
+		if (date > latest)
+			latest = date;
+	}
+	return latest;
+}
+
 void control_request_user_revoke(struct control *control, struct control_client *client,
 	const struct control_request *request)
 {
 	int64_t now = (int64_t)time(NULL);
-	struct state_user user = {
-		.valid_from = now, .revoked_at = now, .user_id = (uint32_t)request->user_id};
+	int64_t latest = latest_effective(control);
+	struct state_user user = {.valid_from = latest > now ? latest : now,
+		.revoked_at = now,
+		.user_id = (uint32_t)request->user_id};
 	struct error err;
 	bool is_future;
 	json_t *answer;
@@ -286,6 +304,10 @@ void control_request_user_revoke(struct control *control, struct control_client 
 		"{s:s,s:I}", "mailbox", user.mailbox, "valid_from", (json_int_t)user.valid_from);
 	if (is_future)
 		add_note(answer, "valid-from was in the future: it is set to the current time");
+	if (latest > now)
+		add_note(answer,
+			"the clock of an authority is ahead of this host's: valid-from is the "
+			"effective date of its CRL, so that only a later one decides");
 	add_doubts(control, answer, user.mailbox);
 	control->wants_refresh = true;
 	refresh_if_due(control);

@@ -14,6 +14,7 @@ import threading
 import time
 
 import client
+import crls
 import harness
 from client import PATH
 from harness import EASPROXYCTL, wait_for
@@ -245,6 +246,23 @@ class EffectTest(UsersCase):
         wait_for("alice to be in again", lambda: self.gets_in(proxy, "alice"), 3, proxy)
         self.assertFalse(self.gets_in(proxy, "bob"))
         self.assertIn("decides\n", self.done(proxy, "user", "show", "alice@contoso.test"))
+
+
+    def test_a_crl_from_ahead_of_our_clock_does_not_decide(self):
+        """It was there before the revocation, whatever its effective date says."""
+        proxy = self.start_with_own_crls()
+        maker = crls.Maker(self.pki.authority("issuing", self.directory))
+        ahead = int(time.time()) + 100
+        crls.put(self.path("issuing.crl"), maker.make(number=1 << 40, last=120))
+        self.done(proxy, "refresh")
+        wait_for("the CRL from ahead of our clock", lambda: any(
+            a.get("this_update", 0) > ahead for a in self.status(proxy)["authorities"]), None, proxy)
+        revoked = self.ctl(proxy, "user", "revoke", "bob@contoso.test")
+        self.assertEqual(revoked.returncode, 0)
+        self.assertIn("clock", revoked.stderr)
+        self.assertFalse(self.gets_in(proxy, "bob"))
+        self.assertTrue(self.gets_in(proxy, "alice"))
+        self.assertGreater(self.users(proxy)["bob@contoso.test"]["valid_from"], ahead)
 
 
 class StoreTest(UsersCase):
