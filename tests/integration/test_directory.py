@@ -97,13 +97,16 @@ class DirectoryCase(harness.Case):
         self.addCleanup(phone.close)
         self.assertEqual(phone.post("FolderSync", client.folder_sync()).status, status, user)
 
-    def wait_until_opens(self, certificate, mailbox, seconds=15):
-        def opens():
+    def wait_until_answered(self, certificate, answer, what, seconds=15):
+        def is_answered():
             try:
-                return self.ask(certificate) == (200, mailbox)
+                return self.ask(certificate) == answer
             except (client.Closed, ConnectionError):
-                return False  # the mailbox became another one while the request was under way
-        harness.wait_for("%s to be opened" % mailbox, opens, seconds, self.proxy)
+                return False  # the mailbox was taken away while the request was under way
+        harness.wait_for(what, is_answered, seconds, self.proxy)
+
+    def wait_until_opens(self, certificate, mailbox, seconds=15):
+        self.wait_until_answered(certificate, (200, mailbox), "%s to be opened" % mailbox, seconds)
 
 
 class FileTest(DirectoryCase):
@@ -182,7 +185,7 @@ class FileTest(DirectoryCase):
         os.unlink(self.path("mailboxes"))
         self.assert_opens(alice, "adams@contoso.test")
         self.write("bob@contoso.test\n")
-        harness.wait_for("alice to be unknown", lambda: self.ask(alice) == (403, None), 5, self.proxy)
+        self.wait_until_answered(alice, (403, None), "alice to be unknown", 5)
 
     def test_a_faulty_file_is_told_at_the_start(self):
         path = self.write("alice@contoso.test\n\nbob smtp:x\n")

@@ -96,7 +96,7 @@ class ActiveDirectoryTest(DirectoryCase):
         bob = self.upn("bob@contoso.test")
         self.assert_opens(bob, "bob@contoso.test")
         self.domain.modify("bob", "replace: userAccountControl\nuserAccountControl: 514\n")
-        harness.wait_for("bob to be refused", lambda: self.ask(bob) == (403, None), 5, self.proxy)
+        self.wait_until_answered(bob, (403, None), "bob to be refused", 5)
         self.domain.modify("bob", "replace: userAccountControl\nuserAccountControl: 512\n")
         self.wait_until_opens(bob, "bob@contoso.test", 5)
 
