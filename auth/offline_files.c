@@ -11,14 +11,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "auth/authority_bundle.h"
 #include "config/whole.h"
 
 /* What a file may hold: far more than certificates take, and as much of a CRL as OpenSSL can count. */
 static const size_t size_limits[] = {[OFFLINE_CERTIFICATE] = 16 << 20, [OFFLINE_CRL] = INT32_MAX};
 
 /* The names that PEM blocks of a kind go by; the first is the standard's (RFC 7468). */
-static const char *const pem_names[][2] = {
-	[OFFLINE_CERTIFICATE] = {PEM_STRING_X509, PEM_STRING_X509_OLD},
+static const char *const pem_names[][5] = {
+	[OFFLINE_CERTIFICATE] = {PEM_STRING_X509, PEM_STRING_X509_OLD, PEM_STRING_PKCS7,
+		PEM_STRING_PKCS7_SIGNED, PEM_STRING_CMS},
 	[OFFLINE_CRL] = {PEM_STRING_X509_CRL, "CRL"},
 };
 
@@ -39,10 +41,23 @@ static bool is_pem(struct span content)
 	       memmem(content.data, content.len, begin, sizeof(begin) - 1) != NULL;
 }
 
+static void report_fault(const struct offline_reader *reader, const char *name, const char *fault)
+{
+	char text[420];
+
+	snprintf(text, sizeof(text), "%.200s: %.200s", name, fault);
+	report(reader, text);
+}
+
 static bool is_wanted(const struct offline_reader *reader, const char *pem_name)
 {
-	return strcmp(pem_name, pem_names[reader->kind][0]) == 0 ||
-	       strcmp(pem_name, pem_names[reader->kind][1]) == 0;
+	const char *const *names = pem_names[reader->kind];
+
+	for (size_t i = 0; i < sizeof(pem_names[0]) / sizeof(pem_names[0][0]) && names[i] != NULL;
+		i++)
+		if (strcmp(pem_name, names[i]) == 0)
+			return true;
+	return false;
 }
 
 /* What PEM_read_bio() leaves in the queue at the end of the text; all else is a broken block. */
@@ -51,6 +66,59 @@ static bool is_at_end(void)
 	unsigned long code = ERR_peek_last_error();
 
 	return ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
+}
+
+/* PKCS#7 (RFC 2315) with signed data, as CAs hand out chains. */
+static bool is_bundle(struct span content)
+{
+	static const uint8_t signed_data[] = {
+		V_ASN1_OBJECT, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2};
+	static const size_t head_max = 6; /* a tag, and a length of at most 4 GB */
+
+	/* It stands first in the outermost SEQUENCE. */
+	for (size_t at = 2;
+		content.data != NULL && at <= head_max && at + sizeof(signed_data) <= content.len;
+		at++)
+		if (memcmp(content.data + at, signed_data, sizeof(signed_data)) == 0)
+			return true;
+	return false;
+}
+
+/* Takes each of its certificates. How many, or -1. */
+static int split_bundle(const struct offline_reader *reader, const char *name, struct span content,
+	struct error *err)
+{
+	struct error cause;
+	STACK_OF(X509) *all = authority_bundle_decode(content, &cause);
+	int count = 0;
+
+	if (all == NULL) {
+		report_fault(reader, name, cause.text);
+		return 0;
+	}
+	for (int i = 0; count != -1 && i < sk_X509_num(all); i++) {
+		unsigned char *der = NULL;
+		int len = i2d_X509(sk_X509_value(all, i), &der);
+
+		if (len < 0)
+			count = error_set(err, "reading %s: out of memory", name);
+		else
+			count = reader->take(
+					reader->context, name, span_of(der, (size_t)len), err) == 0
+					? count + 1
+					: -1;
+		OPENSSL_free(der);
+	}
+	sk_X509_pop_free(all, X509_free);
+	return count;
+}
+
+static int take_object(
+	const struct offline_reader *reader, const char *name, struct span der, struct error *err)
+{
+	if (reader->kind == OFFLINE_CERTIFICATE && is_bundle(der))
+		return split_bundle(reader, name, der, err);
+	return reader->take(reader->context, name, der, err) == 0 ? 1 : -1;
 }
 
 static int split_pem(const struct offline_reader *reader, const char *name, struct span content,
@@ -67,11 +135,11 @@ static int split_pem(const struct offline_reader *reader, const char *name, stru
 		return error_set(err, "reading %s: out of memory", name);
 	ERR_clear_error();
 	while (count >= 0 && PEM_read_bio(in, &pem_name, &header, &der, &len) == 1) {
-		if (is_wanted(reader, pem_name))
-			count = reader->take(
-					reader->context, name, span_of(der, (size_t)len), err) == 0
-					? count + 1
-					: -1;
+		if (is_wanted(reader, pem_name)) {
+			int taken = take_object(reader, name, span_of(der, (size_t)len), err);
+
+			count = taken == -1 ? -1 : count + taken;
+		}
 		OPENSSL_free(pem_name);
 		OPENSSL_free(header);
 		OPENSSL_free(der);
@@ -116,7 +184,7 @@ int offline_split(const struct offline_reader *reader, const char *name, struct 
 		return split_pem(reader, name, content, err);
 	if (!is_sequence(content))
 		return 0;
-	return reader->take(reader->context, name, content, err) == 0 ? 1 : -1;
+	return take_object(reader, name, content, err);
 }
 
 static int load_descriptor(
@@ -229,7 +297,7 @@ int offline_read(const struct offline_reader *reader, const char *path, struct e
 		return read_directory(reader, path, err);
 	count = read_file(reader, path, err);
 	if (count == 0)
-		return error_set(err, "%s: no %s in it, neither DER nor PEM", path,
-			kind_words[reader->kind]);
+		return error_set(
+			err, "%s: no %s in it, in DER or PEM", path, kind_words[reader->kind]);
 	return count;
 }

@@ -24,8 +24,8 @@ struct offline_reader {
 	void *context;
 };
 
-/* Takes apart the content of a file: PEM where it has a line "-----BEGIN", else one object in DER. PEM
- * blocks of other kinds (keys, say) are passed over. How many objects were taken, or -1. */
+/* Takes apart the content of a file: PEM where it has a line "-----BEGIN", else one object in DER; of
+ * a PKCS#7 bundle, in either, its certificates. PEM blocks of other kinds (keys, say) are passed over. How many objects were taken, or -1. */
 int offline_split(const struct offline_reader *reader, const char *name, struct span content,
 	struct error *err);
 

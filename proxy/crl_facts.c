@@ -29,7 +29,7 @@ static void format_decimal(const uint8_t octets[20], char text[52])
 	memmove(text, text + at, 52 - at);
 }
 
-static void set_number(json_t *object, const char *name, const uint8_t octets[20])
+void crl_facts_set_number(json_t *object, const char *name, const uint8_t octets[20])
 {
 	char hex[41], decimal[52], key[40];
 
@@ -83,9 +83,9 @@ static void set_scope(json_t *object, const struct revocation_scope *scope)
 void crl_facts_set(
 	json_t *object, const struct trust_store *trust, const struct revocation_facts *facts)
 {
-	set_number(object, "crl_number", facts->crl_number);
+	crl_facts_set_number(object, "crl_number", facts->crl_number);
 	if (facts->has_delta)
-		set_number(object, "delta_number", facts->delta_number);
+		crl_facts_set_number(object, "delta_number", facts->delta_number);
 	crl_facts_set_moment(object, "effective", facts->this_update);
 	crl_facts_set_moment(object, "base_effective", facts->base_this_update);
 	crl_facts_set_moment(object, "next_update", facts->next_update);

@@ -1,6 +1,6 @@
 /*
  * What is known of a CRL, as members of a JSON object: for all answers of the control process that tell of
- * one (crl-list, explain).
+ * one (crl-list, explain), and for easproxyctl ca lint.
  */
 #ifndef PROXY_CRL_FACTS_H
 #define PROXY_CRL_FACTS_H
@@ -17,5 +17,8 @@ void crl_facts_set(
 
 /* A moment that is not there (0) is not shown. */
 void crl_facts_set_moment(json_t *object, const char *name, int64_t moment);
+
+/* As name and name_hex; a number of 0 or none is not shown. */
+void crl_facts_set_number(json_t *object, const char *name, const uint8_t octets[20]);
 
 #endif

@@ -14,6 +14,7 @@
 #include "proxy/easproxyctl_explain.h"
 #include "proxy/easproxyctl_refusals.h"
 #include "proxy/easproxyctl_status.h"
+#include "proxy/easproxyctl_usage.h"
 #include "proxy/easproxyctl_user.h"
 #include "proxy/easproxyctl_verify.h"
 #include "proxy/easproxyctl_wbxml.h"
@@ -33,25 +34,20 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{"check", "[-c FILE]", "check the configuration, as easproxyd -t does", ctl_check},
-	{"status", "[-s SOCKET] [--json]", "show what easproxyd does and has refused", ctl_status},
-	{"reload", "[-s SOCKET]", "take over the changed configuration", ctl_reload},
-	{"refresh", "[-s SOCKET]", "look at all CRL locations now", ctl_refresh},
+	{"status", "", "show what easproxyd does and has refused", ctl_status},
+	{"reload", "", "take over the changed configuration", ctl_reload},
+	{"refresh", "", "look at all CRL locations now, without waiting", ctl_refresh},
+	{"ca", "COMMAND...", "see and change the certificate authorities", ctl_ca},
 	{"crl", "list | refresh [CA]", "show the CRLs in use, or look for newer ones", ctl_crl},
-	{"user", "revoke|allow|...", "shut a user's phones out, or let them in again", ctl_user},
-	{"seen", "[-s SOCKET] [--json]", "list the certificates that came, and what became of them",
-		ctl_seen},
-	{"ca", "COMMAND [ARGUMENT...]", "see and change the certificate authorities; ca help",
-		ctl_ca},
-	{"explain", "[OPTION...] CERT", "show the way of a certificate, and what would stop it",
-		ctl_explain},
-	{"refusals", "[NAME | --markdown]", "explain the codes by which phones are refused",
-		ctl_refusals},
-	{"verify", "--ca DIR --crl DIR FILE...", "judge a certificate as easproxyd would",
-		ctl_verify},
-	{"decode", "[OPTION...] [FILE|-]", "show a WBXML document as XML", ctl_decode},
-	{"encode", "[OPTION...] [FILE|-]", "make a WBXML document from XML", ctl_encode},
+	{"user", "COMMAND...", "shut a user's phones out, or let them in again", ctl_user},
+	{"seen", "", "list the certificates that came, and what became of them", ctl_seen},
+	{"explain", "CERT", "show the way of a certificate, and what would stop it", ctl_explain},
+	{"refusals", "[NAME]", "explain the names of refusals", ctl_refusals},
+	{"verify", "CERT...", "judge a certificate without a running easproxyd", ctl_verify},
+	{"decode", "[FILE|-]", "show a WBXML document as XML", ctl_decode},
+	{"encode", "[FILE|-]", "make a WBXML document from XML", ctl_encode},
 	{"version", "", "print the version", ctl_version},
-	{"help", "", "print this", ctl_help},
+	{"help", "[COMMAND...]", "print this, or how a command is used", ctl_help},
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
@@ -60,11 +56,13 @@ static void print_help(FILE *stream)
 {
 	fputs("usage: easproxyctl COMMAND [ARGUMENT...]\n\n", stream);
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		fprintf(stream, "  %-9s %-21s %s\n", commands[i].name, commands[i].arguments,
+		fprintf(stream, "  %-9s %-19s  %s\n", commands[i].name, commands[i].arguments,
 			commands[i].summary);
 	fprintf(stream,
-		"\nFILE of check is " EASPROXY_CONFIG " and SOCKET is %s,\n"
-		"unless another is named.\n",
+		"\neasproxyctl COMMAND --help says what else a command takes; most take\n"
+		"  -s SOCKET  the control socket of easproxyd (%s)\n"
+		"  -c FILE    the configuration (" EASPROXY_CONFIG ")\n"
+		"  --json     answer in JSON\n",
 		CTL_DEFAULT_SOCKET);
 }
 
@@ -76,12 +74,32 @@ static int ctl_version(int argc, char **argv)
 	return 0;
 }
 
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return &commands[i];
+	fprintf(stderr, "easproxyctl: there is no command \"%s\"\n", name);
+	return NULL;
+}
+
+/* "help ca add" is "ca add --help". */
 static int ctl_help(int argc, char **argv)
 {
-	(void)argc;
-	(void)argv;
-	print_help(stdout);
-	return 0;
+	char option[] = "--help";
+	char *arguments[] = {argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : option,
+		argc > 2 ? option : NULL, NULL};
+	const struct command *command;
+
+	if (argc == 1 || argv[1][0] == '-' || strcmp(argv[1], "help") == 0) {
+		print_help(stdout);
+		return 0;
+	}
+	command = argc <= 3 ? find_command(argv[1]) : NULL;
+	if (command != NULL)
+		return command->run(argc == 2 ? 2 : 3, arguments);
+	print_help(stderr);
+	return 2;
 }
 
 static void print_fault(void *context, const char *text)
@@ -101,10 +119,8 @@ static int ctl_check(int argc, char **argv)
 	opterr = 0; /* the usage says it better */
 	while ((option = getopt_long(argc, argv, "c:", options, NULL)) == 'c')
 		path = optarg;
-	if (option != -1 || optind != argc) {
-		fputs("usage: easproxyctl check [-c FILE]\n", stderr);
-		return 2;
-	}
+	if (option != -1 || optind != argc)
+		return ctl_usage(argc, argv, "check [-c FILE]");
 	config = config_load(path, trust_store_config_check, print_fault, NULL);
 	if (config != NULL && directory_config_check(&config->directory, print_fault, NULL) == -1) {
 		config_free(config);
@@ -125,26 +141,22 @@ static int ctl_reload(int argc, char **argv)
 static int ctl_refresh(int argc, char **argv)
 {
 	return ctl_simple_request(
-		argc, argv, "looking at all CRL locations; see easproxyctl status");
+		argc, argv, "looking at all CRL locations; see easproxyctl crl list");
 }
 
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
+	const struct command *command = NULL;
 
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
-		return ctl_help(0, NULL);
+		return ctl_help(1, argv);
 	if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
 		return ctl_version(0, NULL);
-	for (size_t i = 0; i < COMMAND_COUNT; i++) {
-		if (strcmp(name, commands[i].name) != 0)
-			continue;
-		if (argc == 3 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0))
-			return ctl_help(0, NULL);
-		return commands[i].run(argc - 1, argv + 1);
-	}
 	if (name[0] != '\0')
-		fprintf(stderr, "easproxyctl: there is no command \"%s\"\n", name);
+		command = find_command(name);
+	if (command != NULL)
+		return command->run(argc - 1, argv + 1);
 	print_help(stderr);
 	return 2;
 }

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proxy/easproxyctl_usage.h"
+
 static const char terms[] =
 	"\n"
 	"  --crl URL [--delta-crl URL]  where its CRL is, and its delta; more than once where it "
@@ -40,15 +42,15 @@ static const struct sub_command {
 
 enum { SUB_COMMAND_COUNT = sizeof(sub_commands) / sizeof(sub_commands[0]) };
 
-int ctl_ca_usage(const char *name)
+int ctl_ca_usage(int argc, char **argv)
 {
 	for (size_t i = 0; i < SUB_COMMAND_COUNT; i++)
-		if (strcmp(sub_commands[i].name, name) == 0)
-			fprintf(stderr,
+		if (strcmp(sub_commands[i].name, argv[0]) == 0)
+			fprintf(ctl_usage_stream(argc, argv),
 				"usage: easproxyctl ca %s %s\n       [-c FILE] [--store FILE] [-s "
 				"SOCKET]\n%s",
-				name, sub_commands[i].arguments, sub_commands[i].details);
-	return 2;
+				argv[0], sub_commands[i].arguments, sub_commands[i].details);
+	return ctl_usage_status(argc, argv);
 }
 
 static void print_help(FILE *stream)
@@ -61,7 +63,7 @@ static void print_help(FILE *stream)
 			sub_commands[i].arguments, "", sub_commands[i].summary);
 	fprintf(stream,
 		"\nCA is a number of the list, a key identifier or SHA-256 (8 digits or more), a\n"
-		"subject or a common name. TERM is what easproxyctl ca set without more lists.\n"
+		"subject or a common name. easproxyctl ca set --help lists the TERMs.\n"
 		"The trust store is that of the configuration FILE (" EASPROXY_CONFIG ").\n");
 }
 
@@ -71,7 +73,7 @@ int ctl_ca(int argc, char **argv)
 
 	/* What is said on standard error belongs between it. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0) {
+	if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
 		print_help(stdout);
 		return 0;
 	}

@@ -15,7 +15,7 @@ int ctl_ca_remove(int argc, char **argv);
 int ctl_ca_import(int argc, char **argv);
 int ctl_ca_lint(int argc, char **argv);
 
-/* Says how a sub-command is written, on standard error. Returns 2. */
-int ctl_ca_usage(const char *name);
+/* Says how the sub-command argv[0] is written. Returns the exit status. */
+int ctl_ca_usage(int argc, char **argv);
 
 #endif

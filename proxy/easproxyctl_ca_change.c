@@ -56,6 +56,8 @@ int ca_change_select(const struct ca_change *change, const char *name, struct er
 	unsigned long number;
 	char *end;
 
+	if (change->file.len == 0)
+		return error_set(err, CA_STORE_MISSING, change->file.path);
 	/* Without faults all that is in the list is in the store, in its order. */
 	if (change->old != NULL)
 		return ca_place_select(change->old, name, err);

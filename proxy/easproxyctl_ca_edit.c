@@ -66,10 +66,10 @@ static void edit_end(struct edit *edit)
 }
 
 /* A command line that is wrong. */
-static int edit_usage(struct edit *edit, const char *name)
+static int edit_usage(struct edit *edit, int argc, char **argv)
 {
 	edit_end(edit);
-	return ctl_ca_usage(name);
+	return ctl_ca_usage(argc, argv);
 }
 
 /* add */
@@ -154,9 +154,14 @@ int ctl_ca_add(int argc, char **argv)
 	struct error err;
 	int status;
 
-	if (read_arguments(&edit, argc, argv, options) == -1 ||
-		edit.is_crl_signer == (edit.may_be_root || edit.may_be_intermediate))
-		return edit_usage(&edit, argv[0]);
+	if (read_arguments(&edit, argc, argv, options) == -1)
+		return edit_usage(&edit, argc, argv);
+	if (edit.is_crl_signer == (edit.may_be_root || edit.may_be_intermediate)) {
+		fputs("easproxyctl: say what the certificates are: --root and --intermediate, one "
+		      "or both, or --crl-signer\n",
+			stderr);
+		return edit_usage(&edit, argc, argv);
+	}
 	all = authority_bundle_read(edit.subject, &err);
 	if (all == NULL || ca_change_begin(&edit.change, &err) == -1 ||
 		add_all(&edit, all, &err) == -1)
@@ -186,7 +191,7 @@ int ctl_ca_set(int argc, char **argv)
 	int status, found = -1;
 
 	if (read_arguments(&edit, argc, argv, options) == -1 || edit.terms.count == 0)
-		return edit_usage(&edit, argv[0]);
+		return edit_usage(&edit, argc, argv);
 	if (ca_change_begin(&edit.change, &err) == 0)
 		found = ca_change_select(&edit.change, edit.subject, &err);
 	for (size_t i = 0; found != -1 && i < json_array_size(edit.change.list); i++)
@@ -209,7 +214,7 @@ int ctl_ca_remove(int argc, char **argv)
 	int status, found = -1;
 
 	if (read_arguments(&edit, argc, argv, options) == -1)
-		return edit_usage(&edit, argv[0]);
+		return edit_usage(&edit, argc, argv);
 	if (ca_change_begin(&edit.change, &err) == 0)
 		found = ca_change_select(&edit.change, edit.subject, &err);
 	if (found == -1) {
@@ -272,7 +277,7 @@ int ctl_ca_import(int argc, char **argv)
 	int status;
 
 	if (read_arguments(&edit, argc, argv, options) == -1)
-		return edit_usage(&edit, argv[0]);
+		return edit_usage(&edit, argc, argv);
 	/* A tenant has what it has: what cannot serve is warned of, not refused. */
 	edit.change.is_lenient = true;
 	imported = read_document(edit.subject, &directory, &err);

@@ -10,6 +10,7 @@
 #include "auth/revocation_compile.h"
 #include "auth/revocation_describe.h"
 #include "config/moment.h"
+#include "proxy/crl_facts.h"
 
 /* Parts of a bound, and of a CRL's life, beyond which it is worth saying so. */
 enum { SIZE_PART = 80, TIME_PART = 50, LIFE_PART = 90 };
@@ -44,16 +45,6 @@ static void put_moment(struct judgement *judgement, const char *name, int64_t mo
 	char text[MOMENT_TEXT_SIZE];
 
 	moment_write(moment, text);
-	put(judgement, name, json_string(text));
-}
-
-static void put_number(struct judgement *judgement, const char *name, const uint8_t octets[20])
-{
-	struct serial number;
-	char text[41];
-
-	memcpy(number.octets, octets, sizeof(number.octets));
-	serial_format(&number, text);
 	put(judgement, name, json_string(text));
 }
 
@@ -169,11 +160,11 @@ static void judge_said(struct judgement *judgement, const struct revocation_peek
 	if (peek->is_pem)
 		add(judgement->remarks, "it is in PEM, where RFC 5280 4.2.1.13 asks for DER");
 	if (peek->has_number)
-		put_number(judgement, "number", peek->crl_number);
+		crl_facts_set_number(judgement->object, "crl_number", peek->crl_number);
 	else
 		add(judgement->remarks, "it has no number, so that an older one cannot be told");
 	if (peek->is_delta)
-		put_number(judgement, "base_number", peek->base_number);
+		crl_facts_set_number(judgement->object, "base_number", peek->base_number);
 	judge_times(judgement, peek);
 	judge_scope(judgement, &peek->scope);
 	if (peek->is_delta && !judgement->location->is_delta)

@@ -30,14 +30,15 @@ static const char *text_of(json_t *result, const char *name)
 static void print_line(const char *name, json_t *result, const char *member)
 {
 	if (text_of(result, member) != NULL)
-		printf("   %-9s %s\n", name, text_of(result, member));
+		printf("   %-12s %s\n", name, text_of(result, member));
 }
 
-/* As explain and crl list have them: in hex, and so marked. */
 static void print_number(const char *name, json_t *result, const char *member)
 {
+	char text[ANSWER_CRL_NUMBER_SIZE];
+
 	if (text_of(result, member) != NULL)
-		printf("   %-9s 0x%s\n", name, text_of(result, member));
+		printf("   %-12s %s\n", name, answer_crl_number(result, member, text));
 }
 
 /* "in 3 d 4 h", "2 h 10 min ago". */
@@ -51,7 +52,7 @@ static void print_moment(const char *name, json_t *result, const char *member, i
 		return;
 	is_past = moment <= now;
 	distance = is_past ? now - moment : moment - now;
-	printf("   %-9s %s, %s", name, text, is_past ? "" : "in ");
+	printf("   %-12s %s, %s", name, text, is_past ? "" : "in ");
 	if (distance >= DAY)
 		printf("%lld d %lld h", (long long)(distance / DAY),
 			(long long)(distance % DAY / HOUR));
@@ -64,14 +65,14 @@ static void print_moment(const char *name, json_t *result, const char *member, i
 static void print_list(const char *name, json_t *list)
 {
 	for (size_t i = 0; i < json_array_size(list); i++)
-		printf("   %-9s %s\n", name, json_string_value(json_array_get(list, i)));
+		printf("   %-12s %s\n", name, json_string_value(json_array_get(list, i)));
 }
 
 static void print_scope(json_t *scope)
 {
 	if (scope == NULL)
 		return;
-	printf("   %-9s ", "scope");
+	printf("   %-12s ", "scope");
 	if (json_array_size(scope) == 0)
 		fputs("everything", stdout);
 	for (size_t i = 0; i < json_array_size(scope); i++)
@@ -85,25 +86,25 @@ static void print_result(const struct ca_location *location, json_t *result)
 
 	printf("%zu. %s: %s %s\n", location->authority + 1, text_of(result, "subject"),
 		location->is_delta ? "delta CRL" : "CRL", location->url);
-	printf("   %-9s ", "fetched");
+	printf("   %-12s ", size != NULL ? "fetched" : "tried");
 	if (size != NULL)
 		printf("%lld bytes (of at most %llu) ", (long long)json_integer_value(size),
 			(unsigned long long)location->bounds.size_limit);
-	printf("in %lld ms (of %lu)\n",
+	printf("in %lld ms (of at most %lu)\n",
 		(long long)json_integer_value(json_object_get(result, "time_ms")),
 		(unsigned long)location->bounds.time_limit_ms);
 	print_line("form", result, "form");
-	print_number("number", result, "number");
-	print_number("base", result, "base_number");
-	print_moment("updated", result, "this_update", location->now);
-	print_moment("published", result, "next_publish", location->now);
-	print_moment("next", result, "next_update", location->now);
+	print_number("number", result, "crl_number");
+	print_number("base number", result, "base_number");
+	print_moment("effective", result, "this_update", location->now);
+	print_moment("next publish", result, "next_publish", location->now);
+	print_moment("next update", result, "next_update", location->now);
 	print_scope(json_object_get(result, "scope"));
 	print_line("issuer", result, "issuer");
-	print_line("key", result, "key_identifier");
+	print_line("issuer key", result, "key_identifier");
 	print_line("signed by", result, "signer");
 	if (json_object_get(result, "entries") != NULL)
-		printf("   %-9s %lld%s\n", "entries",
+		printf("   %-12s %lld%s\n", "entries",
 			(long long)json_integer_value(json_object_get(result, "entries")),
 			location->is_delta ? ", with those of its CRL" : "");
 	print_list("remark", json_object_get(result, "remarks"));
@@ -169,6 +170,10 @@ static int lint_run(struct lint *lint)
 	if (ca_place_find(&lint->place, &err) == -1 ||
 		trust_file_look(&lint->file, lint->place.store, &err) == -1)
 		goto fail;
+	if (!lint->file.exists) {
+		error_set(&err, CA_STORE_MISSING, lint->file.path);
+		goto fail;
+	}
 	lint->store = trust_store_read(span_of(lint->file.content, lint->file.len), lint->file.path,
 		lint->file.directory, ca_place_report, NULL);
 	if (lint->store == NULL)
@@ -185,8 +190,8 @@ static int lint_run(struct lint *lint)
 	if (lint->wants_json) {
 		answer_print(lint->results, JSON_INDENT(2));
 	} else {
-		printf("%zu locations, %zu with something wrong\n", json_array_size(lint->results),
-			lint->wrong_count);
+		printf("%zu location%s, %zu with something wrong\n", json_array_size(lint->results),
+			json_array_size(lint->results) == 1 ? "" : "s", lint->wrong_count);
 	}
 	return lint->wrong_count == 0 ? 0 : 1;
 fail:
@@ -212,7 +217,7 @@ int ctl_ca_lint(int argc, char **argv)
 	}
 	if (optind == argc - 1)
 		lint.name = argv[optind];
-	status = is_wrong || optind < argc - 1 ? ctl_ca_usage(argv[0]) : lint_run(&lint);
+	status = is_wrong || optind < argc - 1 ? ctl_ca_usage(argc, argv) : lint_run(&lint);
 	json_decref(lint.results);
 	trust_store_free(lint.store);
 	trust_file_close(&lint.file);

@@ -41,8 +41,7 @@ static struct trust_store *read_store(
 		return NULL;
 	}
 	if (!file->exists) {
-		fprintf(stderr, "easproxyctl: there is no %s yet; easproxyctl ca add makes it\n",
-			file->path);
+		fprintf(stderr, "easproxyctl: " CA_STORE_MISSING "\n", file->path);
 		return NULL;
 	}
 	return trust_store_read(
@@ -213,7 +212,7 @@ int ctl_ca_list(int argc, char **argv)
 	struct trust_store *store = NULL;
 	struct trust_file file = {.directory_fd = -1};
 	struct ca_place place;
-	int option, status = 2;
+	int option, status;
 
 	ca_place_begin(&place);
 	opterr = 0; /* the usage says it better */
@@ -224,7 +223,7 @@ int ctl_ca_list(int argc, char **argv)
 			is_wrong = true;
 	}
 	if (is_wrong || optind != argc) {
-		ctl_ca_usage(argv[0]);
+		status = ctl_ca_usage(argc, argv);
 		goto out;
 	}
 	store = read_store(&place, &file, ca_place_report);
@@ -331,7 +330,7 @@ int ctl_ca_export(int argc, char **argv)
 		if (option == 'f' ? find_format(optarg, &format) == -1
 				  : !ca_place_take(&place, option, optarg))
 			is_wrong = true;
-	status = is_wrong || optind != argc ? ctl_ca_usage(argv[0]) : export_in(&place, format);
+	status = is_wrong || optind != argc ? ctl_ca_usage(argc, argv) : export_in(&place, format);
 	ca_place_end(&place);
 	return status;
 }

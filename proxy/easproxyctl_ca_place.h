@@ -12,6 +12,9 @@
 #include "auth/trust_store.h"
 #include "config/error.h"
 
+/* What is said where there is no trust store; takes its path. */
+#define CA_STORE_MISSING "there is no %s yet; easproxyctl ca add makes it"
+
 struct ca_place {
 	const char *config; /* as given, or the default */
 	const char *store_given, *socket_given;

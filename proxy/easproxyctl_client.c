@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "proxy/control.h"
+#include "proxy/easproxyctl_usage.h"
 
 /* What an operator may do about it. */
 static const char *hint_at(int code)
@@ -173,8 +174,9 @@ int ctl_simple_request(int argc, char **argv, const char *done)
 	while ((option = getopt_long(argc, argv, "s:", options, NULL)) == 's')
 		path = optarg;
 	if (option != -1 || optind != argc) {
-		fprintf(stderr, "usage: easproxyctl %s [-s SOCKET]\n", argv[0]);
-		return 2;
+		fprintf(ctl_usage_stream(argc, argv), "usage: easproxyctl %s [-s SOCKET]\n",
+			argv[0]);
+		return ctl_usage_status(argc, argv);
 	}
 	answer = ctl_ask(path, argv[0], &err);
 	if (answer == NULL) {

@@ -8,6 +8,7 @@
 
 #include "proxy/easproxyctl_answer.h"
 #include "proxy/easproxyctl_client.h"
+#include "proxy/easproxyctl_usage.h"
 
 enum { LABEL_WIDTH = 15 };
 
@@ -41,10 +42,13 @@ static void print_half(const json_t *half, const char *label)
 	if (half == NULL)
 		return;
 	print_text(label, answer_text(half, "url"));
-	printf("    %-*s looked at %s%s, next %s%s%s\n", LABEL_WIDTH, "",
-		answer_moment(answer_number(half, "looked_at"), looked),
-		answer_is_true(half, "unchanged") ? " (unchanged)" : "",
-		answer_moment(answer_number(half, "next_look"), next),
+	printf("    %-*s ", LABEL_WIDTH, "");
+	if (answer_number(half, "looked_at") == 0)
+		printf("not looked at since the start");
+	else
+		printf("looked at %s%s", answer_moment(answer_number(half, "looked_at"), looked),
+			answer_is_true(half, "unchanged") ? " (unchanged)" : "");
+	printf(", next %s%s%s\n", answer_moment(answer_number(half, "next_look"), next),
 		answer_text(half, "form")[0] == '\0' ? "" : "; ", answer_text(half, "form"));
 	if (answer_text(half, "error")[0] != '\0')
 		printf("    %-*s FAILED %lld times in a row, last: %s\n", LABEL_WIDTH, "",
@@ -93,7 +97,7 @@ static void print_list(const json_t *answer)
 
 	json_array_foreach(json_object_get(answer, "authorities"), i, authority)
 	{
-		printf("%s%lld %s\n", i == 0 ? "" : "\n", answer_number(authority, "number"),
+		printf("%s%lld. %s\n", i == 0 ? "" : "\n", answer_number(authority, "number"),
 			answer_text(authority, "issuer"));
 		if (json_array_size(json_object_get(authority, "crls")) == 0)
 			printf("  %s: %s\n", answer_text(authority, "state"),
@@ -116,12 +120,11 @@ static bool has_failed(const json_t *answer)
 	return false;
 }
 
-static int usage(void)
+static int usage(int argc, char **argv)
 {
-	fputs("usage: easproxyctl crl list [-s SOCKET] [--json]\n"
-	      "       easproxyctl crl refresh [-s SOCKET] [--json] [CA]\n",
-		stderr);
-	return 2;
+	return ctl_usage(argc, argv,
+		"crl list [--json] [-s SOCKET]\n"
+		"       easproxyctl crl refresh [CA] [--json] [-s SOCKET]");
 }
 
 static int ask(const char *socket_path, json_t *request, bool wants_json, bool is_refresh)
@@ -148,13 +151,16 @@ int ctl_crl(int argc, char **argv)
 {
 	static const struct option options[] = {{"socket", required_argument, NULL, 's'},
 		{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
+	char help[] = "--help";
 	const char *path = CTL_DEFAULT_SOCKET;
 	const char *what = argc > 1 ? argv[1] : "";
 	bool is_refresh = strcmp(what, "refresh") == 0, wants_json = false;
 	int option;
 
+	if (strcmp(what, "help") == 0)
+		argv[1] = help;
 	if (!is_refresh && strcmp(what, "list") != 0)
-		return usage();
+		return usage(argc, argv);
 	argc--;
 	argv++;
 	opterr = 0; /* the usage says it better */
@@ -162,10 +168,10 @@ int ctl_crl(int argc, char **argv)
 		switch (option) {
 		case 's': path = optarg; break;
 		case 'j': wants_json = true; break;
-		default: return usage();
+		default: return usage(argc, argv);
 		}
 	if (argc - optind > (is_refresh ? 1 : 0))
-		return usage();
+		return usage(argc, argv);
 	return ask(path,
 		optind < argc
 			? json_pack(

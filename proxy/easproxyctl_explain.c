@@ -2,53 +2,17 @@
 
 #include <getopt.h>
 #include <jansson.h>
-#include <openssl/x509.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "auth/offline_files.h"
-#include "auth/openssl_error.h"
-#include "auth/trust_write.h"
+#include "auth/revocation_reason.h"
 #include "proxy/easproxyctl_answer.h"
 #include "proxy/easproxyctl_client.h"
+#include "proxy/easproxyctl_explain_find.h"
+#include "proxy/easproxyctl_usage.h"
 
-enum { CERTIFICATES_MAX = 11, MARGIN = 13 };
-
-/* What is to be explained */
-
-/* An offline_take: the phone's certificate comes first. */
-static int add_certificate(void *context, const char *name, struct span der, struct error *err)
-{
-	json_t *chain = context;
-	const unsigned char *at = der.data;
-	X509 *certificate;
-	int result = 0;
-
-	if (json_array_size(chain) >= CERTIFICATES_MAX)
-		return 0;
-	certificate = d2i_X509(NULL, &at, (long)der.len);
-	if (certificate == NULL)
-		result = error_openssl(err, "%s: not a certificate", name);
-	else if (json_array_append_new(chain, trust_write_certificate(certificate)) == -1)
-		result = error_set(err, "%s: out of memory", name);
-	X509_free(certificate);
-	return result;
-}
-
-static json_t *read_chain(const char *path, struct error *err)
-{
-	json_t *chain = json_array();
-	const struct offline_reader reader = {
-		.kind = OFFLINE_CERTIFICATE, .take = add_certificate, .context = chain};
-
-	if (offline_read(&reader, path, err) > 0)
-		return chain;
-	json_decref(chain);
-	return NULL;
-}
-
-/* How it is shown */
+enum { EXIT_IN = 0, EXIT_REFUSED = 1, EXIT_UNKNOWN = 2, MARGIN = 13 };
 
 static const char *moment_of(const json_t *object, const char *key, char text[MOMENT_TEXT_SIZE])
 {
@@ -93,9 +57,10 @@ static void print_revocation(const json_t *revocation)
 		printf("%*srevocation is not looked up: %s\n", MARGIN, "",
 			answer_text(revocation, "unchecked"));
 	else if (json_object_get(revocation, "revoked_at") != NULL)
-		printf("%*sREVOKED %s, CRLReason %lld, on %s\n", MARGIN, "",
+		printf("%*sREVOKED %s, %s, on %s\n", MARGIN, "",
 			moment_of(revocation, "revoked_at", moment),
-			answer_number(revocation, "reason"), answer_text(revocation, "found_in"));
+			revocation_reason_name((unsigned int)answer_number(revocation, "reason")),
+			answer_text(revocation, "found_in"));
 	else if (is_refused(revocation))
 		printf("%*srevocation: %s\n", MARGIN, "", answer_text(revocation, "refusal"));
 	else
@@ -135,8 +100,8 @@ static void print_ocsp(const json_t *ocsp)
 				: ", too old, or by a signer that is revoked");
 	putchar('\n');
 	if (json_object_get(ocsp, "revoked_at") != NULL)
-		printf("%*sREVOKED %s, CRLReason %lld\n", MARGIN, "",
-			moment_of(ocsp, "revoked_at", from), answer_number(ocsp, "reason"));
+		printf("%*sREVOKED %s, %s\n", MARGIN, "", moment_of(ocsp, "revoked_at", from),
+			revocation_reason_name((unsigned int)answer_number(ocsp, "reason")));
 	else if (is_refused(ocsp))
 		printf("%*sa good answer is asked for: %s\n", MARGIN, "",
 			answer_text(ocsp, "refusal"));
@@ -162,20 +127,57 @@ static void print_path(const json_t *answer)
 		print_ocsp(ocsp);
 }
 
+/* What the directory can know the certificate by, in the form that altSecurityIdentities has it. */
+static const struct name_form {
+	const char *kind, *first, *first_of, *second, *second_of;
+} name_forms[] = {
+	{"principal-name", "", "principal-name", NULL, NULL},
+	{"rfc822-name", "", "rfc822-name", NULL, NULL},
+	{"smtp-utf8-mailbox", "", "smtp-utf8-mailbox", NULL, NULL},
+	{"ski", "X509:<SKI>", "ski", NULL, NULL},
+	{"sha1-public-key", "X509:<SHA1-PUKEY>", "sha1-public-key", NULL, NULL},
+	{"issuer-and-serial-number", "X509:<I>", "issuer", "<SR>", "serial"},
+	{"issuer-and-subject", "X509:<I>", "issuer", "<S>", "subject"},
+	{"subject", "X509:<S>", "subject", NULL, NULL},
+	{"sid", "", "sid", NULL, NULL},
+};
+
+/* The value of a kind that there is once; NULL: there is none. */
+static const char *value_of(const json_t *values, const char *kind)
+{
+	const json_t *name;
+	size_t i;
+
+	json_array_foreach(values, i, name) if (strcmp(answer_text(name, "kind"), kind) ==
+						0) return answer_text(name, "value");
+	return NULL;
+}
+
+static void print_forms(const json_t *values, const struct name_form *form, const char **title)
+{
+	const char *second = form->second != NULL ? value_of(values, form->second_of) : "";
+	const json_t *name;
+	size_t i;
+
+	json_array_foreach(values, i, name)
+	{
+		if (strcmp(answer_text(name, "kind"), form->first_of) != 0 || second == NULL)
+			continue;
+		printf("%-*s%s %s%s%s%s\n", MARGIN, *title, form->kind, form->first,
+			answer_text(name, "value"), form->second != NULL ? form->second : "",
+			second);
+		*title = "";
+	}
+}
+
 static void print_names(const json_t *answer)
 {
 	const json_t *names = json_object_get(answer, "names");
 	const json_t *mailbox = json_object_get(answer, "mailbox");
-	const json_t *name;
 	const char *title = "names";
-	size_t i;
 
-	json_array_foreach(json_object_get(names, "values"), i, name)
-	{
-		printf("%-*s%s %s\n", MARGIN, title, answer_text(name, "kind"),
-			answer_text(name, "value"));
-		title = "";
-	}
+	for (size_t i = 0; i < sizeof(name_forms) / sizeof(name_forms[0]); i++)
+		print_forms(json_object_get(names, "values"), &name_forms[i], &title);
 	if (is_refused(names))
 		printf("%-*s%s\n", MARGIN, title, answer_text(names, "refusal"));
 	else if (title[0] != '\0')
@@ -231,9 +233,15 @@ static void print_verdict(const json_t *answer)
 		printf("%-*s%s\n", MARGIN, "in Entra", answer_text(answer, "aadsts"));
 }
 
+static int fail(const struct error *err)
+{
+	fprintf(stderr, "easproxyctl: %s\n", err->text);
+	return EXIT_UNKNOWN;
+}
+
 static int show(json_t *answer, bool wants_json)
 {
-	int status = is_refused(answer) ? 1 : 0;
+	int status = is_refused(answer) ? EXIT_REFUSED : EXIT_IN;
 
 	if (wants_json) {
 		answer_print(answer, JSON_INDENT(2));
@@ -269,23 +277,16 @@ int ctl_explain(int argc, char **argv)
 		else
 			break;
 	}
-	if (option != -1 || optind + 1 != argc) {
-		fputs("usage: easproxyctl explain [-s SOCKET] [--device ID] [--json] CERT\n",
-			stderr);
-		return 2;
-	}
-	chain = read_chain(argv[optind], &err);
-	if (chain == NULL) {
-		fprintf(stderr, "easproxyctl: %s\n", err.text);
-		return 1;
-	}
+	if (option != -1 || optind + 1 != argc)
+		return ctl_usage(argc, argv, "explain CERT [--device ID] [--json] [-s SOCKET]");
+	chain = ctl_explain_find(socket, argv[optind], &err);
+	if (chain == NULL)
+		return fail(&err);
 	request = json_pack("{s:s,s:o}", "request", "explain", "chain", chain);
 	if (device != NULL)
 		json_object_set_new(request, "device", json_string(device));
 	answer = ctl_request(socket, request, &err);
-	if (answer == NULL) {
-		fprintf(stderr, "easproxyctl: %s\n", err.text);
-		return 1;
-	}
+	if (answer == NULL)
+		return fail(&err);
 	return show(answer, wants_json);
 }

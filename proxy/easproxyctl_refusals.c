@@ -1,9 +1,11 @@
 #include "proxy/easproxyctl_refusals.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "config/refusal.h"
+#include "proxy/easproxyctl_usage.h"
 
 /* RFC 8446 6.2. */
 static const char *alert_name(int alert)
@@ -40,13 +42,14 @@ static void print_table(void)
 {
 	char http[12], eas[12];
 
-	printf("%-26s %-24s %4s %4s\n", "name", "TLS alert", "HTTP", "EAS");
+	printf("%-26s %-24s %4s %4s  %s\n", "name", "TLS alert", "HTTP", "EAS", "in Entra");
 	for (int code = REFUSAL_NONE + 1; code < REFUSAL_COUNT; code++) {
 		const struct refusal_row *row = refusal_row((enum refusal)code);
 
-		printf("%-26s %-24s %4s %4s\n", row->name, alert_name(row->tls_alert),
+		printf("%-26s %-24s %4s %4s  %s\n", row->name, alert_name(row->tls_alert),
 			number_or_dash(row->http_status, http),
-			number_or_dash(row->eas_status, eas));
+			number_or_dash(row->eas_status, eas),
+			row->aadsts[0] != '\0' ? row->aadsts : "-");
 	}
 }
 
@@ -112,13 +115,13 @@ static int explain(const char *name)
 
 int ctl_refusals(int argc, char **argv)
 {
-	if (argc > 2) {
-		fputs("usage: easproxyctl refusals [NAME | --markdown]\n", stderr);
-		return 2;
-	}
-	if (argc == 2 && strcmp(argv[1], "--markdown") != 0)
+	bool wants_markdown = argc == 2 && strcmp(argv[1], "--markdown") == 0;
+
+	if (argc > 2 || (argc == 2 && argv[1][0] == '-' && !wants_markdown))
+		return ctl_usage(argc, argv, "refusals [NAME | --markdown]");
+	if (argc == 2 && !wants_markdown)
 		return explain(argv[1]);
-	if (argc == 2)
+	if (wants_markdown)
 		print_markdown();
 	else
 		print_table();

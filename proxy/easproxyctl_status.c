@@ -8,6 +8,7 @@
 
 #include "proxy/easproxyctl_answer.h"
 #include "proxy/easproxyctl_client.h"
+#include "proxy/easproxyctl_usage.h"
 #include "proxy/shared.h"
 
 static void format_duration(char *text, size_t size, long long seconds)
@@ -119,7 +120,7 @@ static void print_authorities(const json_t *status)
 	const json_t *authority;
 	size_t i;
 
-	printf("\n%-13s %-20s %-20s %9s  %s\n", "CRL", "this update", "next update", "entries",
+	printf("\n%-13s %-20s %-20s %9s  %s\n", "CRL", "effective", "next update", "entries",
 		"authority");
 	json_array_foreach(json_object_get(status, "authorities"), i, authority)
 	{
@@ -184,10 +185,8 @@ int ctl_status(int argc, char **argv)
 		case 'j': wants_json = true; break;
 		default: is_wrong = true; break;
 		}
-	if (is_wrong || optind != argc) {
-		fputs("usage: easproxyctl status [-s SOCKET] [--json]\n", stderr);
-		return 2;
-	}
+	if (is_wrong || optind != argc)
+		return ctl_usage(argc, argv, "status [--json] [-s SOCKET]");
 	answer = ctl_ask(path, "status", &err);
 	if (answer == NULL) {
 		fprintf(stderr, "easproxyctl: %s\n", err.text);

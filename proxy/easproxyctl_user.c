@@ -8,6 +8,7 @@
 #include "config/moment.h"
 #include "proxy/easproxyctl_answer.h"
 #include "proxy/easproxyctl_client.h"
+#include "proxy/easproxyctl_usage.h"
 #include "proxy/easproxyctl_user_print.h"
 
 struct arguments {
@@ -124,6 +125,8 @@ static json_t *next_seen(const json_t *answer)
 
 static int user_list(const struct arguments *arguments)
 {
+	if (!arguments->wants_json)
+		ctl_print_users_head();
 	return print_pages(arguments, "user-list", "users", ctl_print_users, next_user);
 }
 
@@ -181,6 +184,7 @@ enum { SUBCOMMAND_COUNT = sizeof(subcommands) / sizeof(subcommands[0]) };
 
 int ctl_user(int argc, char **argv)
 {
+	char option[] = "--help";
 	const char *name = argc > 1 ? argv[1] : "";
 
 	for (size_t i = 0; i < SUBCOMMAND_COUNT; i++) {
@@ -191,14 +195,16 @@ int ctl_user(int argc, char **argv)
 			continue;
 		if (read_arguments(argc - 1, argv + 1, sub->options, sub->name_count, &arguments))
 			return sub->run(&arguments);
-		fprintf(stderr, "usage: easproxyctl user %s %s\n", sub->name, sub->usage);
-		return 2;
+		fprintf(ctl_usage_stream(argc, argv), "usage: easproxyctl user %s %s\n", sub->name,
+			sub->usage);
+		return ctl_usage_status(argc, argv);
 	}
-	fputs("usage:\n", stderr);
+	if (strcmp(name, "help") == 0)
+		argv[1] = option;
 	for (size_t i = 0; i < SUBCOMMAND_COUNT; i++)
-		fprintf(stderr, "  easproxyctl user %s %s\n", subcommands[i].name,
-			subcommands[i].usage);
-	return 2;
+		fprintf(ctl_usage_stream(argc, argv), "%s easproxyctl user %s %s\n",
+			i == 0 ? "usage:" : "      ", subcommands[i].name, subcommands[i].usage);
+	return ctl_usage_status(argc, argv);
 }
 
 int ctl_seen(int argc, char **argv)
@@ -207,6 +213,5 @@ int ctl_seen(int argc, char **argv)
 
 	if (read_arguments(argc, argv, "sj", 0, &arguments))
 		return print_pages(&arguments, "seen", "certificates", ctl_print_seen, next_seen);
-	fputs("usage: easproxyctl seen [--json] [-s SOCKET]\n", stderr);
-	return 2;
+	return ctl_usage(argc, argv, "seen [--json] [-s SOCKET]");
 }

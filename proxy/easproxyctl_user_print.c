@@ -125,6 +125,11 @@ void ctl_print_user(const json_t *answer)
 	}
 }
 
+void ctl_print_users_head(void)
+{
+	printf("%-21s  %-32s  %-12s  %s\n", "valid from", "user", "revoked by", "reason");
+}
+
 void ctl_print_users(const json_t *users)
 {
 	const json_t *user;

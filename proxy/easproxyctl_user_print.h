@@ -10,6 +10,8 @@
 void ctl_print_notes(const json_t *answer);
 
 void ctl_print_user(const json_t *answer);
+/* The titles of the columns, then page after page. */
+void ctl_print_users_head(void);
 void ctl_print_users(const json_t *users);
 void ctl_print_seen(const json_t *certificates);
 

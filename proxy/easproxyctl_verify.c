@@ -9,11 +9,13 @@
 #include <time.h>
 
 #include "auth/offline.h"
+#include "auth/revocation_reason.h"
 #include "config/algorithm.h"
 #include "config/model.h"
 #include "config/moment.h"
 #include "config/oid.h"
 #include "proxy/easproxyctl_answer.h"
+#include "proxy/easproxyctl_usage.h"
 
 enum { EXIT_ACCEPTED = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, POLICY_MAX = 64 };
 
@@ -37,9 +39,9 @@ static const struct config_trust rfc5280 = {
 	.is_any_leaf = true,
 };
 
-static int usage(const char *fault)
+static int usage(int argc, char **argv, const char *fault)
 {
-	if (fault != NULL)
+	if (!ctl_asks_for_help(argc, argv))
 		fprintf(stderr, "easproxyctl verify: %s\n", fault);
 	fputs("usage: easproxyctl verify --ca DIR|STORE --crl DIR [OPTION...] LEAF.pem "
 	      "[INTERMEDIATE.pem...]\n"
@@ -54,11 +56,11 @@ static int usage(const char *fault)
 	      "  --explicit-policy         ask for an accepted policy\n"
 	      "  --inhibit-policy-mapping  let no authority equate policies\n"
 	      "  --inhibit-any-policy      do not take anyPolicy for the accepted ones\n"
-	      "  --config FILE             judge by the trust settings of easproxy.conf\n"
+	      "  -c FILE                   judge by the trust settings of that easproxy.conf\n"
 	      "  --verbose                 say which files were passed over, and why\n"
 	      "  --json                    answer as one JSON object\n",
-		stderr);
-	return EXIT_USAGE;
+		ctl_usage_stream(argc, argv));
+	return ctl_usage_status(argc, argv);
 }
 
 enum long_option {
@@ -70,7 +72,6 @@ enum long_option {
 	LONG_EXPLICIT,
 	LONG_INHIBIT_MAPPING,
 	LONG_INHIBIT_ANY,
-	LONG_CONFIG,
 	LONG_VERBOSE,
 	LONG_JSON,
 };
@@ -84,7 +85,7 @@ static const struct option long_options[] = {
 	{"explicit-policy", no_argument, NULL, LONG_EXPLICIT},
 	{"inhibit-policy-mapping", no_argument, NULL, LONG_INHIBIT_MAPPING},
 	{"inhibit-any-policy", no_argument, NULL, LONG_INHIBIT_ANY},
-	{"config", required_argument, NULL, LONG_CONFIG},
+	{"config", required_argument, NULL, 'c'},
 	{"verbose", no_argument, NULL, LONG_VERBOSE},
 	{"json", no_argument, NULL, LONG_JSON},
 	{NULL, 0, NULL, 0},
@@ -111,24 +112,29 @@ static int read_time(const char *text, int64_t *at, struct error *err)
 /* 0, or -1 with what is wrong. */
 static int take_option(struct arguments *arguments, int option, char *value, struct error *err)
 {
+	struct error cause;
+
 	switch (option) {
 	case LONG_CA: arguments->ca = value; return 0;
 	case LONG_CRL: arguments->crl = value; return 0;
 	case LONG_NO_CRL: arguments->has_no_crl = true; return 0;
-	case LONG_AT: return read_time(value, &arguments->at, err);
+	case LONG_AT:
+		if (read_time(value, &arguments->at, &cause) == -1)
+			return error_set(err, "--at: %s", cause.text);
+		return 0;
 	case LONG_POLICY:
 		if (strcmp(value, "anyPolicy") == 0)
 			value = (char *)"2.5.29.32.0";
 		if (arguments->policy_count == POLICY_MAX)
 			return error_set(err, "more than %d policies", (int)POLICY_MAX);
-		if (oid_check(value, err) == -1)
-			return -1;
+		if (oid_check(value, &cause) == -1)
+			return error_set(err, "--policy: %s", cause.text);
 		arguments->policies[arguments->policy_count++] = value;
 		return 0;
 	case LONG_EXPLICIT: arguments->explicit_policy = true; return 0;
 	case LONG_INHIBIT_MAPPING: arguments->inhibit_policy_mapping = true; return 0;
 	case LONG_INHIBIT_ANY: arguments->inhibit_any_policy = true; return 0;
-	case LONG_CONFIG: arguments->config_path = value; return 0;
+	case 'c': arguments->config_path = value; return 0;
 	case LONG_VERBOSE: arguments->is_verbose = true; return 0;
 	case LONG_JSON: arguments->is_json = true; return 0;
 	default: return error_set(err, "an option that there is not, or one without its value");
@@ -141,7 +147,7 @@ static int take_arguments(struct arguments *arguments, int argc, char **argv, st
 
 	*arguments = (struct arguments){.at = (int64_t)time(NULL)};
 	opterr = 0; /* the usage says it better */
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "c:", long_options, NULL)) != -1)
 		if (take_option(arguments, option, optarg, err) == -1)
 			return -1;
 	arguments->files = argv + optind;
@@ -196,18 +202,6 @@ static const char *issuer_of(const struct result *result, uint32_t link)
 	return authority >= 0 ? result->store->authorities[authority].issuer : "an unknown issuer";
 }
 
-static const char *const reason_words[] = {"no reason given", "key compromise", "CA compromise",
-	"affiliation changed", "superseded", "cessation of operation", "on hold", NULL,
-	"removed from CRL", "privilege withdrawn", "AA compromise"};
-
-static const char *reason_word(unsigned int reason)
-{
-	const size_t count = sizeof(reason_words) / sizeof(reason_words[0]);
-
-	return reason < count && reason_words[reason] != NULL ? reason_words[reason]
-							      : "an unknown reason";
-}
-
 static void describe_revocation(struct result *result, const struct verdict_finding *finding)
 {
 	char serial[41];
@@ -219,7 +213,7 @@ static void describe_revocation(struct result *result, const struct verdict_find
 		snprintf(result->reason, sizeof(result->reason),
 			"serial %s of %s at depth %u was revoked on %s: %s", serial,
 			issuer_of(result, finding->link), finding->link, date,
-			reason_word(finding->revocation.reason));
+			revocation_reason_name(finding->revocation.reason));
 	else
 		snprintf(result->reason, sizeof(result->reason), "serial %s of %s at depth %u",
 			serial, issuer_of(result, finding->link), finding->link);
@@ -351,7 +345,7 @@ int ctl_verify(int argc, char **argv)
 	int status;
 
 	if (take_arguments(&arguments, argc, argv, &err) == -1)
-		return usage(err.text);
+		return usage(argc, argv, err.text);
 	if (arguments.config_path != NULL) {
 		config = config_load(
 			arguments.config_path, trust_store_config_check, print_fault, NULL);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "config/hex.h"
+#include "proxy/easproxyctl_usage.h"
 #include "wbxml/base64.h"
 #include "wbxml/xml.h"
 
@@ -168,12 +169,6 @@ static int dialect_read(const char *text, enum wbxml_dialect *dialect)
 	return 0;
 }
 
-static int usage(const char *text)
-{
-	fprintf(stderr, "usage: easproxyctl %s\n", text);
-	return EXIT_USAGE;
-}
-
 /* allowed: the short letters of the options that the command has. */
 static int arguments_read(int argc, char **argv, const char *allowed, struct arguments *arguments)
 {
@@ -208,7 +203,8 @@ int ctl_decode(int argc, char **argv)
 	struct arguments arguments;
 
 	if (arguments_read(argc, argv, "dxb", &arguments) != 0)
-		return usage("decode [--dialect exact|libwbxml] [--hex|--base64] [FILE|-]");
+		return ctl_usage(
+			argc, argv, "decode [--dialect exact|libwbxml] [--hex|--base64] [FILE|-]");
 	return run(argv[0], &arguments, wbxml_to_xml);
 }
 
@@ -217,7 +213,8 @@ int ctl_encode(int argc, char **argv)
 	struct arguments arguments;
 
 	if (arguments_read(argc, argv, "do", &arguments) != 0)
-		return usage("encode [--dialect exact|libwbxml] [-o FILE] [FILE|-]");
+		return ctl_usage(
+			argc, argv, "encode [--dialect exact|libwbxml] [-o FILE] [FILE|-]");
 	if (strcmp(arguments.output, "-") == 0 && isatty(STDOUT_FILENO)) {
 		fprintf(stderr,
 			"easproxyctl %s: WBXML is binary: name a file with -o, or redirect the "

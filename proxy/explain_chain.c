@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "auth/trust_strength.h"
 #include "auth/x509_text.h"
 #include "config/hex.h"
 #include "proxy/crl_facts.h"
@@ -17,32 +18,13 @@ static json_t *moment(const ASN1_TIME *time)
 						   : json_null();
 }
 
-/* "RSA 2048", "EC prime256v1", "ED25519". */
-static void describe_key(X509 *certificate, char *text, size_t size)
-{
-	const EVP_PKEY *key = X509_get0_pubkey(certificate);
-	char group[64];
-	size_t len;
-
-	if (key == NULL)
-		snprintf(text, size, "unreadable");
-	else if (EVP_PKEY_is_a(key, "EC") &&
-		 EVP_PKEY_get_group_name(key, group, sizeof(group), &len) == 1)
-		snprintf(text, size, "EC %s", group);
-	else if (EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_is_a(key, "RSA-PSS") ||
-		 EVP_PKEY_is_a(key, "DSA"))
-		snprintf(text, size, "%s %d", EVP_PKEY_get0_type_name(key), EVP_PKEY_get_bits(key));
-	else
-		snprintf(text, size, "%s", EVP_PKEY_get0_type_name(key));
-}
-
 /* Subject, issuer, serial, validity, key and signature. */
 static json_t *explain_certificate(X509 *certificate)
 {
 	uint8_t sha256[EVP_MAX_MD_SIZE];
 	unsigned int sha256_len = 0;
 	struct serial serial;
-	char name[512], serial_text[41] = "", key[96], sha256_text[2 * EVP_MAX_MD_SIZE + 1];
+	char name[512], serial_text[41] = "", key[32], sha256_text[2 * EVP_MAX_MD_SIZE + 1];
 	json_t *object = json_object();
 
 	x509_name_format(X509_get_subject_name(certificate), name, sizeof(name));
@@ -54,7 +36,7 @@ static json_t *explain_certificate(X509 *certificate)
 	json_object_set_new(object, "serial", json_string(serial_text));
 	json_object_set_new(object, "not_before", moment(X509_get0_notBefore(certificate)));
 	json_object_set_new(object, "not_after", moment(X509_get0_notAfter(certificate)));
-	describe_key(certificate, key, sizeof(key));
+	trust_strength_describe(certificate, key);
 	json_object_set_new(object, "key", json_string(key));
 	json_object_set_new(
 		object, "signature", json_string(OBJ_nid2ln(X509_get_signature_nid(certificate))));

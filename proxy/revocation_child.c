@@ -17,7 +17,13 @@
 #include "proxy/sandbox.h"
 #include "proxy/timeval.h"
 
-enum { READY_GRACE_MS = 500, PATIENCE_MS = 10 * 1000 };
+enum {
+	READY_GRACE_MS = 500,
+	/* Less than service managers (90 s) and easproxyctl reload (120 s) wait, whatever a download may
+	 * take. */
+	READY_WAIT_MAX_MS = 60 * 1000,
+	PATIENCE_MS = 10 * 1000
+};
 
 struct revocation_process {
 	const struct child *child;
@@ -183,8 +189,9 @@ static int start(struct revocation_process *p, struct error *err)
 	const struct revocation_callbacks callbacks = {
 		.context = p, .on_index = on_index, .on_report = on_report};
 	const struct child *child = p->child;
+	uint32_t longest_ms = child->config->revocation.time_limit_ms + READY_GRACE_MS;
 	struct timeval wait =
-		timeval_of_ms(child->config->revocation.time_limit_ms + READY_GRACE_MS);
+		timeval_of_ms(longest_ms < READY_WAIT_MAX_MS ? longest_ms : READY_WAIT_MAX_MS);
 
 	p->revocation = revocation_new(p->base, child->trust, &child->config->revocation,
 		child->state_directory, &callbacks, err);

@@ -1,12 +1,8 @@
 #include "proxy/worker_judge.h"
 
+#include "auth/revocation_reason.h"
 #include "config/moment.h"
 #include "proxy/log.h"
-
-/* RFC 5280 5.3.1. */
-static const char *const reason_names[] = {"unspecified", "keyCompromise", "cACompromise",
-	"affiliationChanged", "superseded", "cessationOfOperation", "certificateHold", "7",
-	"removeFromCRL", "privilegeWithdrawn", "aACompromise"};
 
 /* Links are certificates with their issuers, so that the root is among the issuers. */
 static bool is_withdrawn(
@@ -69,10 +65,7 @@ static void log_date(struct log_line *line, const char *key, int64_t seconds)
 
 static void log_finding(struct log_line *line, const struct revocation_finding *finding)
 {
-	log_text(line, "revocation_reason",
-		finding->reason < sizeof(reason_names) / sizeof(reason_names[0])
-			? reason_names[finding->reason]
-			: "unknown");
+	log_text(line, "revocation_reason", revocation_reason_name(finding->reason));
 	log_date(line, "revoked_at", finding->date);
 	if (finding->invalidity_date != 0)
 		log_date(line, "invalid_since", finding->invalidity_date);

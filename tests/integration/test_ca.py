@@ -527,6 +527,13 @@ class ImportExportTest(CaCase):
         self.assertEqual([e.get("revocationGrace") for e in self.entries()], [None, "2h", "2h"])
         self.assertIn("may mean authority 2 or 3", self.ca_refused("remove", "Contoso Issuing CA"))
 
+    def test_every_command_says_that_there_is_no_store_yet(self):
+        for arguments in (("list",), ("export",), ("lint",), ("set", "1", "--grace", "1h"), ("remove", "1")):
+            with self.subTest(arguments):
+                status, output = self.ca(*arguments)
+                self.assertEqual(status, 1, output)
+                self.assertIn("there is no %s yet; easproxyctl ca add makes it" % self.store, output)
+
     def test_a_wrong_command_line_says_how(self):
         for arguments in (("add", "x.pem"), ("add", "--root"), ("set", "1"), ("remove",), ("import",), ("list", "x"),
                           ("export", "--format", "yaml"), ("lint", "1", "2"), ("add", "x", "--root", "--crl-signer")):
@@ -612,11 +619,11 @@ class LintTest(CaCase):
             self.assertEqual(one["signer"], one["issuer"])
             self.assertEqual(one["key_identifier"], self.key_id(name))
             self.assertGreater(one["next_update"], one["this_update"])
-        self.assertEqual(int(found[1]["number"], 16), self.issuing.crl_number)
+        self.assertEqual(int(found[1]["crl_number"]), self.issuing.crl_number)
         output = self.ca_done("lint")
         self.assertIn("2 locations, 0 with something wrong", output)
         self.assertRegex(output, "next .*, in (29 d 23|30 d 0) h")
-        self.assertRegex(output, "number +0x0*%x\n" % self.issuing.crl_number)
+        self.assertRegex(output, "number +%d \\(0x0*%x\\)\n" % (self.issuing.crl_number, self.issuing.crl_number))
 
     def write_with(self, path, extensions):
         """A CRL of the issuing CA with further extensions, as openssl.cnf has them."""
@@ -641,7 +648,7 @@ class LintTest(CaCase):
         status, found = self.lint("2")
         self.assertEqual(status, 0, found)
         self.assertEqual([one["kind"] for one in found], ["crl", "delta"])
-        self.assertEqual(int(found[1]["base_number"], 16), base)
+        self.assertEqual(int(found[1]["base_number_hex"], 16), base)
         self.assertEqual([one["entries"] for one in found], [0, 1])
         # One that starts from a CRL that is not there yet.
         self.write_delta(self.path("www", "delta.crl"), base + 100)

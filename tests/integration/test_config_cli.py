@@ -114,6 +114,26 @@ upstream exchange {
         self.assertEqual(status, 1, output)
         self.assertRegex(output, r"easproxy\.conf:\d+: ")
 
+    def test_every_command_says_how_it_is_used_when_it_is_asked(self):
+        status, output = self.run_program(EASPROXYCTL, "--help")
+        self.assertEqual(status, 0)
+        self.assertTrue(all(len(line) <= 100 for line in output.splitlines()), output)
+        names = [line.split()[0] for line in output.splitlines() if line.startswith("  ") and line[2].isalpha()]
+        self.assertIn("explain", names)
+        lines = [[name] for name in names if name not in ("version", "help")]
+        lines += [["ca", name] for name in ("list", "add", "set", "remove", "import", "export", "lint")]
+        lines += [["crl", name] for name in ("list", "refresh")]
+        lines += [["user", name] for name in ("revoke", "allow", "show", "list")]
+        for line in lines:
+            usage = "usage: easproxyctl " + (" ".join(line) if line[0] != "crl" else "crl")
+            for asked in (line + ["--help"], line + ["-h"], ["help"] + line):
+                with self.subTest(asked):
+                    status, output = self.run_program(EASPROXYCTL, *asked)
+                    self.assertEqual(status, 0, output)
+                    self.assertTrue(output.startswith(usage), output)
+        self.assertEqual(self.run_program(EASPROXYCTL, "help", "frobnicate")[0], 2)
+        self.assertEqual(self.run_program(EASPROXYCTL, "refusals", "--frobnicate")[0], 2)
+
     def test_the_sample_names_every_option(self):
         with open(os.path.join(harness.ROOT, "config", "options.def"), encoding="utf-8") as f:
             names = set(re.findall(r'^OPTION\(\w+, "([^"]+)"', f.read(), re.M))

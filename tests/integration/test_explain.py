@@ -4,6 +4,7 @@ import os
 import subprocess
 import unittest
 
+import client
 import crls
 import harness
 from harness import certificates, wait_for
@@ -102,7 +103,7 @@ class ExplainTest(harness.Case):
                          ["ski", "sha1-public-key", "issuer", "serial", "subject"])
         self.assertEqual(answer["mailbox"]["refusal"], "domain-not-routable")
         leaf = answer["chain"][0]
-        self.assertEqual((leaf["key"], leaf["signature"]), ("EC prime256v1", "ecdsa-with-SHA256"))
+        self.assertEqual((leaf["key"], leaf["signature"]), ("P-256", "ecdsa-with-SHA256"))
         self.assertLess(leaf["not_after"], answer["now"])
         # Of one that is still valid it is the CRL that decides, and which one is said.
         new = authority.issue("new", certificates.general_names(certificates.principal_name(b"eve@elsewhere.test")))
@@ -133,7 +134,7 @@ class ExplainTest(harness.Case):
         self.assertAlmostEqual(crl["effective"] - crl["base_effective"], 3540, delta=30)
         self.assertRegex(self.run_explain(dave.certificate)[1],
                          r"(?s)number 256 \(0x0100\) of 20.* with delta 427 \(0x01ab\), effective 20.*"
-                         r"REVOKED 20.*, CRLReason 1, on file:.*invalid since 2025-01-02T03:04:05Z")
+                         r"REVOKED 20.*, keyCompromise, on file:.*invalid since 2025-01-02T03:04:05Z")
 
     def test_the_directory_s_entry_is_named(self):
         with open(self.path("mailboxes"), "w", encoding="ascii") as f:
@@ -159,10 +160,48 @@ class ExplainTest(harness.Case):
 
     def test_what_is_no_certificate_is_said_with_its_name(self):
         status, _, err = self.run_explain(self.proxy.config_path)
-        self.assertEqual(status, 1)
+        self.assertEqual(status, 2)
         self.assertIn(self.proxy.config_path, err)
         self.assertIn("no certificate", err)
+        status, _, err = self.run_explain(self.path("missing.pem"))
+        self.assertEqual(status, 2)
+        self.assertIn("there is no such file", err)
         self.assertEqual(self.run_explain(self.pki.ca, "--nonsense")[0], 2)
+
+    def openssl(self, *arguments):
+        return subprocess.run(["openssl", *arguments], check=True, timeout=harness.PATIENCE,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+
+    def test_a_certificate_of_the_log_is_found_by_serial_or_sha256(self):
+        carol = self.pki.user("carol").certificate
+        with self.assertRaises((client.Closed, OSError)), self.proxy.dial("carol") as connection:
+            connection.request("OPTIONS", client.PATH)
+        harness.wait_for("the refusal in the log", lambda: self.proxy.lines("refused"), None, self.proxy)
+        serial = self.proxy.lines("refused")[0]["serial"]
+        openssl_serial = self.openssl("x509", "-in", carol, "-noout", "-serial").strip().partition("=")[2]
+        sha256 = self.openssl("x509", "-in", carol, "-noout", "-fingerprint", "-sha256").strip().partition("=")[2]
+        for name in (serial, serial[:8], openssl_serial, sha256, sha256[:23]):
+            with self.subTest(name):
+                status, out, err = self.run_explain(name)
+                self.assertEqual(status, 1, err)
+                self.assertIn("CN=carol", out)
+        status, _, err = self.run_explain("00112233")
+        self.assertEqual(status, 2)
+        self.assertIn("easproxyctl seen lists them", err)
+
+    def test_a_bundle_is_read_whatever_its_order(self):
+        bundle = self.path("bob.p7b")
+        self.openssl("crl2pkcs7", "-nocrl", "-certfile", self.pki.ca, "-certfile", self.pki.user("bob").certificate,
+                     "-outform", "DER", "-out", bundle)
+        self.assertEqual(self.explain(bundle)["mailbox"]["mailbox"], "bob@contoso.test")
+
+    def test_it_writes_what_other_commands_and_directories_write(self):
+        _, out, _ = self.run_explain(self.pki.user("carol").certificate)
+        self.assertRegex(out, r"number \d+ \(0x[0-9a-f]+\), effective \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ, ")
+        self.assertRegex(out, r"serial [0-9a-f]+, (P-256|RSA 2048), ")
+        self.assertRegex(out, r"REVOKED \S+Z, [a-zA-Z]+, on file:")
+        self.assertRegex(out, r"ski X509:<SKI>[0-9a-f]{40}\n")
+        self.assertRegex(out, r"issuer-and-serial-number X509:<I>\S.*<SR>[0-9a-f]+\n")
 
 
 if __name__ == "__main__":

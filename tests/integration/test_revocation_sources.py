@@ -639,7 +639,7 @@ class CommandTest(SourcesCase):
         proxy = self.start_with(first, second)
         self.until_in(proxy, first.phone, "first")
         text = self.crl(proxy, "list").stdout
-        for pattern in (r"2 .*CN=first", r"current: phones under it are refused from \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ "
+        for pattern in (r"2\. .*CN=first", r"current: phones under it are refused from \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ "
                         "on, unless a newer CRL has come by then", r"number +2748 \(0x0abc\)", r"entries +1, \d+ bytes",
                         "effective +20", "next publish +20", "next update +20", r"signed by +.*CN=first",
                         "never-fetched: phones under it are refused until it has come", "FAILED .* 404"):

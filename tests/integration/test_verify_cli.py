@@ -72,6 +72,20 @@ class VerifyTest(harness.Case):
             for text in (at.strftime("%Y-%m-%d"), at.strftime("%Y%m%d%H%M%SZ"), str(int(at.timestamp()))):
                 self.assertEqual(self.verify_here("--at", text, self.alice)[0], status, text)
 
+    def test_bundles_are_read_too(self):
+        for form in ("DER", "PEM"):
+            subprocess.run(["openssl", "crl2pkcs7", "-nocrl", "-certfile", self.root.certificate, "-certfile",
+                            self.issuing.certificate, "-outform", form, "-out", self.path("ca.p7b")],
+                           check=True, timeout=30)
+            status, output, errors = self.verify("--ca", self.path("ca.p7b"), "--no-crl", self.alice)
+            self.assertEqual(status, 0, output + errors)
+
+    def test_what_is_wrong_is_named_with_its_option(self):
+        for option, value in (("--at", "tomorrow"), ("--policy", "1.2.x")):
+            status, _, errors = self.verify_here(option, value, self.alice)
+            self.assertEqual(status, 2)
+            self.assertIn("%s: '%s' is not" % (option, value), errors)
+
     def test_purpose_is_asked_for_by_configurations_only(self):
         plain = self.issuing.issue("plain", ALICE, purpose=None).certificate
         other = self.issuing.issue("other", ALICE, purpose="serverAuth").certificate
@@ -84,7 +98,7 @@ class VerifyTest(harness.Case):
         self.assertEqual(status, 1, output)
         self.assertIn("no extended key usage", output)
         config = self.write_configuration("require-client-auth = off")
-        self.assertEqual(self.verify("--config", config, "--crl", self.path("crl"), plain)[0], 0)
+        self.assertEqual(self.verify("-c", config, "--crl", self.path("crl"), plain)[0], 0)
         config = self.write_configuration('require-client-auth = off algorithms = {"rsa-4096"}')
         self.assertIn("certificate-weak",
                       self.verify("--config", config, "--crl", self.path("crl"), plain)[1])
