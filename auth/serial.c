@@ -30,5 +30,5 @@ void serial_format(const struct serial *serial, char text[41])
 {
 	hex_write_number(span_of(serial->octets, sizeof(serial->octets)), text);
 	if (text[0] == '\0')
-		strcpy(text, "00");
+		memcpy(text, "00", sizeof("00"));
 }

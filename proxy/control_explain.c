@@ -35,8 +35,8 @@ struct control_explanation {
 int control_explain_start(struct control *control, struct error *err)
 {
 	LIST_INIT(&control->explanations);
-	control->identity_fd = -1;
-	control->ocsp_fd = -1;
+	control_identity_init(control);
+	control_ocsp_init(control);
 	control->verifier =
 		verifier_new(control->child->trust, &control->child->config->trust, err);
 	if (control->verifier == NULL)

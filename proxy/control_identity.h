@@ -11,6 +11,9 @@
 #include "auth/identity_names.h"
 #include "proxy/control_process.h"
 
+/* There is no channel yet. */
+void control_identity_init(struct control *control);
+
 /* Takes a channel over, closing an older one. */
 void control_identity_attach(struct control *control, int fd);
 

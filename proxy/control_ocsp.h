@@ -10,6 +10,9 @@
 #include "auth/revocation_index.h"
 #include "proxy/control_process.h"
 
+/* There is no channel yet. */
+void control_ocsp_init(struct control *control);
+
 /* Takes over a new channel, in place of the one before. */
 void control_ocsp_attach(struct control *control, int fd);
 

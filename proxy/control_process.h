@@ -15,6 +15,7 @@
 #include "proxy/child.h"
 #include "proxy/control_request.h"
 #include "proxy/control_status.h"
+#include "proxy/peer_channel.h"
 #include "proxy/state_store.h"
 
 /* With what the state store can be in trouble. */
@@ -52,10 +53,8 @@ struct control {
 	struct verifier *verifier;
 	struct revocation_set revocation;
 	struct control_explanation_list explanations;
-	int identity_fd; /* -1: none */
-	struct event *identity_readable;
-	int ocsp_fd; /* to the revocation process (control_ocsp.c); -1: none */
-	struct event *ocsp_readable;
+	struct peer_channel identity; /* control_identity.c */
+	struct peer_channel ocsp;     /* to the revocation process: control_ocsp.c */
 };
 
 /* Sends a message that has nothing but its type. False when the supervisor does not take it. */

@@ -1,11 +1,10 @@
 #include "proxy/identity_client.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "auth/directory.h"
 #include "proxy/log.h"
+#include "proxy/peer_channel.h"
 #include "proxy/session.h"
 
 /* A place where a session waits. The serial keeps a late answer from the place's next tenant. */
@@ -17,34 +16,12 @@ struct waiting {
 
 struct identity_client {
 	struct worker *worker;
-	int fd;
-	struct event *event;
+	struct peer_channel channel;
 	struct waiting *waiting;
 	uint32_t capacity;
 	uint32_t first_free; /* index + 1; 0: none */
 	uint32_t changes;    /* of the directory */
 };
-
-struct identity_client *identity_client_new(struct worker *worker)
-{
-	struct identity_client *client = calloc(1, sizeof(*client));
-
-	if (client == NULL)
-		return NULL;
-	client->worker = worker;
-	client->fd = -1;
-	return client;
-}
-
-static void identity_client_detach(struct identity_client *client)
-{
-	if (client->event != NULL)
-		event_free(client->event);
-	if (client->fd != -1)
-		close(client->fd);
-	client->event = NULL;
-	client->fd = -1;
-}
 
 static void identity_client_answer(struct identity_client *client, const struct message *message)
 {
@@ -66,40 +43,40 @@ static void identity_client_change(struct identity_client *client)
 	worker_identity_begin(&client->worker->reidentify);
 }
 
-static void on_message(evutil_socket_t fd, short what, void *arg)
+static void take(void *owner, const struct message *message)
 {
-	struct identity_client *client = arg;
-	struct message message;
-	int passed = -1;
-	int result;
+	struct identity_client *client = owner;
 
-	(void)what;
-	while ((result = message_receive(fd, &message, &passed)) == 1) {
-		if (passed != -1)
-			close(passed);
-		if (message.type == MESSAGE_MAILBOX_ANSWER)
-			identity_client_answer(client, &message);
-		else if (message.type == MESSAGE_DIRECTORY_CHANGED)
-			identity_client_change(client);
-	}
-	if (result == 0 || (errno != EAGAIN && errno != EINTR)) {
-		/* The supervisor starts another one and sends us the channel to it. */
-		log_message(CONFIG_LOG_WARNING, "identity", "the identity process has gone");
-		identity_client_detach(client);
-	}
+	if (message->type == MESSAGE_MAILBOX_ANSWER)
+		identity_client_answer(client, message);
+	else if (message->type == MESSAGE_DIRECTORY_CHANGED)
+		identity_client_change(client);
+}
+
+static void gone(void *owner)
+{
+	struct identity_client *client = owner;
+
+	/* The supervisor starts another one and sends us the channel to it. */
+	log_message(CONFIG_LOG_WARNING, "identity", "the identity process has gone");
+	peer_channel_detach(&client->channel);
+}
+
+struct identity_client *identity_client_new(struct worker *worker)
+{
+	struct identity_client *client = calloc(1, sizeof(*client));
+
+	if (client == NULL)
+		return NULL;
+	client->worker = worker;
+	peer_channel_init(&client->channel, client, take, gone);
+	return client;
 }
 
 void identity_client_attach(struct identity_client *client, int fd)
 {
-	identity_client_detach(client);
-	client->event =
-		event_new(client->worker->base, fd, EV_READ | EV_PERSIST, on_message, client);
-	if (client->event == NULL || event_add(client->event, NULL) != 0) {
-		close(fd);
-		identity_client_detach(client);
+	if (peer_channel_attach(&client->channel, client->worker->base, fd) == -1)
 		return;
-	}
-	client->fd = fd;
 	/* It has read its file anew, and what has changed since the last process did nobody could tell
 	 * us. Other directories' answers end by themselves. */
 	if (!directory_may_block(&client->worker->config->directory))
@@ -129,7 +106,7 @@ int identity_client_ask(
 	struct waiting *waiting;
 	uint32_t slot;
 
-	if (client->fd == -1)
+	if (client->channel.fd == -1)
 		return -1;
 	if (client->first_free == 0 && identity_client_grow(client) != 0)
 		return -1;
@@ -137,7 +114,7 @@ int identity_client_ask(
 	waiting = &client->waiting[slot];
 	message.u.mailbox_query.id = (uint64_t)(waiting->serial + 1) << 32 | slot;
 	message.u.mailbox_query.names = *names;
-	if (message_send(client->fd, &message, -1) != 0)
+	if (!peer_channel_send(&client->channel, &message))
 		return -1;
 	client->first_free = waiting->next_free;
 	waiting->serial++;

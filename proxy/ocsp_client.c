@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "auth/ocsp_judge.h"
 #include "proxy/log.h"
+#include "proxy/peer_channel.h"
 #include "proxy/session.h"
 
 enum {
@@ -40,8 +40,8 @@ struct ocsp_entry {
 
 struct ocsp_client {
 	struct worker *worker;
-	int fd;
-	struct event *readable, *writable;
+	struct peer_channel channel;
+	struct event *writable;
 	size_t idle_count;
 	TAILQ_HEAD(, ocsp_entry) idle;   /* longest unused first */
 	TAILQ_HEAD(, ocsp_entry) unsent; /* the channel was full */
@@ -268,14 +268,14 @@ static bool entry_send(struct ocsp_entry *entry)
 
 	memcpy(message.u.ocsp_query.leaf_sha256, entry->leaf_sha256, sizeof(entry->leaf_sha256));
 	memcpy(message.u.ocsp_query.url, entry->url, strlen(entry->url) + 1);
-	return message_send(entry->client->fd, &message, -1) == 0;
+	return peer_channel_send(&entry->client->channel, &message);
 }
 
 static void entry_ask(struct ocsp_entry *entry)
 {
 	struct ocsp_client *client = entry->client;
 
-	if (entry->asking != ASKING_NOTHING || client->fd == -1)
+	if (entry->asking != ASKING_NOTHING || client->channel.fd == -1)
 		return;
 	shared_add(&client->worker->counters->ocsp_questions, 1);
 	entry_wake(entry);
@@ -296,7 +296,7 @@ static void on_entry_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (entry->asking != ASKING_NOTHING || entry->client->fd == -1) {
+	if (entry->asking != ASKING_NOTHING || entry->client->channel.fd == -1) {
 		entry_take_nothing(entry);
 		return;
 	}
@@ -334,15 +334,10 @@ static struct ocsp_entry *bucket_first_asking(struct ocsp_client *client, size_t
  * are no answers, and nobody waits for them. */
 static void client_detach(struct ocsp_client *client)
 {
-	if (client->readable != NULL)
-		event_free(client->readable);
 	if (client->writable != NULL)
-		event_free(client->writable);
-	if (client->fd != -1)
-		close(client->fd);
-	client->readable = NULL;
+		event_free(client->writable); /* of the same descriptor, so before it is closed */
 	client->writable = NULL;
-	client->fd = -1;
+	peer_channel_detach(&client->channel);
 	for (size_t i = 0; i < BUCKETS; i++) {
 		struct ocsp_entry *entry;
 
@@ -352,24 +347,16 @@ static void client_detach(struct ocsp_client *client)
 	}
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+static void take(void *owner, const struct message *message)
 {
-	struct ocsp_client *client = arg;
-	struct message message;
-	int passed = -1;
-	int result;
+	if (message->type == MESSAGE_OCSP_ANSWER)
+		client_take_answer(owner, message);
+}
 
-	(void)what;
-	while ((result = message_receive(fd, &message, &passed)) == 1) {
-		if (passed != -1)
-			close(passed);
-		if (message.type == MESSAGE_OCSP_ANSWER)
-			client_take_answer(client, &message);
-	}
-	if (result == 0 || (errno != EAGAIN && errno != EINTR)) {
-		log_message(CONFIG_LOG_WARNING, "ocsp", "the revocation process has gone");
-		client_detach(client);
-	}
+static void gone(void *owner)
+{
+	log_message(CONFIG_LOG_WARNING, "ocsp", "the revocation process has gone");
+	client_detach(owner);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -394,12 +381,9 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 void ocsp_client_attach(struct ocsp_client *client, int fd)
 {
 	client_detach(client);
-	client->fd = fd;
-	client->readable =
-		event_new(client->worker->base, fd, EV_READ | EV_PERSIST, on_readable, client);
 	client->writable = event_new(client->worker->base, fd, EV_WRITE, on_writable, client);
-	if (client->readable == NULL || client->writable == NULL ||
-		event_add(client->readable, NULL) != 0)
+	if (peer_channel_attach(&client->channel, client->worker->base, fd) == -1 ||
+		client->writable == NULL)
 		client_detach(client);
 }
 
@@ -410,7 +394,7 @@ struct ocsp_client *ocsp_client_new(struct worker *worker)
 	if (client == NULL)
 		return NULL;
 	client->worker = worker;
-	client->fd = -1;
+	peer_channel_init(&client->channel, client, take, gone);
 	TAILQ_INIT(&client->idle);
 	TAILQ_INIT(&client->unsent);
 	return client;
