@@ -70,11 +70,11 @@ STACK_OF(X509_NAME) * verifier_ca_names(const struct verifier *verifier)
 	size_t size = 0;
 
 	for (size_t i = 0; names != NULL && i < verifier->trust->count; i++) {
-		const X509_NAME *name =
-			X509_get_subject_name(verifier->trust->authorities[i].certificate);
+		const struct authority *authority = &verifier->trust->authorities[i];
+		const X509_NAME *name = X509_get_subject_name(authority->certificate);
 		int len = i2d_X509_NAME(name, NULL);
 
-		if (has_name(names, name))
+		if (authority->is_crl_signer || has_name(names, name))
 			continue;
 		size += len > 0 ? (size_t)len + 2 : 0;
 		copy = X509_NAME_dup(name);

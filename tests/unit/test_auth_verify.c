@@ -1190,6 +1190,11 @@ static void test_ca_names_are_those_of_the_store(void)
 				X509_get_subject_name(stored.certificate)),
 		0);
 	sk_X509_NAME_pop_free(names, X509_NAME_free);
+	/* One that signs CRLs alone issues to nobody. */
+	store->authorities[1].is_crl_signer = true;
+	names = verifier_ca_names(verifier);
+	CU_ASSERT_EQUAL(sk_X509_NAME_num(names), 1);
+	sk_X509_NAME_pop_free(names, X509_NAME_free);
 	verifier_free(verifier);
 	trust_store_free(store);
 	pki_free(&renewed);
