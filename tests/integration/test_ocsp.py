@@ -211,7 +211,7 @@ class OcspTest(harness.Case):
             self.assertEqual((answer["ocsp"]["status"], answer["refusal"]), ("revoked", "certificate-revoked"))
             self.assertEqual(answer["chain"][0]["revocation"]["refusal"], "none", "the CRL does not say so")
             self.assertEqual(answer["mailbox"]["mailbox"], "bob@contoso.test")
-            self.assertRegex(words, "(?s)REVOKED 20.*, CRLReason 1\n.*REFUSED: certificate-revoked")
+            self.assertRegex(words, "(?s)REVOKED 20.*, keyCompromise\n.*REFUSED: certificate-revoked")
             answer, _ = self.explain(proxy, stranger)
             self.assertEqual((answer["ocsp"]["status"], answer["refusal"]), ("unknown", unknown))
             pid = proxy.pids("revocation")[0]

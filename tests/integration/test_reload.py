@@ -195,7 +195,7 @@ class StopTest(harness.Case):
         proxy.port = listener.getsockname()[1]
         with open(proxy.log, "ab") as log:
             proxy.process = subprocess.Popen(
-                ["/bin/sh", "-c", "LISTEN_PID=$$ exec \"$@\" 3<&%d" % listener.fileno(), "sh", harness.EASPROXYD,
+                ["/bin/bash", "-c", "LISTEN_PID=$$ exec \"$@\" 3<&%d" % listener.fileno(), "bash", harness.EASPROXYD,
                  "-c", proxy.config_path], pass_fds=[listener.fileno()], stdout=log, stderr=log, cwd=self.directory,
                 env=dict(os.environ, LISTEN_FDS="1", NOTIFY_SOCKET=self.path("notify")))
         self.start(proxy)
