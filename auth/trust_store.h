@@ -66,8 +66,6 @@ struct authority_rule {
 
 struct authority {
 	X509 *certificate; /* owned */
-	bool is_root;
-	bool is_crl_signer; /* no CA: signs CRLs in an authority's place, and ends no path */
 	/* The first is Graph's certificateRevocationListUrl and its delta. crls[0].url is "" where
 	 * none is configured: no revocation check, as Entra. */
 	size_t crl_count;
@@ -86,6 +84,8 @@ struct authority {
 	char *issuer;    /* the subject as text, for messages; RFC 2253 */
 	char key_id[65]; /* hex of the subjectKeyIdentifier, or of the key's SHA-1 without one
 				   (longer identifiers: of their first 32 bytes); names its files */
+	bool is_root;
+	bool is_crl_signer; /* no CA: signs CRLs in an authority's place, and ends no path */
 };
 
 struct trust_store {

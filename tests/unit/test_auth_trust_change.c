@@ -37,7 +37,10 @@ static json_t *parse(const char *template)
 		if (*c == '$') {
 			to = stpcpy(to, *++c == 'R' ? root_base64 : issuing_base64);
 		} else {
-			*to++ = *c == '\'' ? '"' : *c;
+			*to = *c;
+			if (*c == '\'')
+				*to = '"';
+			to++;
 		}
 	}
 	*to = '\0';

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "auth/verdict_cache.h"
+#include "config/span.h"
 #include "tests/unit/check.h"
 
 /* A verdict that only its number tells apart; collides in every bucket where first is the same. */
@@ -140,7 +141,8 @@ static void test_all_of_a_verdict_comes_back(void)
 		CU_ASSERT_TRUE(verdict_cache_insert(cache, &verdict));
 		memset(&found, 0xff, sizeof(found));
 		CU_ASSERT_TRUE(verdict_cache_find(cache, verdict.leaf_sha256, &found));
-		CU_ASSERT_EQUAL(memcmp(&found, &verdict, sizeof(verdict)), 0);
+		CU_ASSERT_TRUE(span_equal(
+			span_of(&found, sizeof(found)), span_of(&verdict, sizeof(verdict))));
 	}
 	verdict_cache_free(cache);
 }

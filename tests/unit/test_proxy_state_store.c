@@ -428,7 +428,7 @@ static void test_a_store_that_was_removed_takes_nothing_any_more(void)
  * revoked before it was. */
 static int revoke_until_full(void)
 {
-	const struct rlimit limit = {64 * 1024, 64 * 1024};
+	const struct rlimit limit = {65536, 65536};
 	struct error err = {""};
 	struct state_store *store = state_store_open(fixture.fd, fixture.directory, &err);
 
@@ -500,7 +500,7 @@ static void test_what_was_acknowledged_outlives_kill_9(void)
 	/* On a busy machine the first writers may die before they have written anything. */
 	for (int round = 0; round < 20 || (last <= 0 && round < 200); round++) {
 		const struct timespec pause = {
-			.tv_nsec = (round * 7919L % 23 + 1 + round / 20 * 20) * 1000000};
+			.tv_nsec = (round * 7919L % 23 + 1 + round / 20 * 20L) * 1000000};
 		int pipe_fds[2], status, acknowledged;
 		pid_t pid;
 

@@ -102,13 +102,13 @@ static void test_those_that_need_no_question_hold_nothing_up(void)
 
 static void test_anew_when_answers_never_come(void)
 {
-	open_with(2 * REIDENTIFY_ASKED_MAX);
+	open_with((size_t)2 * REIDENTIFY_ASKED_MAX);
 	worker_identity_begin(&f.walk);
 	turn();
 	worker_identity_begin(&f.walk);
 	turn();
 	CU_ASSERT_EQUAL(f.asked[0], 2);
-	CU_ASSERT_EQUAL(asked_so_far(), 2 * REIDENTIFY_ASKED_MAX);
+	CU_ASSERT_EQUAL(asked_so_far(), (size_t)2 * REIDENTIFY_ASKED_MAX);
 	close_all();
 }
 
