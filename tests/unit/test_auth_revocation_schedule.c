@@ -15,7 +15,7 @@ static int64_t wait_s(const struct config_revocation *with, const struct revocat
 static void test_the_next_crl_is_looked_for_ahead_of_next_update(void)
 {
 	static const struct {
-		int64_t validity, margin;
+		int validity, margin;
 	} cases[] = {{DAY, HOUR}, {10 * DAY / 2, HOUR}, {5 * HOUR, HOUR / 2},
 		{30 * MINUTE, 3 * MINUTE}, {6 * MINUTE, MINUTE}};
 
@@ -55,7 +55,7 @@ static void test_what_is_published_early_is_looked_for_when_it_is_there(void)
 	for (uint64_t random = 0; random < 100000; random += 7) {
 		int64_t wait = wait_s(&config, &times, NOW, random);
 
-		CU_ASSERT(wait > 6 * DAY);
+		CU_ASSERT(wait > 6L * DAY);
 		latest = wait > latest ? wait : latest;
 	}
 	CU_ASSERT(latest > 6 * DAY + HOUR / 4 && latest <= 6 * DAY + HOUR / 2 + 1);
@@ -88,7 +88,7 @@ static void test_waits_are_spread_but_never_longer(void)
 		CU_ASSERT(wait <= DAY - HOUR);
 		shortest = wait < shortest ? wait : shortest;
 	}
-	CU_ASSERT(shortest >= (DAY - HOUR) / 10 * 9);
+	CU_ASSERT(shortest >= (DAY - HOUR) / 10 * 9L);
 	CU_ASSERT(shortest < (DAY - HOUR) / 10 * 9 + MINUTE);
 }
 
@@ -100,7 +100,7 @@ static void test_failures_wait_longer_each_up_to_a_bound(void)
 
 	for (uint32_t i = 0; i < sizeof(minutes) / sizeof(minutes[0]); i++)
 		CU_ASSERT_EQUAL(revocation_backoff_ms(&config, i + 1, 0), minutes[i] * 60000);
-	CU_ASSERT_EQUAL(revocation_backoff_ms(&config, UINT32_MAX, 0), 16 * 60000);
+	CU_ASSERT_EQUAL(revocation_backoff_ms(&config, UINT32_MAX, 0), 16 * UINT64_C(60000));
 	CU_ASSERT_EQUAL(revocation_backoff_ms(&tight, 9, 0), 150000);
 	CU_ASSERT_EQUAL(revocation_backoff_ms(&odd, 1, 0), 60000);
 	for (uint64_t random = 0; random < 100000; random += 13) {
