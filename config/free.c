@@ -84,6 +84,14 @@ static void free_directory(struct config_directory *directory)
 	free(directory->account_attribute);
 }
 
+static void free_policy(struct config_policy *policy)
+{
+	for (size_t i = 0; i < policy->rule_count; i++)
+		free(policy->rules[i].name);
+	free(policy->rules);
+	free_texts(policy->groups, policy->group_count);
+}
+
 void config_free(struct config *config)
 {
 	if (config == NULL)
@@ -93,6 +101,7 @@ void config_free(struct config *config)
 	free(config->listeners);
 	free_upstream(&config->upstream);
 	free_directory(&config->directory);
+	free_policy(&config->policy);
 	free_file(&config->trust.store);
 	free_texts(config->trust.policies, config->trust.policy_count);
 	free(config->mailbox.names);

@@ -107,6 +107,27 @@ static void load_single(struct loading *loading, enum option_section section, vo
 		section_line(loading, section, 0));
 }
 
+static void load_rule(struct loading *loading, cfg_t *section, struct config_rule *rule, size_t nth)
+{
+	int line = section_line(loading, SECTION_RULE, nth);
+
+	rule->place = (struct config_place){loading->taking.config->path, line};
+	rule->name = take_title(loading, section, line);
+	take_section(&loading->taking, SECTION_RULE, section, rule, line);
+}
+
+static void load_policy(struct loading *loading)
+{
+	struct config_policy *policy = &loading->taking.config->policy;
+	cfg_t *section = cfg_getsec(loading->tree, option_sections[SECTION_POLICY].name);
+
+	load_single(loading, SECTION_POLICY, policy);
+	policy->rule_count = cfg_size(section, "rule");
+	policy->rules = memory_get(policy->rule_count, sizeof(*policy->rules));
+	for (unsigned int i = 0; i < policy->rule_count; i++)
+		load_rule(loading, cfg_getnsec(section, "rule", i), &policy->rules[i], i);
+}
+
 static int option_line(const struct loading *loading, const char *name)
 {
 	const struct option *option = option_find(SECTION_ROOT, name, strlen(name));
@@ -128,6 +149,10 @@ static void load_model(struct loading *loading)
 	load_single(loading, SECTION_DIRECTORY, &config->directory);
 	config->directory.place =
 		(struct config_place){config->path, section_line(loading, SECTION_DIRECTORY, 0)};
+	load_single(loading, SECTION_DEVICES, &config->devices);
+	load_single(loading, SECTION_ACTIVESYNC, &config->activesync);
+	load_single(loading, SECTION_AUTODISCOVER, &config->autodiscover);
+	load_policy(loading);
 	load_listeners(loading);
 	load_upstream(loading);
 }

@@ -235,6 +235,43 @@ struct config_upstream {
 	struct config_place place;
 };
 
+struct config_devices {
+	uint32_t cache; /* that each worker remembers */
+};
+
+enum config_structure { CONFIG_STRUCTURE_LENIENT, CONFIG_STRUCTURE_STRICT };
+
+struct config_activesync {
+	enum config_structure structure;
+};
+
+enum config_autodiscover_mode {
+	CONFIG_AUTODISCOVER_FORWARD,
+	CONFIG_AUTODISCOVER_ANSWER,
+	CONFIG_AUTODISCOVER_OFF
+};
+
+struct config_autodiscover {
+	enum config_autodiscover_mode mode;
+};
+
+enum config_rule_action { CONFIG_RULE_ALLOW, CONFIG_RULE_DENY };
+
+struct config_rule {
+	char *name;
+	enum config_rule_action action;
+	struct config_place place;
+};
+
+struct config_policy {
+	bool is_shadow;
+	size_t rule_count;
+	struct config_rule *rules; /* in order: the first that matches decides */
+	/* Every group that a rule names; bit n of a mask of groups is the nth. */
+	size_t group_count;
+	char **groups;
+};
+
 struct config {
 	char *path;
 	/* Over what is written (or left to its default) in the sections that decide who may come in:
@@ -257,6 +294,10 @@ struct config {
 	size_t listener_count;
 	struct config_listener *listeners;
 	struct config_upstream upstream;
+	struct config_devices devices;
+	struct config_activesync activesync;
+	struct config_autodiscover autodiscover;
+	struct config_policy policy;
 	size_t identity_header_count; /* further request fields that are never taken from a phone */
 	char **identity_headers; /* names, lower case; the fields of upstream/headers and RFC 9440's are
 				   always among them */

@@ -38,6 +38,12 @@ static const struct option_choice bodies[] = {
 	{"wbxml", CONFIG_BODY_WBXML}, {"xml", CONFIG_BODY_XML}, {NULL, 0}};
 static const struct option_choice xml_dialects[] = {
 	{"exact", CONFIG_XML_EXACT}, {"libwbxml", CONFIG_XML_LIBWBXML}, {NULL, 0}};
+static const struct option_choice structures[] = {
+	{"lenient", CONFIG_STRUCTURE_LENIENT}, {"strict", CONFIG_STRUCTURE_STRICT}, {NULL, 0}};
+static const struct option_choice autodiscover_modes[] = {{"forward", CONFIG_AUTODISCOVER_FORWARD},
+	{"answer", CONFIG_AUTODISCOVER_ANSWER}, {"off", CONFIG_AUTODISCOVER_OFF}, {NULL, 0}};
+static const struct option_choice rule_actions[] = {
+	{"allow", CONFIG_RULE_ALLOW}, {"deny", CONFIG_RULE_DENY}, {NULL, 0}};
 static const struct option_choice switches[] = {
 	{"on", 1}, {"off", 0}, {"yes", 1}, {"no", 0}, {"true", 1}, {"false", 0}, {NULL, 0}};
 
@@ -61,6 +67,11 @@ const struct option_section_row option_sections[SECTION_COUNT] = {
 	[SECTION_MAILBOX] = {"mailbox", SECTION_ROOT, false},
 	[SECTION_DIRECTORY] = {"directory", SECTION_ROOT, false},
 	[SECTION_UPSTREAM] = {"upstream", SECTION_ROOT, true},
+	[SECTION_DEVICES] = {"devices", SECTION_ROOT, false},
+	[SECTION_ACTIVESYNC] = {"activesync", SECTION_ROOT, false},
+	[SECTION_AUTODISCOVER] = {"autodiscover", SECTION_ROOT, false},
+	[SECTION_POLICY] = {"policy", SECTION_ROOT, false},
+	[SECTION_RULE] = {"rule", SECTION_POLICY, true},
 };
 
 struct unit {
