@@ -89,7 +89,13 @@ enum eas_path eas_path_of(const struct http_head *head);
 enum refusal eas_request_read(const struct http_head *head, struct eas_request *request);
 
 /* What kind of body a request of this command and version has. */
-enum eas_body_kind { EAS_BODY_NONE, EAS_BODY_WBXML, EAS_BODY_MIME, EAS_BODY_XML };
+enum eas_body_kind {
+	EAS_BODY_NONE,
+	EAS_BODY_WBXML,
+	EAS_BODY_MIME,
+	EAS_BODY_XML,
+	EAS_BODY_MULTIPART /* of answers alone: application/vnd.ms-sync.multipart */
+};
 
 /* From command, version, Content-Type and framing: REFUSAL_NONE with *kind, or MEDIA_TYPE. An
  * empty body where the command allows one is EAS_BODY_NONE; Content-Encoding but identity is

@@ -1,12 +1,15 @@
 /* What is worth knowing of a body, found by its place in the document while it passes. */
 #include "proxy/eas_body.h"
 
+#include <stdlib.h>
+
+#include "proxy/eas_body_parts.h"
 #include "proxy/eas_command.h"
 #include "wbxml/codepages.h"
 
 enum { HEARTBEAT_MAX_S = 3540 }; /* MS-ASCMD 2.2.3.88: the longest that Exchange grants */
 
-enum { PATH_MAX_LEN = sizeof(((struct eas_body *)NULL)->path) / sizeof(uint16_t) };
+enum { PATH_MAX_LEN = sizeof(((struct eas_body_work *)NULL)->path) / sizeof(uint16_t) };
 
 enum what {
 	WHAT_STATUS,
@@ -15,7 +18,10 @@ enum what {
 	WHAT_COLLECTION_ID,
 	WHAT_POLICY_KEY,
 	WHAT_LAST_WITH_TEXT = WHAT_POLICY_KEY, /* below: the element's being there is all */
-	WHAT_ITEM,
+	WHAT_ADD,
+	WHAT_CHANGE,
+	WHAT_DELETE,
+	WHAT_FETCH,
 	WHAT_MORE,
 	WHAT_PARTIAL
 };
@@ -33,14 +39,14 @@ static const struct rule {
 	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COLLECTION, WBXML_AIRSYNC_COLLECTIONID, 4,
 		WHAT_COLLECTION_ID},
 	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COLLECTION, WBXML_AIRSYNC_MOREAVAILABLE, 4, WHAT_MORE},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COMMANDS, WBXML_AIRSYNC_ADD, 5, WHAT_ITEM},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COMMANDS, WBXML_AIRSYNC_CHANGE, 5, WHAT_ITEM},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COMMANDS, WBXML_AIRSYNC_DELETE, 5, WHAT_ITEM},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COMMANDS, WBXML_AIRSYNC_FETCH, 5, WHAT_ITEM},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_RESPONSES, WBXML_AIRSYNC_ADD, 5, WHAT_ITEM},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_RESPONSES, WBXML_AIRSYNC_CHANGE, 5, WHAT_ITEM},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_RESPONSES, WBXML_AIRSYNC_DELETE, 5, WHAT_ITEM},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_RESPONSES, WBXML_AIRSYNC_FETCH, 5, WHAT_ITEM},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COMMANDS, WBXML_AIRSYNC_ADD, 5, WHAT_ADD},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COMMANDS, WBXML_AIRSYNC_CHANGE, 5, WHAT_CHANGE},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COMMANDS, WBXML_AIRSYNC_DELETE, 5, WHAT_DELETE},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COMMANDS, WBXML_AIRSYNC_FETCH, 5, WHAT_FETCH},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_RESPONSES, WBXML_AIRSYNC_ADD, 5, WHAT_ADD},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_RESPONSES, WBXML_AIRSYNC_CHANGE, 5, WHAT_CHANGE},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_RESPONSES, WBXML_AIRSYNC_DELETE, 5, WHAT_DELETE},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_RESPONSES, WBXML_AIRSYNC_FETCH, 5, WHAT_FETCH},
 	{WBXML_PING_PING, WBXML_PING_PING, WBXML_PING_HEARTBEATINTERVAL, 2, WHAT_HEARTBEAT},
 	{WBXML_PING_PING, WBXML_PING_FOLDER, WBXML_PING_ID, 4, WHAT_COLLECTION_ID},
 	/* In an answer the id is the Folder's own text. */
@@ -53,11 +59,29 @@ static const struct rule {
 
 enum { RULE_DEPTH_MAX = 5, NOT_CAPTURING = -1, NOTHING_SAID = -1 };
 
-void eas_body_begin(struct eas_body *body, const struct wbxml_limits *limits)
+struct eas_body *eas_body_new(const struct eas_body_terms *terms)
 {
-	memset(body, 0, sizeof(*body));
-	body->capture_what = NOT_CAPTURING;
-	wbxml_reader_init(&body->reader, limits);
+	struct eas_body *body = calloc(1, sizeof(*body));
+	struct eas_body_work *work = calloc(1, sizeof(*work));
+
+	if (body == NULL || work == NULL) {
+		free(body);
+		free(work);
+		return NULL;
+	}
+	body->work = work;
+	work->capture_what = NOT_CAPTURING;
+	wbxml_reader_init(&work->reader, &terms->limits);
+	return body;
+}
+
+void eas_body_free(struct eas_body *body)
+{
+	if (body == NULL)
+		return;
+	free(body->work);
+	free(body->texts);
+	free(body);
 }
 
 /* Whether the tag is where a command of this root has its global Status. */
@@ -79,60 +103,69 @@ static int rule_find(const struct eas_body *body, uint32_t depth, uint16_t tag)
 		return NOTHING_SAID;
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
 		if (rules[i].tag == tag && rules[i].depth == depth && rules[i].root == body->root &&
-			rules[i].parent == body->path[depth - 2])
+			rules[i].parent == body->work->path[depth - 2])
 			return rules[i].what;
 	return depth == 2 && is_global_status(body->root, tag) ? WHAT_STATUS : NOTHING_SAID;
 }
 
+static void presence_note(struct eas_body *body, int what)
+{
+	body->adds += what == WHAT_ADD;
+	body->changes += what == WHAT_CHANGE;
+	body->deletes += what == WHAT_DELETE;
+	body->fetches += what == WHAT_FETCH;
+	body->has_more |= what == WHAT_MORE;
+	body->is_partial |= what == WHAT_PARTIAL;
+}
+
 static void element_start(struct eas_body *body)
 {
-	uint32_t depth = body->reader.depth;
-	uint16_t tag = body->reader.tag->id;
+	struct eas_body_work *work = body->work;
+	uint32_t depth = work->reader.depth;
+	uint16_t tag = work->reader.tag->id;
 	int what;
 
 	if (depth <= PATH_MAX_LEN)
-		body->path[depth - 1] = tag;
+		work->path[depth - 1] = tag;
 	if (depth == 1)
 		body->root = tag;
-	body->capture_what = NOT_CAPTURING; /* the value was an element's, not a text */
+	work->capture_what = NOT_CAPTURING; /* the value was an element's, not a text */
 	what = rule_find(body, depth, tag);
 	if (what > WHAT_LAST_WITH_TEXT) {
-		body->item_count += what == WHAT_ITEM;
-		body->has_more |= what == WHAT_MORE;
-		body->is_partial |= what == WHAT_PARTIAL;
+		presence_note(body, what);
 	} else if (what != NOTHING_SAID) {
-		body->capture_what = (int16_t)what;
-		body->capture_len = 0;
-		body->capture_is_cut = false;
+		work->capture_what = (int16_t)what;
+		work->capture_len = 0;
+		work->capture_is_cut = false;
 	}
 }
 
-static void text_capture(struct eas_body *body)
+static void text_capture(struct eas_body_work *work)
 {
-	struct span text = body->reader.text;
-	size_t room = sizeof(body->capture) - body->capture_len;
+	struct span text = work->reader.text;
+	size_t room = sizeof(work->capture) - work->capture_len;
 
-	if (body->capture_what == NOT_CAPTURING || text.len == 0)
+	if (work->capture_what == NOT_CAPTURING || text.len == 0)
 		return;
 	if (text.len > room) {
-		body->capture_is_cut = true;
+		work->capture_is_cut = true;
 		text.len = room;
 	}
-	memcpy(body->capture + body->capture_len, text.data, text.len);
-	body->capture_len = (uint8_t)(body->capture_len + text.len);
+	memcpy(work->capture + work->capture_len, text.data, text.len);
+	work->capture_len = (uint16_t)(work->capture_len + text.len);
 }
 
 /* 0 for anything but digits, or beyond 32 bits: what is kept is for logs and timers. */
-static uint32_t captured_number(const struct eas_body *body)
+static uint32_t captured_number(const struct eas_body_work *work)
 {
 	uint64_t number = 0;
 
-	if (body->capture_is_cut)
+	if (work->capture_is_cut)
 		return 0;
-	for (size_t i = 0; i < body->capture_len; i++) {
-		if (body->capture[i] < '0' || body->capture[i] > '9')
+	for (size_t i = 0; i < work->capture_len; i++) {
+		if (work->capture[i] < '0' || work->capture[i] > '9')
 			return 0;
-		number = number * 10 + (uint64_t)(body->capture[i] - '0');
+		number = number * 10 + (uint64_t)(work->capture[i] - '0');
 		if (number > UINT32_MAX)
 			return 0;
 	}
@@ -141,17 +174,13 @@ static uint32_t captured_number(const struct eas_body *body)
 
 static void collection_note(struct eas_body *body)
 {
-	if (body->capture_len == 0)
-		return;
-	if (body->collection_count < EAS_COLLECTIONS_NAMED) {
-		char *name = body->collections[body->collection_count];
+	const struct eas_body_work *work = body->work;
 
-		memcpy(name, body->capture, body->capture_len);
-		name[body->capture_len] = '\0';
-		for (char *at = name; at < name + body->capture_len; at++)
-			if (*at < ' ' || *at > '~')
-				*at = '?';
-	}
+	if (work->capture_len == 0)
+		return;
+	if (body->collection_count < EAS_COLLECTIONS_NAMED)
+		body->collections[body->collection_count].id = eas_body_text_add(
+			body, span_of(work->capture, work->capture_len), EAS_COLLECTION_NAME_MAX);
 	body->collection_count++;
 }
 
@@ -166,18 +195,19 @@ static void heartbeat_note(struct eas_body *body, uint32_t number, uint32_t unit
 
 static void element_end(struct eas_body *body)
 {
-	int what = body->capture_what;
+	const struct eas_body_work *work = body->work;
+	int what = work->capture_what;
 
-	body->capture_what = NOT_CAPTURING;
+	body->work->capture_what = NOT_CAPTURING;
 	switch (what) {
 	case WHAT_STATUS:
 		if (body->status == 0)
-			body->status = captured_number(body);
+			body->status = captured_number(work);
 		break;
-	case WHAT_HEARTBEAT: heartbeat_note(body, captured_number(body), 1); break;
-	case WHAT_WAIT: heartbeat_note(body, captured_number(body), 60); break;
+	case WHAT_HEARTBEAT: heartbeat_note(body, captured_number(work), 1); break;
+	case WHAT_WAIT: heartbeat_note(body, captured_number(work), 60); break;
 	case WHAT_COLLECTION_ID: collection_note(body); break;
-	case WHAT_POLICY_KEY: body->provision_policy_key = captured_number(body); break;
+	case WHAT_POLICY_KEY: body->provision_policy_key = captured_number(work); break;
 	default: break;
 	}
 }
@@ -189,28 +219,59 @@ static enum refusal fault_refusal(enum wbxml_fault fault)
 		       : REFUSAL_WBXML_MALFORMED;
 }
 
+static enum refusal refuse(struct eas_body *body, enum wbxml_fault fault)
+{
+	body->refusal = fault_refusal(fault);
+	body->fault_text = wbxml_fault_text(fault);
+	return body->refusal;
+}
+
 enum refusal eas_body_feed(struct eas_body *body, struct span piece)
 {
+	struct wbxml_reader *reader = &body->work->reader;
 	enum wbxml_event event;
 
-	wbxml_reader_feed(&body->reader, piece.data, piece.len);
-	while ((event = wbxml_reader_next(&body->reader)) > WBXML_MORE) {
+	wbxml_reader_feed(reader, piece.data, piece.len);
+	while ((event = wbxml_reader_next(reader)) > WBXML_MORE) {
 		switch (event) {
 		case WBXML_START: element_start(body); break;
 		case WBXML_TEXT:
-		case WBXML_OPAQUE: text_capture(body); break;
+		case WBXML_OPAQUE: text_capture(body->work); break;
 		case WBXML_END: element_end(body); break;
 		case WBXML_MORE:
 		case WBXML_ERROR: break;
 		}
 	}
-	return event == WBXML_ERROR ? fault_refusal(body->reader.fault) : REFUSAL_NONE;
+	return event == WBXML_ERROR ? refuse(body, reader->fault) : REFUSAL_NONE;
 }
 
 enum refusal eas_body_end(struct eas_body *body)
 {
-	return wbxml_reader_finish(&body->reader) == 0 ? REFUSAL_NONE
-						       : fault_refusal(body->reader.fault);
+	if (body->work == NULL)
+		return body->refusal;
+	if (wbxml_reader_finish(&body->work->reader) != 0)
+		refuse(body, body->work->reader.fault);
+	body->is_whole = body->refusal == REFUSAL_NONE;
+	free(body->work);
+	body->work = NULL;
+	eas_body_texts_trim(body);
+	return body->refusal;
+}
+
+const char *eas_body_fault_text(const struct eas_body *body)
+{
+	return body->fault_text;
+}
+
+uint32_t eas_body_items(const struct eas_body *body)
+{
+	return body->adds + body->changes + body->deletes + body->fetches;
+}
+
+size_t eas_body_memory(const struct eas_body *body)
+{
+	return sizeof(*body) + body->texts_capacity +
+	       (body->work != NULL ? sizeof(*body->work) : 0);
 }
 
 uint32_t eas_body_poll_time(

@@ -169,6 +169,7 @@ static bool media_type_fits(struct span value, enum eas_body_kind kind)
 	case EAS_BODY_XML:
 		return http_media_type_is(value, "text/xml") ||
 		       http_media_type_is(value, "application/xml");
+	case EAS_BODY_MULTIPART:
 	case EAS_BODY_NONE: break;
 	}
 	return false;

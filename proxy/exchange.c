@@ -25,8 +25,8 @@ struct wbxml_xml_options exchange_xml_options(const struct config *config)
 static void exchange_free_content(struct exchange *exchange)
 {
 	spool_free(&exchange->spool);
-	free(exchange->request_facts);
-	free(exchange->answer_facts);
+	eas_body_free(exchange->request_facts);
+	eas_body_free(exchange->answer_facts);
 	gunzip_free(exchange->gunzip);
 	free(exchange->answer_head);
 	if (exchange->fields != NULL)
@@ -99,11 +99,11 @@ static void log_body(struct log_line *line, const struct eas_body *body, bool is
 
 		for (uint32_t i = 0; i < body->collection_count && i < EAS_COLLECTIONS_NAMED; i++)
 			len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s",
-				i > 0 ? "," : "", body->collections[i]);
+				i > 0 ? "," : "", eas_body_collection_id(body, i));
 		log_text(line, is_answer ? "answer_collections" : "collections", names);
 	}
-	if (body->item_count > 0)
-		log_number(line, is_answer ? "answer_items" : "items", body->item_count);
+	if (eas_body_items(body) > 0)
+		log_number(line, is_answer ? "answer_items" : "items", eas_body_items(body));
 	if (is_answer && body->has_more)
 		log_bool(line, "has_more", true);
 }

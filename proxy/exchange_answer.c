@@ -78,9 +78,20 @@ static void look_into(struct exchange *exchange, struct span content)
 		answer_is_malformed(exchange);
 }
 
+/* NULL when memory runs out: then the answer is not looked into. */
+static struct eas_body *facts_new(const struct exchange *exchange, enum eas_body_kind kind)
+{
+	const struct eas_body_terms terms = {.limits = exchange_limits(config_of(exchange)),
+		.kind = kind,
+		.command = exchange->request.command,
+		.version = exchange->request.version,
+		.is_answer = true};
+
+	return eas_body_new(&terms);
+}
+
 static void begin_looking(struct exchange *exchange, const struct http_head *head)
 {
-	const struct wbxml_limits limits = exchange_limits(config_of(exchange));
 	struct span type = {0};
 	struct span coding = {0};
 
@@ -99,9 +110,7 @@ static void begin_looking(struct exchange *exchange, const struct http_head *hea
 	} else if (coding.len > 0 && !span_equal_nocase(coding, "identity")) {
 		return;
 	}
-	exchange->answer_facts = malloc(sizeof(*exchange->answer_facts));
-	if (exchange->answer_facts != NULL)
-		eas_body_begin(exchange->answer_facts, &limits);
+	exchange->answer_facts = facts_new(exchange, EAS_BODY_WBXML);
 }
 
 /* On to the phone */
@@ -143,7 +152,6 @@ static void answer_from_xml(struct exchange *exchange, struct parcel *parcel)
 {
 	const struct config *config = config_of(exchange);
 	const struct wbxml_xml_options options = exchange_xml_options(config);
-	const struct wbxml_limits limits = options.limits;
 	struct wbxml_buffer document = {.limit = exchange->answer_xml->limit};
 	struct wbxml_buffer *xml = exchange->answer_xml;
 	struct http_writer writer = {.data = parcel->data, .capacity = parcel->capacity};
@@ -164,9 +172,7 @@ static void answer_from_xml(struct exchange *exchange, struct parcel *parcel)
 	parcel->len = writer.len;
 	exchange->status = 200;
 	exchange->answer = EXCHANGE_ANSWER_BODY;
-	exchange->answer_facts = malloc(sizeof(*exchange->answer_facts));
-	if (exchange->answer_facts != NULL)
-		eas_body_begin(exchange->answer_facts, &limits);
+	exchange->answer_facts = facts_new(exchange, EAS_BODY_WBXML);
 	pass_on(exchange, parcel, span_of(document.data, document.len));
 	wbxml_buffer_free(&document);
 	answer_complete(exchange, parcel);

@@ -250,8 +250,7 @@ static void request_read(struct exchange *exchange)
 	if (exchange->request_facts != NULL)
 		refusal = eas_body_end(exchange->request_facts);
 	if (refusal != REFUSAL_NONE) {
-		exchange_refuse(
-			exchange, refusal, wbxml_fault_text(exchange->request_facts->reader.fault));
+		exchange_refuse(exchange, refusal, eas_body_fault_text(exchange->request_facts));
 		return;
 	}
 	if (exchange->collected != NULL && collect_xml(exchange) != 0) {
@@ -290,8 +289,7 @@ static void take_content(struct exchange *exchange, struct span content)
 	if (exchange->request_facts != NULL)
 		refusal = eas_body_feed(exchange->request_facts, content);
 	if (refusal != REFUSAL_NONE) {
-		exchange_refuse(
-			exchange, refusal, wbxml_fault_text(exchange->request_facts->reader.fault));
+		exchange_refuse(exchange, refusal, eas_body_fault_text(exchange->request_facts));
 		return;
 	}
 	if (keep_content(exchange, content) != 0) {
@@ -422,7 +420,10 @@ static int keep_head(struct exchange *exchange, const struct http_head *head)
 static int prepare_body(struct exchange *exchange)
 {
 	const struct config *config = config_of(exchange);
-	const struct wbxml_limits limits = exchange_limits(config);
+	const struct eas_body_terms terms = {.limits = exchange_limits(config),
+		.kind = exchange->kind,
+		.command = exchange->request.command,
+		.version = exchange->request.version};
 	uint64_t memory_max = config->upstream.request_buffering ? config->upstream.buffer_memory
 								 : 2 * (uint64_t)WORKER_QUEUE_MAX;
 
@@ -432,10 +433,9 @@ static int prepare_body(struct exchange *exchange)
 			: -1);
 	if (exchange->kind != EAS_BODY_WBXML)
 		return 0;
-	exchange->request_facts = malloc(sizeof(*exchange->request_facts));
+	exchange->request_facts = eas_body_new(&terms);
 	if (exchange->request_facts == NULL)
 		return -1;
-	eas_body_begin(exchange->request_facts, &limits);
 	if (config->upstream.body != CONFIG_BODY_XML)
 		return 0;
 	exchange->collected = calloc(1, sizeof(*exchange->collected));
