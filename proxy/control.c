@@ -13,6 +13,7 @@
 #include "proxy/control_process.h"
 #include "proxy/control_seen.h"
 #include "proxy/control_users.h"
+#include "proxy/control_workers.h"
 #include "proxy/log.h"
 #include "proxy/sandbox.h"
 
@@ -38,7 +39,7 @@ static void on_reloaded(const struct control *control, const struct message *mes
 static void on_peer(struct control *control, const struct message *message, int fd)
 {
 	if (message->u.peer.role == ROLE_WORKER)
-		control_seen_attach(control, fd);
+		control_workers_attach(control, message->u.peer.slot, fd);
 	else if (message->u.peer.role == ROLE_IDENTITY)
 		control_identity_attach(control, fd);
 	else if (message->u.peer.role == ROLE_REVOCATION)

@@ -29,6 +29,7 @@ enum control_trouble {
 struct control_seen;
 
 LIST_HEAD(control_client_list, control_client);
+LIST_HEAD(control_worker_list, control_worker);
 LIST_HEAD(control_explanation_list, control_explanation);
 
 struct control {
@@ -39,7 +40,8 @@ struct control {
 	size_t client_count;
 	bool is_draining;
 	struct control_client_list clients;
-	uint64_t last_number; /* of control_await() */
+	struct control_worker_list workers; /* control_workers.c */
+	uint64_t last_number;               /* of control_await() */
 	struct control_authority authorities[AUTHORITY_MAX];
 	struct state_store *store;
 	char troubles[CONTROL_TROUBLE_COUNT][512]; /* "": none */

@@ -1,14 +1,11 @@
 #include "proxy/control_seen.h"
 
-#include <errno.h>
 #include <event2/event.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "auth/unicode.h"
 #include "config/hex.h"
@@ -19,26 +16,14 @@
 enum {
 	PENDING_MAX = 256,          /* reports that are written together */
 	PENDING_STRANGERS_MAX = 64, /* of them, and so in one second: the others are dropped */
-	REPORTS_MAX = 32,           /* of one worker in one turn */
 	PRUNE_TICKS = 60,           /* seconds between two looks at what is to be forgotten */
 	PRUNE_WRITES = 2000,        /* or so many reports */
 	PAGE_MAX = 200,
 	PAGE_BYTES = 2 * 1024 * 1024, /* of chains; CONTROL_ANSWER_MAX holds them in base64 */
 };
 
-LIST_HEAD(reporter_list, reporter);
-
-/* A worker's channel. */
-struct reporter {
-	LIST_ENTRY(reporter) link;
-	struct control *control;
-	int fd;
-	struct event *readable;
-};
-
 struct control_seen {
 	struct event *tick;
-	struct reporter_list reporters;
 	unsigned int ticks, writes; /* since the last pruning */
 	uint64_t dropped;
 	size_t count, strangers;
@@ -89,7 +74,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 /* Reports */
 
-static void keep(struct control *control, const struct message *message)
+void control_seen_take(struct control *control, const struct message *message)
 {
 	struct control_seen *seen = control->seen;
 	struct message *kept = &seen->messages[seen->count];
@@ -119,61 +104,12 @@ static void keep(struct control *control, const struct message *message)
 		control_seen_flush(control);
 }
 
-static void reporter_free(struct reporter *reporter)
-{
-	LIST_REMOVE(reporter, link);
-	if (reporter->readable != NULL)
-		event_free(reporter->readable);
-	close(reporter->fd);
-	free(reporter);
-}
-
-static void on_readable(evutil_socket_t fd, short what, void *arg)
-{
-	static struct message message; /* large */
-	struct reporter *reporter = arg;
-	int passed_fd;
-
-	(void)what;
-	for (int i = 0; i < REPORTS_MAX; i++) {
-		int result = message_receive(fd, &message, &passed_fd);
-
-		if (result == -1 && errno == EAGAIN)
-			return;
-		if (passed_fd != -1)
-			close(passed_fd);
-		if (result != 1 || message.type != MESSAGE_SEEN) {
-			reporter_free(reporter);
-			return;
-		}
-		keep(reporter->control, &message);
-	}
-}
-
-void control_seen_attach(struct control *control, int fd)
-{
-	struct reporter *reporter = calloc(1, sizeof(*reporter));
-
-	if (reporter == NULL) {
-		close(fd);
-		return;
-	}
-	reporter->control = control;
-	reporter->fd = fd;
-	LIST_INSERT_HEAD(&control->seen->reporters, reporter, link);
-	reporter->readable =
-		event_new(control->base, fd, EV_READ | EV_PERSIST, on_readable, reporter);
-	if (reporter->readable == NULL || event_add(reporter->readable, NULL) == -1)
-		reporter_free(reporter);
-}
-
 int control_seen_start(struct control *control, struct error *err)
 {
 	static const struct timeval second = {.tv_sec = 1};
 	static struct control_seen seen; /* large, and there is one */
 
 	control->seen = &seen;
-	LIST_INIT(&seen.reporters);
 	seen.ticks = PRUNE_TICKS;
 	seen.tick = event_new(control->base, -1, EV_PERSIST, on_tick, control);
 	if (seen.tick == NULL || event_add(seen.tick, &second) == -1)

@@ -9,13 +9,14 @@
 
 #include "config/error.h"
 #include "proxy/control_request.h"
+#include "proxy/message.h"
 #include "proxy/state_seen.h"
 
 /* 0, or -1 with err filled. */
 int control_seen_start(struct control *control, struct error *err);
 
-/* Reads the reports of a worker from now on. Takes fd over. */
-void control_seen_attach(struct control *control, int fd);
+/* A worker's MESSAGE_SEEN. */
+void control_seen_take(struct control *control, const struct message *message);
 
 /* Writes what is waiting, so that the store can be asked, or before the end. */
 void control_seen_flush(struct control *control);

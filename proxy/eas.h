@@ -108,9 +108,16 @@ enum refusal eas_request_body_kind(
  * The answer to a refused request, in the words that the phone understands: for 14.0 and later an
  * EAS status inside a 200 where the refusal has one and the command has a place for it, else the
  * HTTP status (403 for a refusal that has none); Retry-After with 503. Writes a whole answer (head
- * and body) into writer. `close`: adds Connection: close. Returns the HTTP status written.
+ * and body) into writer. request may be NULL. Returns the HTTP status written.
  */
+struct eas_refusal_terms {
+	unsigned int retry_after_s;
+	bool close; /* adds Connection: close */
+	/* Instead of the row's; 0: the row's own. */
+	unsigned int http_status, eas_status;
+};
+
 unsigned int eas_refusal_write(struct http_writer *writer, enum refusal refusal,
-	const struct eas_request *request, unsigned int retry_after_s, bool close);
+	const struct eas_request *request, const struct eas_refusal_terms *terms);
 
 #endif

@@ -19,8 +19,10 @@ static size_t status_document(
 	document[len++] = (uint8_t)(row->root & 0xff) | has_content;
 	document[len++] = (uint8_t)(row->status & 0xff) | has_content;
 	document[len++] = 0x03; /* STR_I */
-	document[len++] = (uint8_t)('0' + status / 100 % 10);
-	document[len++] = (uint8_t)('0' + status / 10 % 10);
+	if (status >= 100)
+		document[len++] = (uint8_t)('0' + status / 100 % 10);
+	if (status >= 10)
+		document[len++] = (uint8_t)('0' + status / 10 % 10);
 	document[len++] = (uint8_t)('0' + status % 10);
 	document[len++] = 0x00;
 	document[len++] = 0x01; /* END */
@@ -56,26 +58,30 @@ static void content_write(struct http_writer *writer, const void *content, size_
 }
 
 unsigned int eas_refusal_write(struct http_writer *writer, enum refusal refusal,
-	const struct eas_request *request, unsigned int retry_after_s, bool close)
+	const struct eas_request *request, const struct eas_refusal_terms *terms)
 {
 	const struct refusal_row *row = refusal_row(refusal);
 	const struct eas_command_row *command =
 		request == NULL ? NULL : eas_command_row(request->command);
-	/* Refusals that have no HTTP status end the connection; asked to say one all the same, say
-	 * the one that no phone takes for a reason to try again. */
-	unsigned int status = row->http_status == 0 ? 403 : (unsigned int)row->http_status;
+	unsigned int eas_status =
+		terms->eas_status != 0 ? terms->eas_status : (unsigned int)row->eas_status;
+	unsigned int status =
+		terms->http_status != 0 ? terms->http_status : (unsigned int)row->http_status;
 	uint8_t document[24];
 	size_t len;
 
-	if (row->eas_status != 0 && command != NULL && command->status != 0 &&
-		request->version >= 140) {
-		len = status_document(document, command, (unsigned int)row->eas_status);
-		answer_write(writer, 200, "application/vnd.ms-sync.wbxml", len, 0, close);
+	/* Refusals that have no HTTP status end the connection; asked to say one all the same, say
+	 * the one that no phone takes for a reason to try again. */
+	if (status == 0)
+		status = 403;
+	if (eas_status != 0 && command != NULL && command->status != 0 && request->version >= 140) {
+		len = status_document(document, command, eas_status);
+		answer_write(writer, 200, "application/vnd.ms-sync.wbxml", len, 0, terms->close);
 		content_write(writer, document, len);
 		return 200;
 	}
 	len = strlen(row->name) + strlen(": ") + strlen(row->cause) + strlen("\n");
-	answer_write(writer, status, "text/plain", len, retry_after_s, close);
+	answer_write(writer, status, "text/plain", len, terms->retry_after_s, terms->close);
 	content_write(writer, row->name, strlen(row->name));
 	content_write(writer, ": ", 2);
 	content_write(writer, row->cause, strlen(row->cause));

@@ -136,6 +136,8 @@ static void exchange_log(const struct exchange *exchange)
 		log_number(&line, "endpoint_status", exchange->endpoint_status);
 	log_text(&line, "endpoint", exchange->endpoint);
 	log_body(&line, exchange->answer_facts, true);
+	if (exchange->own_eas_status != 0)
+		log_number(&line, "eas_status", exchange->own_eas_status);
 	if (exchange->refusal != REFUSAL_NONE)
 		log_text(&line, "refusal", refusal_row(exchange->refusal)->name);
 	log_text(&line, "reason", exchange->reason);
@@ -164,6 +166,7 @@ void exchange_finish(struct exchange *exchange, bool is_last)
 		return;
 	if (exchange->is_poll)
 		shared_subtract(&worker->counters->polls_open, 1);
+	exchange->waits = false;
 	if (exchange->link != NULL)
 		link_release(exchange->link,
 			exchange->link_is_reusable && exchange->stage == EXCHANGE_SENT);
@@ -174,10 +177,55 @@ void exchange_finish(struct exchange *exchange, bool is_last)
 	shared_add(&worker->counters->bytes_from_phones, exchange->bytes_in);
 	shared_add(&worker->counters->bytes_to_phones, exchange->bytes_out);
 	exchange_log(exchange);
+	exchange_gate_leave(exchange);
 	exchange->next_over = worker->over;
 	worker->over = exchange;
 	worker_bury_soon(worker);
 	session_exchange_over(session, is_last || !exchange->is_read);
+}
+
+/* Where the request's end is not certain, nothing behind it can be believed; and who has no certificate
+ * pays for every refusal, and its log line, with a handshake. */
+static bool own_answer_is_last(const struct exchange *exchange)
+{
+	return !exchange->is_read || exchange->session->worker->is_draining ||
+	       exchange->minor_version == 0 || exchange->answer_closes ||
+	       exchange->session->credential == NULL;
+}
+
+void exchange_answer_own(struct exchange *exchange, const struct own_answer *answer)
+{
+	struct session *session = exchange->session;
+	struct worker *worker = session->worker;
+	struct http_writer writer = {
+		.data = (char *)worker->scratch, .capacity = sizeof(worker->scratch)};
+	bool is_last = own_answer_is_last(exchange);
+
+	if (exchange->stage == EXCHANGE_OVER)
+		return;
+	exchange->link_is_reusable = false;
+	http_write_status_line(
+		&writer, answer->status, span_of_string(http_reason(answer->status)));
+	if (answer->content_type != NULL)
+		http_write_field_text(&writer, "Content-Type", answer->content_type);
+	for (size_t i = 0; i < answer->field_count; i++)
+		http_write_field_text(&writer, answer->fields[i].name, answer->fields[i].value);
+	http_write_field_number(&writer, "Content-Length", answer->body.len);
+	if (is_last)
+		http_write_field_text(&writer, "Connection", "close");
+	http_write_end(&writer);
+	if (writer.has_failed || exchange->answer != EXCHANGE_NO_ANSWER) {
+		exchange_abort(exchange, REFUSAL_INTERNAL, "the answer of our own does not fit");
+		return;
+	}
+	exchange->status = answer->status;
+	exchange->own_eas_status = answer->eas_status;
+	exchange->answer = EXCHANGE_ANSWERED;
+	exchange->bytes_out += answer->body.len;
+	session_write(session, writer.data, writer.len);
+	if (answer->body.len > 0)
+		session_write(session, answer->body.data, answer->body.len);
+	exchange_finish(exchange, is_last);
 }
 
 void exchange_refuse(struct exchange *exchange, enum refusal refusal, const char *reason)
@@ -186,10 +234,7 @@ void exchange_refuse(struct exchange *exchange, enum refusal refusal, const char
 	struct worker *worker = session->worker;
 	struct http_writer writer = {
 		.data = (char *)worker->scratch, .capacity = sizeof(worker->scratch)};
-	/* Where the request's end is not certain, nothing behind it can be believed; and who has no
-	 * certificate pays for every refusal, and its log line, with a handshake. */
-	bool is_last = !exchange->is_read || worker->is_draining || exchange->minor_version == 0 ||
-		       exchange->answer_closes || session->credential == NULL;
+	bool is_last = own_answer_is_last(exchange);
 
 	if (exchange->stage == EXCHANGE_OVER)
 		return;
@@ -201,8 +246,11 @@ void exchange_refuse(struct exchange *exchange, enum refusal refusal, const char
 		exchange_abort(exchange, refusal, reason);
 		return;
 	}
-	exchange->status =
-		eas_refusal_write(&writer, refusal, &exchange->request, EXCHANGE_RETRY_S, is_last);
+	exchange->status = eas_refusal_write(&writer, refusal, &exchange->request,
+		&(struct eas_refusal_terms){.retry_after_s = EXCHANGE_RETRY_S,
+			.close = is_last,
+			.http_status = exchange->refusal_http_status,
+			.eas_status = exchange->refusal_eas_status});
 	exchange->answer = EXCHANGE_ANSWERED;
 	if (writer.has_failed) {
 		exchange_abort(exchange, refusal, reason);
@@ -234,33 +282,23 @@ static void exchange_answer_poll(struct exchange *exchange)
 	/* MS-ASCMD 2.2.1.13: Ping, Status 1: the heartbeat is over and nothing has changed. */
 	static const uint8_t nothing_new[] = {
 		0x03, 0x01, 0x6a, 0x00, 0x00, 0x0d, 0x45, 0x47, 0x03, '1', 0x00, 0x01, 0x01};
-	struct session *session = exchange->session;
-	char data[256];
-	struct http_writer writer = {.data = data, .capacity = sizeof(data)};
 	bool is_ping = exchange->request.command == EAS_PING;
 
-	http_write_status_line(&writer, 200, span_of_string(http_reason(200)));
-	if (is_ping)
-		http_write_field_text(&writer, "Content-Type", "application/vnd.ms-sync.wbxml");
-	/* An empty answer to a Sync says that nothing has changed, MS-ASCMD 2.2.1.21. */
-	http_write_field_number(&writer, "Content-Length", is_ping ? sizeof(nothing_new) : 0);
-	http_write_field_text(&writer, "Connection", "close");
-	http_write_end(&writer);
-	session_write(session, writer.data, writer.len);
-	if (is_ping)
-		session_write(session, nothing_new, sizeof(nothing_new));
-	exchange->status = 200;
-	exchange->bytes_out += is_ping ? sizeof(nothing_new) : 0;
-	exchange->answer = EXCHANGE_ANSWERED;
 	snprintf(exchange->reason, sizeof(exchange->reason), "poll ended: draining");
-	exchange->link_is_reusable = false;
-	exchange_finish(exchange, true);
+	/* An empty answer to a Sync says that nothing has changed, MS-ASCMD 2.2.1.21. */
+	exchange_answer_own(
+		exchange, &(struct own_answer){.status = 200,
+				  .content_type = is_ping ? "application/vnd.ms-sync.wbxml" : NULL,
+				  .body = span_of(nothing_new, is_ping ? sizeof(nothing_new) : 0),
+				  .eas_status = is_ping ? 1 : 0});
 }
 
 void exchange_timed_out(struct exchange *exchange)
 {
 	if (exchange->ends_poll && exchange->answer == EXCHANGE_NO_ANSWER)
 		exchange_answer_poll(exchange);
+	else if (exchange->waits && exchange->is_read)
+		exchange_refuse(exchange, REFUSAL_DEVICE_UNAVAILABLE, "no answer in time");
 	else if (!exchange->is_read && exchange->link != NULL && link_queued(exchange->link) > 0)
 		exchange_refuse(exchange, REFUSAL_UPSTREAM_TIMEOUT, "the endpoint takes no more");
 	else if (!exchange->is_read)

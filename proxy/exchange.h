@@ -15,6 +15,7 @@
 #include "proxy/gunzip.h"
 #include "proxy/http.h"
 #include "proxy/link.h"
+#include "proxy/room.h"
 #include "proxy/session.h"
 #include "proxy/spool.h"
 #include "wbxml/buffer.h"
@@ -54,8 +55,12 @@ struct exchange {
 	uint64_t content_length;        /* as the phone said it, with HTTP_LENGTH */
 	struct eas_body *request_facts; /* NULL unless kind is EAS_BODY_WBXML */
 	struct wbxml_buffer *collected; /* the document, for upstream/body = xml; NULL otherwise */
-	bool is_read;                   /* the phone has sent all of it */
-	bool is_released;               /* decoded to the end and allowed: it may go out whole */
+	enum room room;                 /* who answers it */
+	struct device_entry *device;    /* pinned; NULL where the request names none */
+	bool waits;            /* exchange_wait(): it is not known yet whether it may pass */
+	uint32_t wait_time_ms; /* from the end of the request */
+	bool is_read;          /* the phone has sent all of it */
+	bool is_released;      /* decoded to the end and allowed: it may go out whole */
 
 	/* Towards the endpoint. */
 	enum exchange_stage stage;
@@ -81,9 +86,11 @@ struct exchange {
 
 	/* For the log. */
 	enum refusal refusal;
+	uint16_t refusal_http_status, refusal_eas_status; /* instead of its row's; 0: that */
 	char reason[160];
 	unsigned int status;          /* to the phone */
 	unsigned int endpoint_status; /* 0: no answer */
+	unsigned int own_eas_status;  /* in an answer of our own; 0: none */
 	uint64_t bytes_in, bytes_out;
 	uint64_t begun_us, sent_us, answered_us;
 	char endpoint[80];
@@ -115,7 +122,38 @@ bool exchange_end_poll(struct exchange *exchange, uint32_t time_ms);
 /* Frees what is over. For session_bury(). */
 void exchange_free(struct exchange *exchange);
 
-/* Between the two files. */
+/* Between its files. */
+
+/* exchange_gate.c: whether it may pass, asked when the head is there. May choose a room, or wait. */
+enum refusal exchange_gate(struct exchange *exchange);
+/* Asked when the request is whole and decoded, before its end goes out or a room answers it. */
+enum refusal exchange_judge(struct exchange *exchange);
+/* The exchange is over. */
+void exchange_gate_leave(struct exchange *exchange);
+
+/* Lets nothing out to an endpoint until exchange_wait_over(), which is called by whoever asked somebody
+ * else about the request. When time_ms are over it is refused with DEVICE_UNAVAILABLE. */
+void exchange_wait(struct exchange *exchange, uint32_t time_ms);
+/* refusal NONE: it goes on, to the room that was chosen meanwhile. Nothing if it does not wait. */
+void exchange_wait_over(struct exchange *exchange, enum refusal refusal, const char *reason);
+
+/* An answer of our own. */
+struct own_field {
+	const char *name, *value;
+};
+
+struct own_answer {
+	unsigned int status;
+	const char *content_type;       /* NULL: none */
+	const struct own_field *fields; /* beside Content-Type, Content-Length and Connection */
+	size_t field_count;
+	struct span body;
+	unsigned int eas_status; /* in it, for the log; 0: none */
+};
+
+/* Answers the request with it, and ends the exchange; all is copied. Where an answer is under way already
+ * the connection ends. */
+void exchange_answer_own(struct exchange *exchange, const struct own_answer *answer);
 
 /* Refuses: answers, unless an answer is under way, and ends the exchange. */
 void exchange_refuse(struct exchange *exchange, enum refusal refusal, const char *reason);

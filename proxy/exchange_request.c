@@ -233,6 +233,32 @@ static int collect_xml(struct exchange *exchange)
 	return status;
 }
 
+/* The request is whole, and it is known whether it may pass. */
+static void request_whole(struct exchange *exchange)
+{
+	enum refusal refusal = exchange_judge(exchange);
+
+	if (exchange->stage == EXCHANGE_OVER)
+		return;
+	if (refusal != REFUSAL_NONE) {
+		exchange_refuse(exchange, refusal, NULL);
+		return;
+	}
+	if (exchange->room != ROOM_UPSTREAM) {
+		room_answer(exchange);
+		return;
+	}
+	if (exchange->collected != NULL && collect_xml(exchange) != 0) {
+		exchange_refuse(exchange, REFUSAL_INTERNAL, "making XML of the request");
+		return;
+	}
+	exchange->is_released = true;
+	if (exchange->stage == EXCHANGE_COLLECT)
+		request_connect(exchange);
+	else if (exchange->stage == EXCHANGE_SEND)
+		request_send(exchange);
+}
+
 /* The phone has sent all of it. Only what is whole and allowed is released. */
 static void request_read(struct exchange *exchange)
 {
@@ -253,19 +279,23 @@ static void request_read(struct exchange *exchange)
 		exchange_refuse(exchange, refusal, eas_body_fault_text(exchange->request_facts));
 		return;
 	}
-	if (exchange->collected != NULL && collect_xml(exchange) != 0) {
-		exchange_refuse(exchange, REFUSAL_INTERNAL, "making XML of the request");
-		return;
-	}
-	exchange->is_released = true;
-	if (exchange->stage == EXCHANGE_COLLECT)
-		request_connect(exchange);
-	else if (exchange->stage == EXCHANGE_SEND)
-		request_send(exchange);
+	if (exchange->waits)
+		session_set_timer(exchange->session, exchange->wait_time_ms);
+	else
+		request_whole(exchange);
+}
+
+void exchange_wait(struct exchange *exchange, uint32_t time_ms)
+{
+	exchange->waits = true;
+	exchange->wait_time_ms = time_ms;
 }
 
 static int keep_content(struct exchange *exchange, struct span content)
 {
+	/* Of a document that a room answers all that matters is in the facts. */
+	if (exchange->room != ROOM_UPSTREAM && exchange->collected == NULL)
+		return 0;
 	if (exchange->collected == NULL)
 		return spool_put(&exchange->spool, content);
 	wbxml_buffer_append(exchange->collected, content.data, content.len);
@@ -274,7 +304,8 @@ static int keep_content(struct exchange *exchange, struct span content)
 
 static bool must_be_whole(const struct exchange *exchange)
 {
-	return config_of(exchange)->upstream.request_buffering || exchange->collected != NULL;
+	return config_of(exchange)->upstream.request_buffering || exchange->collected != NULL ||
+	       exchange->room != ROOM_UPSTREAM;
 }
 
 static void take_content(struct exchange *exchange, struct span content)
@@ -296,7 +327,7 @@ static void take_content(struct exchange *exchange, struct span content)
 		exchange_refuse(exchange, REFUSAL_INTERNAL, "keeping the body");
 		return;
 	}
-	if (exchange->stage == EXCHANGE_COLLECT && !must_be_whole(exchange) &&
+	if (exchange->stage == EXCHANGE_COLLECT && !must_be_whole(exchange) && !exchange->waits &&
 		spool_len(&exchange->spool) > COLLECT_MAX)
 		request_connect(exchange);
 }
@@ -304,8 +335,31 @@ static void take_content(struct exchange *exchange, struct span content)
 /* No more is taken from the phone while so much of it waits for the endpoint. */
 static bool is_full(const struct exchange *exchange)
 {
+	if (exchange->waits && !must_be_whole(exchange))
+		return spool_len(&exchange->spool) > COLLECT_MAX;
 	return !must_be_whole(exchange) && exchange->stage != EXCHANGE_COLLECT &&
 	       spool_len(&exchange->spool) >= WORKER_QUEUE_MAX;
+}
+
+void exchange_wait_over(struct exchange *exchange, enum refusal refusal, const char *reason)
+{
+	if (!exchange->waits || exchange->stage == EXCHANGE_OVER)
+		return;
+	exchange->waits = false;
+	if (refusal != REFUSAL_NONE) {
+		exchange_refuse(exchange, refusal, reason);
+		return;
+	}
+	if (exchange->room != ROOM_UPSTREAM) {
+		spool_free(&exchange->spool);
+		spool_init(&exchange->spool, 0, -1);
+	}
+	if (exchange->is_read)
+		request_whole(exchange);
+	else if (!must_be_whole(exchange) && spool_len(&exchange->spool) > COLLECT_MAX)
+		request_connect(exchange);
+	else
+		session_resume(exchange->session);
 }
 
 size_t exchange_take(struct exchange *exchange, const char *data, size_t len)
@@ -431,12 +485,18 @@ static int prepare_body(struct exchange *exchange)
 		config->upstream.request_buffering
 			? exchange->session->worker->child->spool_directory
 			: -1);
+	if (exchange->room == ROOM_AUTODISCOVER) {
+		exchange->collected = calloc(1, sizeof(*exchange->collected));
+		if (exchange->collected != NULL)
+			exchange->collected->limit = ROOM_BODY_MAX;
+		return exchange->collected != NULL ? 0 : -1;
+	}
 	if (exchange->kind != EAS_BODY_WBXML)
 		return 0;
 	exchange->request_facts = eas_body_new(&terms);
 	if (exchange->request_facts == NULL)
 		return -1;
-	if (config->upstream.body != CONFIG_BODY_XML)
+	if (config->upstream.body != CONFIG_BODY_XML || exchange->room != ROOM_UPSTREAM)
 		return 0;
 	exchange->collected = calloc(1, sizeof(*exchange->collected));
 	if (exchange->collected == NULL)
@@ -519,6 +579,10 @@ void exchange_begin(struct session *session, const struct http_head *head)
 		return;
 	}
 	refusal = check_request(exchange, head);
+	if (refusal == REFUSAL_NONE)
+		refusal = exchange_gate(exchange);
+	if (exchange->stage == EXCHANGE_OVER)
+		return;
 	if (refusal == REFUSAL_NONE &&
 		(prepare_body(exchange) != 0 || keep_head(exchange, head) != 0))
 		refusal = REFUSAL_INTERNAL;

@@ -39,6 +39,8 @@ static const struct message_row {
 	[MESSAGE_SEEN] = {SIZE_WITH(seen), FD_NEVER},
 	[MESSAGE_OCSP_QUERY] = {SIZE_WITH(ocsp_query), FD_NEVER},
 	[MESSAGE_OCSP_ANSWER] = {SIZE_WITH(ocsp_answer), FD_NEVER},
+	[MESSAGE_DEVICE_ORDER] = {SIZE_WITH(device_order), FD_NEVER},
+	[MESSAGE_DEVICE_WIPED] = {SIZE_WITH(device_wiped), FD_NEVER},
 };
 
 static const struct message_row *row_of(uint32_t type)
@@ -178,6 +180,16 @@ static bool has_sound_content(struct message *message)
 	case MESSAGE_OCSP_QUERY: message->u.ocsp_query.url[OCSP_URL_MAX] = '\0'; return true;
 	case MESSAGE_OCSP_ANSWER:
 		return (unsigned int)message->u.ocsp_answer.result.status < OCSP_STATUS_COUNT;
+	case MESSAGE_DEVICE_ORDER:
+		message->u.device_order.mailbox[MAILBOX_MAX] = '\0';
+		message->u.device_order.device_id[EAS_DEVICE_ID_MAX] = '\0';
+		message->u.device_order.reason[sizeof(message->u.device_order.reason) - 1] = '\0';
+		return message->u.device_order.state < DEVICE_STATE_COUNT;
+	case MESSAGE_DEVICE_WIPED:
+		message->u.device_wiped.mailbox[MAILBOX_MAX] = '\0';
+		message->u.device_wiped.device_id[EAS_DEVICE_ID_MAX] = '\0';
+		return message->u.device_wiped.kind == DEVICE_WIPE_ACCOUNT ||
+		       message->u.device_wiped.kind == DEVICE_WIPE_ALL;
 	case MESSAGE_MAILBOX_ANSWER:
 		message->u.mailbox_answer.mailbox[MAILBOX_MAX] = '\0';
 		message->u.mailbox_answer.users[DIRECTORY_USERS_MAX] = '\0';

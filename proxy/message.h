@@ -17,6 +17,8 @@
 #include "auth/trust_store.h"
 #include "config/error.h"
 #include "config/refusal.h"
+#include "proxy/device_grant.h"
+#include "proxy/eas.h"
 
 enum message_type {
 	/* child -> supervisor */
@@ -49,6 +51,9 @@ enum message_type {
 	/* worker <-> revocation */
 	MESSAGE_OCSP_QUERY,  /* u.ocsp_query */
 	MESSAGE_OCSP_ANSWER, /* u.ocsp_answer */
+	/* worker -> control */
+	MESSAGE_DEVICE_ORDER, /* u.device_order: a rule of the policy says what a device is from now on */
+	MESSAGE_DEVICE_WIPED, /* u.device_wiped: a device has acknowledged its wipe */
 };
 
 enum { SEEN_CHAIN_MAX = 12 * 1024 };
@@ -141,6 +146,22 @@ struct message {
 			int64_t asked_at; /* UNIX seconds: when the responder gave it */
 			struct ocsp_result result;
 		} ocsp_answer;
+		struct {
+			char mailbox[MAILBOX_MAX + 1];
+			char device_id[EAS_DEVICE_ID_MAX + 1]; /* lower case */
+			uint32_t state;                        /* enum device_state */
+			char reason[128];                      /* "rule NAME" */
+		} device_order;
+		struct {
+			char mailbox[MAILBOX_MAX + 1];
+			char device_id[EAS_DEVICE_ID_MAX + 1]; /* lower case */
+			uint32_t kind;    /* DEVICE_WIPE_ACCOUNT or DEVICE_WIPE_ALL */
+			uint32_t status;  /* MS-ASPROV 2.2.2.54.1: 1 done, 2 failed */
+			uint32_t version; /* of the protocol */
+			int64_t at;       /* UNIX seconds */
+			uint8_t leaf_sha256[32];
+			struct serial serial;
+		} device_wiped;
 		char text[1024];
 	} u;
 };

@@ -19,7 +19,7 @@
 #include "proxy/sandbox.h"
 #include "proxy/session.h"
 #include "proxy/timeval.h"
-#include "proxy/worker_seen.h"
+#include "proxy/worker_control.h"
 
 enum {
 	RECHECK_S = 60,   /* at least: clocks are set while phones sleep, directories forget */
@@ -206,7 +206,7 @@ static bool worker_take_peer(struct worker *worker, uint32_t role, int fd)
 	switch (role) {
 	case ROLE_IDENTITY: identity_client_attach(worker->identity, fd); return true;
 	case ROLE_REVOCATION: ocsp_client_attach(worker->ocsp, fd); return true;
-	case ROLE_CONTROL: worker_seen_attach(worker, fd); return true;
+	case ROLE_CONTROL: worker_control_attach(worker, fd); return true;
 	default: return false;
 	}
 }
@@ -277,11 +277,13 @@ static int worker_allocate(struct worker *worker, struct error *err)
 	worker->tls_servers = calloc(config->listener_count, sizeof(*worker->tls_servers));
 	worker->listeners = calloc(worker->child->socket_count + 1, sizeof(*worker->listeners));
 	worker->sources = source_table_new();
+	worker->devices = device_table_new(config->devices.cache);
 	worker->identity = identity_client_new(worker);
 	worker->ocsp = ocsp_client_new(worker);
 	if (worker->base == NULL || worker->verdicts == NULL || worker->tls_servers == NULL ||
-		worker->listeners == NULL || worker->sources == NULL || worker->identity == NULL ||
-		worker->ocsp == NULL || getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		worker->listeners == NULL || worker->sources == NULL || worker->devices == NULL ||
+		worker->identity == NULL || worker->ocsp == NULL ||
+		getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return error_set(err, "out of memory");
 	snprintf(worker->id_prefix, sizeof(worker->id_prefix), "%08x", seed);
 	srandom(seed);

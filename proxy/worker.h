@@ -15,6 +15,7 @@
 #include "auth/verdict_cache.h"
 #include "auth/verify.h"
 #include "proxy/child.h"
+#include "proxy/device_table.h"
 #include "proxy/recheck.h"
 #include "proxy/seen.h"
 #include "proxy/source_table.h"
@@ -60,7 +61,9 @@ struct worker {
 	struct event *tidy_timer; /* memory of replaced indexes is given back */
 	struct recheck recheck;
 	struct worker_identity reidentify;
-	int control_fd; /* the channel to control; -1: none now */
+	int control_fd; /* the channel to control; -1: none now (worker_control.h) */
+	struct event *control_event;
+	struct device_table *devices;
 	struct seen seen;
 	uint32_t drain_time_ms;
 	bool has_started; /* the supervisor has sent all that is needed to judge phones */

@@ -1,24 +1,9 @@
 #include "proxy/worker_seen.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "proxy/message.h"
-
-static void worker_seen_detach(struct worker *worker)
-{
-	if (worker->control_fd != -1)
-		close(worker->control_fd);
-	worker->control_fd = -1;
-}
-
-void worker_seen_attach(struct worker *worker, int fd)
-{
-	worker_seen_detach(worker);
-	worker->control_fd = fd;
-}
+#include "proxy/worker_control.h"
 
 /* Whole or not at all. */
 static bool append_der(struct message *message, X509 *certificate)
@@ -56,14 +41,10 @@ static void report(struct worker *worker, const uint8_t sha256[32], enum refusal
 	memcpy(message.u.seen.leaf_sha256, sha256, sizeof(message.u.seen.leaf_sha256));
 	snprintf(message.u.seen.mailbox, sizeof(message.u.seen.mailbox), "%s", mailbox);
 	fill_chain(&message, leaf, sent);
-	if (message_send(worker->control_fd, &message, -1) == 0) {
+	if (worker_control_tell(worker, &message))
 		seen_note(&worker->seen, sha256, refusal, mailbox, worker_now(worker));
-		return;
-	}
-	shared_add(&worker->counters->seen_dropped, 1);
-	/* The supervisor starts another one and sends us the channel to it. */
-	if (errno != EAGAIN && errno != ENOBUFS)
-		worker_seen_detach(worker);
+	else
+		shared_add(&worker->counters->seen_dropped, 1);
 }
 
 /* A message is 12 kB of zeros to begin with: only made where it will be sent. */

@@ -7,9 +7,6 @@
 
 #include "proxy/worker.h"
 
-/* Takes over the channel to control, closing the one before. */
-void worker_seen_attach(struct worker *worker, int fd);
-
 /* refusal NONE: it has come in. mailbox "": not known. leaf NULL: nothing is reported; sent may be
  * NULL. Never blocks. */
 void worker_seen(struct worker *worker, const uint8_t sha256[32], enum refusal refusal,

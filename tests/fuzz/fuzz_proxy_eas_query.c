@@ -57,7 +57,8 @@ static void refusal_can_be_said(enum refusal refusal, const struct eas_request *
 	char page[2048];
 	struct http_writer writer = {.data = page, .capacity = sizeof(page)};
 
-	eas_refusal_write(&writer, refusal, request, 30, true);
+	eas_refusal_write(&writer, refusal, request,
+		&(struct eas_refusal_terms){.retry_after_s = 30, .close = true});
 	require(!writer.has_failed);
 }
 

@@ -13,6 +13,7 @@
 
 #include "proxy/control_process.h"
 #include "proxy/control_seen.h"
+#include "proxy/control_workers.h"
 #include "proxy/message.h"
 #include "proxy/state_store.h"
 
@@ -38,7 +39,7 @@ static void attach_worker(void)
 
 	must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0,
 		"a channel");
-	control_seen_attach(&fixture.control, pair[0]);
+	control_workers_attach(&fixture.control, 0, pair[0]);
 	fixture.worker = pair[1];
 }
 

@@ -17,7 +17,8 @@ static void answer_make(struct answer *answer, enum refusal refusal,
 	size_t scanned = 0, head_len = 0;
 	unsigned int status;
 
-	status = eas_refusal_write(&writer, refusal, request, retry_after_s, close);
+	status = eas_refusal_write(&writer, refusal, request,
+		&(struct eas_refusal_terms){.retry_after_s = retry_after_s, .close = close});
 	CU_ASSERT_FALSE_FATAL(writer.has_failed);
 	answer->len = writer.len;
 	CU_ASSERT_EQUAL_FATAL(
@@ -150,11 +151,13 @@ static void test_a_buffer_too_small_fails(void)
 	char data[2048];
 	struct http_writer whole = {.data = data, .capacity = sizeof(data)};
 
-	eas_refusal_write(&whole, REFUSAL_HTTP_HOST, NULL, 0, true);
+	eas_refusal_write(
+		&whole, REFUSAL_HTTP_HOST, NULL, &(struct eas_refusal_terms){.close = true});
 	for (size_t capacity = 0; capacity < whole.len; capacity++) {
 		struct http_writer writer = {.data = data, .capacity = capacity};
 
-		eas_refusal_write(&writer, REFUSAL_HTTP_HOST, NULL, 0, true);
+		eas_refusal_write(&writer, REFUSAL_HTTP_HOST, NULL,
+			&(struct eas_refusal_terms){.close = true});
 		CU_ASSERT_TRUE(writer.has_failed);
 		CU_ASSERT_TRUE(writer.len <= capacity);
 	}

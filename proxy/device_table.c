@@ -1,0 +1,176 @@
+#include "proxy/device_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "proxy/eas.h"
+
+LIST_HEAD(device_bucket, device_entry);
+TAILQ_HEAD(device_uses, device_entry);
+
+struct device_table {
+	size_t max, count;
+	uint64_t seed;           /* so that nobody can choose ids that share a bucket */
+	struct device_uses uses; /* those that nobody has pinned */
+	size_t mask;
+	struct device_bucket *buckets;
+};
+
+struct device_table *device_table_new(size_t max)
+{
+	struct device_table *table = calloc(1, sizeof(*table));
+	size_t buckets = 16;
+
+	while (buckets < max)
+		buckets *= 2;
+	if (table == NULL)
+		return NULL;
+	table->max = max;
+	table->mask = buckets - 1;
+	table->buckets = calloc(buckets, sizeof(*table->buckets));
+	TAILQ_INIT(&table->uses);
+	if (table->buckets == NULL ||
+		getrandom(&table->seed, sizeof(table->seed), 0) != (ssize_t)sizeof(table->seed)) {
+		device_table_free(table);
+		return NULL;
+	}
+	return table;
+}
+
+static void entry_drop(struct device_table *table, struct device_entry *entry)
+{
+	if (entry->pins == 0)
+		TAILQ_REMOVE(&table->uses, entry, use_link);
+	LIST_REMOVE(entry, bucket_link);
+	table->count--;
+	free(entry);
+}
+
+void device_table_free(struct device_table *table)
+{
+	if (table == NULL)
+		return;
+	while (!TAILQ_EMPTY(&table->uses))
+		entry_drop(table, TAILQ_FIRST(&table->uses));
+	free(table->buckets);
+	free(table);
+}
+
+static uint64_t hash_add(uint64_t hash, const char *text)
+{
+	for (; *text != '\0'; text++)
+		hash = (hash ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
+	hash ^= hash >> 32;
+	return (hash ^ 0x100) * UINT64_C(0xd6e8feb86659fd93); /* the end of a name */
+}
+
+static uint64_t hash_of(const struct device_table *table, const char *mailbox, const char *id)
+{
+	uint64_t hash = hash_add(hash_add(table->seed, mailbox), id);
+
+	return hash ^ hash >> 32;
+}
+
+static void lower(char *to, const char *from)
+{
+	size_t len = 0;
+
+	for (; from[len] != '\0' && len < EAS_DEVICE_ID_MAX; len++)
+		to[len] = (char)(from[len] >= 'A' && from[len] <= 'Z' ? from[len] - 'A' + 'a'
+								      : from[len]);
+	to[len] = '\0';
+}
+
+static struct device_entry *entry_find(
+	const struct device_table *table, uint64_t hash, const char *mailbox, const char *id)
+{
+	struct device_entry *entry;
+
+	LIST_FOREACH(entry, &table->buckets[hash & table->mask], bucket_link)
+	if (entry->hash == hash && strcmp(device_entry_mailbox(entry), mailbox) == 0 &&
+		strcmp(device_entry_id(entry), id) == 0)
+		return entry;
+	return NULL;
+}
+
+static struct device_entry *entry_new(
+	struct device_table *table, uint64_t hash, const char *mailbox, const char *id)
+{
+	size_t mailbox_len = strlen(mailbox), id_len = strlen(id);
+	struct device_entry *entry = calloc(1, sizeof(*entry) + mailbox_len + id_len + 2);
+
+	if (entry == NULL)
+		return NULL;
+	if (table->count >= table->max && !TAILQ_EMPTY(&table->uses))
+		entry_drop(table, TAILQ_LAST(&table->uses, device_uses));
+	entry->hash = hash;
+	entry->mailbox_len = (uint16_t)mailbox_len;
+	memcpy(entry->names, mailbox, mailbox_len + 1);
+	memcpy(entry->names + mailbox_len + 1, id, id_len + 1);
+	LIST_INSERT_HEAD(&table->buckets[hash & table->mask], entry, bucket_link);
+	TAILQ_INSERT_HEAD(&table->uses, entry, use_link);
+	table->count++;
+	return entry;
+}
+
+struct device_entry *device_table_pin(
+	struct device_table *table, const char *mailbox, const char *device_id)
+{
+	char id[EAS_DEVICE_ID_MAX + 1];
+	struct device_entry *entry;
+	uint64_t hash;
+
+	lower(id, device_id);
+	hash = hash_of(table, mailbox, id);
+	entry = entry_find(table, hash, mailbox, id);
+	if (entry == NULL)
+		entry = entry_new(table, hash, mailbox, id);
+	if (entry == NULL)
+		return NULL;
+	if (entry->pins++ == 0)
+		TAILQ_REMOVE(&table->uses, entry, use_link);
+	return entry;
+}
+
+void device_table_unpin(struct device_table *table, struct device_entry *entry)
+{
+	if (--entry->pins > 0)
+		return;
+	TAILQ_INSERT_HEAD(&table->uses, entry, use_link);
+	if (table->count > table->max)
+		entry_drop(table, TAILQ_LAST(&table->uses, device_uses));
+}
+
+struct device_entry *device_table_find(
+	struct device_table *table, const char *mailbox, const char *device_id)
+{
+	char id[EAS_DEVICE_ID_MAX + 1];
+
+	lower(id, device_id);
+	return entry_find(table, hash_of(table, mailbox, id), mailbox, id);
+}
+
+void device_table_each(struct device_table *table, device_table_visit *visit, void *context)
+{
+	struct device_entry *entry;
+
+	for (size_t i = 0; i <= table->mask; i++)
+		LIST_FOREACH(entry, &table->buckets[i], bucket_link)
+	visit(context, entry);
+}
+
+const char *device_entry_mailbox(const struct device_entry *entry)
+{
+	return entry->names;
+}
+
+const char *device_entry_id(const struct device_entry *entry)
+{
+	return entry->names + entry->mailbox_len + 1;
+}
+
+size_t device_table_count(const struct device_table *table)
+{
+	return table->count;
+}
