@@ -241,6 +241,11 @@ enum wbxml_event wbxml_reader_next(struct wbxml_reader *reader)
 	return event;
 }
 
+uint32_t wbxml_reader_opaque_left(const struct wbxml_reader *reader)
+{
+	return reader->opaque_left;
+}
+
 int wbxml_reader_finish(struct wbxml_reader *reader)
 {
 	if (reader->state == READER_DONE)

@@ -108,6 +108,9 @@ void wbxml_reader_feed(struct wbxml_reader *reader, const void *data, size_t len
 
 enum wbxml_event wbxml_reader_next(struct wbxml_reader *reader);
 
+/* After a WBXML_OPAQUE: how many bytes of the value are still to come. */
+uint32_t wbxml_reader_opaque_left(const struct wbxml_reader *reader);
+
 /* Whether the document was whole when the body ended: 0, or -1 with reader->fault set. */
 int wbxml_reader_finish(struct wbxml_reader *reader);
 
