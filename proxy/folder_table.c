@@ -7,11 +7,11 @@
 
 /*
  * A slot: 44 bits of the hash, 16 of the time (in units of 64 s), 4 of the class. 0 is a free one.
- * With the bucket's number, a hash counts with 62 bits.
+ * With the bucket's number, a hash counts with 61 bits.
  */
 enum {
-	BUCKET_SLOTS = 8, /* 64 bytes: one line of the cache */
-	BUCKET_BITS = 18,
+	BUCKET_SLOTS = 16, /* 128 bytes: two lines of the cache */
+	BUCKET_BITS = 17,
 	CLASS_BITS = 4,
 	TIME_BITS = 16,
 	TAG_SHIFT = CLASS_BITS + TIME_BITS,

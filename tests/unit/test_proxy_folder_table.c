@@ -55,22 +55,22 @@ static struct span id_of(char text[16], unsigned int number)
 	return span_of_string(text);
 }
 
-static void test_a_million_folders_are_known_and_of_their_class(void)
+static void test_many_folders_are_known_and_of_their_class(void)
 {
 	struct folder_table *table = table_new();
 	unsigned int lost = 0, wrong = 0;
 	char text[16];
 
-	for (unsigned int i = 0; i < 1000000; i++)
+	for (unsigned int i = 0; i < 500000; i++)
 		folder_table_put(table, &anna, id_of(text, i), 1 + i % 7, NOW + i / 1000);
-	for (unsigned int i = 0; i < 1000000; i++) {
+	for (unsigned int i = 0; i < 500000; i++) {
 		unsigned int class = folder_table_class(table, &anna, id_of(text, i), NOW + 1000);
 
 		lost += class == 0;
 		wrong += class != 0 && class != 1 + i % 7;
 	}
 	CU_ASSERT_EQUAL(wrong, 0);
-	CU_ASSERT(lost < 20000); /* of a table that is half full */
+	CU_ASSERT(lost < 50); /* of a quarter of what there is room for */
 	folder_table_unmap(table);
 }
 
@@ -83,8 +83,8 @@ static void test_those_asked_for_stay_when_the_table_is_full(void)
 	for (unsigned int i = 0; i < 1000; i++)
 		folder_table_put(table, &anna, id_of(text, i), EMAIL, NOW);
 	for (unsigned int round = 1; round <= 8; round++) {
-		for (unsigned int i = 0; i < 400000; i++)
-			folder_table_put(table, &bob, id_of(text, i + round * 400000), EMAIL,
+		for (unsigned int i = 0; i < 300000; i++)
+			folder_table_put(table, &bob, id_of(text, i + round * 300000), EMAIL,
 				NOW + round * 128);
 		for (unsigned int i = 0; i < 1000; i++)
 			lost += folder_table_class(
@@ -130,8 +130,8 @@ static void test_what_one_process_learns_the_others_know(void)
 static const struct check checks[] = {
 	{"a folder is known to its owner alone", test_a_folder_is_known_to_its_owner_alone},
 	{"names do not run into each other", test_names_do_not_run_into_each_other},
-	{"a million folders are known and of their class",
-		test_a_million_folders_are_known_and_of_their_class},
+	{"many folders are known and of their class",
+		test_many_folders_are_known_and_of_their_class},
 	{"those asked for stay when the table is full",
 		test_those_asked_for_stay_when_the_table_is_full},
 	{"a miss asks once for all folders", test_a_miss_asks_once_for_all_folders},
