@@ -1,7 +1,5 @@
 #include "wbxml/xml.h"
 
-#include <inttypes.h>
-
 #include "wbxml/xml_parts.h"
 
 int wbxml_to_xml(struct span document, const struct wbxml_xml_options *options,
@@ -46,10 +44,4 @@ void xml_text_append(struct wbxml_buffer *out, struct span text)
 	}
 	if (from < text.len)
 		wbxml_buffer_append(out, text.data + from, text.len - from);
-}
-
-int xml_reader_error(const struct wbxml_reader *reader, struct error *err)
-{
-	return error_set(err, "byte %" PRIu64 " of the WBXML: %s", reader->offset,
-		wbxml_fault_text(reader->fault));
 }

@@ -1,4 +1,6 @@
 /* XML in the EXACT dialect to WBXML: what the parser leaves of the XML goes straight to the writer. */
+#include <string.h>
+
 #include "wbxml/base64.h"
 #include "wbxml/writer.h"
 #include "wbxml/xml_parse.h"
@@ -7,11 +9,11 @@
 struct encoder {
 	struct wbxml_writer writer;
 	struct wbxml_buffer opaque; /* the bytes of the value under way */
-	bool opaque_is_due;
+	enum xml_opaque due;        /* of the element under way, its content is not written yet */
 };
 
-static int encode_start(
-	void *context, unsigned int page, const char *name, bool is_opaque, struct error *err)
+static int encode_start(void *context, unsigned int page, const char *name, enum xml_opaque opaque,
+	struct error *err)
 {
 	struct encoder *encoder = context;
 	const struct wbxml_tag *tag = wbxml_tag_find_name(page, name, strlen(name));
@@ -19,25 +21,54 @@ static int encode_start(
 	if (tag == NULL)
 		return error_set(err, "no tag %.64s in namespace %s", name, wbxml_page_name(page));
 	wbxml_write_start(&encoder->writer, tag->id);
-	encoder->opaque_is_due = is_opaque;
+	encoder->due = opaque;
 	return 0;
+}
+
+/* Each line feed was CR LF. */
+static int read_lines(struct span text, struct wbxml_buffer *out)
+{
+	while (text.len > 0) {
+		const uint8_t *feed = memchr(text.data, '\n', text.len);
+		size_t len = feed != NULL ? (size_t)(feed - text.data) : text.len;
+
+		if (memchr(text.data, '\r', len) != NULL)
+			return -1;
+		wbxml_buffer_append(out, text.data, len);
+		if (feed == NULL)
+			return 0;
+		wbxml_buffer_append(out, "\r\n", 2);
+		text = span_of(feed + 1, text.len - len - 1);
+	}
+	return 0;
+}
+
+/* The bytes that the text of an opaque element stands for. */
+static int read_opaque(struct encoder *encoder, struct span text, struct error *err)
+{
+	encoder->opaque.len = 0;
+	if (encoder->due == XML_OPAQUE_TEXT)
+		wbxml_buffer_append(&encoder->opaque, text.data, text.len);
+	else if (encoder->due == XML_OPAQUE_LINES && read_lines(text, &encoder->opaque) != 0)
+		return error_set(
+			err, "a carriage return in opaque lines, which have one at each end");
+	else if (encoder->due == XML_OPAQUE_BASE64 && base64_read(text, &encoder->opaque) != 0)
+		return error_set(err, "opaque data that is not base64");
+	return encoder->opaque.has_failed ? error_set(err, "out of memory") : 0;
 }
 
 static int encode_text(void *context, struct span text, struct error *err)
 {
 	struct encoder *encoder = context;
 
-	if (!encoder->opaque_is_due) {
+	if (encoder->due == XML_OPAQUE_NONE) {
 		wbxml_write_text(&encoder->writer, text);
 		return 0;
 	}
-	encoder->opaque.len = 0;
-	if (base64_read(text, &encoder->opaque) != 0)
-		return error_set(err, "opaque data that is not base64");
-	if (encoder->opaque.has_failed)
-		return error_set(err, "out of memory");
+	if (read_opaque(encoder, text, err) != 0)
+		return -1;
 	wbxml_write_opaque(&encoder->writer, span_of(encoder->opaque.data, encoder->opaque.len));
-	encoder->opaque_is_due = false;
+	encoder->due = XML_OPAQUE_NONE;
 	return 0;
 }
 
@@ -46,9 +77,9 @@ static int encode_end(void *context, struct error *err)
 	struct encoder *encoder = context;
 
 	(void)err;
-	if (encoder->opaque_is_due)
+	if (encoder->due != XML_OPAQUE_NONE)
 		wbxml_write_opaque(&encoder->writer, span_of(NULL, 0));
-	encoder->opaque_is_due = false;
+	encoder->due = XML_OPAQUE_NONE;
 	wbxml_write_end(&encoder->writer);
 	return 0;
 }
@@ -56,7 +87,8 @@ static int encode_end(void *context, struct error *err)
 int xml_encode_exact(struct span document, const struct wbxml_xml_options *options,
 	struct wbxml_buffer *out, struct error *err)
 {
-	struct encoder encoder = {.opaque = {.limit = document.len}};
+	/* Lines grow on the way back: each by one byte. */
+	struct encoder encoder = {.opaque = {.limit = 2 * document.len}};
 	struct xml_sink sink = {encode_start, encode_text, encode_end, &encoder};
 	struct xml_parse_options parse = {
 		.limits = options->limits, .dialect = WBXML_DIALECT_EXACT};

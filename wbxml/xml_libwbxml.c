@@ -33,19 +33,33 @@ static int opaque_check(const struct wbxml_reader *reader, struct error *err)
 		(unsigned long long)reader->offset);
 }
 
+/* libwbxml would show it. */
+static int mask_check(const struct wbxml_reader *reader, unsigned int redact, struct error *err)
+{
+	if (reader->is_empty || wbxml_mask_of(reader->tag->id, redact) == WBXML_MASK_NONE)
+		return 0;
+	return error_set(err,
+		"byte %llu of the WBXML: %s, which cannot be masked in this dialect; "
+		"--show-secrets shows it",
+		(unsigned long long)reader->offset, reader->tag->name);
+}
+
 /* Reads the whole document; from there on libwbxml may see it. */
-static int document_check(
-	struct span document, const struct wbxml_limits *limits, struct error *err)
+static int document_check(struct span document, const struct wbxml_limits *limits,
+	unsigned int redact, struct error *err)
 {
 	struct wbxml_reader reader;
 	enum wbxml_event event;
 
 	wbxml_reader_init(&reader, limits);
 	wbxml_reader_feed(&reader, document.data, document.len);
-	while ((event = wbxml_reader_next(&reader)) > WBXML_MORE)
+	while ((event = wbxml_reader_next(&reader)) > WBXML_MORE) {
 		if (event == WBXML_OPAQUE && opaque_check(&reader, err) != 0)
 			return -1;
-	return wbxml_reader_finish(&reader) == 0 ? 0 : xml_reader_error(&reader, err);
+		if (event == WBXML_START && mask_check(&reader, redact, err) != 0)
+			return -1;
+	}
+	return wbxml_reader_finish(&reader) == 0 ? 0 : xml_reader_error(&reader, document, err);
 }
 
 /* A tag that libwbxml does not know becomes <unknown>; in text, "<" is always escaped. */
@@ -76,7 +90,7 @@ int xml_decode_libwbxml(struct span document, const struct wbxml_xml_options *op
 	struct span xml = {NULL, 0};
 	int result = -1;
 
-	if (document_check(document, &limits, err) == 0 &&
+	if (document_check(document, &limits, options->redact, err) == 0 &&
 		libwbxml_to_xml(document, options->indent, &xml, err) == 0 &&
 		xml_check(xml, &limits, err) == 0)
 		result = result_take(out, xml, err);
@@ -112,14 +126,14 @@ static void rewrite_namespace(struct rewriter *rewriter, unsigned int page)
 	rewrite(rewriter, "\">");
 }
 
-static int rewrite_start(
-	void *context, unsigned int page, const char *name, bool is_opaque, struct error *err)
+static int rewrite_start(void *context, unsigned int page, const char *name, enum xml_opaque opaque,
+	struct error *err)
 {
 	struct rewriter *rewriter = context;
 	char slot[LIBWBXML_NAME] = {0};
 	size_t len = strlen(name);
 
-	(void)is_opaque;
+	(void)opaque;
 	if (len >= sizeof(slot))
 		return error_set(err, "no tag %.64s in namespace %s", name, wbxml_page_name(page));
 	memcpy(slot, name, len + 1);
@@ -180,7 +194,7 @@ int xml_encode_libwbxml(struct span document, const struct wbxml_xml_options *op
 		goto out;
 	if (libwbxml_from_xml(span_of(rewriter.xml.data, rewriter.xml.len), &wbxml, err) != 0)
 		goto out;
-	if (document_check(wbxml, &limits, &cause) != 0)
+	if (document_check(wbxml, &limits, 0, &cause) != 0)
 		error_set(err, "libwbxml made WBXML that is wrong: %.400s", cause.text);
 	else
 		result = result_take(out, wbxml, err);

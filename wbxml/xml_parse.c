@@ -69,25 +69,50 @@ static int parse_page(const struct parse *parse, const char *space)
 	return wbxml_page_find(space, strlen(space));
 }
 
-/* libxml2 gives five pointers an attribute: name, prefix, namespace, value, end of value. */
-static int parse_attributes(
-	struct parse *parse, int count, const xmlChar **attributes, bool *is_opaque)
+static bool is_value(struct span value, const char *text)
 {
-	*is_opaque = false;
-	for (int i = 0; i < count; i++, attributes += 5) {
-		size_t len = (size_t)(attributes[4] - attributes[3]);
-
-		if (parse->options->dialect != WBXML_DIALECT_EXACT || attributes[2] == NULL ||
-			strcmp((const char *)attributes[2], WBXML_OPAQUE_NAMESPACE) != 0 ||
-			strcmp((const char *)attributes[0], "opaque") != 0 || len != 6 ||
-			memcmp(attributes[3], "base64", 6) != 0)
-			return -1;
-		*is_opaque = true;
-	}
-	return 0;
+	return span_equal(value, span_of_string(text));
 }
 
-static void parse_enter(struct parse *parse, unsigned int page, const xmlChar *name, bool is_opaque)
+/* What is wrong with an attribute, or NULL. */
+static const char *parse_attribute(const char *name, struct span value, enum xml_opaque *opaque)
+{
+	if (strcmp(name, "masked") == 0)
+		return "a masked value, of which the bytes are not there: decode the document with "
+		       "--show-secrets";
+	if (strcmp(name, "opaque") != 0)
+		return "an attribute, which ActiveSync does not have";
+	if (is_value(value, "base64"))
+		*opaque = XML_OPAQUE_BASE64;
+	else if (is_value(value, "text"))
+		*opaque = XML_OPAQUE_TEXT;
+	else if (is_value(value, "lines"))
+		*opaque = XML_OPAQUE_LINES;
+	else
+		return "an attribute w:opaque that is not base64, text or lines";
+	return NULL;
+}
+
+/* libxml2 gives five pointers an attribute: name, prefix, namespace, value, end of value. */
+static const char *parse_attributes(
+	struct parse *parse, int count, const xmlChar **attributes, enum xml_opaque *opaque)
+{
+	const char *wrong = NULL;
+
+	*opaque = XML_OPAQUE_NONE;
+	for (int i = 0; i < count && wrong == NULL; i++, attributes += 5) {
+		struct span value = span_of(attributes[3], (size_t)(attributes[4] - attributes[3]));
+
+		if (parse->options->dialect != WBXML_DIALECT_EXACT || attributes[2] == NULL ||
+			strcmp((const char *)attributes[2], WBXML_OPAQUE_NAMESPACE) != 0)
+			return "an attribute, which ActiveSync does not have";
+		wrong = parse_attribute((const char *)attributes[0], value, opaque);
+	}
+	return wrong;
+}
+
+static void parse_enter(
+	struct parse *parse, unsigned int page, const xmlChar *name, enum xml_opaque opaque)
 {
 	uint64_t self;
 	struct error cause;
@@ -96,9 +121,10 @@ static void parse_enter(struct parse *parse, unsigned int page, const xmlChar *n
 	parse->elements++;
 	self = xml_level_bit(++parse->depth);
 	parse->has_child &= ~self;
-	parse->is_opaque = is_opaque ? parse->is_opaque | self : parse->is_opaque & ~self;
+	parse->is_opaque =
+		opaque != XML_OPAQUE_NONE ? parse->is_opaque | self : parse->is_opaque & ~self;
 	if (parse->sink != NULL && parse->sink->start(parse->sink->context, page,
-					   (const char *)name, is_opaque, &cause) != 0)
+					   (const char *)name, opaque, &cause) != 0)
 		parse_sink_failed(parse, &cause);
 }
 
@@ -107,7 +133,8 @@ static void on_start(void *context, const xmlChar *name, const xmlChar *prefix,
 	int defaulted, const xmlChar **attributes)
 {
 	struct parse *parse = context;
-	bool is_opaque;
+	enum xml_opaque opaque;
+	const char *wrong;
 	int page;
 
 	(void)prefix, (void)namespace_count, (void)namespaces, (void)defaulted;
@@ -126,10 +153,10 @@ static void on_start(void *context, const xmlChar *name, const xmlChar *prefix,
 	else if (page == -1)
 		parse_fail(parse, space == NULL ? "an element without a namespace"
 						: "a namespace that is no code page of ActiveSync");
-	else if (parse_attributes(parse, attribute_count, attributes, &is_opaque) != 0)
-		parse_fail(parse, "an attribute, which ActiveSync does not have");
+	else if ((wrong = parse_attributes(parse, attribute_count, attributes, &opaque)) != NULL)
+		parse_fail(parse, wrong);
 	else
-		parse_enter(parse, (unsigned int)page, name, is_opaque);
+		parse_enter(parse, (unsigned int)page, name, opaque);
 }
 
 static void on_end(void *context, const xmlChar *name, const xmlChar *prefix, const xmlChar *space)

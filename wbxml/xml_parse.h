@@ -10,11 +10,14 @@
 #include "config/span.h"
 #include "wbxml/xml.h"
 
+/* What w:opaque says of the content of an element. */
+enum xml_opaque { XML_OPAQUE_NONE, XML_OPAQUE_BASE64, XML_OPAQUE_TEXT, XML_OPAQUE_LINES };
+
 /* Each returns 0, or -1 with err filled; the line of the document is put in front. */
 struct xml_sink {
-	/* The name is NUL-terminated and lives as long as the call. is_opaque: it has the attribute
-	 * w:opaque="base64"; then it has no children and at most one text. */
-	int (*start)(void *context, unsigned int page, const char *name, bool is_opaque,
+	/* The name is NUL-terminated and lives as long as the call. An opaque one has no children
+	 * and at most one text. */
+	int (*start)(void *context, unsigned int page, const char *name, enum xml_opaque opaque,
 		struct error *err);
 	/* All the text between two tags, never empty. White space alone beside child elements is
 	 * layout and left out. */

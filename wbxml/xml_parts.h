@@ -40,7 +40,8 @@ int xml_encode_libwbxml(struct span document, const struct wbxml_xml_options *op
 /* Appends text with what XML needs escaped; CR too, which a parser would turn into LF. */
 void xml_text_append(struct wbxml_buffer *out, struct span text);
 
-/* Fills err with the fault and the place where the reader stands; returns -1. */
-int xml_reader_error(const struct wbxml_reader *reader, struct error *err);
+/* Fills err with the fault of the reader that was fed the document in one piece: where, what is there,
+ * what would be right, and within which elements. Returns -1. (xml_fault.c) */
+int xml_reader_error(const struct wbxml_reader *reader, struct span document, struct error *err);
 
 #endif

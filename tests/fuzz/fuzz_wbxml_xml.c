@@ -15,7 +15,7 @@ static struct span span_of_buffer(const struct wbxml_buffer *buffer)
 /* Bytes of WBXML that we accept: their XML must be ours to read, and mean the same from then on. */
 static void check_exact(struct span document, bool indent)
 {
-	const struct wbxml_xml_options options = {.indent = indent};
+	const struct wbxml_xml_options options = {.indent = indent, .shows_opaque_text = indent};
 	struct wbxml_buffer xml = {.limit = 1 << 22}, back = xml, again = xml, last = xml;
 	struct error err;
 
@@ -29,6 +29,24 @@ static void check_exact(struct span document, bool indent)
 	wbxml_buffer_free(&back);
 	wbxml_buffer_free(&again);
 	wbxml_buffer_free(&last);
+}
+
+/* Any bytes, masked and as far as they go: what comes out is XML, and is never taken for the document. */
+static void check_masked(struct span document)
+{
+	const struct wbxml_xml_options options = {.indent = true,
+		.shows_opaque_text = true,
+		.shows_faulty = true,
+		.redact = WBXML_REDACT_SECRETS | WBXML_REDACT_CONTENT};
+	const struct wbxml_xml_options exact = {.indent = false};
+	struct wbxml_buffer xml = {.limit = 1 << 22}, back = xml;
+	struct error err;
+
+	(void)wbxml_to_xml(document, &options, &xml, &err);
+	if (memmem(xml.data, xml.len, " w:masked=", 10) != NULL)
+		assert(wbxml_from_xml(span_of_buffer(&xml), &exact, &back, &err) == -1);
+	wbxml_buffer_free(&xml);
+	wbxml_buffer_free(&back);
 }
 
 static void check_libwbxml(struct span document)
@@ -64,6 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > 0 && data[0] == 0x03) {
 		check_exact(input, false);
 		check_exact(input, true);
+		check_masked(input);
 		check_libwbxml(input);
 		return 0;
 	}

@@ -1,6 +1,7 @@
 /* XML in the EXACT dialect: samples there and back, and what is refused. */
 #include "tests/unit/check.h"
 #include "tests/unit/wbxml_samples.h"
+#include "wbxml/writer.h"
 #include "wbxml/xml.h"
 
 static const char declaration[] = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n";
@@ -145,7 +146,15 @@ static const struct {
 	{"an attribute", "<Sync xmlns='AirSync' a='b'/>", "line 1: an attribute"},
 	{"opaque not in base64 by its name",
 		"<Sync xmlns='AirSync' xmlns:w='urn:easproxy:wbxml' w:opaque='hex'/>",
-		"line 1: an attribute"},
+		"line 1: an attribute w:opaque that is not base64, text or lines"},
+	{"a masked value",
+		"<Sync xmlns='AirSync' xmlns:w='urn:easproxy:wbxml'>\n"
+		"<Status w:masked='secret'/></Sync>",
+		"line 2: a masked value, of which the bytes are not there"},
+	{"opaque lines with a CR",
+		"<Sync xmlns='AirSync' xmlns:w='urn:easproxy:wbxml' w:opaque='lines'>a&#13;\n"
+		"</Sync>",
+		"line 2: a carriage return in opaque lines"},
 	{"opaque of another namespace", "<Sync xmlns='AirSync' xmlns:w='w' w:opaque='base64'/>",
 		"line 1: an attribute"},
 	{"opaque not in base64",
@@ -278,9 +287,12 @@ static void test_refused_wbxml_is_named_with_its_byte(void)
 	struct error err = {""};
 
 	CU_ASSERT_EQUAL(wbxml_to_xml(span_of(bad, sizeof(bad)), &exact, &xml, &err), -1);
-	CU_ASSERT_STRING_EQUAL(err.text, "byte 5 of the WBXML: unknown tag");
+	CU_ASSERT_STRING_EQUAL(err.text, "byte 5 of the WBXML: unknown tag: 7f, not one of code "
+					 "page 0 (AirSync), in AirSync:Sync");
 	CU_ASSERT_EQUAL(wbxml_to_xml(span_of(bad, 5), &exact, &xml, &err), -1);
-	CU_ASSERT_STRING_EQUAL(err.text, "byte 5 of the WBXML: the document ends too early");
+	CU_ASSERT_STRING_EQUAL(err.text,
+		"byte 5 of the WBXML: the document ends too early; expected content, or 01 for the "
+		"end of an element, in AirSync:Sync");
 	CU_ASSERT_EQUAL(wbxml_to_xml(span_of(mixed, sizeof(mixed)), &exact, &xml, &err), -1);
 	CU_ASSERT_STRING_EQUAL(err.text,
 		"byte 11 of the WBXML: opaque data beside other content, which XML cannot show");
@@ -300,6 +312,107 @@ static void test_opaque_values_in_a_row_are_one(void)
 	wbxml_buffer_free(&xml);
 }
 
+static const struct wbxml_xml_options as_text = {.shows_opaque_text = true};
+
+/* SendMail/Mime with an opaque value in several pieces. */
+static void assert_opaque_shown(const char *value, size_t len, const char *shown)
+{
+	struct wbxml_buffer document = {.limit = 4096}, xml, back;
+	struct wbxml_writer writer;
+	char expected[512];
+
+	wbxml_write_header(&writer, &document);
+	wbxml_write_start(&writer, WBXML_COMPOSEMAIL_SENDMAIL);
+	wbxml_write_start(&writer, WBXML_COMPOSEMAIL_MIME);
+	wbxml_write_opaque(&writer, span_of(value, len));
+	wbxml_write_end(&writer);
+	wbxml_write_end(&writer);
+	xml = decode(span_of_buffer(&document), &as_text);
+	snprintf(expected, sizeof(expected),
+		"%s<SendMail xmlns=\"ComposeMail\"><Mime xmlns:w=\"urn:easproxy:wbxml\" "
+		"w:opaque=%s</SendMail>\n",
+		declaration, shown);
+	if (!span_equal(span_of_buffer(&xml), span_of_string(expected))) {
+		printf("\n%.*s\n", SPAN_PRINT(span_of_buffer(&xml)));
+		CU_FAIL("shown otherwise");
+	}
+	back = encode(span_of_buffer(&xml), &as_text);
+	CU_ASSERT(span_equal(span_of_buffer(&back), span_of_buffer(&document)));
+	wbxml_buffer_free(&back);
+	wbxml_buffer_free(&xml);
+	wbxml_buffer_free(&document);
+}
+
+static void test_opaque_text_is_shown_as_text_and_comes_back(void)
+{
+	static const struct {
+		const char *value;
+		size_t len;
+		const char *shown;
+	} values[] = {
+		{"To: a\r\n\r\n<b> & c\r\n", 18, "\"lines\">To: a\n\n&lt;b&gt; &amp; c\n</Mime>"},
+		{"\r\n", 2, "\"lines\">\n</Mime>"},
+		{"no line", 7, "\"text\">no line</Mime>"},
+		{" \t", 2, "\"text\"> \t</Mime>"},
+		{"a\r\nb\nc", 6, "\"text\">a&#13;\nb\nc</Mime>"},
+		{"a\r\n\r", 4, "\"text\">a&#13;\n&#13;</Mime>"},
+		{"\xC3\xA4]]>", 5, "\"text\">\xC3\xA4]]&gt;</Mime>"},
+		{"\xC3\xA4\xC3", 3, "\"base64\">w6TD</Mime>"},
+		{"a\0b", 3, "\"base64\">YQBi</Mime>"},
+		{"\x01", 1, "\"base64\">AQ==</Mime>"},
+		{"", 0, "\"base64\"/>"},
+	};
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+		assert_opaque_shown(values[i].value, values[i].len, values[i].shown);
+}
+
+static void check_as_text(const char *name)
+{
+	check_there_and_back(name, &as_text);
+}
+
+static void test_samples_come_back_from_text_byte_for_byte(void)
+{
+	CU_ASSERT_EQUAL(sample_each("good", check_as_text), 167);
+}
+
+static const struct wbxml_xml_options faulty = {.shows_faulty = true, .indent = true};
+
+static void test_a_faulty_document_is_shown_up_to_its_fault(void)
+{
+	static const uint8_t cut[] = {0x03, 0x01, 0x6A, 0x00, 0x45, 0x5C, 0x4F, 0x4B, 0x03, '1'};
+	static const uint8_t child_in_opaque[] = {
+		0x03, 0x01, 0x6A, 0x00, 0x45, 0x4B, 0xC3, 0x01, 'a', 0x0E, 0x01, 0x01};
+	static const struct {
+		struct span document;
+		const char *xml;
+	} cases[] = {
+		{{cut, sizeof(cut)}, "<Sync xmlns=\"AirSync\">\n  <Collections>\n    <Collection>\n"
+				     "      <SyncKey>1</SyncKey>\n    </Collection>\n"
+				     "  </Collections>\n</Sync>\n"},
+		{{child_in_opaque, sizeof(child_in_opaque)},
+			"<Sync xmlns=\"AirSync\">\n  <SyncKey xmlns:w=\"urn:easproxy:wbxml\" "
+			"w:opaque=\"base64\">YQ==</SyncKey>\n</Sync>\n"},
+		{{cut, 3}, "\n"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct wbxml_buffer xml = {.limit = 4096};
+		struct error err;
+		size_t skip = strlen(declaration);
+
+		CU_ASSERT_EQUAL(wbxml_to_xml(cases[i].document, &faulty, &xml, &err), -1);
+		CU_ASSERT_FATAL(xml.len >= skip);
+		if (!span_equal(span_of(xml.data + skip, xml.len - skip),
+			    span_of_string(cases[i].xml))) {
+			printf("\n%.*s\n", SPAN_PRINT(span_of_buffer(&xml)));
+			CU_FAIL("shown otherwise");
+		}
+		wbxml_buffer_free(&xml);
+	}
+}
+
 static const struct check checks[] = {
 	{"samples decode to their XML byte for byte",
 		test_samples_decode_to_their_xml_byte_for_byte},
@@ -315,6 +428,12 @@ static const struct check checks[] = {
 	{"the limit of the buffer ends the work", test_the_limit_of_the_buffer_ends_the_work},
 	{"refused WBXML is named with its byte", test_refused_wbxml_is_named_with_its_byte},
 	{"opaque values in a row are one", test_opaque_values_in_a_row_are_one},
+	{"opaque text is shown as text and comes back",
+		test_opaque_text_is_shown_as_text_and_comes_back},
+	{"samples come back from text byte for byte",
+		test_samples_come_back_from_text_byte_for_byte},
+	{"a faulty document is shown up to its fault",
+		test_a_faulty_document_is_shown_up_to_its_fault},
 };
 
 int main(void)
