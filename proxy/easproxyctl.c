@@ -44,7 +44,7 @@ static const struct command {
 	{"explain", "CERT", "show the way of a certificate, and what would stop it", ctl_explain},
 	{"refusals", "[NAME]", "explain the names of refusals", ctl_refusals},
 	{"verify", "CERT...", "judge a certificate without a running easproxyd", ctl_verify},
-	{"decode", "[FILE|-]", "show a WBXML document as XML", ctl_decode},
+	{"decode", "[FILE|-]", "show a body of ActiveSync as XML", ctl_decode},
 	{"encode", "[FILE|-]", "make a WBXML document from XML", ctl_encode},
 	{"version", "", "print the version", ctl_version},
 	{"help", "[COMMAND...]", "print this, or how a command is used", ctl_help},

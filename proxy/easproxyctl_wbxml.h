@@ -6,7 +6,12 @@
 #ifndef PROXY_EASPROXYCTL_WBXML_H
 #define PROXY_EASPROXYCTL_WBXML_H
 
-int ctl_decode(int argc, char **argv);
+#include "wbxml/xml.h"
+
+int ctl_decode(int argc, char **argv); /* easproxyctl_decode.c */
 int ctl_encode(int argc, char **argv);
+
+/* "exact" or "libwbxml": 0, or -1. */
+int ctl_dialect_read(const char *text, enum wbxml_dialect *dialect);
 
 #endif
