@@ -28,16 +28,35 @@ enum phone_step {
 	PHONE_FETCH, /* one attachment, once */
 	PHONE_PING,
 	PHONE_SEND,
+	PHONE_WIPE, /* acknowledges the order, and wipes */
 	PHONE_STEP_COUNT
 };
+
+/* How it ended, where it did not go on. */
+enum phone_fate {
+	FATE_NONE,
+	FATE_WIPED,
+	FATE_ACCOUNT_WIPED,
+	FATE_WIPE_REFUSED,
+	FATE_WIPE_IGNORED,
+	FATE_BLOCKED,
+	FATE_PASSWORD,
+	FATE_MOVED,
+	PHONE_FATE_COUNT
+};
+
+/* What a phone does when it is told to wipe. */
+enum wipe_manner { WIPE_OBEY, WIPE_REFUSE, WIPE_IGNORE };
 
 struct run_options {
 	const char *url, *pki, *users, *domain, *source, *server_name, *assert_header, *json_file;
 	uint32_t devices, duration_s, heartbeat_s, seed, park_s, mint;
 	double send_rate, rate; /* mails and new phones in a second, of the whole fleet */
 	unsigned int version;
+	enum wipe_manner wipe_manner;
+	enum phone_fate expected; /* FATE_NONE: that they go on */
 	bool uses_base64, polls_with_sync, expects_refusal, is_strict, is_foreign, is_quiet,
-		is_verbose, ends_when_synced, only_pings;
+		is_verbose, ends_when_synced, only_pings, asks_ordinarily;
 };
 
 struct user {
@@ -54,7 +73,7 @@ struct letter {
 	bool is_accepted, is_arrived;
 };
 
-enum { LETTERS_MAX = 4 * 1024 * 1024, SYNC_KEY_MAX = 64 };
+enum { LETTERS_MAX = 4 * 1024 * 1024, SYNC_KEY_MAX = 64, FOLDER_KEY_MAX = 40 };
 static const uint32_t NO_LETTER = UINT32_MAX;
 
 struct phone {
@@ -63,10 +82,15 @@ struct phone {
 	struct line line;
 	struct event timer; /* start, or the pause before the next try */
 	uint32_t number;
-	uint8_t step, tries; /* tries: failures since the last right answer */
+	uint8_t step, tries;          /* tries: failures since the last right answer */
+	uint8_t resume;               /* the step that provisioning came between; 0: none */
+	uint8_t fate;                 /* enum phone_fate */
+	uint8_t told, moves, ignored; /* since the last right answer; moves and orders: ever */
+	bool has_wipe_order, wipes_account, has_provisioned_for_403;
 	bool is_enrolled, is_asleep, is_done, has_timer, has_fetched, may_have_been_sent;
 	uint32_t policy_key, offered_policy_key;
 	char sync_key[SYNC_KEY_MAX];
+	char folder_key[FOLDER_KEY_MAX]; /* "": from the start */
 	char inbox[16];
 	char attachment[40];
 	uint32_t newest; /* number of the newest mail that was given to it */
@@ -84,6 +108,8 @@ struct fleet {
 	uint32_t user_count;
 	struct phone *phones;
 	uint32_t started, enrolled, asleep, done, refused, stale;
+	uint32_t fates[PHONE_FATE_COUNT];
+	char fate_text[128]; /* of the phone that has just ended */
 	struct letter *letters;
 	uint32_t letter_count, letters_arrived, letter_capacity;
 	uint32_t source_first, source_count;       /* IPv4, host order; count 0: any */
@@ -122,9 +148,22 @@ void phone_request_write(
 void phone_device_id(const struct phone *phone, char text[33]);
 
 /* phone_check.c: looks at a whole answer and, where it is right, moves the phone to its next step.
- * 0, or -1 after phone_wrong(). PHONE_LATER: the server asks to come back in *pause_s. */
-enum { PHONE_RIGHT = 0, PHONE_WRONG = -1, PHONE_LATER = 1 };
+ * 0, or -1 after phone_wrong(). PHONE_LATER: the server asks to come back in *pause_s. PHONE_TOLD: the
+ * phone has to do something else first, which is its step now. PHONE_ENDED: it has met its fate. */
+enum { PHONE_RIGHT = 0, PHONE_WRONG = -1, PHONE_LATER = 1, PHONE_TOLD = 2, PHONE_ENDED = 3 };
 int phone_check(struct phone *phone, const struct line_answer *answer, uint32_t *pause_s);
+
+/* phone_told.c: whether the answer tells the phone to do something else. As phone_check(), or
+ * PHONE_UNTOLD: it does not. */
+enum { PHONE_UNTOLD = 4 };
+int phone_hear_http(struct phone *phone, const struct http_head *head);
+int phone_hear_status(struct phone *phone, const struct document *document, uint32_t *pause_s);
+int phone_hear_wipe(struct phone *phone, const struct document *document);
+/* The acknowledgement is sent. Returns PHONE_ENDED. */
+int phone_wipe(struct phone *phone);
+/* "wiped", as --expect has it; and in words: "is wiped, all of it". */
+const char *phone_fate_name(enum phone_fate fate);
+const char *phone_fate_words(enum phone_fate fate);
 
 /* phone_mail.c: the ItemOperations answer and the mails of a Sync. */
 int phone_check_fetch(struct phone *phone, const struct line_answer *answer);

@@ -43,7 +43,13 @@ static void phones_settle(struct fleet *fleet)
 	const struct run_options *options = &fleet->options;
 	char text[96];
 
-	if (options->expects_refusal) {
+	if (options->expected != FATE_NONE) {
+		if (fleet->fates[options->expected] < options->devices) {
+			snprintf(text, sizeof(text), "%u of %u", fleet->fates[options->expected],
+				options->devices);
+			tally_add(&fleet->tally.wrong, "not every phone ended as expected", text);
+		}
+	} else if (options->expects_refusal) {
 		if (fleet->refused < options->devices) {
 			snprintf(text, sizeof(text), "%u of %u", fleet->refused, options->devices);
 			tally_add(&fleet->tally.wrong, "not every phone was refused", text);
@@ -57,7 +63,7 @@ static void phones_settle(struct fleet *fleet)
 
 static int json_write(const struct fleet *fleet, bool is_right)
 {
-	json_t *all = tally_json(&fleet->tally);
+	json_t *all = tally_json(&fleet->tally), *fates = json_object();
 	FILE *file = strcmp(fleet->options.json_file, "-") == 0
 			     ? stdout
 			     : fopen(fleet->options.json_file, "we");
@@ -79,8 +85,12 @@ static int json_write(const struct fleet *fleet, bool is_right)
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		json_object_set_new(
 			all, numbers[i].name, json_integer((json_int_t)numbers[i].value));
+	for (unsigned int i = FATE_NONE + 1; i < PHONE_FATE_COUNT; i++)
+		json_object_set_new(
+			fates, phone_fate_name((enum phone_fate)i), json_integer(fleet->fates[i]));
 	json_object_set_new(
 		all, "seconds", json_real((double)(now_us() - fleet->started_us) / 1e6));
+	json_object_set_new(all, "fates", fates);
 	json_object_set_new(all, "right", json_boolean(is_right));
 	if (file == NULL) {
 		perror(fleet->options.json_file);
@@ -95,6 +105,9 @@ static int json_write(const struct fleet *fleet, bool is_right)
 
 static const char *verdict(const struct fleet *fleet, bool is_right)
 {
+	if (fleet->options.expected != FATE_NONE)
+		return is_right ? "every phone ended as expected"
+				: "NOT every phone ended as expected";
 	if (fleet->options.expects_refusal)
 		return is_right ? "every phone was refused" : "NOT every phone was refused";
 	return is_right ? "every answer was right" : "NOT every answer was right";

@@ -14,7 +14,8 @@ static void phone_ask(struct phone *phone);
 const char *phone_step_name(const struct phone *phone)
 {
 	static const char *const names[PHONE_STEP_COUNT] = {"OPTIONS", "Provision", "Provision",
-		"FolderSync", "Settings", "Sync", "Sync", "ItemOperations", "Ping", "SendMail"};
+		"FolderSync", "Settings", "Sync", "Sync", "ItemOperations", "Ping", "SendMail",
+		"Provision"};
 
 	return names[phone->step];
 }
@@ -139,6 +140,7 @@ static void phone_note_time(struct phone *phone, enum phone_step step)
 		[PHONE_SYNC] = TALLY_SYNC,
 		[PHONE_FETCH] = TALLY_ITEM_OPERATIONS,
 		[PHONE_SEND] = TALLY_SEND_MAIL,
+		[PHONE_WIPE] = TALLY_PROVISION,
 	};
 
 	phone->fleet->tally.answers++;
@@ -146,9 +148,29 @@ static void phone_note_time(struct phone *phone, enum phone_step step)
 		tally_time(&phone->fleet->tally, kinds[step], now_us() - phone->asked_us);
 }
 
-static void phone_on_right(struct phone *phone)
+/* It has met its fate: wiped, blocked and the like. */
+static void phone_end(struct phone *phone)
+{
+	struct fleet *fleet = phone->fleet;
+	enum phone_fate fate = (enum phone_fate)phone->fate;
+
+	fleet->fates[fate]++;
+	if (fate != fleet->options.expected)
+		phone_wrong(phone, phone_fate_words(fate), fleet->fate_text);
+	else if (!fleet->options.is_quiet)
+		printf("%s %s: %s\n", phone->user->name, phone_fate_words(fate), fleet->fate_text);
+	fflush(stdout);
+	phone_finish(phone);
+}
+
+static void phone_on_right(struct phone *phone, enum phone_step answered)
 {
 	phone->tries = 0;
+	/* Provision and FolderSync are what it was told to do. */
+	if (answered > PHONE_FOLDERS) {
+		phone->told = 0;
+		phone->has_provisioned_for_403 = false;
+	}
 	if (phone->step == PHONE_PING && !phone->is_enrolled) {
 		phone->is_enrolled = true;
 		phone->fleet->enrolled++;
@@ -172,7 +194,11 @@ static void phone_on_answer(struct phone *phone, const struct line_answer *answe
 		phone_wrong(phone, "was let in", "the phone ought to be refused");
 		phone_finish(phone);
 	} else if (result == PHONE_RIGHT) {
-		phone_on_right(phone);
+		phone_on_right(phone, step);
+	} else if (result == PHONE_TOLD) {
+		phone_ask(phone);
+	} else if (result == PHONE_ENDED) {
+		phone_end(phone);
 	} else if (result == PHONE_LATER) {
 		phone_pause(phone, pause_s * 1000 + phone_back_off(phone));
 	} else {
@@ -190,6 +216,11 @@ static void phone_on_lost(struct phone *phone, const char *what, const char *why
 	snprintf(named, sizeof(named), "%s: %s", phone_step_name(phone), what);
 	tally_add(&phone->fleet->tally.trouble, named, example);
 	phone_say(phone, "%s: %s", what, why);
+	if (phone->step == PHONE_WIPE) {
+		phone_wipe(phone);
+		phone_end(phone);
+		return;
+	}
 	if (phone->step == PHONE_SEND)
 		phone->may_have_been_sent = true;
 	if (phone->step == PHONE_ACKNOWLEDGE)

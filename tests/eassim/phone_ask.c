@@ -23,6 +23,7 @@ static const struct {
 	[PHONE_FETCH] = {"ItemOperations", 19, true},
 	[PHONE_PING] = {"Ping", 18, false},
 	[PHONE_SEND] = {"SendMail", 1, true},
+	[PHONE_WIPE] = {"Provision", 20, true},
 };
 
 void phone_device_id(const struct phone *phone, char text[33])
@@ -42,7 +43,7 @@ static bool phone_polls_with_sync(const struct phone *phone)
 
 static uint32_t phone_current_key(const struct phone *phone)
 {
-	if (phone->step == PHONE_PROVISION)
+	if (phone->step == PHONE_PROVISION || phone->step == PHONE_WIPE)
 		return 0;
 	return phone->step == PHONE_ACKNOWLEDGE ? phone->offered_policy_key : phone->policy_key;
 }
@@ -120,9 +121,27 @@ static void policies_write(struct phone *phone, struct wbxml_writer *writer)
 	wbxml_write_end(writer);
 }
 
+static void acknowledgement_write(struct phone *phone, struct wbxml_writer *writer)
+{
+	bool refuses = phone->fleet->options.wipe_manner == WIPE_REFUSE;
+
+	wbxml_write_start(writer, phone->wipes_account ? WBXML_PROVISION_ACCOUNTONLYREMOTEWIPE
+						       : WBXML_PROVISION_REMOTEWIPE);
+	wbxml_write_element(writer, WBXML_PROVISION_STATUS, refuses ? "2" : "1");
+	wbxml_write_end(writer);
+}
+
 static void provision_write(struct phone *phone, struct wbxml_writer *writer)
 {
 	wbxml_write_start(writer, WBXML_PROVISION_PROVISION);
+	if (phone->step == PHONE_WIPE)
+		acknowledgement_write(phone, writer);
+	/* Told to wipe, it asks with an empty root; some phones with their ordinary request. */
+	if (phone->step == PHONE_WIPE ||
+		(phone->has_wipe_order && !phone->fleet->options.asks_ordinarily)) {
+		wbxml_write_end(writer);
+		return;
+	}
 	/* 14.1 and later must say what they are, earlier ones must not; and only in the first step. */
 	if (phone->step == PHONE_PROVISION && phone->fleet->options.version >= 141) {
 		wbxml_write_start(writer, WBXML_SETTINGS_DEVICEINFORMATION);
@@ -136,10 +155,11 @@ static void provision_write(struct phone *phone, struct wbxml_writer *writer)
 	wbxml_write_end(writer);
 }
 
-static void folder_sync_write(struct wbxml_writer *writer)
+static void folder_sync_write(const struct phone *phone, struct wbxml_writer *writer)
 {
 	wbxml_write_start(writer, WBXML_FOLDERHIERARCHY_FOLDERSYNC);
-	wbxml_write_element(writer, WBXML_FOLDERHIERARCHY_SYNCKEY, "0");
+	wbxml_write_element(writer, WBXML_FOLDERHIERARCHY_SYNCKEY,
+		phone->folder_key[0] != '\0' ? phone->folder_key : "0");
 	wbxml_write_end(writer);
 }
 
@@ -259,8 +279,9 @@ static void document_write(struct phone *phone, struct wbxml_buffer *body)
 	wbxml_write_header(&writer, body);
 	switch (phone->step) {
 	case PHONE_PROVISION:
-	case PHONE_ACKNOWLEDGE: provision_write(phone, &writer); break;
-	case PHONE_FOLDERS: folder_sync_write(&writer); break;
+	case PHONE_ACKNOWLEDGE:
+	case PHONE_WIPE: provision_write(phone, &writer); break;
+	case PHONE_FOLDERS: folder_sync_write(phone, &writer); break;
 	case PHONE_SETTINGS: settings_write(&writer); break;
 	case PHONE_SYNC_START:
 	case PHONE_SYNC: sync_write(phone, &writer); break;

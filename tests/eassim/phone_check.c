@@ -64,6 +64,28 @@ static int check_options(struct check *check)
 	return PHONE_RIGHT;
 }
 
+/* On with what it was asking when it was told to provision. */
+static void provision_done(struct phone *phone)
+{
+	phone->step = phone->resume != 0 ? phone->resume : PHONE_FOLDERS;
+	phone->resume = 0;
+	phone->has_wipe_order = false;
+}
+
+/* The answer to the acknowledgement of a wipe: Status 1; to one that says that it failed the order
+ * again with Status 2, or 1 as servers up to Exchange 2010 have it. */
+static int check_wipe(struct check *check)
+{
+	struct phone *phone = check->phone;
+	uint64_t status = document_number(&check->document, NULL, WBXML_PROVISION_STATUS, 0);
+
+	if (document_root_tag(&check->document) != WBXML_PROVISION_PROVISION ||
+		!(status == 1 || (status == 2 && phone->fleet->options.wipe_manner == WIPE_REFUSE)))
+		wrong(check, "the acknowledgement of a wipe is not taken", "Status %llu",
+			(unsigned long long)status);
+	return phone_wipe(phone);
+}
+
 static int check_provision(struct check *check)
 {
 	static const uint16_t path[] = {WBXML_PROVISION_POLICIES, WBXML_PROVISION_POLICY, 0};
@@ -81,7 +103,7 @@ static int check_provision(struct check *check)
 	key = document_number(document, policy, WBXML_PROVISION_POLICYKEY, 0);
 	if (status == 2 && phone->step == PHONE_PROVISION) {
 		phone_say(phone, "no policy for this phone");
-		phone->step = PHONE_FOLDERS;
+		provision_done(phone);
 		return PHONE_RIGHT;
 	}
 	if (status != 1 || key == 0 || key > UINT32_MAX)
@@ -96,7 +118,10 @@ static int check_provision(struct check *check)
 		phone->offered_policy_key = (uint32_t)key;
 	else
 		phone->policy_key = (uint32_t)key;
-	phone->step = phone->step == PHONE_PROVISION ? PHONE_ACKNOWLEDGE : PHONE_FOLDERS;
+	if (phone->step == PHONE_PROVISION)
+		phone->step = PHONE_ACKNOWLEDGE;
+	else
+		provision_done(phone);
 	return PHONE_RIGHT;
 }
 
@@ -110,7 +135,9 @@ static int check_folders(struct check *check)
 	if (check_root(check, WBXML_FOLDERHIERARCHY_FOLDERSYNC, WBXML_FOLDERHIERARCHY_STATUS) !=
 		PHONE_RIGHT)
 		return PHONE_WRONG;
-	phone->inbox[0] = '\0';
+	/* With a key it is told what has changed, which may be nothing. */
+	if (phone->folder_key[0] == '\0')
+		phone->inbox[0] = '\0';
 	changes = document_child(document, NULL, WBXML_FOLDERHIERARCHY_CHANGES);
 	if (changes == NULL)
 		return wrong(check, "FolderSync without folders", "no Changes");
@@ -124,6 +151,8 @@ static int check_folders(struct check *check)
 	if (document_number(document, changes, WBXML_FOLDERHIERARCHY_COUNT, count) != count)
 		return wrong(check, "FolderSync counts wrong", "%u folders", count);
 	phone_say(phone, "%u folders, the inbox is %s", count, phone->inbox);
+	document_copy(document, NULL, WBXML_FOLDERHIERARCHY_SYNCKEY, phone->folder_key,
+		sizeof(phone->folder_key));
 	phone->step = phone->fleet->options.is_foreign ? PHONE_SYNC_START : PHONE_SETTINGS;
 	return PHONE_RIGHT;
 }
@@ -286,6 +315,10 @@ static int check_http(struct check *check, uint32_t *pause_s)
 	const struct http_head *head = check->answer->head;
 	struct span value;
 	char seconds[16];
+	int told = phone_hear_http(check->phone, head);
+
+	if (told != PHONE_UNTOLD)
+		return told;
 
 	if (head->status == 502 || head->status == 503 || head->status == 504) {
 		*pause_s = 1;
@@ -329,8 +362,19 @@ static int check_step(struct check *check)
 	case PHONE_PING:
 		return check->phone->fleet->options.polls_with_sync ? check_sync(check)
 								    : check_ping(check);
+	case PHONE_WIPE: return check_wipe(check);
 	default: return check_send(check);
 	}
+}
+
+/* PHONE_RIGHT: it is told nothing else. */
+static int check_told(struct check *check, uint32_t *pause_s)
+{
+	int told = phone_hear_wipe(check->phone, &check->document);
+
+	if (told == PHONE_UNTOLD)
+		told = phone_hear_status(check->phone, &check->document, pause_s);
+	return told == PHONE_UNTOLD ? PHONE_RIGHT : told;
 }
 
 int phone_check(struct phone *phone, const struct line_answer *answer, uint32_t *pause_s)
@@ -342,6 +386,8 @@ int phone_check(struct phone *phone, const struct line_answer *answer, uint32_t 
 	if (result == PHONE_RIGHT && answer->content.len > 0 && phone->step != PHONE_FETCH &&
 		document_read(&check.document, answer->content, &err) != 0)
 		result = wrong(&check, "malformed WBXML", "%s", err.text);
+	if (result == PHONE_RIGHT && check.document.count > 0)
+		result = check_told(&check, pause_s);
 	if (result == PHONE_RIGHT)
 		result = check_step(&check);
 	document_free(&check.document);

@@ -44,6 +44,10 @@ static const char usage[] =
 	"  --source A[-B]             local addresses, as 127.0.0.2-127.0.0.20\n"
 	"  --park SECONDS             all into Ping, say so, hold\n"
 	"  --only-pings               a phone asks for nothing else, from the start\n"
+	"  --wipe obey|refuse|ignore  what a phone does that is told to wipe (obey)\n"
+	"  --ordinary-provision       told to wipe, it asks with its ordinary Provision\n"
+	"  --expect FATE              right is: every phone ends as wiped, account-wiped,\n"
+	"                             wipe-refused, wipe-ignored, blocked, password or moved\n"
 	"  --expect-refused           right is: every phone is refused in the TLS handshake\n"
 	"  --strict                   lost connections and 502, 503, 504 are wrong too\n"
 	"  --foreign                  the server is not eassim serve: its mails may say anything\n"
@@ -70,6 +74,9 @@ enum {
 	OPTION_SOURCE,
 	OPTION_PARK,
 	OPTION_ONLY_PINGS,
+	OPTION_WIPE,
+	OPTION_ORDINARY_PROVISION,
+	OPTION_EXPECT,
 	OPTION_EXPECT_REFUSED,
 	OPTION_STRICT,
 	OPTION_FOREIGN,
@@ -100,6 +107,9 @@ static const struct option long_options[] = {
 	{"source", required_argument, NULL, OPTION_SOURCE},
 	{"park", required_argument, NULL, OPTION_PARK},
 	{"only-pings", no_argument, NULL, OPTION_ONLY_PINGS},
+	{"wipe", required_argument, NULL, OPTION_WIPE},
+	{"ordinary-provision", no_argument, NULL, OPTION_ORDINARY_PROVISION},
+	{"expect", required_argument, NULL, OPTION_EXPECT},
 	{"expect-refused", no_argument, NULL, OPTION_EXPECT_REFUSED},
 	{"strict", no_argument, NULL, OPTION_STRICT},
 	{"foreign", no_argument, NULL, OPTION_FOREIGN},
@@ -143,6 +153,30 @@ static int poll_read(const char *text, bool *with_sync, struct error *err)
 	return 0;
 }
 
+static int manner_read(const char *text, enum wipe_manner *manner, struct error *err)
+{
+	static const char *const names[] = {"obey", "refuse", "ignore"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(names[i], text) == 0) {
+			*manner = (enum wipe_manner)i;
+			return 0;
+		}
+	}
+	return error_set(err, "--wipe %s: obey, refuse or ignore", text);
+}
+
+static int fate_read(const char *text, enum phone_fate *fate, struct error *err)
+{
+	for (unsigned int i = FATE_NONE + 1; i < PHONE_FATE_COUNT; i++) {
+		if (strcmp(phone_fate_name((enum phone_fate)i), text) == 0) {
+			*fate = (enum phone_fate)i;
+			return 0;
+		}
+	}
+	return error_set(err, "--expect %s: see eassim run --help", text);
+}
+
 static int option_take(struct run_options *options, int option, struct error *err)
 {
 	switch (option) {
@@ -165,6 +199,9 @@ static int option_take(struct run_options *options, int option, struct error *er
 	case OPTION_SOURCE: options->source = optarg; return 0;
 	case OPTION_PARK: return option_number(optarg, 1, 86400, &options->park_s, err);
 	case OPTION_ONLY_PINGS: options->only_pings = true; return 0;
+	case OPTION_WIPE: return manner_read(optarg, &options->wipe_manner, err);
+	case OPTION_ORDINARY_PROVISION: options->asks_ordinarily = true; return 0;
+	case OPTION_EXPECT: return fate_read(optarg, &options->expected, err);
 	case OPTION_EXPECT_REFUSED: options->expects_refusal = true; return 0;
 	case OPTION_STRICT: options->is_strict = true; return 0;
 	case OPTION_FOREIGN: options->is_foreign = true; return 0;

@@ -44,18 +44,26 @@ right() {
 	run "$@" || { cat "$folder/run.out"; exit 1; }
 }
 
-# wrong SPOILT [option...]: the fault is put in, and the run must say "not right" (1).
-wrong() {
-	echo "wrong: $*"
-	python3 - "http://127.0.0.1:$port/eassim/fault?$1" <<-'END'
+# spoil STATUS FAULT [option...]: the fault is put in, and the run must end with that status.
+spoil() {
+	wanted=$1
+	shift
+	echo "spoilt, to end with $wanted: $*"
+	python3 - "http://127.0.0.1:$port/eassim/fault" "$1" <<-'END'
 		import sys, urllib.request
-		urllib.request.urlopen(urllib.request.Request(sys.argv[1], method="POST")).read()
+		def send(method, url):
+		    urllib.request.urlopen(urllib.request.Request(url, method=method)).read()
+		send("DELETE", sys.argv[1])
+		send("POST", sys.argv[1] + "?" + sys.argv[2])
 	END
 	shift
 	status=0
 	run --devices 3 --duration 2 --heartbeat 1 --send-rate 0 "$@" || status=$?
-	[ "$status" = 1 ] || { echo "exit status $status"; cat "$folder/run.out"; exit 1; }
+	[ "$status" = "$wanted" ] || { echo "exit status $status"; cat "$folder/run.out"; exit 1; }
 }
+
+# wrong FAULT [option...]: the run must say "not right".
+wrong() { spoil 1 "$@"; }
 
 serve
 right --devices 20 --duration 4 --send-rate 5 --strict
@@ -64,7 +72,15 @@ right --devices 6 --duration 2 --send-rate 2 --strict --version 16.1 --poll sync
 right --devices 6 --park 1 --strict
 wrong 'kind=wbxml&command=Sync'
 wrong 'kind=garbage&command=FolderSync'
-wrong 'kind=status&status=403&command=Settings'
+wrong 'kind=status&status=400&command=Settings'
+# Phones that are told to provision do, and ask the same again; those that are put out stop.
+spoil 0 'kind=status&status=449&command=Settings' --strict
+spoil 0 'kind=status&status=403&command=Sync' --strict
+spoil 0 'kind=status&status=403&command=Sync&count=1000000' --expect blocked
+wrong 'kind=status&status=401&command=FolderSync&count=1000000' --expect blocked
+spoil 0 'kind=status&status=401&command=FolderSync&count=1000000' --expect password
+spoil 0 'kind=status&status=451&command=Ping&count=1000000' --expect moved
+wrong 'kind=status&status=449&command=FolderSync&count=1000000'
 wrong 'kind=cut&command=Provision' --strict
 wrong 'kind=drop&command=Ping' --strict
 unserve
