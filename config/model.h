@@ -86,6 +86,11 @@ struct config_log {
 	char *file; /* "": standard error */
 };
 
+/* What becomes of a phone whose certificate is revoked: refused in the handshake, or let in to be told to
+ * wipe, and to nothing else. */
+enum config_revoked { CONFIG_REVOKED_REFUSE, CONFIG_REVOKED_WIPE };
+enum config_wipe { CONFIG_WIPE_ACCOUNT, CONFIG_WIPE_DEVICE };
+
 struct config_trust {
 	struct config_file store; /* JSON, see auth/trust_store.h */
 	uint32_t security_level;  /* OpenSSL's, 1 to 5; default 2 */
@@ -97,6 +102,9 @@ struct config_trust {
 	char **policies;          /* RFC 5280 6.1.1 (c), dotted decimal */
 	bool explicit_policy, inhibit_policy_mapping, inhibit_any_policy; /* (f), (e), (g) */
 	uint32_t verdict_cache; /* verdicts kept per worker */
+	enum config_revoked revoked_certificates;
+	uint32_t wipe_reasons; /* bit n: the reason code n of RFC 5280 5.3.1 */
+	enum config_wipe wipe_kind;
 };
 
 struct config_revocation {

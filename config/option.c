@@ -34,6 +34,14 @@ static const struct option_choice scopes[] = {{"sub", CONFIG_SCOPE_SUB}, {"one",
 	{"base", CONFIG_SCOPE_BASE}, {NULL, 0}};
 static const struct option_choice when_downs[] = {
 	{"refuse", CONFIG_WHEN_DOWN_REFUSE}, {"use-known", CONFIG_WHEN_DOWN_USE_KNOWN}, {NULL, 0}};
+static const struct option_choice revoked_certificates[] = {
+	{"refuse", CONFIG_REVOKED_REFUSE}, {"wipe", CONFIG_REVOKED_WIPE}, {NULL, 0}};
+/* RFC 5280 5.3.1. On hold is not for good, and what was taken off a list is not revoked. */
+static const struct option_choice wipe_reasons[] = {{"unspecified", 0}, {"key-compromise", 1},
+	{"affiliation-changed", 3}, {"superseded", 4}, {"cessation-of-operation", 5},
+	{"privilege-withdrawn", 9}, {NULL, 0}};
+static const struct option_choice wipe_kinds[] = {
+	{"account", CONFIG_WIPE_ACCOUNT}, {"device", CONFIG_WIPE_DEVICE}, {NULL, 0}};
 static const struct option_choice bodies[] = {
 	{"wbxml", CONFIG_BODY_WBXML}, {"xml", CONFIG_BODY_XML}, {NULL, 0}};
 static const struct option_choice xml_dialects[] = {
@@ -238,7 +246,8 @@ int option_read_number(
 				text);
 		return check_range(option, text, *value, time_units, err);
 	case OPTION_SWITCH: return read_choice(switches, text, value, err);
-	case OPTION_CHOICE: return read_choice(option->choices, text, value, err);
+	case OPTION_CHOICE:
+	case OPTION_CHOICES: return read_choice(option->choices, text, value, err);
 	default: return error_set(err, "'%.100s' is not a number", text);
 	}
 }

@@ -51,6 +51,7 @@ enum option_type {
 	OPTION_DOMAINS,
 	OPTION_NAME_KINDS,
 	OPTION_ALGORITHMS,
+	OPTION_CHOICES,  /* words of a table: a mask with bit n for the value n */
 	OPTION_POLICIES, /* object identifiers in dotted decimal */
 	OPTION_FIELD_NAMES,
 	OPTION_FIELDS,

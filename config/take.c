@@ -200,6 +200,19 @@ static int take_algorithm(struct config_trust *trust, const char *text, struct e
 	return 0;
 }
 
+static int take_choice(const struct item *item, const char *text, struct error *err)
+{
+	uint32_t *mask = item_field(item);
+	uint64_t value;
+
+	if (option_read_number(item->option, text, &value, err) == -1)
+		return -1;
+	if ((*mask >> value & 1) != 0)
+		return error_set(err, "'%s' stands twice", text);
+	*mask |= UINT32_C(1) << value;
+	return 0;
+}
+
 static int take_field(struct config_upstream *upstream, const char *text, struct error *err)
 {
 	struct config_header header;
@@ -280,6 +293,7 @@ static int take_entry(const struct item *item, const char *text, struct error *e
 	case OPTION_ENDPOINTS: return take_endpoint(item, text, err);
 	case OPTION_NAME_KINDS: return take_name_kind(item, text, err);
 	case OPTION_ALGORITHMS: return take_algorithm(item->base, text, err);
+	case OPTION_CHOICES: return take_choice(item, text, err);
 	case OPTION_POLICIES:
 		if (oid_check(text, err) == -1)
 			return -1;

@@ -52,6 +52,7 @@ struct session {
 	enum session_state state;
 	enum refusal refusal; /* from the judge, during the handshake */
 	bool is_first_request;
+	bool is_wipe_only; /* its certificate is revoked: it may be told to wipe, and nothing else */
 	bool has_asked_again;          /* the directory, for the request at hand */
 	bool is_asking;                /* it, in the background */
 	struct ocsp_entry *ocsp;       /* of its certificate; NULL: none is asked about it */
@@ -134,6 +135,9 @@ void session_shut_out(struct session *session, enum refusal refusal, const char 
 /* A line about who was refused in the handshake. verdict may be NULL; tls: version or failure. */
 void session_log_refused(const struct session *session, enum refusal refusal,
 	const struct verdict *verdict, const char *tls);
+
+/* A line about who was let in although it is revoked, to be told to wipe. */
+void session_log_wipe_only(const struct session *session, const struct verdict *verdict);
 
 /* A line about whom the directory has no mailbox for, and why. */
 void session_log_no_mailbox(

@@ -29,6 +29,13 @@ static enum refusal judge_fresh(
 	return verdict->refusal;
 }
 
+static bool may_be_wiped(const struct worker *worker, const struct verdict *verdict)
+{
+	const struct verdict_links links = verdict_links_of(verdict);
+
+	return verdict->refusal == REFUSAL_NONE && worker_may_be_wiped(worker, &links);
+}
+
 /* In the middle of the handshake: the tls_judge of every listener. */
 enum refusal session_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent)
 {
@@ -54,7 +61,11 @@ enum refusal session_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent)
 		judge_fresh(session, leaf, sent, &verdict);
 		session->refusal = worker_judge_verdict(worker, &verdict);
 	}
-	if (session->refusal == REFUSAL_NONE)
+	if (session->refusal == REFUSAL_CERTIFICATE_REVOKED && may_be_wiped(worker, &verdict)) {
+		session->is_wipe_only = true;
+		session->refusal = REFUSAL_NONE;
+		session_log_wipe_only(session, &verdict);
+	} else if (session->refusal == REFUSAL_NONE)
 		session->refusal = ocsp_client_join(worker->ocsp, session, &verdict);
 	if (session->refusal != REFUSAL_NONE) {
 		session_log_refused(
@@ -181,7 +192,9 @@ static void session_report(const struct session *session)
 	const struct credential *credential = session->credential;
 
 	if (credential != NULL)
-		worker_seen(session->worker, credential->leaf_sha256, session_check(session),
+		worker_seen(session->worker, credential->leaf_sha256,
+			session->is_wipe_only ? REFUSAL_CERTIFICATE_REVOKED
+					      : session_check(session),
 			credential->mailbox, tls_peer(&session->tls),
 			tls_peer_chain(&session->tls));
 }

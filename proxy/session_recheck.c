@@ -10,6 +10,21 @@
 #include "proxy/session.h"
 #include "proxy/worker_judge.h"
 
+static void log_verdict(struct log_line *line, const struct session *session, enum refusal refusal,
+	const struct verdict *verdict)
+{
+	const struct verdict_links links = verdict_links_of(verdict);
+	char serial[41] = "";
+
+	if (verdict->link_count > 0)
+		serial_format(&verdict->links[0].serial, serial);
+	log_text(line, "reason", verdict->reason);
+	log_text(line, "subject", verdict->subject);
+	log_text(line, "issuer", verdict->issuer);
+	log_text(line, "serial", serial);
+	worker_log_grounds(session->worker, line, refusal, &links);
+}
+
 void session_log_refused(const struct session *session, enum refusal refusal,
 	const struct verdict *verdict, const char *tls)
 {
@@ -22,18 +37,20 @@ void session_log_refused(const struct session *session, enum refusal refusal,
 	log_text(&line, "refusal", refusal_row(refusal)->name);
 	log_text(&line, "tls", tls);
 	log_text(&line, "server_name", tls_server_name(&session->tls));
-	if (verdict != NULL) {
-		const struct verdict_links links = verdict_links_of(verdict);
-		char serial[41] = "";
+	if (verdict != NULL)
+		log_verdict(&line, session, refusal, verdict);
+	log_end(&line);
+}
 
-		if (verdict->link_count > 0)
-			serial_format(&verdict->links[0].serial, serial);
-		log_text(&line, "reason", verdict->reason);
-		log_text(&line, "subject", verdict->subject);
-		log_text(&line, "issuer", verdict->issuer);
-		log_text(&line, "serial", serial);
-		worker_log_grounds(session->worker, &line, refusal, &links);
-	}
+void session_log_wipe_only(const struct session *session, const struct verdict *verdict)
+{
+	char address[INET6_ADDRSTRLEN];
+	struct log_line line;
+
+	log_begin(&line, CONFIG_LOG_INFO, "wipe-only");
+	session_address(session, address);
+	log_text(&line, "client", address);
+	log_verdict(&line, session, REFUSAL_CERTIFICATE_REVOKED, verdict);
 	log_end(&line);
 }
 
@@ -90,6 +107,17 @@ void session_shut_out(struct session *session, enum refusal refusal, const char 
 	session_close(session);
 }
 
+/* Of one that is only there to be wiped: not once it is good again, either. It comes back then. */
+static enum refusal judge_credential(const struct session *session)
+{
+	const struct verdict_links links = credential_links(session->credential);
+
+	if (!session->is_wipe_only)
+		return worker_judge_credential(session->worker, session->credential);
+	return worker_may_be_wiped(session->worker, &links) ? REFUSAL_NONE
+							    : REFUSAL_CERTIFICATE_REVOKED;
+}
+
 enum refusal session_check(const struct session *session)
 {
 	const struct credential *credential = session->credential;
@@ -97,7 +125,7 @@ enum refusal session_check(const struct session *session)
 
 	if (credential == NULL)
 		return REFUSAL_CERTIFICATE_MISSING;
-	refusal = worker_judge_credential(session->worker, credential);
+	refusal = judge_credential(session);
 	if (refusal == REFUSAL_NONE)
 		refusal = ocsp_client_check(session);
 	if (refusal == REFUSAL_NONE)
@@ -113,7 +141,7 @@ bool session_recheck(struct session *session)
 
 	if (session->credential == NULL || session->state == SESSION_CLOSED)
 		return false;
-	refusal = worker_judge_credential(session->worker, session->credential);
+	refusal = judge_credential(session);
 	if (refusal == REFUSAL_NONE)
 		refusal = ocsp_client_check(session);
 	/* Responders come back: who asks for nothing now is told so at the next request. */

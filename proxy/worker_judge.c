@@ -55,6 +55,21 @@ enum refusal worker_judge_credential(
 	return refusal;
 }
 
+bool worker_may_be_wiped(const struct worker *worker, const struct verdict_links *links)
+{
+	const struct config_trust *trust = &worker->config->trust;
+	struct verdict_finding finding = {0};
+
+	if (trust->revoked_certificates != CONFIG_REVOKED_WIPE ||
+		is_withdrawn(worker, links->links, links->count))
+		return false;
+	/* The leaf is looked at last: a finding about it says that all above it is good. */
+	return verdict_links_explain(links, worker->child->trust, &worker->revocation,
+		       worker_now(worker), &finding) == REFUSAL_CERTIFICATE_REVOKED &&
+	       finding.link == 0 && finding.revocation.reason < 32 &&
+	       (trust->wipe_reasons >> finding.revocation.reason & 1) != 0;
+}
+
 static void log_date(struct log_line *line, const char *key, int64_t seconds)
 {
 	char text[MOMENT_TEXT_SIZE];

@@ -23,6 +23,11 @@ enum refusal worker_judge_verdict(const struct worker *worker, const struct verd
 enum refusal worker_judge_credential(
 	const struct worker *worker, const struct credential *credential);
 
+/* Whether a certificate that is CERTIFICATE_REVOKED may come in to be told to wipe, and to nothing else
+ * (trust/revoked-certificates): a CRL has it itself, with one of the reasons that are configured, and
+ * nothing else is wrong with its chain. */
+bool worker_may_be_wiped(const struct worker *worker, const struct verdict_links *links);
+
 /* What an operator wants to know of a refusal: which certificate of the chain was revoked by which
  * authority, when and why (RFC 5280 5.3), or whose revocation is not known. Nothing for other refusals. */
 void worker_log_grounds(const struct worker *worker, struct log_line *line, enum refusal refusal,

@@ -81,6 +81,9 @@ static void expect_general(const struct config *config)
 	CU_ASSERT_TRUE(config->trust.inhibit_policy_mapping);
 	CU_ASSERT_TRUE(config->trust.inhibit_any_policy);
 	CU_ASSERT_EQUAL(config->trust.verdict_cache, 21);
+	CU_ASSERT_EQUAL(config->trust.revoked_certificates, CONFIG_REVOKED_WIPE);
+	CU_ASSERT_EQUAL(config->trust.wipe_reasons, 1 << 0 | 1 << 4);
+	CU_ASSERT_EQUAL(config->trust.wipe_kind, CONFIG_WIPE_DEVICE);
 	CU_ASSERT_EQUAL(config->trust.store.place.line, 44);
 	CU_ASSERT_EQUAL(config->revocation.size_limit, 22 << 20);
 	CU_ASSERT_EQUAL(config->revocation.time_limit_ms, 23000);
@@ -291,6 +294,9 @@ static void test_what_is_not_written_has_its_default(void)
 	CU_ASSERT_EQUAL(config->listeners[0].certificates[0].server_name_count, 0);
 	CU_ASSERT_EQUAL(config->trust.security_level, 2);
 	CU_ASSERT_EQUAL(config->trust.algorithms, ALGORITHMS_USUAL);
+	CU_ASSERT_EQUAL(config->trust.revoked_certificates, CONFIG_REVOKED_REFUSE);
+	CU_ASSERT_EQUAL(config->trust.wipe_reasons, 1 << 1 | 1 << 5 | 1 << 9);
+	CU_ASSERT_EQUAL(config->trust.wipe_kind, CONFIG_WIPE_ACCOUNT);
 	CU_ASSERT_TRUE(config->trust.needs_client_auth);
 	CU_ASSERT_FALSE(config->trust.is_any_leaf);
 	CU_ASSERT_EQUAL(config->trust.policy_count, 0);
