@@ -17,13 +17,25 @@ enum what {
 	WHAT_WAIT,
 	WHAT_COLLECTION_ID,
 	WHAT_POLICY_KEY,
-	WHAT_LAST_WITH_TEXT = WHAT_POLICY_KEY, /* below: the element's being there is all */
+	WHAT_POLICY_STATUS,
+	WHAT_WIPE_STATUS,
+	WHAT_FOLDER_KEY,
+	WHAT_SYNC_KEY,
+	WHAT_LAST_WITH_TEXT = WHAT_SYNC_KEY, /* below: the element's being there is all */
 	WHAT_ADD,
 	WHAT_CHANGE,
 	WHAT_DELETE,
 	WHAT_FETCH,
 	WHAT_MORE,
-	WHAT_PARTIAL
+	WHAT_PARTIAL,
+	WHAT_COLLECTION,
+	WHAT_WIPE_ALL,
+	WHAT_WIPE_ACCOUNT,
+	WHAT_POLICIES,
+	WHAT_DEVICE_INFO,
+	WHAT_OOF,
+	WHAT_DEVICE_PASSWORD,
+	WHAT_USER_INFORMATION
 };
 
 /* An element at this depth (the root has 1), in this root, right below this parent. The global
@@ -55,6 +67,46 @@ static const struct rule {
 		WBXML_GETITEMESTIMATE_COLLECTIONID, 4, WHAT_COLLECTION_ID},
 	{WBXML_PROVISION_PROVISION, WBXML_PROVISION_POLICY, WBXML_PROVISION_POLICYKEY, 4,
 		WHAT_POLICY_KEY},
+	{WBXML_PROVISION_PROVISION, WBXML_PROVISION_POLICY, WBXML_PROVISION_STATUS, 4,
+		WHAT_POLICY_STATUS},
+	{WBXML_PROVISION_PROVISION, WBXML_PROVISION_PROVISION, WBXML_PROVISION_POLICIES, 2,
+		WHAT_POLICIES},
+	{WBXML_PROVISION_PROVISION, WBXML_PROVISION_PROVISION, WBXML_PROVISION_REMOTEWIPE, 2,
+		WHAT_WIPE_ALL},
+	{WBXML_PROVISION_PROVISION, WBXML_PROVISION_PROVISION,
+		WBXML_PROVISION_ACCOUNTONLYREMOTEWIPE, 2, WHAT_WIPE_ACCOUNT},
+	{WBXML_PROVISION_PROVISION, WBXML_PROVISION_REMOTEWIPE, WBXML_PROVISION_STATUS, 3,
+		WHAT_WIPE_STATUS},
+	{WBXML_PROVISION_PROVISION, WBXML_PROVISION_ACCOUNTONLYREMOTEWIPE, WBXML_PROVISION_STATUS,
+		3, WHAT_WIPE_STATUS},
+	{WBXML_PROVISION_PROVISION, WBXML_PROVISION_PROVISION, WBXML_SETTINGS_DEVICEINFORMATION, 2,
+		WHAT_DEVICE_INFO},
+	{WBXML_SETTINGS_SETTINGS, WBXML_SETTINGS_SETTINGS, WBXML_SETTINGS_DEVICEINFORMATION, 2,
+		WHAT_DEVICE_INFO},
+	{WBXML_SETTINGS_SETTINGS, WBXML_SETTINGS_SETTINGS, WBXML_SETTINGS_OOF, 2, WHAT_OOF},
+	{WBXML_SETTINGS_SETTINGS, WBXML_SETTINGS_SETTINGS, WBXML_SETTINGS_DEVICEPASSWORD, 2,
+		WHAT_DEVICE_PASSWORD},
+	{WBXML_SETTINGS_SETTINGS, WBXML_SETTINGS_SETTINGS, WBXML_SETTINGS_USERINFORMATION, 2,
+		WHAT_USER_INFORMATION},
+	{WBXML_FOLDERHIERARCHY_FOLDERSYNC, WBXML_FOLDERHIERARCHY_FOLDERSYNC,
+		WBXML_FOLDERHIERARCHY_SYNCKEY, 2, WHAT_FOLDER_KEY},
+	{WBXML_FOLDERHIERARCHY_FOLDERCREATE, WBXML_FOLDERHIERARCHY_FOLDERCREATE,
+		WBXML_FOLDERHIERARCHY_SYNCKEY, 2, WHAT_FOLDER_KEY},
+	{WBXML_FOLDERHIERARCHY_FOLDERDELETE, WBXML_FOLDERHIERARCHY_FOLDERDELETE,
+		WBXML_FOLDERHIERARCHY_SYNCKEY, 2, WHAT_FOLDER_KEY},
+	{WBXML_FOLDERHIERARCHY_FOLDERUPDATE, WBXML_FOLDERHIERARCHY_FOLDERUPDATE,
+		WBXML_FOLDERHIERARCHY_SYNCKEY, 2, WHAT_FOLDER_KEY},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COLLECTIONS, WBXML_AIRSYNC_COLLECTION, 3,
+		WHAT_COLLECTION},
+	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COLLECTION, WBXML_AIRSYNC_SYNCKEY, 4, WHAT_SYNC_KEY},
+	{WBXML_GETITEMESTIMATE_GETITEMESTIMATE, WBXML_GETITEMESTIMATE_COLLECTIONS,
+		WBXML_GETITEMESTIMATE_COLLECTION, 3, WHAT_COLLECTION},
+	{WBXML_GETITEMESTIMATE_GETITEMESTIMATE, WBXML_GETITEMESTIMATE_COLLECTION,
+		WBXML_AIRSYNC_SYNCKEY, 4, WHAT_SYNC_KEY},
+	{WBXML_ITEMOPERATIONS_ITEMOPERATIONS, WBXML_ITEMOPERATIONS_ITEMOPERATIONS,
+		WBXML_ITEMOPERATIONS_FETCH, 2, WHAT_FETCH},
+	{WBXML_ITEMOPERATIONS_ITEMOPERATIONS, WBXML_ITEMOPERATIONS_FETCH,
+		WBXML_AIRSYNC_COLLECTIONID, 3, WHAT_COLLECTION_ID},
 };
 
 enum { RULE_DEPTH_MAX = 5, NOT_CAPTURING = -1, NOTHING_SAID = -1 };
@@ -116,6 +168,22 @@ static void presence_note(struct eas_body *body, int what)
 	body->fetches += what == WHAT_FETCH;
 	body->has_more |= what == WHAT_MORE;
 	body->is_partial |= what == WHAT_PARTIAL;
+	body->has_policies |= what == WHAT_POLICIES;
+	body->device_info_present |= what == WHAT_DEVICE_INFO;
+	if (what == WHAT_WIPE_ALL)
+		body->wipe_kind = EAS_WIPE_ALL;
+	else if (what == WHAT_WIPE_ACCOUNT)
+		body->wipe_kind = EAS_WIPE_ACCOUNT;
+	else if (what == WHAT_OOF)
+		body->settings |= EAS_SETTING_OOF;
+	else if (what == WHAT_DEVICE_PASSWORD)
+		body->settings |= EAS_SETTING_DEVICE_PASSWORD;
+	else if (what == WHAT_USER_INFORMATION)
+		body->settings |= EAS_SETTING_USER_INFORMATION;
+	if (what == WHAT_COLLECTION) {
+		body->work->sync_key = 0;
+		body->work->has_id = false;
+	}
 }
 
 static void element_start(struct eas_body *body)
@@ -172,16 +240,44 @@ static uint32_t captured_number(const struct eas_body_work *work)
 	return (uint32_t)number;
 }
 
+static uint16_t captured_short(const struct eas_body_work *work)
+{
+	uint32_t number = captured_number(work);
+
+	return number <= UINT16_MAX ? (uint16_t)number : 0;
+}
+
 static void collection_note(struct eas_body *body)
 {
-	const struct eas_body_work *work = body->work;
+	struct eas_body_work *work = body->work;
 
 	if (work->capture_len == 0)
 		return;
 	if (body->collection_count < EAS_COLLECTIONS_NAMED)
 		body->collections[body->collection_count].id = eas_body_text_add(
 			body, span_of(work->capture, work->capture_len), EAS_COLLECTION_NAME_MAX);
+	if (body->collection_count < EAS_COLLECTIONS_NAMED)
+		body->collections[body->collection_count].sync_key = work->sync_key;
 	body->collection_count++;
+	work->sync_key = 0;
+	work->has_id = true;
+}
+
+static uint16_t captured_key(struct eas_body *body)
+{
+	return eas_body_text_add(body, span_of(body->work->capture, body->work->capture_len),
+		EAS_COLLECTION_NAME_MAX);
+}
+
+/* It stands before the id, but a phone may have it otherwise. */
+static void sync_key_note(struct eas_body *body)
+{
+	uint32_t last = body->collection_count - 1;
+
+	if (!body->work->has_id)
+		body->work->sync_key = captured_key(body);
+	else if (last < EAS_COLLECTIONS_NAMED)
+		body->collections[last].sync_key = captured_key(body);
 }
 
 /* Where a phone says it twice the longer one counts: a timer of ours must not cut it short. */
@@ -208,6 +304,10 @@ static void element_end(struct eas_body *body)
 	case WHAT_WAIT: heartbeat_note(body, captured_number(work), 60); break;
 	case WHAT_COLLECTION_ID: collection_note(body); break;
 	case WHAT_POLICY_KEY: body->provision_policy_key = captured_number(work); break;
+	case WHAT_POLICY_STATUS: body->policy_status = captured_short(work); break;
+	case WHAT_WIPE_STATUS: body->wipe_status = captured_short(work); break;
+	case WHAT_FOLDER_KEY: body->folder_key = captured_key(body); break;
+	case WHAT_SYNC_KEY: sync_key_note(body); break;
 	default: break;
 	}
 }

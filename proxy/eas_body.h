@@ -47,6 +47,13 @@ enum eas_store {
 
 enum eas_wipe { EAS_WIPE_NONE, EAS_WIPE_ALL, EAS_WIPE_ACCOUNT };
 
+/* What a Settings request is about, beside DeviceInformation; bits of eas_body.settings. */
+enum eas_setting {
+	EAS_SETTING_OOF = 1,
+	EAS_SETTING_DEVICE_PASSWORD = 2,
+	EAS_SETTING_USER_INFORMATION = 4
+};
+
 /* What a phone says of itself in Settings or Provision (MS-ASCMD 2.2.3.44). */
 enum eas_info {
 	EAS_INFO_MODEL,
@@ -93,6 +100,9 @@ struct eas_body {
 	uint32_t results;    /* Result of a Search or Find, Response of a MoveItems and the like */
 	uint32_t failures;   /* Status below the global one that say no success */
 	uint16_t item_failure; /* the first of those; 0: none */
+
+	uint16_t folder_key; /* the SyncKey of FolderSync and its kin; eas_body_text() */
+	uint8_t settings;    /* enum eas_setting, of a Settings request */
 
 	/* Provision, and Settings with DeviceInformation. */
 	bool has_policies;

@@ -15,6 +15,8 @@ struct eas_body_work {
 	bool is_out_of_memory;
 	char capture[EAS_BODY_TEXT_MAX];
 	uint16_t path[8];
+	uint16_t sync_key; /* of the Collection under way, before its id is known */
+	bool has_id;       /* of the Collection under way */
 };
 
 /* Keeps a text in the body's arena, cut to max_len bytes and made printable. Its place, or 0 for an

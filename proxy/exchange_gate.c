@@ -8,6 +8,12 @@ enum refusal exchange_gate(struct exchange *exchange)
 	struct session *session = exchange->session;
 	struct worker *worker = session->worker;
 
+	/* First of all: whatever else is found, nothing of it may go to the mail server. */
+	if (session->is_wipe_only) {
+		exchange->room = ROOM_WIPE;
+		if (exchange->request.path != EAS_PATH_SYNC)
+			return REFUSAL_CERTIFICATE_REVOKED;
+	}
 	if (exchange->request.device_id[0] == '\0')
 		return REFUSAL_NONE;
 	exchange->device = device_table_pin(
