@@ -244,7 +244,8 @@ struct config_upstream {
 };
 
 struct config_devices {
-	uint32_t cache; /* that each worker remembers */
+	uint32_t cache;   /* that each worker remembers */
+	uint32_t history; /* exchanges of each of them */
 };
 
 enum config_structure { CONFIG_STRUCTURE_LENIENT, CONFIG_STRUCTURE_STRICT };

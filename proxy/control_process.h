@@ -31,6 +31,7 @@ struct control_seen;
 LIST_HEAD(control_client_list, control_client);
 LIST_HEAD(control_worker_list, control_worker);
 LIST_HEAD(control_explanation_list, control_explanation);
+LIST_HEAD(control_history_list, control_history);
 
 struct control {
 	const struct child *child;
@@ -55,6 +56,7 @@ struct control {
 	struct verifier *verifier;
 	struct revocation_set revocation;
 	struct control_explanation_list explanations;
+	struct control_history_list histories; /* questions that wait (control_history.c) */
 	struct peer_channel identity; /* control_identity.c */
 	struct peer_channel ocsp;     /* to the revocation process: control_ocsp.c */
 };

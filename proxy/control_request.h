@@ -41,7 +41,8 @@ enum control_wait {
 	CONTROL_WAIT_NONE,
 	CONTROL_WAIT_RELOAD,
 	CONTROL_WAIT_EXPLANATION,
-	CONTROL_WAIT_CRL
+	CONTROL_WAIT_CRL,
+	CONTROL_WAIT_HISTORY
 };
 
 /* Instead of an answer: the handler returns, and whoever has the answer looks for the client again. After

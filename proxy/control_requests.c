@@ -5,6 +5,7 @@
 #include "proxy/control.h"
 #include "proxy/control_crl.h"
 #include "proxy/control_explain.h"
+#include "proxy/control_history.h"
 #include "proxy/control_process.h"
 #include "proxy/control_users.h"
 #include "proxy/log.h"
@@ -25,6 +26,7 @@ static const struct row {
 	{"explain", control_request_explain, NULL},
 	{"crl-list", control_request_crl_list, NULL},
 	{"crl-refresh", control_request_crl_refresh, "authority"},
+	{"device-history", control_request_device_history, "device"},
 };
 
 static void log_request(const struct row *row, const struct control_request *request)

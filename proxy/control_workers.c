@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "proxy/control_history.h"
 #include "proxy/control_seen.h"
 
 enum { MESSAGES_MAX = 32 }; /* of one worker in one turn */
@@ -31,6 +32,9 @@ static bool take_message(struct control_worker *worker, const struct message *me
 {
 	switch (message->type) {
 	case MESSAGE_SEEN: control_seen_take(worker->control, message); return true;
+	case MESSAGE_HISTORY:
+		control_history_take(worker->control, worker->slot, message);
+		return true;
 	default: return false;
 	}
 }

@@ -44,6 +44,7 @@ static void entry_drop(struct device_table *table, struct device_entry *entry)
 		TAILQ_REMOVE(&table->uses, entry, use_link);
 	LIST_REMOVE(entry, bucket_link);
 	table->count--;
+	history_free(entry->history);
 	free(entry);
 }
 

@@ -10,9 +10,11 @@
 #include <sys/queue.h>
 
 #include "proxy/device_grant.h"
+#include "proxy/history.h"
 
 struct device_entry {
 	struct device_grant grant;
+	struct history *history; /* its last exchanges; freed with the entry */
 
 	/* Private to device_table.c. */
 	LIST_ENTRY(device_entry) bucket_link;

@@ -12,6 +12,7 @@
 #include "proxy/easproxyctl_client.h"
 #include "proxy/easproxyctl_crl.h"
 #include "proxy/easproxyctl_explain.h"
+#include "proxy/easproxyctl_history.h"
 #include "proxy/easproxyctl_refusals.h"
 #include "proxy/easproxyctl_status.h"
 #include "proxy/easproxyctl_usage.h"
@@ -24,6 +25,7 @@ static int ctl_help(int argc, char **argv);
 static int ctl_check(int argc, char **argv);
 static int ctl_reload(int argc, char **argv);
 static int ctl_refresh(int argc, char **argv);
+static int ctl_device(int argc, char **argv);
 
 /* Each command gets its name as argv[0] and returns the exit status: 0, 1 when it failed, 2 for a
  * wrong command line. */
@@ -40,6 +42,7 @@ static const struct command {
 	{"ca", "COMMAND...", "see and change the certificate authorities", ctl_ca},
 	{"crl", "list | refresh [CA]", "show the CRLs in use, or look for newer ones", ctl_crl},
 	{"user", "COMMAND...", "shut a user's phones out, or let them in again", ctl_user},
+	{"device", "history ID", "show the last exchanges of a phone", ctl_device},
 	{"seen", "", "list the certificates that came, and what became of them", ctl_seen},
 	{"explain", "CERT", "show the way of a certificate, and what would stop it", ctl_explain},
 	{"refusals", "[NAME]", "explain the names of refusals", ctl_refusals},
@@ -72,6 +75,13 @@ static int ctl_version(int argc, char **argv)
 	(void)argv;
 	puts("easproxyctl " EASPROXY_VERSION);
 	return 0;
+}
+
+static int ctl_device(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "history") == 0)
+		return ctl_device_history(argc - 1, argv + 1);
+	return ctl_usage(argc, argv, "device history ID [--mailbox A] [--json] [-s SOCKET]");
 }
 
 static const struct command *find_command(const char *name)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config/clock.h"
+#include "proxy/exchange_history.h"
 #include "proxy/log.h"
 
 struct wbxml_limits exchange_limits(const struct config *config)
@@ -177,6 +178,7 @@ void exchange_finish(struct exchange *exchange, bool is_last)
 	shared_add(&worker->counters->bytes_from_phones, exchange->bytes_in);
 	shared_add(&worker->counters->bytes_to_phones, exchange->bytes_out);
 	exchange_log(exchange);
+	exchange_history_add(exchange);
 	exchange_gate_leave(exchange);
 	exchange->next_over = worker->over;
 	worker->over = exchange;

@@ -41,6 +41,10 @@ static const struct message_row {
 	[MESSAGE_OCSP_ANSWER] = {SIZE_WITH(ocsp_answer), FD_NEVER},
 	[MESSAGE_DEVICE_ORDER] = {SIZE_WITH(device_order), FD_NEVER},
 	[MESSAGE_DEVICE_WIPED] = {SIZE_WITH(device_wiped), FD_NEVER},
+	[MESSAGE_HISTORY_QUERY] = {SIZE_WITH(history_query), FD_NEVER},
+	[MESSAGE_HISTORY] = {SIZE_WITH(history), FD_NEVER},
+	[MESSAGE_TRACE] = {SIZE_WITH(trace), FD_NEVER},
+	[MESSAGE_TRACED] = {SIZE_WITH(traced), FD_NEVER},
 };
 
 static const struct message_row *row_of(uint32_t type)
@@ -152,6 +156,25 @@ static bool is_sound_index(const struct revocation_facts *facts)
 	       scope->name_count <= REVOCATION_SCOPE_NAME_MAX;
 }
 
+static bool is_sound_history(struct message_history *history)
+{
+	history->mailbox[MAILBOX_MAX] = '\0';
+	history->device_id[EAS_DEVICE_ID_MAX] = '\0';
+	if (history->count > MESSAGE_HISTORY_RECORDS)
+		return false;
+	for (uint32_t i = 0; i < history->count; i++)
+		if (history->records[i].refusal >= REFUSAL_COUNT ||
+			history->records[i].command > EAS_NO_COMMAND)
+			return false;
+	return true;
+}
+
+static bool is_sound_piece(const struct message_traced *piece)
+{
+	return piece->len > 0 && piece->len <= MESSAGE_TRACED_BYTES && piece->len <= piece->total &&
+	       piece->offset <= piece->total - piece->len;
+}
+
 /* Ends every string and refuses counts and enums that no sender of ours writes. */
 static bool has_sound_content(struct message *message)
 {
@@ -190,6 +213,16 @@ static bool has_sound_content(struct message *message)
 		message->u.device_wiped.device_id[EAS_DEVICE_ID_MAX] = '\0';
 		return message->u.device_wiped.kind == DEVICE_WIPE_ACCOUNT ||
 		       message->u.device_wiped.kind == DEVICE_WIPE_ALL;
+	case MESSAGE_HISTORY_QUERY:
+		message->u.history_query.mailbox[MAILBOX_MAX] = '\0';
+		message->u.history_query.device_id[EAS_DEVICE_ID_MAX] = '\0';
+		return true;
+	case MESSAGE_HISTORY: return is_sound_history(&message->u.history);
+	case MESSAGE_TRACE:
+		message->u.trace.mailbox[MAILBOX_MAX] = '\0';
+		message->u.trace.device_id[EAS_DEVICE_ID_MAX] = '\0';
+		return true;
+	case MESSAGE_TRACED: return is_sound_piece(&message->u.traced);
 	case MESSAGE_MAILBOX_ANSWER:
 		message->u.mailbox_answer.mailbox[MAILBOX_MAX] = '\0';
 		message->u.mailbox_answer.users[DIRECTORY_USERS_MAX] = '\0';

@@ -19,6 +19,7 @@
 #include "config/refusal.h"
 #include "proxy/device_grant.h"
 #include "proxy/eas.h"
+#include "proxy/history.h"
 
 enum message_type {
 	/* child -> supervisor */
@@ -54,9 +55,14 @@ enum message_type {
 	/* worker -> control */
 	MESSAGE_DEVICE_ORDER, /* u.device_order: a rule of the policy says what a device is from now on */
 	MESSAGE_DEVICE_WIPED, /* u.device_wiped: a device has acknowledged its wipe */
+	/* control <-> worker: what one device does */
+	MESSAGE_HISTORY_QUERY, /* u.history_query: the last exchanges of a device */
+	MESSAGE_HISTORY,       /* u.history: some of them, or that there are no more */
+	MESSAGE_TRACE,         /* u.trace: follow it from now on, or no more */
+	MESSAGE_TRACED,        /* u.traced: a piece of what was seen of it */
 };
 
-enum { SEEN_CHAIN_MAX = 12 * 1024 };
+enum { SEEN_CHAIN_MAX = 12 * 1024, MESSAGE_HISTORY_RECORDS = 64, MESSAGE_TRACED_BYTES = 8 * 1024 };
 
 enum role {
 	ROLE_SUPERVISOR,
@@ -96,6 +102,25 @@ struct mailbox_answer {
 	char users[DIRECTORY_USERS_MAX + 1]; /* other names for the owner: auth/directory.h */
 	char reason
 		[200]; /* printable; with a refusal why, else who says so ("" without a directory) */
+};
+
+/* Of one device, oldest first. */
+struct message_history {
+	uint64_t id;      /* of the question */
+	uint32_t is_last; /* 1: the worker has no more; it has no records */
+	uint32_t count;
+	char mailbox[MAILBOX_MAX + 1];
+	char device_id[EAS_DEVICE_ID_MAX + 1];
+	struct history_record records[MESSAGE_HISTORY_RECORDS];
+};
+
+/* An event is one JSON object; its pieces come in their order. */
+struct message_traced {
+	uint32_t trace;   /* which */
+	uint32_t dropped; /* events that were not sent before this one */
+	uint32_t total;   /* bytes of the event */
+	uint32_t offset, len;
+	char bytes[MESSAGE_TRACED_BYTES];
 };
 
 struct message {
@@ -162,6 +187,22 @@ struct message {
 			uint8_t leaf_sha256[32];
 			struct serial serial;
 		} device_wiped;
+		struct {
+			uint64_t id;                   /* of the question; the answers repeat it */
+			char mailbox[MAILBOX_MAX + 1]; /* "": any */
+			char device_id[EAS_DEVICE_ID_MAX + 1]; /* lower case */
+		} history_query;
+		struct message_history history;
+		struct {
+			uint32_t id; /* of the trace */
+			uint32_t is_on;
+			uint32_t time_ms; /* that it still lasts */
+			uint32_t body_max;
+			uint32_t with_bodies, with_content;    /* 0 or 1 */
+			char mailbox[MAILBOX_MAX + 1];         /* "": any */
+			char device_id[EAS_DEVICE_ID_MAX + 1]; /* lower case; "": any */
+		} trace;
+		struct message_traced traced;
 		char text[1024];
 	} u;
 };

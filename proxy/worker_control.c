@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "proxy/worker_history.h"
+
 enum { MESSAGES_MAX = 16 }; /* of control's in one turn */
 
 static void detach(struct worker *worker)
@@ -18,8 +20,8 @@ static void detach(struct worker *worker)
 /* False for what no control process of ours sends. */
 static bool take_message(struct worker *worker, const struct message *message)
 {
-	(void)worker;
 	switch (message->type) {
+	case MESSAGE_HISTORY_QUERY: worker_history_answer(worker, message); return true;
 	default: return false;
 	}
 }

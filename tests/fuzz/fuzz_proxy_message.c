@@ -47,6 +47,17 @@ static void accepted_content_is_sound(const struct message *message)
 		require(is_ended(message->u.crl.error, sizeof(message->u.crl.error)));
 		require(message->u.crl.is_delta <= 1 && message->u.crl.is_unchanged <= 1);
 		break;
+	case MESSAGE_HISTORY:
+		require(message->u.history.count <= MESSAGE_HISTORY_RECORDS);
+		require(is_ended(message->u.history.mailbox, sizeof(message->u.history.mailbox)));
+		for (uint32_t i = 0; i < message->u.history.count; i++)
+			require(message->u.history.records[i].refusal < REFUSAL_COUNT);
+		break;
+	case MESSAGE_TRACED:
+		require(message->u.traced.len <= MESSAGE_TRACED_BYTES);
+		require((uint64_t)message->u.traced.offset + message->u.traced.len <=
+			message->u.traced.total);
+		break;
 	/* Never without the descriptor that it is about. */
 	case MESSAGE_PEER:
 	case MESSAGE_LOG: abort();
