@@ -355,6 +355,16 @@ static void check_directory(const struct check *check)
 			"directory: file and urls say nothing with backend = none");
 }
 
+static void check_activesync(const struct check *check)
+{
+	const struct config_activesync *activesync = &check->config->activesync;
+
+	if (activesync->min_protocol > activesync->max_protocol)
+		fault_add(check->faults, activesync->place.line,
+			"activesync: min-protocol is newer than max-protocol, so that no phone "
+			"could speak to easproxyd");
+}
+
 void check_config(const struct check *check)
 {
 	check_user(check);
@@ -362,4 +372,5 @@ void check_config(const struct check *check)
 	check_upstream(check);
 	check_names(check);
 	check_directory(check);
+	check_activesync(check);
 }

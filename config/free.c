@@ -84,6 +84,17 @@ static void free_directory(struct config_directory *directory)
 	free(directory->account_attribute);
 }
 
+static void free_autodiscover(struct config_autodiscover *autodiscover)
+{
+	for (size_t i = 0; i < autodiscover->redirect_count; i++) {
+		free(autodiscover->redirects[i].from);
+		free(autodiscover->redirects[i].to);
+	}
+	free(autodiscover->redirects);
+	free(autodiscover->url);
+	free(autodiscover->display_name);
+}
+
 static void free_policy(struct config_policy *policy)
 {
 	for (size_t i = 0; i < policy->rule_count; i++)
@@ -101,6 +112,7 @@ void config_free(struct config *config)
 	free(config->listeners);
 	free_upstream(&config->upstream);
 	free_directory(&config->directory);
+	free_autodiscover(&config->autodiscover);
 	free_policy(&config->policy);
 	free_file(&config->trust.store);
 	free_texts(config->trust.policies, config->trust.policy_count);

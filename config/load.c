@@ -151,6 +151,8 @@ static void load_model(struct loading *loading)
 		(struct config_place){config->path, section_line(loading, SECTION_DIRECTORY, 0)};
 	load_single(loading, SECTION_DEVICES, &config->devices);
 	load_single(loading, SECTION_ACTIVESYNC, &config->activesync);
+	config->activesync.place =
+		(struct config_place){config->path, section_line(loading, SECTION_ACTIVESYNC, 0)};
 	load_single(loading, SECTION_AUTODISCOVER, &config->autodiscover);
 	load_policy(loading);
 	load_listeners(loading);

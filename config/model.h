@@ -215,6 +215,13 @@ struct config_endpoint {
 	struct config_place place;
 };
 
+/* An endpoint that sends a phone elsewhere (451, 307, 308). */
+enum config_redirects {
+	CONFIG_REDIRECTS_FOLLOW, /* easproxyd goes there itself, if it is another endpoint */
+	CONFIG_REDIRECTS_REWRITE, /* the phone is sent to autodiscover/url, if it came by another name */
+	CONFIG_REDIRECTS_REFUSE
+};
+
 struct config_upstream {
 	char *name;
 	size_t endpoint_count; /* at least 1 */
@@ -240,6 +247,7 @@ struct config_upstream {
 	uint32_t health_interval_ms;
 	uint32_t health_failures; /* so many in a row: the endpoint is down */
 	char *health_path;        /* "": connecting is enough */
+	enum config_redirects redirects;
 	struct config_place place;
 };
 
@@ -252,16 +260,29 @@ enum config_structure { CONFIG_STRUCTURE_LENIENT, CONFIG_STRUCTURE_STRICT };
 
 struct config_activesync {
 	enum config_structure structure;
+	uint32_t min_protocol, max_protocol; /* 25, 120, 121, 140, 141, 160, 161 */
+	uint32_t closed_commands;            /* a mask, see config/command.h */
+	struct config_place place;
 };
 
 enum config_autodiscover_mode {
-	CONFIG_AUTODISCOVER_FORWARD,
 	CONFIG_AUTODISCOVER_ANSWER,
+	CONFIG_AUTODISCOVER_FORWARD,
 	CONFIG_AUTODISCOVER_OFF
+};
+
+/* Mail domains, lower case, in A-labels. */
+struct config_domain_pair {
+	char *from, *to;
 };
 
 struct config_autodiscover {
 	enum config_autodiscover_mode mode;
+	char *url; /* "https://mail.example.com:444", without a path; "": as the phone asked */
+	char *display_name; /* template */
+	size_t redirect_count;
+	struct config_domain_pair *redirects;
+	bool has_v2, is_anonymous;
 };
 
 enum config_rule_action { CONFIG_RULE_ALLOW, CONFIG_RULE_DENY };

@@ -50,6 +50,10 @@ static const struct option_choice structures[] = {
 	{"lenient", CONFIG_STRUCTURE_LENIENT}, {"strict", CONFIG_STRUCTURE_STRICT}, {NULL, 0}};
 static const struct option_choice autodiscover_modes[] = {{"forward", CONFIG_AUTODISCOVER_FORWARD},
 	{"answer", CONFIG_AUTODISCOVER_ANSWER}, {"off", CONFIG_AUTODISCOVER_OFF}, {NULL, 0}};
+static const struct option_choice redirects[] = {{"follow", CONFIG_REDIRECTS_FOLLOW},
+	{"rewrite", CONFIG_REDIRECTS_REWRITE}, {"refuse", CONFIG_REDIRECTS_REFUSE}, {NULL, 0}};
+static const struct option_choice protocols[] = {{"2.5", 25}, {"12.0", 120}, {"12.1", 121},
+	{"14.0", 140}, {"14.1", 141}, {"16.0", 160}, {"16.1", 161}, {NULL, 0}};
 static const struct option_choice rule_actions[] = {
 	{"allow", CONFIG_RULE_ALLOW}, {"deny", CONFIG_RULE_DENY}, {NULL, 0}};
 static const struct option_choice switches[] = {

@@ -46,6 +46,7 @@ enum option_type {
 	OPTION_TEMPLATE,  /* text with %{…} */
 	OPTION_ATTRIBUTE, /* of LDAP */
 	OPTION_FILTER,    /* of LDAP */
+	OPTION_BASE_URL,  /* https://, a host, and a port if need be */
 	OPTION_ADDRESSES, /* the rest are lists */
 	OPTION_HOST_NAMES,
 	OPTION_DOMAINS,
@@ -57,7 +58,9 @@ enum option_type {
 	OPTION_FIELDS,
 	OPTION_ENDPOINTS,
 	OPTION_LDAP_URLS,
-	OPTION_ATTRIBUTES, /* of LDAP */
+	OPTION_ATTRIBUTES,   /* of LDAP */
+	OPTION_COMMANDS,     /* of ActiveSync */
+	OPTION_DOMAIN_PAIRS, /* "from.example: to.example" */
 };
 
 struct option_choice {

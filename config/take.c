@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config/algorithm.h"
+#include "config/command.h"
 #include "config/file.h"
 #include "config/memory.h"
 #include "config/oid.h"
@@ -76,6 +77,7 @@ static int check_text(const struct item *item, const char *text, struct error *e
 	case OPTION_CIPHERS: return pki_check_ciphers(text, err);
 	case OPTION_ATTRIBUTE: return value_check_attribute(text, err);
 	case OPTION_FILTER: return value_check_filter(text, err);
+	case OPTION_BASE_URL: return value_check_base_url(text, err);
 	default: return 0;
 	}
 }
@@ -213,6 +215,40 @@ static int take_choice(const struct item *item, const char *text, struct error *
 	return 0;
 }
 
+static int take_command(struct config_activesync *activesync, const char *text, struct error *err)
+{
+	unsigned int command = command_find(text);
+
+	if (command == COMMAND_COUNT)
+		return error_set(err,
+			"'%.100s' is not the name of a command, such as Search, as the "
+			"specification writes it",
+			text);
+	if ((activesync->closed_commands >> command & 1) != 0)
+		return error_set(err, "'%s' stands twice", text);
+	activesync->closed_commands |= UINT32_C(1) << command;
+	return 0;
+}
+
+static int take_domain_pair(
+	struct config_autodiscover *autodiscover, const char *text, struct error *err)
+{
+	struct config_domain_pair pair;
+
+	if (value_read_domain_pair(text, &pair, err) == -1)
+		return -1;
+	for (size_t i = 0; i < autodiscover->redirect_count; i++)
+		if (strcmp(autodiscover->redirects[i].from, pair.from) == 0) {
+			free(pair.from);
+			free(pair.to);
+			return error_set(err, "'%.100s': the first domain stands twice", text);
+		}
+	autodiscover->redirects = memory_grow(autodiscover->redirects, autodiscover->redirect_count,
+		sizeof(*autodiscover->redirects));
+	autodiscover->redirects[autodiscover->redirect_count++] = pair;
+	return 0;
+}
+
 static int take_field(struct config_upstream *upstream, const char *text, struct error *err)
 {
 	struct config_header header;
@@ -311,6 +347,8 @@ static int take_entry(const struct item *item, const char *text, struct error *e
 			return -1;
 		return append_name(&directory->binding_attributes,
 			&directory->binding_attribute_count, text, err);
+	case OPTION_COMMANDS: return take_command(item->base, text, err);
+	case OPTION_DOMAIN_PAIRS: return take_domain_pair(item->base, text, err);
 	case OPTION_HOST_NAMES:
 		if (value_check_host_name(text, true, err) == -1)
 			return -1;
@@ -451,6 +489,7 @@ static void clear_option(const struct option *option, void *base)
 	case OPTION_CIPHERS:
 	case OPTION_ATTRIBUTE:
 	case OPTION_FILTER:
+	case OPTION_BASE_URL:
 	case OPTION_TEMPLATE: *(char **)field = memory_copy(""); break;
 	default: break;
 	}

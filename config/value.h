@@ -28,6 +28,9 @@ int value_read_authority(const char *text, char **host, uint16_t *port, struct e
  * filled. */
 char *value_read_domain(const char *text, struct error *err);
 
+/* "from.example: to.example". The caller frees both. -1 with err filled. */
+int value_read_domain_pair(const char *text, struct config_domain_pair *pair, struct error *err);
+
 /* "name: template". -1 with err filled. */
 int value_read_field(const char *text, struct config_header *header, struct error *err);
 
@@ -37,6 +40,7 @@ int value_check_field_name(const char *text, struct error *err);
 int value_check_host_name(const char *text, bool may_have_wildcard, struct error *err);
 int value_check_host(const char *text, struct error *err); /* with an optional port */
 int value_check_url_path(const char *text, struct error *err);
+int value_check_base_url(const char *text, struct error *err);
 int value_check_attribute(const char *text, struct error *err);
 int value_check_filter(const char *text, struct error *err);
 int value_check_title(const char *text, struct error *err);

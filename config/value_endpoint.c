@@ -90,6 +90,21 @@ int value_read_authority(const char *text, char **host, uint16_t *port, struct e
 	return 0;
 }
 
+int value_check_base_url(const char *text, struct error *err)
+{
+	static const char scheme[] = "https://";
+	struct error why;
+
+	if (strncmp(text, scheme, sizeof(scheme) - 1) != 0)
+		return error_set(err,
+			"'%.100s' is not where phones find a host; write https://, a name, and a "
+			"port if need be",
+			text);
+	if (value_check_host(text + sizeof(scheme) - 1, &why) == -1)
+		return error_set(err, "'%.100s': %s", text, why.text);
+	return 0;
+}
+
 static size_t scheme_len(const char *text, bool *is_tls)
 {
 	*is_tls = strncasecmp(text, "https://", 8) == 0;

@@ -219,6 +219,32 @@ static void test_wrong_values_say_what_would_be_right(void)
 		{13, "mailbox { domains = a } directory { filter = \"(a=\\\\2)\" }",
 			"c:13: option 'filter' in directory: '(a=\\2)': after a "
 			"backslash come two hexadecimal digits (RFC 4515)\n"},
+		{13,
+			"mailbox { domains = a } activesync { min-protocol = 16.0 max-protocol = "
+			"14.1 }",
+			"c:13: activesync: min-protocol is newer than max-protocol, so that no "
+			"phone could speak to easproxyd\n"},
+		{13,
+			"mailbox { domains = a } activesync { closed-commands = {Find, search, "
+			"Find} }",
+			"c:13: option 'closed-commands' in activesync: 'search' is not the name of "
+			"a command, such as Search, as the specification writes it\n"
+			"c:13: option 'closed-commands' in activesync: 'Find' stands twice\n"},
+		{13, "mailbox { domains = a } autodiscover { url = \"http://a.test\" }",
+			"c:13: option 'url' in autodiscover: 'http://a.test' is not where phones "
+			"find a host; write https://, a name, and a port if need be\n"},
+		{13, "mailbox { domains = a } autodiscover { url = \"https://a.test/x\" }",
+			"c:13: option 'url' in autodiscover: 'https://a.test/x': 'a.test/x' is not "
+			"a host name\n"},
+		{13,
+			"mailbox { domains = a } autodiscover { redirects = {\"a\", \"b: b\", "
+			"\"c: d\", \"C: e\"} }",
+			"c:13: option 'redirects' in autodiscover: 'a' is not a pair of domains; "
+			"write \"from.example: to.example\"\n"
+			"c:13: option 'redirects' in autodiscover: 'b: b': a domain cannot lead to "
+			"itself\n"
+			"c:13: option 'redirects' in autodiscover: 'C: e': the first domain stands "
+			"twice\n"},
 		{8, "server-names = {\"a.*.b\"}",
 			"c:8: option 'server-names' in certificate: 'a.*.b' is not a host name\n"},
 		{2, "listener \"a b\" {",

@@ -186,6 +186,7 @@ static void expect_upstream(const struct config_upstream *upstream)
 	CU_ASSERT_EQUAL(upstream->health_interval_ms, 32000);
 	CU_ASSERT_EQUAL(upstream->health_failures, 33);
 	CU_ASSERT_STRING_EQUAL(upstream->health_path, "/up");
+	CU_ASSERT_EQUAL(upstream->redirects, CONFIG_REDIRECTS_REFUSE);
 }
 
 static void expect_directory(const struct config_directory *directory)
@@ -226,6 +227,24 @@ static void expect_directory(const struct config_directory *directory)
 	CU_ASSERT_EQUAL(directory->use_known_for_ms, 40000);
 }
 
+static void expect_finding(const struct config *config)
+{
+	const struct config_activesync *activesync = &config->activesync;
+	const struct config_autodiscover *autodiscover = &config->autodiscover;
+
+	CU_ASSERT_EQUAL(activesync->min_protocol, 121);
+	CU_ASSERT_EQUAL(activesync->max_protocol, 160);
+	CU_ASSERT_EQUAL(activesync->closed_commands, 1 << 16 | 1 << 23);
+	CU_ASSERT_EQUAL(autodiscover->mode, CONFIG_AUTODISCOVER_OFF);
+	CU_ASSERT_STRING_EQUAL(autodiscover->url, "https://phones.example.com:444");
+	CU_ASSERT_STRING_EQUAL(autodiscover->display_name, "%{local-part}");
+	CU_ASSERT_EQUAL_FATAL(autodiscover->redirect_count, 1);
+	CU_ASSERT_STRING_EQUAL(autodiscover->redirects[0].from, "old.example.com");
+	CU_ASSERT_STRING_EQUAL(autodiscover->redirects[0].to, "example.com");
+	CU_ASSERT_FALSE(autodiscover->has_v2);
+	CU_ASSERT_TRUE(autodiscover->is_anonymous);
+}
+
 static void test_every_option_reaches_the_model(void)
 {
 	char *text = read_data("config/every-option.conf");
@@ -238,6 +257,7 @@ static void test_every_option_reaches_the_model(void)
 	expect_endpoints(&config->upstream);
 	expect_upstream(&config->upstream);
 	expect_directory(&config->directory);
+	expect_finding(config);
 	config_free(config);
 	free(text);
 }
