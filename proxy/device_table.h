@@ -15,6 +15,7 @@
 struct device_entry {
 	struct device_grant grant;
 	struct history *history; /* its last exchanges; freed with the entry */
+	uint8_t endpoint; /* to which the mail server has sent it, from 1 on; 0: to none */
 
 	/* Private to device_table.c. */
 	LIST_ENTRY(device_entry) bucket_link;

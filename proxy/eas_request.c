@@ -3,6 +3,7 @@
 
 #include "proxy/eas_command.h"
 #include "proxy/eas_query.h"
+#include "proxy/eas_version.h"
 #include "proxy/http_chars.h"
 
 /* Compares an encoded path with a plain one without case. Escapes of characters that need none
@@ -53,20 +54,6 @@ static size_t field_count(const struct http_head *head, const char *name, struct
 	return count;
 }
 
-static unsigned int version_of(struct span text)
-{
-	static const struct {
-		const char *text;
-		unsigned int version;
-	} rows[] = {{"2.5", 25}, {"12.0", 120}, {"12.1", 121}, {"14.0", 140}, {"14.1", 141},
-		{"16.0", 160}, {"16.1", 161}};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (span_equal(text, span_of_string(rows[i].text)))
-			return rows[i].version;
-	return 0;
-}
-
 /* MS-ASProtocolVersion: asked for with a plain query, and never another than a base64 query's.
  * OPTIONS is how a phone finds out about versions, so it may name one from the future. */
 static enum refusal version_read(
@@ -74,7 +61,7 @@ static enum refusal version_read(
 {
 	struct span value;
 	size_t count = field_count(head, "MS-ASProtocolVersion", &value);
-	unsigned int version = version_of(value);
+	unsigned int version = eas_version_of(value);
 
 	if (count > 1)
 		return REFUSAL_PROTOCOL_VERSION;

@@ -34,6 +34,7 @@ static void exchange_free_content(struct exchange *exchange)
 		OPENSSL_cleanse(exchange->fields, exchange->fields_len);
 	free(exchange->fields);
 	free(exchange->query);
+	exchange_forget_request(exchange);
 	if (exchange->collected != NULL)
 		wbxml_buffer_free(exchange->collected);
 	if (exchange->answer_xml != NULL)

@@ -41,6 +41,12 @@ enum exchange_answer {
 	EXCHANGE_ANSWERED     /* to its last byte */
 };
 
+/* A request as it was sent, head and body, for another endpoint. */
+struct exchange_kept {
+	size_t fields_len, body_len;
+	char bytes[]; /* the fields, then the body */
+};
+
 struct exchange {
 	struct session *session;
 	struct exchange *next_over; /* among those to be freed */
@@ -69,7 +75,9 @@ struct exchange {
 	char *query;  /* of the target, "" without one */
 	char *fields; /* the head's fields but for Host and framing; NULL once sent */
 	size_t fields_len;
-	bool is_chunked; /* how the body is sent */
+	bool is_chunked;            /* how the body is sent */
+	struct exchange_kept *kept; /* to be sent once more; NULL: it cannot be */
+	uint8_t redirect_count;     /* from one endpoint to another */
 
 	/* The answer. */
 	enum exchange_answer answer;
@@ -80,8 +88,10 @@ struct exchange {
 	struct gunzip *gunzip;           /* NULL unless it is compressed WBXML */
 	struct wbxml_buffer *answer_xml; /* the document, for upstream/body = xml; NULL otherwise */
 	bool link_is_reusable, answer_is_chunked, answer_closes, answer_is_malformed;
-	bool ends_poll; /* the timer ends a long poll, because we drain */
+	bool answer_is_dropped; /* a page for people, which phones do not get */
+	bool ends_poll;         /* the timer ends a long poll, because we drain */
 	bool is_poll;
+	bool came_by_url; /* Host is that of autodiscover/url */
 	bool is_health_check;
 
 	/* For the log. */
@@ -154,6 +164,18 @@ struct own_answer {
 /* Answers the request with it, and ends the exchange; all is copied. Where an answer is under way already
  * the connection ends. */
 void exchange_answer_own(struct exchange *exchange, const struct own_answer *answer);
+
+/* exchange_redirect.c: keeps what is about to be sent, if an endpoint may send it elsewhere; fields are
+ * still there. */
+void exchange_keep_request(struct exchange *exchange, struct span body);
+void exchange_forget_request(struct exchange *exchange);
+/* The endpoint sends the phone elsewhere. True: easproxyd goes there itself, or has refused; the answer is
+ * not looked at any more. */
+bool exchange_redirected(struct exchange *exchange, const struct http_head *head);
+/* The endpoint that an earlier request of the device was sent to, or NULL. */
+struct endpoint *exchange_endpoint_of_device(const struct exchange *exchange);
+/* Sends the request, of which fields and body are there, to an endpoint; NULL: to any. */
+void exchange_connect_to(struct exchange *exchange, struct endpoint *endpoint);
 
 /* Refuses: answers, unless an answer is under way, and ends the exchange. */
 void exchange_refuse(struct exchange *exchange, enum refusal refusal, const char *reason);

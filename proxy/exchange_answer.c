@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "config/clock.h"
+#include "proxy/answer_table.h"
+#include "proxy/autodiscover.h"
 #include "proxy/exchange.h"
 #include "proxy/rewrite.h"
 
@@ -138,6 +140,8 @@ static void pass_on(struct exchange *exchange, struct parcel *parcel, struct spa
 {
 	char head[20];
 
+	if (exchange->answer_is_dropped)
+		return;
 	look_into(exchange, content);
 	exchange->bytes_out += content.len;
 	if (exchange->answer_is_chunked)
@@ -190,59 +194,117 @@ static bool is_xml_answer(const struct exchange *exchange, const struct http_hea
 		       http_media_type_is(type, "application/xml"));
 }
 
-static void write_answer_head(
-	struct exchange *exchange, struct parcel *parcel, const struct http_head *head)
+/* Pages that servers write for people name them, and their paths. A phone shows none. */
+static bool is_page(const struct http_head *head)
+{
+	struct span type = {0};
+
+	http_field_find(head, "content-type", &type);
+	return head->status >= 300 && head->framing != HTTP_NO_BODY &&
+	       !http_media_type_is(type, "application/vnd.ms-sync.wbxml") &&
+	       !http_media_type_is(type, "application/vnd.ms-sync") &&
+	       !http_media_type_is(type, "application/vnd.ms-sync.multipart");
+}
+
+static enum rewrite_framing choose_framing(struct exchange *exchange, const struct http_head *head)
+{
+	if (head->framing == HTTP_LENGTH || exchange->answer_is_dropped)
+		return REWRITE_LENGTH;
+	if (head->framing == HTTP_NO_BODY)
+		return REWRITE_NO_LENGTH;
+	exchange->answer_is_chunked = exchange->minor_version > 0;
+	if (!exchange->answer_is_chunked)
+		exchange->answer_closes = true;
+	return exchange->answer_is_chunked ? REWRITE_CHUNKED : REWRITE_CLOSE;
+}
+
+static void write_answer_head(struct exchange *exchange, struct parcel *parcel,
+	const struct http_head *head, unsigned int status, const char *location)
 {
 	struct http_writer writer = {.data = parcel->data, .capacity = parcel->capacity};
-	enum rewrite_framing framing = REWRITE_NO_LENGTH;
+	struct rewrite_terms terms = {
+		.status = status, .location = location, .retry_after_s = EXCHANGE_RETRY_S};
 
-	if (head->framing == HTTP_LENGTH) {
-		framing = REWRITE_LENGTH;
-	} else if (head->framing != HTTP_NO_BODY) {
-		exchange->answer_is_chunked = exchange->minor_version > 0;
-		framing = exchange->answer_is_chunked ? REWRITE_CHUNKED : REWRITE_CLOSE;
-		if (!exchange->answer_is_chunked)
-			exchange->answer_closes = true;
-	}
+	exchange->answer_is_dropped = is_page(head);
+	terms.framing = choose_framing(exchange, head);
+	terms.length = exchange->answer_is_dropped ? 0 : head->content_length;
 	/* What the phone still sends of a request that was answered early is not read. */
 	if (!exchange->is_read)
 		exchange->answer_closes = true;
-	rewrite_answer(
-		&writer, head, framing, head->content_length, NULL, answer_is_last(exchange));
+	terms.close = answer_is_last(exchange);
+	rewrite_answer(&writer, config_of(exchange), head, &terms);
 	if (writer.has_failed) {
 		exchange_refuse(
 			exchange, REFUSAL_UPSTREAM_MALFORMED, "the answer's head is too large");
 		return;
 	}
 	parcel->len = writer.len;
-	exchange->status = head->status;
+	exchange->status = status;
 	exchange->answer = EXCHANGE_ANSWER_BODY;
+}
+
+static void begin_xml(struct exchange *exchange)
+{
+	exchange->answer_xml = calloc(1, sizeof(*exchange->answer_xml));
+	if (exchange->answer_xml == NULL)
+		exchange_refuse(exchange, REFUSAL_INTERNAL, "out of memory");
+	else
+		exchange->answer_xml->limit = config_of(exchange)->limits.body_size;
+}
+
+/* Where the endpoint sends the phone to another server, which easproxyd does not go to itself: the phone
+ * may know the name that the configuration has for us, and if it came by another one it is told. */
+static const char *location_for_phone(const struct exchange *exchange, char *text, size_t size)
+{
+	const struct config *config = config_of(exchange);
+	const char *url = config->autodiscover.url;
+
+	if (config->upstream.redirects != CONFIG_REDIRECTS_REWRITE || url[0] == '\0' ||
+		exchange->came_by_url)
+		return NULL;
+	snprintf(text, size, "%s%s", url, autodiscover_sync_path);
+	return text;
+}
+
+static void answer_redirects(struct exchange *exchange, struct parcel *parcel,
+	const struct http_head *head, enum refusal refusal)
+{
+	char text[400];
+	const char *location;
+
+	if (exchange_redirected(exchange, head))
+		return;
+	location = location_for_phone(exchange, text, sizeof(text));
+	if (location == NULL)
+		exchange_refuse(exchange, refusal, NULL);
+	else
+		write_answer_head(exchange, parcel, head, 451, location);
 }
 
 /* A whole head. */
 static void answer_begin(
 	struct exchange *exchange, struct parcel *parcel, const struct http_head *head)
 {
+	const struct answer_status_row *row = answer_status_find(head->status);
+
 	exchange->answered_us = clock_us();
 	exchange->endpoint_status = head->status;
 	exchange->link_is_reusable = head->keeps_alive && head->framing != HTTP_UNTIL_CLOSE;
 	http_body_begin(&exchange->answer_body, head);
-	if (head->status == 401) {
-		/* The phone must not be asked for a password that it has no business knowing. */
-		exchange_refuse(exchange, REFUSAL_UPSTREAM_LOGIN, NULL);
-		return;
+	switch (row->way) {
+	case ANSWER_REFUSED: exchange_refuse(exchange, row->refusal, NULL); return;
+	case ANSWER_REDIRECTS: answer_redirects(exchange, parcel, head, row->refusal); return;
+	case ANSWER_PASSES:
+	case ANSWER_BECOMES: break;
 	}
+	exchange_forget_request(exchange);
 	if (is_xml_answer(exchange, head)) {
-		exchange->answer_xml = calloc(1, sizeof(*exchange->answer_xml));
-		if (exchange->answer_xml == NULL) {
-			exchange_refuse(exchange, REFUSAL_INTERNAL, "out of memory");
-			return;
-		}
-		exchange->answer_xml->limit = config_of(exchange)->limits.body_size;
+		begin_xml(exchange);
 		return;
 	}
 	begin_looking(exchange, head);
-	write_answer_head(exchange, parcel, head);
+	write_answer_head(exchange, parcel, head,
+		row->way == ANSWER_BECOMES ? row->status : head->status, NULL);
 }
 
 /* In from the endpoint */
@@ -270,6 +332,12 @@ static size_t take_head(
 		exchange_refuse(exchange, REFUSAL_UPSTREAM_MALFORMED, "switching protocols");
 	/* Other interim answers are not for the phone: it has our own 100 Continue. */
 	return head_len;
+}
+
+/* Whether it is neither over nor with another endpoint than before. */
+static bool is_with(const struct exchange *exchange, unsigned int redirects)
+{
+	return !is_over(exchange) && exchange->redirect_count == redirects;
 }
 
 static bool has_begun(const struct exchange *exchange)
@@ -341,7 +409,9 @@ static void keep_answer_head(struct exchange *exchange, const char *data, size_t
 static void answer_take(
 	struct exchange *exchange, struct parcel *parcel, const char *data, size_t len)
 {
-	while (len > 0 && !is_over(exchange) && !has_begun(exchange)) {
+	unsigned int redirects = exchange->redirect_count;
+
+	while (len > 0 && is_with(exchange, redirects) && !has_begun(exchange)) {
 		size_t used = take_head(exchange, parcel, data, len);
 
 		if (used == 0)
@@ -349,7 +419,7 @@ static void answer_take(
 		data += used;
 		len -= used;
 	}
-	if (is_over(exchange))
+	if (!is_with(exchange, redirects))
 		return;
 	if (!has_begun(exchange)) {
 		keep_answer_head(exchange, data, len);
@@ -383,6 +453,7 @@ static void answer_cut(struct exchange *exchange, struct parcel *parcel, enum tl
 static void answer_received(struct exchange *exchange, struct parcel *parcel, size_t len)
 {
 	struct worker *worker = exchange->session->worker;
+	unsigned int redirects = exchange->redirect_count;
 	struct session_input *kept;
 
 	if (exchange->answer_head != NULL) {
@@ -396,7 +467,7 @@ static void answer_received(struct exchange *exchange, struct parcel *parcel, si
 	} else {
 		answer_take(exchange, parcel, (const char *)worker->buffer, len);
 	}
-	if (is_over(exchange))
+	if (!is_with(exchange, redirects))
 		return;
 	parcel_send(parcel);
 	if (is_over(exchange))
@@ -414,6 +485,7 @@ void exchange_link_readable(void *owner)
 	struct parcel parcel = {.exchange = exchange,
 		.data = (char *)worker->scratch,
 		.capacity = sizeof(worker->scratch)};
+	unsigned int redirects = exchange->redirect_count;
 	size_t len = 0;
 	enum tls_result result = link_read(exchange->link, worker->buffer, WORKER_BUFFER, &len);
 
@@ -424,7 +496,7 @@ void exchange_link_readable(void *owner)
 		return;
 	}
 	answer_received(exchange, &parcel, len);
-	if (!is_over(exchange) && exchange->link != NULL &&
+	if (is_with(exchange, redirects) && exchange->link != NULL &&
 		session_queued(exchange->session) <= WORKER_QUEUE_MAX)
 		link_want_read(exchange->link, true);
 }

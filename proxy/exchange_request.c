@@ -151,9 +151,6 @@ static void request_start(struct exchange *exchange)
 	snprintf(exchange->endpoint, sizeof(exchange->endpoint), "%s",
 		exchange->link->endpoint->config->text);
 	write_head(exchange, &writer);
-	OPENSSL_cleanse(exchange->fields, exchange->fields_len);
-	free(exchange->fields);
-	exchange->fields = NULL;
 	if (writer.has_failed) {
 		exchange_refuse(exchange, REFUSAL_INTERNAL, "the request's head does not fit");
 		return;
@@ -167,8 +164,12 @@ static void request_start(struct exchange *exchange)
 			exchange_refuse(exchange, REFUSAL_INTERNAL, "reading the spooled body");
 			return;
 		}
+		exchange_keep_request(exchange, span_of(writer.data + writer.len, (size_t)taken));
 		writer.len += (size_t)taken;
 	}
+	OPENSSL_cleanse(exchange->fields, exchange->fields_len);
+	free(exchange->fields);
+	exchange->fields = NULL;
 	exchange->stage = EXCHANGE_SEND;
 	if (link_write(exchange->link, writer.data, writer.len) != 0) {
 		exchange_refuse(exchange, REFUSAL_UPSTREAM_UNREACHABLE, "writing: connection lost");
@@ -177,16 +178,23 @@ static void request_start(struct exchange *exchange)
 	request_send(exchange);
 }
 
-static void request_connect(struct exchange *exchange)
+void exchange_connect_to(struct exchange *exchange, struct endpoint *endpoint)
 {
 	struct upstream *upstream = exchange->session->worker->upstream;
 
 	exchange->stage = EXCHANGE_CONNECT;
-	exchange->link = upstream_open(upstream, &link_calls, exchange);
+	exchange->link = endpoint != NULL
+				 ? upstream_open_at(upstream, endpoint, &link_calls, exchange)
+				 : upstream_open(upstream, &link_calls, exchange);
 	if (exchange->link == NULL)
 		exchange_refuse(exchange, REFUSAL_UPSTREAM_UNAVAILABLE, NULL);
 	else if (link_is_ready(exchange->link))
 		request_start(exchange);
+}
+
+static void request_connect(struct exchange *exchange)
+{
+	exchange_connect_to(exchange, exchange_endpoint_of_device(exchange));
 }
 
 static void link_ready(void *owner)

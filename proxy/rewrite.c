@@ -64,26 +64,6 @@ static const struct pattern taken_out[] = {
 	PATTERN("msexch*"),
 };
 
-/* Fields of an answer that are the endpoint's own business. */
-static const struct pattern kept_inside[] = {
-	PATTERN("content-length"),
-	PATTERN("transfer-encoding"),
-	PATTERN("www-authenticate"),
-	PATTERN("proxy-*"),
-	PATTERN("server"),
-	PATTERN("x-powered-by"),
-	PATTERN("x-aspnet-version"),
-	PATTERN("x-aspnetmvc-version"),
-	PATTERN("x-beserver"),
-	PATTERN("x-feserver"),
-	PATTERN("x-calculatedbetarget"),
-	PATTERN("x-targetserver"),
-	PATTERN("x-diaginfo"),
-	PATTERN("x-beresource"),
-	PATTERN("x-backendhttpstatus"),
-	PATTERN("alt-svc"),
-};
-
 /* Exactly but for case. What only resembles a name is not plain, and never gets here. */
 static bool is_listed(struct span name, const struct pattern *patterns, size_t count)
 {
@@ -264,34 +244,4 @@ void rewrite_request_fields(struct http_writer *writer, const struct config *con
 			continue;
 		http_write_field(writer, field->name, field->value);
 	}
-}
-
-static bool is_kept_inside(const struct http_head *head, const struct http_field *field)
-{
-	return http_field_is_hop_by_hop(head, field) ||
-	       is_listed(field->name, kept_inside, sizeof(kept_inside) / sizeof(kept_inside[0]));
-}
-
-void rewrite_answer(struct http_writer *writer, const struct http_head *head,
-	enum rewrite_framing framing, uint64_t length, const char *content_type, bool close)
-{
-	http_write_status_line(writer, head->status, head->reason);
-	for (size_t i = 0; i < head->field_count; i++) {
-		const struct http_field *field = &head->fields[i];
-
-		if (is_kept_inside(head, field))
-			continue;
-		if (content_type != NULL && span_equal_nocase(field->name, "content-type"))
-			continue;
-		http_write_field(writer, field->name, field->value);
-	}
-	if (content_type != NULL)
-		http_write_field_text(writer, "Content-Type", content_type);
-	if (framing == REWRITE_LENGTH)
-		http_write_field_number(writer, "Content-Length", length);
-	if (framing == REWRITE_CHUNKED)
-		http_write_field_text(writer, "Transfer-Encoding", "chunked");
-	if (close || framing == REWRITE_CLOSE)
-		http_write_field_text(writer, "Connection", "close");
-	http_write_end(writer);
 }

@@ -27,9 +27,19 @@ void rewrite_request_fields(struct http_writer *writer, const struct config *con
 /* How an answer's body is sent to the phone. */
 enum rewrite_framing { REWRITE_NO_LENGTH, REWRITE_LENGTH, REWRITE_CHUNKED, REWRITE_CLOSE };
 
-/* Writes a whole answer head. Left out: hop-by-hop fields, framing, WWW-Authenticate, and the names
- * of inner servers. content_type NULL: as the endpoint said. */
-void rewrite_answer(struct http_writer *writer, const struct http_head *head,
-	enum rewrite_framing framing, uint64_t length, const char *content_type, bool close);
+struct rewrite_terms {
+	unsigned int status; /* that the phone is told */
+	enum rewrite_framing framing;
+	uint64_t length;            /* with REWRITE_LENGTH */
+	const char *content_type;   /* NULL: as the endpoint said */
+	const char *location;       /* of X-MS-Location; NULL: there is none */
+	unsigned int min_protocol;  /* the oldest version that is offered, if config's is older */
+	unsigned int retry_after_s; /* with a 503 that does not say when */
+	bool close;
+};
+
+/* Writes a whole answer head, in rewrite_answer.c: what answer_table.def lets pass, as it has it. */
+void rewrite_answer(struct http_writer *writer, const struct config *config,
+	const struct http_head *head, const struct rewrite_terms *terms);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "config/clock.h"
 #include "proxy/http.h"
@@ -410,17 +411,80 @@ static struct link *reusable_link(const struct endpoint *endpoint)
 	return oldest != NULL && oldest->has_stayed ? oldest : NULL;
 }
 
-struct link *upstream_open(struct upstream *upstream, const struct link_calls *calls, void *owner)
+static struct link *open_link(
+	struct endpoint *endpoint, const struct link_calls *calls, void *owner)
 {
-	struct endpoint *endpoint = least_busy(upstream, NULL);
 	struct link *link;
 
-	if (endpoint == NULL)
-		return NULL;
 	while ((link = reusable_link(endpoint)) != NULL)
 		if (link_take(link, calls, owner))
 			return link;
 	return link_connect(endpoint, calls, owner);
+}
+
+struct link *upstream_open(struct upstream *upstream, const struct link_calls *calls, void *owner)
+{
+	struct endpoint *endpoint = least_busy(upstream, NULL);
+
+	return endpoint != NULL ? open_link(endpoint, calls, owner) : NULL;
+}
+
+struct link *upstream_open_at(struct upstream *upstream, struct endpoint *endpoint,
+	const struct link_calls *calls, void *owner)
+{
+	return endpoint_has_room(endpoint) ? open_link(endpoint, calls, owner)
+					   : upstream_open(upstream, calls, owner);
+}
+
+size_t upstream_index(const struct endpoint *endpoint)
+{
+	return (size_t)(endpoint - endpoint->upstream->endpoints);
+}
+
+static bool span_starts(struct span text, const char *start)
+{
+	size_t len = strlen(start);
+
+	return text.len >= len && strncasecmp((const char *)text.data, start, len) == 0;
+}
+
+static struct span span_behind(struct span text, size_t len)
+{
+	return span_of(text.data + len, text.len - len);
+}
+
+/* What stands behind "https://host:port" and the prefix of this endpoint is not looked at, as long as it
+ * is a path or query: easproxyd writes its own. */
+static bool leads_to(struct span url, const struct config_endpoint *endpoint)
+{
+	const char *scheme = endpoint->is_tls ? "https://" : "http://";
+	char host[ENDPOINT_NAME_MAX], port[16];
+
+	if (!span_starts(url, scheme))
+		return false;
+	url = span_behind(url, strlen(scheme));
+	snprintf(host, sizeof(host), strchr(endpoint->host, ':') != NULL ? "[%s]" : "%s",
+		endpoint->host);
+	snprintf(port, sizeof(port), ":%u", (unsigned int)endpoint->port);
+	if (!span_starts(url, host))
+		return false;
+	url = span_behind(url, strlen(host));
+	if (span_starts(url, port))
+		url = span_behind(url, strlen(port));
+	else if (endpoint->port != (endpoint->is_tls ? 443 : 80))
+		return false;
+	if (!span_starts(url, endpoint->path_prefix))
+		return false;
+	url = span_behind(url, strlen(endpoint->path_prefix));
+	return url.len == 0 || url.data[0] == '/' || url.data[0] == '?';
+}
+
+struct endpoint *upstream_find(struct upstream *upstream, struct span url)
+{
+	for (size_t i = 0; i < upstream->config->endpoint_count; i++)
+		if (leads_to(url, upstream->endpoints[i].config))
+			return &upstream->endpoints[i];
+	return NULL;
 }
 
 struct endpoint *upstream_other(struct upstream *upstream, const struct endpoint *failed)

@@ -12,6 +12,7 @@
 
 #include "config/error.h"
 #include "config/model.h"
+#include "config/span.h"
 #include "proxy/link.h"
 #include "proxy/shared.h"
 
@@ -68,6 +69,14 @@ void upstream_close(struct upstream *upstream);
 
 /* A link to the healthy endpoint with the fewest in use. NULL: none is healthy, or all are full. */
 struct link *upstream_open(struct upstream *upstream, const struct link_calls *calls, void *owner);
+
+/* The same to this endpoint; to any, where it is not healthy or full. */
+struct link *upstream_open_at(struct upstream *upstream, struct endpoint *endpoint,
+	const struct link_calls *calls, void *owner);
+
+/* The endpoint that a URL leads to, whatever its path behind the endpoint's; NULL: to none. */
+struct endpoint *upstream_find(struct upstream *upstream, struct span url);
+size_t upstream_index(const struct endpoint *endpoint);
 
 /* For link.c. The next endpoint to try after `failed`, or NULL. */
 struct endpoint *upstream_other(struct upstream *upstream, const struct endpoint *failed);

@@ -1,6 +1,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
+#include "proxy/eas.h"
 #include "proxy/rewrite.h"
 #include "proxy/template.h"
 #include "tests/unit/check.h"
@@ -146,6 +147,21 @@ static void test_another_content_type_takes_the_phones_place(void)
 		"x-webobjects-remote-user: alice@contoso.test\r\nContent-Type: text/xml\r\n");
 }
 
+static struct config_endpoint endpoints[] = {
+	{.host = (char *)"10.1.2.3"}, {.host = (char *)"mail7.corp.test"}};
+
+static struct config config_of_answers(void)
+{
+	struct config config = config_of_test();
+
+	config.activesync.min_protocol = 121;
+	config.activesync.max_protocol = 160;
+	config.activesync.closed_commands = 1U << EAS_SEARCH;
+	config.upstream.endpoints = endpoints;
+	config.upstream.endpoint_count = 2;
+	return config;
+}
+
 static void test_an_answer_keeps_inner_names_inside(void)
 {
 	static const char in[] =
@@ -156,14 +172,108 @@ static void test_an_answer_keeps_inner_names_inside(void)
 	char out[1024];
 	struct http_writer writer = {.data = out, .capacity = sizeof(out) - 1};
 	struct http_head head;
+	struct config config = config_of_answers();
+	const struct rewrite_terms terms = {.status = 200, .framing = REWRITE_LENGTH, .length = 5};
 
 	CU_ASSERT_EQUAL_FATAL(http_answer_parse(&head, in, sizeof(in) - 1, HTTP_POST), HTTP_DONE);
-	rewrite_answer(&writer, &head, REWRITE_LENGTH, 5, NULL, false);
+	rewrite_answer(&writer, &config, &head, &terms);
 	CU_ASSERT_FALSE_FATAL(writer.has_failed);
 	out[writer.len] = '\0';
 	CU_ASSERT_STRING_EQUAL(out, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
-				    "MS-Server-ActiveSync: 15.2\r\nSet-Cookie: a=b\r\n"
+				    "MS-Server-ActiveSync: 15.2\r\n"
+				    "Set-Cookie: a=b; Path=/; Secure; HttpOnly\r\n"
 				    "Content-Length: 5\r\n\r\n");
+}
+
+/* The head that a phone gets of an answer with these lines. */
+static const char *answered(
+	const struct config *config, const struct rewrite_terms *terms, const char *lines)
+{
+	static char out[4096];
+	static char in[4096];
+	struct http_writer writer = {.data = out, .capacity = sizeof(out) - 1};
+	struct http_head head;
+
+	snprintf(in, sizeof(in), "HTTP/1.1 %u Whatever EX1 says\r\n%sContent-Length: 0\r\n\r\n",
+		terms->status, lines);
+	if (http_answer_parse(&head, in, strlen(in), HTTP_POST) != HTTP_DONE)
+		return "not parsed";
+	rewrite_answer(&writer, config, &head, terms);
+	if (writer.has_failed)
+		return "failed";
+	out[writer.len] = '\0';
+	return out;
+}
+
+static void test_fields_change_on_their_way(void)
+{
+	static const struct {
+		unsigned int status, min_protocol;
+		const char *lines, *head;
+	} cases[] = {
+		{200, 0, "MS-ASProtocolVersions: 2.5,12.0,12.1, 14.0 ,14.1,16.0,16.1,17.0\r\n",
+			"200 OK\r\nMS-ASProtocolVersions: 12.1,14.0,14.1,16.0\r\n"},
+		{200, 141,
+			"MS-ASProtocolVersions: 2.5,12.1,14.0,14.1,16.0\r\nX-MS-RP: 14.0,14.1\r\n",
+			"200 OK\r\nMS-ASProtocolVersions: 14.1,16.0\r\nX-MS-RP: 14.1\r\n"},
+		{200, 0, "X-MS-RP: 2.5,12.0\r\n", "200 OK\r\n"},
+		{200, 0, "ms-asprotocolcommands: Sync,Search,Find,Ping,Whatever\r\n",
+			"200 OK\r\nms-asprotocolcommands: Sync,Find,Ping\r\n"},
+		{200, 0,
+			"Set-Cookie: X-BackEndCookie=x!y; expires=Thu, 01-Jan-2026 00:00:00 GMT; "
+			"domain=ex1.corp.local; path=/Microsoft-Server-ActiveSync; secure; "
+			"HttpOnly\r\n",
+			"200 OK\r\nSet-Cookie: X-BackEndCookie=x!y; expires=Thu, 01-Jan-2026 "
+			"00:00:00 GMT; Path=/; Secure; HttpOnly\r\n"},
+		{200, 0, "Set-Cookie: node=mail7.corp.test\r\n", "200 OK\r\n"},
+		{200, 0, "Set-Cookie: nonsense\r\n", "200 OK\r\n"},
+		{503, 0, "Retry-After: 120\r\nX-MS-ASThrottle: CommandFrequency\r\n",
+			"503 Service Unavailable\r\nRetry-After: 120\r\n"
+			"X-MS-ASThrottle: CommandFrequency\r\n"},
+		{503, 0, "Retry-After: Sun, 06 Nov 2026 08:49:37 GMT\r\n",
+			"503 Service Unavailable\r\nRetry-After: Sun, 06 Nov 2026 08:49:37 "
+			"GMT\r\n"},
+		{503, 0, "", "503 Service Unavailable\r\nRetry-After: 30\r\n"},
+		{503, 0, "Retry-After: soon\r\n", "503 Service Unavailable\r\nRetry-After: 30\r\n"},
+		{503, 0, "Retry-After: 86401\r\n",
+			"503 Service Unavailable\r\nRetry-After: 30\r\n"},
+		{449, 0, "", "449 Retry after sending a PROVISION command\r\n"},
+		{403, 0,
+			"Location: https://mail7.corp.test/owa\r\nX-MS-Location: https://a/\r\n"
+			"X-MS-Credential-Service-Url: https://reset.corp.local\r\n"
+			"X-CalculatedBETarget: mail7.corp.test\r\nX-BackEndHttpStatus: 403\r\n"
+			"X-Anything: at MAIL7.corp.test:444\r\nX-Other: notmail7.corp.test\r\n",
+			"403 Forbidden\r\nX-Other: notmail7.corp.test\r\n"},
+	};
+	struct config config = config_of_answers();
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct rewrite_terms terms = {.status = cases[i].status,
+			.min_protocol = cases[i].min_protocol,
+			.retry_after_s = 30,
+			.framing = REWRITE_NO_LENGTH};
+		char wanted[600];
+
+		snprintf(wanted, sizeof(wanted), "HTTP/1.1 %s\r\n", cases[i].head);
+		CU_ASSERT_STRING_EQUAL(answered(&config, &terms, cases[i].lines), wanted);
+		if (strcmp(answered(&config, &terms, cases[i].lines), wanted) != 0)
+			printf("\n%s\ninstead of\n%s", answered(&config, &terms, cases[i].lines),
+				wanted);
+	}
+}
+
+static void test_a_redirect_says_where_we_are(void)
+{
+	struct config config = config_of_answers();
+	const struct rewrite_terms terms = {.status = 451,
+		.framing = REWRITE_LENGTH,
+		.location = "https://phones.test/Microsoft-Server-ActiveSync"};
+
+	CU_ASSERT_STRING_EQUAL(
+		answered(&config, &terms, "X-MS-Location: https://ex1.corp.local/x\r\n"),
+		"HTTP/1.1 451 Redirect\r\n"
+		"X-MS-Location: https://phones.test/Microsoft-Server-ActiveSync\r\n"
+		"Content-Length: 0\r\n\r\n");
 }
 
 static void test_templates(void)
@@ -211,6 +321,8 @@ static const struct check checks[] = {
 	{"another content type takes the phone's place",
 		test_another_content_type_takes_the_phones_place},
 	{"an answer keeps inner names inside", test_an_answer_keeps_inner_names_inside},
+	{"fields change on their way", test_fields_change_on_their_way},
+	{"a redirect says where we are", test_a_redirect_says_where_we_are},
 	{"templates", test_templates},
 	{"a template that does not fit is refused", test_a_template_that_does_not_fit_is_refused},
 };

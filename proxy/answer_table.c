@@ -1,0 +1,52 @@
+#include "proxy/answer_table.h"
+
+#include <assert.h>
+#include <string.h>
+#include <strings.h>
+
+#define ANSWER_FIELD(name, way, text)
+const struct answer_status_row answer_statuses[] = {
+#define ANSWER_STATUS(first, last, way, status, refusal, text)                                     \
+	{first, last, ANSWER_##way, status, REFUSAL_##refusal, text},
+#include "proxy/answer_table.def"
+#undef ANSWER_STATUS
+};
+#undef ANSWER_FIELD
+const size_t answer_status_count = sizeof(answer_statuses) / sizeof(answer_statuses[0]);
+
+#define ANSWER_STATUS(first, last, way, status, refusal, text)
+const struct answer_field_row answer_fields[] = {
+#define ANSWER_FIELD(name, way, text)                                                              \
+	{name, sizeof(name) - 1 - (name[sizeof(name) - 2] == '*'), FIELD_##way, text},
+#include "proxy/answer_table.def"
+#undef ANSWER_FIELD
+};
+#undef ANSWER_STATUS
+const size_t answer_field_count = sizeof(answer_fields) / sizeof(answer_fields[0]);
+
+const struct answer_status_row *answer_status_find(unsigned int status)
+{
+	for (size_t i = 0; i < answer_status_count; i++)
+		if (status >= answer_statuses[i].first && status <= answer_statuses[i].last)
+			return &answer_statuses[i];
+	assert(!"a status that the parser of answers does not let in");
+	return &answer_statuses[answer_status_count - 1];
+}
+
+enum answer_field_way answer_field_way(struct span name)
+{
+	int first = name.len > 0 ? name.data[0] | 0x20 : 0; /* a letter in lower case */
+
+	for (size_t i = 0; i < answer_field_count; i++) {
+		const struct answer_field_row *row = &answer_fields[i];
+		bool is_prefix = row->name[row->len] == '*';
+
+		if (row->name[0] != first)
+			continue;
+		if (is_prefix ? name.len < row->len : name.len != row->len)
+			continue;
+		if (strncasecmp((const char *)name.data, row->name, row->len) == 0)
+			return row->way;
+	}
+	return FIELD_PASSES;
+}

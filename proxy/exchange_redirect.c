@@ -1,0 +1,121 @@
+/*
+ * An endpoint that sends the phone to another server (451, 307, 308): if that is an endpoint too, the
+ * request goes there, and later ones of the device go there at once. The phone hears nothing of it.
+ */
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "proxy/exchange.h"
+
+enum { REDIRECTS_MAX = 2 /* of one request */ };
+
+static const struct config_upstream *config_of(const struct exchange *exchange)
+{
+	return &exchange->session->worker->config->upstream;
+}
+
+/* What a sleeping phone would hold for nothing is not kept: its next request goes to the right place. */
+static bool may_be_needed(const struct exchange *exchange)
+{
+	return config_of(exchange)->redirects == CONFIG_REDIRECTS_FOLLOW &&
+	       config_of(exchange)->endpoint_count > 1 &&
+	       exchange->redirect_count < REDIRECTS_MAX &&
+	       eas_body_poll_time(
+		       exchange->request.command, exchange->kind, exchange->request_facts) == 0;
+}
+
+void exchange_keep_request(struct exchange *exchange, struct span body)
+{
+	struct exchange_kept *kept;
+
+	if (!may_be_needed(exchange))
+		return;
+	kept = malloc(sizeof(*kept) + exchange->fields_len + body.len);
+	if (kept == NULL)
+		return; /* it cannot be sent again then */
+	kept->fields_len = exchange->fields_len;
+	kept->body_len = body.len;
+	memcpy(kept->bytes, exchange->fields, exchange->fields_len);
+	if (body.len > 0)
+		memcpy(kept->bytes + kept->fields_len, body.data, body.len);
+	exchange->kept = kept;
+}
+
+void exchange_forget_request(struct exchange *exchange)
+{
+	if (exchange->kept != NULL)
+		OPENSSL_cleanse(exchange->kept->bytes, exchange->kept->fields_len);
+	free(exchange->kept);
+	exchange->kept = NULL;
+}
+
+static struct endpoint *find_endpoint(const struct exchange *exchange, const struct http_head *head)
+{
+	struct span location = {0};
+
+	if (http_field_find(head, head->status == 451 ? "X-MS-Location" : "Location", &location) !=
+		1)
+		return NULL;
+	return upstream_find(exchange->session->worker->upstream, location);
+}
+
+/* Puts the request back to where it was before it was sent. */
+static int restore(struct exchange *exchange)
+{
+	struct exchange_kept *kept = exchange->kept;
+
+	exchange->fields = malloc(kept->fields_len + 1);
+	if (exchange->fields == NULL)
+		return -1;
+	memcpy(exchange->fields, kept->bytes, kept->fields_len);
+	exchange->fields_len = kept->fields_len;
+	return spool_put(&exchange->spool, span_of(kept->bytes + kept->fields_len, kept->body_len));
+}
+
+static void follow(struct exchange *exchange, struct endpoint *endpoint)
+{
+	link_release(exchange->link, false);
+	exchange->link = NULL;
+	exchange->redirect_count++;
+	if (restore(exchange) != 0) {
+		exchange_refuse(exchange, REFUSAL_INTERNAL, "out of memory");
+		return;
+	}
+	exchange_forget_request(exchange);
+	exchange_connect_to(exchange, endpoint);
+}
+
+bool exchange_redirected(struct exchange *exchange, const struct http_head *head)
+{
+	struct endpoint *endpoint;
+
+	if (config_of(exchange)->redirects != CONFIG_REDIRECTS_FOLLOW)
+		return false;
+	endpoint = find_endpoint(exchange, head);
+	if (endpoint == NULL || endpoint == exchange->link->endpoint)
+		return false;
+	if (exchange->device != NULL)
+		exchange->device->endpoint = (uint8_t)(1 + upstream_index(endpoint));
+	if (exchange->kept == NULL || exchange->stage != EXCHANGE_SENT) {
+		exchange_refuse(exchange, REFUSAL_UPSTREAM_REDIRECT,
+			exchange->redirect_count >= REDIRECTS_MAX
+				? "from one endpoint to the other"
+				: "too large to be sent again; the next one goes to the right "
+				  "endpoint");
+		return true;
+	}
+	follow(exchange, endpoint);
+	return true;
+}
+
+struct endpoint *exchange_endpoint_of_device(const struct exchange *exchange)
+{
+	struct upstream *upstream = exchange->session->worker->upstream;
+
+	if (exchange->device == NULL || exchange->device->endpoint == 0 ||
+		exchange->device->endpoint > upstream->config->endpoint_count)
+		return NULL;
+	return &upstream->endpoints[exchange->device->endpoint - 1];
+}
