@@ -44,8 +44,9 @@ enum eas_command {
 };
 
 enum eas_path {
-	EAS_PATH_SYNC,         /* /Microsoft-Server-ActiveSync, any case */
-	EAS_PATH_AUTODISCOVER, /* /autodiscover/autodiscover.xml, any case */
+	EAS_PATH_SYNC,              /* /Microsoft-Server-ActiveSync, any case */
+	EAS_PATH_AUTODISCOVER,      /* /autodiscover/autodiscover.xml, any case */
+	EAS_PATH_AUTODISCOVER_JSON, /* /autodiscover/autodiscover.json and below; never passed on */
 	EAS_PATH_OTHER
 };
 
@@ -85,7 +86,7 @@ enum eas_path eas_path_of(const struct http_head *head);
  * a base64 query, and any query to Autodiscover. PROTOCOL_VERSION is also: MS-ASProtocolVersion
  * twice, beside a lookalike, or contradicting a base64 query. OPTIONS needs neither query nor
  * version, its command is always EAS_NO_COMMAND; the names of commands have the case of the
- * specification. */
+ * specification. The JSON path is PATH_NOT_FOUND here: only a GET of it is answered, before. */
 enum refusal eas_request_read(const struct http_head *head, struct eas_request *request);
 
 /* What kind of body a request of this command and version has. */

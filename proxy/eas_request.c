@@ -1,6 +1,7 @@
 /* What a request asks: path, query and the header's fields put together. */
 #include "proxy/eas.h"
 
+#include "proxy/autodiscover.h"
 #include "proxy/eas_command.h"
 #include "proxy/eas_query.h"
 #include "proxy/eas_version.h"
@@ -36,6 +37,8 @@ enum eas_path eas_path_of(const struct http_head *head)
 		return EAS_PATH_SYNC;
 	if (path_equals(head->path, "/autodiscover/autodiscover.xml"))
 		return EAS_PATH_AUTODISCOVER;
+	if (autodiscover_is_json_path(head->path))
+		return EAS_PATH_AUTODISCOVER_JSON;
 	return EAS_PATH_OTHER;
 }
 
@@ -132,7 +135,7 @@ enum refusal eas_request_read(const struct http_head *head, struct eas_request *
 	enum refusal of_query, of_field;
 
 	*request = (struct eas_request){.path = eas_path_of(head), .command = EAS_NO_COMMAND};
-	if (request->path == EAS_PATH_OTHER)
+	if (request->path == EAS_PATH_OTHER || request->path == EAS_PATH_AUTODISCOVER_JSON)
 		return REFUSAL_PATH_NOT_FOUND;
 	if (head->method == HTTP_GET)
 		return REFUSAL_METHOD_NOT_ALLOWED;

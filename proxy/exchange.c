@@ -34,6 +34,7 @@ static void exchange_free_content(struct exchange *exchange)
 		OPENSSL_cleanse(exchange->fields, exchange->fields_len);
 	free(exchange->fields);
 	free(exchange->query);
+	free(exchange->base);
 	exchange_forget_request(exchange);
 	if (exchange->collected != NULL)
 		wbxml_buffer_free(exchange->collected);
@@ -69,9 +70,11 @@ static void log_request(struct log_line *line, const struct exchange *exchange)
 
 	log_text(line, "method", http_method_name(exchange->method));
 	log_text(line, "command",
-		request->path == EAS_PATH_AUTODISCOVER ? "Autodiscover"
-		: request->command != EAS_NO_COMMAND   ? eas_command_name(request->command)
-						       : NULL);
+		request->path == EAS_PATH_AUTODISCOVER ||
+				request->path == EAS_PATH_AUTODISCOVER_JSON
+			? "Autodiscover"
+		: request->command != EAS_NO_COMMAND ? eas_command_name(request->command)
+						     : NULL);
 	log_text(line, "device", request->device_id);
 	log_text(line, "device_type", request->device_type);
 	log_text(line, "user", request->user);

@@ -92,6 +92,7 @@ struct exchange {
 	bool ends_poll;         /* the timer ends a long poll, because we drain */
 	bool is_poll;
 	bool came_by_url; /* Host is that of autodiscover/url */
+	char *base;       /* where the phone finds us, for Autodiscover; NULL otherwise */
 	bool is_health_check;
 
 	/* For the log. */

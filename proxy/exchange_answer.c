@@ -10,6 +10,7 @@
 #include "proxy/autodiscover.h"
 #include "proxy/exchange.h"
 #include "proxy/rewrite.h"
+#include "proxy/room_autodiscover.h"
 
 enum { GUNZIP_MAX = 256 * 1024 * 1024 /* of one answer; beyond it is not looked into */ };
 
@@ -243,13 +244,13 @@ static void write_answer_head(struct exchange *exchange, struct parcel *parcel,
 	exchange->answer = EXCHANGE_ANSWER_BODY;
 }
 
-static void begin_xml(struct exchange *exchange)
+static void begin_xml(struct exchange *exchange, uint64_t limit)
 {
 	exchange->answer_xml = calloc(1, sizeof(*exchange->answer_xml));
 	if (exchange->answer_xml == NULL)
 		exchange_refuse(exchange, REFUSAL_INTERNAL, "out of memory");
 	else
-		exchange->answer_xml->limit = config_of(exchange)->limits.body_size;
+		exchange->answer_xml->limit = limit;
 }
 
 /* Where the endpoint sends the phone to another server, which easproxyd does not go to itself: the phone
@@ -299,7 +300,12 @@ static void answer_begin(
 	}
 	exchange_forget_request(exchange);
 	if (is_xml_answer(exchange, head)) {
-		begin_xml(exchange);
+		begin_xml(exchange, config_of(exchange)->limits.body_size);
+		return;
+	}
+	/* What Autodiscover says is never passed on as it is. */
+	if (exchange->request.path == EAS_PATH_AUTODISCOVER && head->status < 300) {
+		begin_xml(exchange, AUTODISCOVER_SIZE_MAX);
 		return;
 	}
 	begin_looking(exchange, head);
@@ -347,7 +353,11 @@ static bool has_begun(const struct exchange *exchange)
 
 static void answer_end(struct exchange *exchange, struct parcel *parcel)
 {
-	if (exchange->answer_xml != NULL)
+	struct wbxml_buffer *xml = exchange->answer_xml;
+
+	if (xml != NULL && exchange->request.path == EAS_PATH_AUTODISCOVER)
+		room_autodiscover_pass(exchange, span_of(xml->data, xml->len));
+	else if (xml != NULL)
 		answer_from_xml(exchange, parcel);
 	else
 		answer_complete(exchange, parcel);

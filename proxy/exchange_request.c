@@ -8,6 +8,7 @@
 #include "config/clock.h"
 #include "proxy/exchange.h"
 #include "proxy/rewrite.h"
+#include "proxy/room_autodiscover.h"
 
 enum {
 	/* A body up to this size is whole before the endpoint hears of the request: it is sent with
@@ -316,12 +317,21 @@ static bool must_be_whole(const struct exchange *exchange)
 	       exchange->room != ROOM_UPSTREAM;
 }
 
+static uint64_t body_size_max(const struct exchange *exchange)
+{
+	uint64_t of_config = config_of(exchange)->limits.body_size;
+
+	return exchange->request.path == EAS_PATH_AUTODISCOVER && of_config > ROOM_BODY_MAX
+		       ? ROOM_BODY_MAX
+		       : of_config;
+}
+
 static void take_content(struct exchange *exchange, struct span content)
 {
 	enum refusal refusal = REFUSAL_NONE;
 
 	exchange->bytes_in += content.len;
-	if (exchange->bytes_in > config_of(exchange)->limits.body_size) {
+	if (exchange->bytes_in > body_size_max(exchange)) {
 		exchange_refuse(exchange, REFUSAL_BODY_TOO_LARGE, NULL);
 		return;
 	}
@@ -459,7 +469,8 @@ static int keep_head(struct exchange *exchange, const struct http_head *head)
 	};
 
 	session_address(session, address);
-	if (exchange->collected != NULL)
+	/* What we have to read ourselves is not to be compressed. */
+	if (exchange->collected != NULL || exchange->request.path == EAS_PATH_AUTODISCOVER)
 		content_type = "text/xml; charset=utf-8";
 	rewrite_request_fields(&writer, config, head, &values, content_type,
 		tls_peer(&session->tls), tls_peer_chain(&session->tls));
@@ -514,6 +525,18 @@ static int prepare_body(struct exchange *exchange)
 	return 0;
 }
 
+/* Phones remember for days what they were offered, so it is not enough to offer less. */
+static enum refusal check_protocol(
+	const struct config_activesync *config, const struct eas_request *request)
+{
+	if (request->command == EAS_NO_COMMAND)
+		return REFUSAL_NONE;
+	if (request->version < config->min_protocol || request->version > config->max_protocol)
+		return REFUSAL_PROTOCOL_CLOSED;
+	return (config->closed_commands >> request->command & 1) != 0 ? REFUSAL_COMMAND_CLOSED
+								      : REFUSAL_NONE;
+}
+
 static enum refusal check_request(struct exchange *exchange, const struct http_head *head)
 {
 	struct session *session = exchange->session;
@@ -523,14 +546,18 @@ static enum refusal check_request(struct exchange *exchange, const struct http_h
 		refusal = REFUSAL_METHOD_NOT_ALLOWED;
 	if (refusal == REFUSAL_NONE)
 		refusal = eas_request_read(head, &exchange->request);
+	if (refusal == REFUSAL_NONE)
+		refusal = check_protocol(&config_of(exchange)->activesync, &exchange->request);
 	if (refusal == REFUSAL_NONE && exchange->request.user[0] != '\0' &&
 		!credential_is_user(session->credential, span_of_string(exchange->request.user)))
 		refusal = REFUSAL_USER_MISMATCH;
 	if (refusal == REFUSAL_NONE)
 		refusal = eas_request_body_kind(&exchange->request, head, &exchange->kind);
 	if (refusal == REFUSAL_NONE && head->framing == HTTP_LENGTH &&
-		head->content_length > config_of(exchange)->limits.body_size)
+		head->content_length > body_size_max(exchange))
 		refusal = REFUSAL_BODY_TOO_LARGE;
+	if (refusal == REFUSAL_NONE && exchange->request.path == EAS_PATH_AUTODISCOVER)
+		refusal = room_autodiscover_enter(exchange, head);
 	return refusal;
 }
 
@@ -566,6 +593,14 @@ static void answer_health_check(struct exchange *exchange, bool keeps_alive)
 	exchange_finish(exchange, !keeps_alive || is_draining);
 }
 
+static bool is_by_url(const struct config *config, struct span host)
+{
+	static const char scheme[] = "https://";
+	const char *url = config->autodiscover.url;
+
+	return url[0] != '\0' && span_equal_nocase(host, url + sizeof(scheme) - 1);
+}
+
 void exchange_begin(struct session *session, const struct http_head *head)
 {
 	struct exchange *exchange = exchange_new(session);
@@ -582,10 +617,13 @@ void exchange_begin(struct session *session, const struct http_head *head)
 	exchange->content_length = head->content_length;
 	http_body_begin(&exchange->body, head);
 	exchange->is_read = http_body_is_done(&exchange->body);
+	exchange->came_by_url = is_by_url(config_of(exchange), head->host);
 	if (is_health_check(exchange, head)) {
 		answer_health_check(exchange, !exchange->answer_closes);
 		return;
 	}
+	if (room_autodiscover_greet(exchange, head))
+		return;
 	refusal = check_request(exchange, head);
 	if (refusal == REFUSAL_NONE)
 		refusal = exchange_gate(exchange);

@@ -124,6 +124,7 @@ const char *http_reason(unsigned int status)
 	} rows[] = {
 		{100, "Continue"},
 		{200, "OK"},
+		{302, "Found"},
 		{400, "Bad Request"},
 		{401, "Unauthorized"},
 		{403, "Forbidden"},

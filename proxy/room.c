@@ -1,8 +1,12 @@
 #include "proxy/room.h"
 
 #include "proxy/exchange.h"
+#include "proxy/room_autodiscover.h"
 
 void room_answer(struct exchange *exchange)
 {
-	exchange_refuse(exchange, REFUSAL_INTERNAL, "nobody answers in this room");
+	switch (exchange->room) {
+	case ROOM_AUTODISCOVER: room_autodiscover_answer(exchange); return;
+	default: exchange_refuse(exchange, REFUSAL_INTERNAL, "nobody answers in this room");
+	}
 }

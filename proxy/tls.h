@@ -43,10 +43,10 @@ typedef enum refusal tls_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent);
 struct tls_server;
 
 /* ca_names: sent in the CertificateRequest (RFC 8446 4.2.4); borrowed for the call. A client
- * certificate is required, unless the listener has a health path. NULL with err filled. */
+ * certificate is required, unless needs_certificate is false. NULL with err filled. */
 struct tls_server *tls_server_new(const struct config_listener *listener,
-	const struct config_trust *trust, const STACK_OF(X509_NAME) * ca_names, tls_judge *judge,
-	struct error *err);
+	const struct config_trust *trust, bool needs_certificate,
+	const STACK_OF(X509_NAME) * ca_names, tls_judge *judge, struct error *err);
 void tls_server_free(struct tls_server *server);
 
 /* Begins the server's side on an accepted socket. 0, or -1 when memory runs out. */

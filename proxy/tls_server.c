@@ -16,6 +16,7 @@ struct name_context {
 
 struct tls_server {
 	tls_judge *judge;
+	bool needs_certificate;
 	size_t context_count;
 	struct name_context *contexts; /* the first one is the default */
 };
@@ -210,7 +211,7 @@ static SSL_CTX *context_new(struct tls_server *server, const struct config_liste
 		goto failed;
 	if (listener->ciphers[0] != '\0' && SSL_CTX_set_cipher_list(ctx, listener->ciphers) != 1)
 		goto failed;
-	if (listener->health_path[0] == '\0')
+	if (server->needs_certificate)
 		verify |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 	SSL_CTX_set_verify(ctx, verify, NULL);
 	SSL_CTX_set_cert_verify_callback(ctx, on_certificate, server);
@@ -276,8 +277,8 @@ static void put_default_first(struct tls_server *server)
 }
 
 struct tls_server *tls_server_new(const struct config_listener *listener,
-	const struct config_trust *trust, const STACK_OF(X509_NAME) * ca_names, tls_judge *judge,
-	struct error *err)
+	const struct config_trust *trust, bool needs_certificate,
+	const STACK_OF(X509_NAME) * ca_names, tls_judge *judge, struct error *err)
 {
 	struct tls_server *server = calloc(1, sizeof(*server));
 
@@ -288,6 +289,7 @@ struct tls_server *tls_server_new(const struct config_listener *listener,
 		goto failed;
 	}
 	server->judge = judge;
+	server->needs_certificate = needs_certificate;
 	for (size_t i = 0; i < listener->certificate_count; i++) {
 		const struct config_certificate *certificate = &listener->certificates[i];
 		SSL_CTX *ctx = context_for(server, certificate, listener, trust, ca_names, err);

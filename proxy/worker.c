@@ -250,6 +250,12 @@ static void on_supervisor(evutil_socket_t fd, short what, void *arg)
 
 /* Life */
 
+/* Where something is answered to anybody, the handshake cannot ask for more; requests are asked then. */
+static bool needs_certificate(const struct config *config, const struct config_listener *listener)
+{
+	return listener->health_path[0] == '\0' && !config->autodiscover.is_anonymous;
+}
+
 static int worker_start_tls(struct worker *worker, struct error *err)
 {
 	const struct config *config = worker->config;
@@ -259,8 +265,9 @@ static int worker_start_tls(struct worker *worker, struct error *err)
 	if (names == NULL)
 		return error_set(err, "out of memory");
 	for (size_t i = 0; i < config->listener_count && status == 0; i++) {
-		worker->tls_servers[i] = tls_server_new(
-			&config->listeners[i], &config->trust, names, session_judge, err);
+		worker->tls_servers[i] = tls_server_new(&config->listeners[i], &config->trust,
+			needs_certificate(config, &config->listeners[i]), names, session_judge,
+			err);
 		status = worker->tls_servers[i] != NULL ? 0 : -1;
 	}
 	sk_X509_NAME_pop_free(names, X509_NAME_free);

@@ -17,6 +17,7 @@ import harness
 import wbxml
 from certificates import general_names, principal_name, rfc822_name
 from client import PATH, request_bytes
+from recorder import answer_bytes
 
 CONTOSO = "@contoso.test"
 IDENTITY_FIELDS = ("x-mailbox", "authorization", "proxy-authorization", "remote-user", "x-remote-user",
@@ -509,13 +510,26 @@ class RequestTest(WayAroundCase):
                 b'mobilesync/requestschema/2006"><Request><EMailAddress>bob@contoso.test</EMailAddress>'
                 b"<AcceptableResponseSchema>http://schemas.microsoft.com/exchange/autodiscover/mobilesync/"
                 b"responseschema/2006</AcceptableResponseSchema></Request></Autodiscover>")
+        said = (b'<Autodiscover xmlns="http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006">'
+                b'<Response xmlns="http://schemas.microsoft.com/exchange/autodiscover/mobilesync/responseschema/2006">'
+                b"<Action><Settings><Server><Type>MobileSync</Type></Server></Settings></Action></Response>"
+                b"</Autodiscover>")
+        forwarding = self.start_proxy("http://127.0.0.1:%d" % self.recorder.port,
+                                      {"autodiscover": {"mode": "forward"}})
+        forwarding.wait_until_answering()
+        self.recorder.answer = lambda *_: answer_bytes(200, said, [("Content-Type", "text/xml")])
         for path in ("/autodiscover/autodiscover.xml", "/Autodiscover/Autodiscover.xml"):
-            with self.subTest(path):
-                self.recorder.clear()
-                status, _ = self.exchange(request_bytes("POST", path, [
-                    ("Content-Type", "text/xml"), ("X-Mailbox", "alice@contoso.test")], body))
-                self.assertEqual(status, 200)
-                self.assert_bob_alone(self.recorder)
+            for proxy in (self.proxy, forwarding):
+                with self.subTest(path), proxy.dial("bob") as connection:
+                    self.recorder.clear()
+                    answer = connection.request("POST", path, [
+                        ("Content-Type", "text/xml"), ("X-Mailbox", "alice@contoso.test")], body)
+                    self.assertEqual(answer.status, 200)
+                    self.assertIn(b"bob@contoso.test", answer.body)
+                    if proxy is forwarding:
+                        self.assert_bob_alone(self.recorder)
+                    else:
+                        self.assert_nothing_arrived(self.recorder)
 
 
 class HealthTest(WayAroundCase):

@@ -48,7 +48,7 @@ static struct config_file file_with(const struct pki *pki, bool is_key)
 	return file;
 }
 
-static struct tls_server *server_make(const char *health_path)
+static struct tls_server *server_make(bool needs_certificate)
 {
 	static const struct config_trust trust = {.security_level = 2};
 	struct config_certificate certificate = {.name = (char *)"main",
@@ -58,11 +58,11 @@ static struct tls_server *server_make(const char *health_path)
 		.certificate_count = 1,
 		.certificates = &certificate,
 		.tls_min = CONFIG_TLS_1_2,
-		.ciphers = (char *)"ECDHE+AESGCM",
-		.health_path = (char *)health_path};
+		.ciphers = (char *)"ECDHE+AESGCM"};
 	STACK_OF(X509_NAME) *no_names = sk_X509_NAME_new_null();
 	struct error err = {""};
-	struct tls_server *server = tls_server_new(&listener, &trust, no_names, judge, &err);
+	struct tls_server *server =
+		tls_server_new(&listener, &trust, needs_certificate, no_names, judge, &err);
 
 	CU_ASSERT_STRING_EQUAL(err.text, "");
 	PKI_MUST(server != NULL);
@@ -119,7 +119,7 @@ static enum tls_result shake_hands(
 static void test_each_refusal_gets_the_alert_of_its_row(void)
 {
 	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
-	struct tls_server *server = server_make("");
+	struct tls_server *server = server_make(true);
 	int count = 0;
 
 	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++)
@@ -139,7 +139,7 @@ static void test_each_refusal_gets_the_alert_of_its_row(void)
 
 static void test_who_is_not_refused_comes_in(void)
 {
-	struct tls_server *server = server_make("");
+	struct tls_server *server = server_make(true);
 
 	judged = REFUSAL_NONE;
 	CU_ASSERT_EQUAL(shake_hands(server, TLS1_2_VERSION, true), TLS_DONE);
@@ -148,15 +148,15 @@ static void test_who_is_not_refused_comes_in(void)
 	tls_server_free(server);
 }
 
-static void test_a_certificate_is_required_but_beside_a_health_path(void)
+static void test_a_certificate_is_required_where_that_is_asked_for(void)
 {
-	struct tls_server *server = server_make("");
+	struct tls_server *server = server_make(true);
 
 	judged = REFUSAL_NONE;
 	CU_ASSERT_EQUAL(shake_hands(server, TLS1_3_VERSION, false), TLS_ERROR);
 	CU_ASSERT_EQUAL(alert, refusal_row(REFUSAL_CERTIFICATE_MISSING)->tls_alert);
 	tls_server_free(server);
-	server = server_make("/healthz");
+	server = server_make(false);
 	CU_ASSERT_EQUAL(shake_hands(server, TLS1_3_VERSION, false), TLS_DONE);
 	tls_server_free(server);
 }
@@ -164,8 +164,8 @@ static void test_a_certificate_is_required_but_beside_a_health_path(void)
 static const struct check checks[] = {
 	{"each refusal gets the alert of its row", test_each_refusal_gets_the_alert_of_its_row},
 	{"who is not refused comes in", test_who_is_not_refused_comes_in},
-	{"a certificate is required, but beside a health path",
-		test_a_certificate_is_required_but_beside_a_health_path},
+	{"a certificate is required where that is asked for",
+		test_a_certificate_is_required_where_that_is_asked_for},
 };
 
 int main(void)
