@@ -95,11 +95,34 @@ static void free_autodiscover(struct config_autodiscover *autodiscover)
 	free(autodiscover->display_name);
 }
 
+static void free_words(struct config_words *words)
+{
+	for (size_t i = 0; i < words->count; i++)
+		free(words->list[i].text);
+	free(words->list);
+}
+
+void config_rule_clear(struct config_rule *rule)
+{
+	struct config_words *const lists[] = {&rule->mailbox, &rule->domain, &rule->group,
+		&rule->issuer, &rule->certificate_policy, &rule->device, &rule->device_type,
+		&rule->model, &rule->os, &rule->user_agent, &rule->protocol, &rule->source,
+		&rule->time, &rule->command, &rule->class, &rule->does, &rule->recipient_domain,
+		&rule->attachment, &rule->xpath, &rule->use, &rule->types, &rule->folders};
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		free_words(lists[i]);
+	free(rule->rate);
+	free(rule->name);
+	*rule = (struct config_rule){0};
+}
+
 static void free_policy(struct config_policy *policy)
 {
 	for (size_t i = 0; i < policy->rule_count; i++)
-		free(policy->rules[i].name);
+		config_rule_clear(&policy->rules[i]);
 	free(policy->rules);
+	free_words(&policy->use);
 	free_texts(policy->groups, policy->group_count);
 }
 

@@ -116,6 +116,33 @@ static void load_rule(struct loading *loading, cfg_t *section, struct config_rul
 	take_section(&loading->taking, SECTION_RULE, section, rule, line);
 }
 
+/* Of all rules together, so that whom a rule means can be told by a bit. */
+static void collect_groups(struct loading *loading, const struct config_words *words)
+{
+	struct config_policy *policy = &loading->taking.config->policy;
+
+	for (size_t i = 0; i < words->count; i++) {
+		const char *text = words->list[i].text;
+		const char *group = text + (text[0] == '!');
+		size_t known = 0;
+
+		while (known < policy->group_count && strcasecmp(policy->groups[known], group) != 0)
+			known++;
+		if (known < policy->group_count)
+			continue;
+		if (known == CONFIG_GROUPS_MAX) {
+			fault_add(loading->taking.faults, words->list[i].line,
+				"option 'group' in rule: more than %d groups in all rules",
+				CONFIG_GROUPS_MAX);
+			return;
+		}
+		policy->groups =
+			memory_grow(policy->groups, policy->group_count, sizeof(*policy->groups));
+		policy->groups[policy->group_count] = memory_copy(group);
+		value_lower(policy->groups[policy->group_count++]);
+	}
+}
+
 static void load_policy(struct loading *loading)
 {
 	struct config_policy *policy = &loading->taking.config->policy;
@@ -124,8 +151,10 @@ static void load_policy(struct loading *loading)
 	load_single(loading, SECTION_POLICY, policy);
 	policy->rule_count = cfg_size(section, "rule");
 	policy->rules = memory_get(policy->rule_count, sizeof(*policy->rules));
-	for (unsigned int i = 0; i < policy->rule_count; i++)
+	for (unsigned int i = 0; i < policy->rule_count; i++) {
 		load_rule(loading, cfg_getnsec(section, "rule", i), &policy->rules[i], i);
+		collect_groups(loading, &policy->rules[i].group);
+	}
 }
 
 static int option_line(const struct loading *loading, const char *name)

@@ -285,22 +285,61 @@ struct config_autodiscover {
 	bool has_v2, is_anonymous;
 };
 
-enum config_rule_action { CONFIG_RULE_ALLOW, CONFIG_RULE_DENY };
+/* An entry of a list as it was written, for what other rooms read the meaning of. */
+struct config_word {
+	char *text;
+	int line;
+};
 
+struct config_words {
+	size_t count;
+	struct config_word *list;
+};
+
+enum config_rule_action {
+	CONFIG_RULE_ALLOW,
+	CONFIG_RULE_DENY,
+	CONFIG_RULE_QUARANTINE,
+	CONFIG_RULE_WIPE,
+	CONFIG_RULE_LOG,
+	CONFIG_RULE_LIMIT,
+	CONFIG_RULE_STRIP,
+	CONFIG_RULE_USE /* the rules of the sets in `use`, under the conditions of this one */
+};
+
+/* proxy/policy_compile.c says what the entries of conditions mean. */
 struct config_rule {
 	char *name;
-	enum config_rule_action action;
 	struct config_place place;
+	struct config_words mailbox, domain, group, issuer, certificate_policy;
+	struct config_words device, device_type, model, os, user_agent;
+	struct config_words protocol, source, time, command, class, does;
+	struct config_words recipient_domain, attachment, xpath;
+	uint64_t attachment_larger_than; /* 0: no condition */
+	enum config_rule_action action;
+	bool is_shadow;
+	struct config_words use;
+	uint32_t status, http; /* of a deny; 0: what fits the command and the version */
+	uint64_t body_size;    /* of a limit; 0: none */
+	char *rate;            /* "60/1m"; "": none */
+	uint32_t heartbeat_ms; /* 0: none */
+	uint64_t larger_than;  /* of a strip; 0: of any size */
+	struct config_words types, folders;
 };
 
 struct config_policy {
+	struct config_words use; /* sets for everybody */
 	bool is_shadow;
+	uint64_t document_size; /* the largest document that XPath is tried on */
 	size_t rule_count;
 	struct config_rule *rules; /* in order: the first that matches decides */
-	/* Every group that a rule names; bit n of a mask of groups is the nth. */
+	/* Every group that a rule names, lower case, without "!"; bit n of a mask of groups is the
+	 * nth. */
 	size_t group_count;
 	char **groups;
 };
+
+enum { CONFIG_GROUPS_MAX = 64 };
 
 struct config {
 	char *path;
@@ -352,6 +391,9 @@ struct config *config_load(const char *path, config_store_check *store_check, co
 
 /* Closes the descriptors and frees all. NULL is allowed. */
 void config_free(struct config *config);
+
+/* Frees what a rule holds, and empties it. */
+void config_rule_clear(struct config_rule *rule);
 
 /* The content of a configured file, from its memory file: a NUL-terminated copy that the caller
  * wipes, if it is secret, and frees. *len is its length without the NUL. NULL with err filled. */

@@ -54,8 +54,10 @@ static const struct option_choice redirects[] = {{"follow", CONFIG_REDIRECTS_FOL
 	{"rewrite", CONFIG_REDIRECTS_REWRITE}, {"refuse", CONFIG_REDIRECTS_REFUSE}, {NULL, 0}};
 static const struct option_choice protocols[] = {{"2.5", 25}, {"12.0", 120}, {"12.1", 121},
 	{"14.0", 140}, {"14.1", 141}, {"16.0", 160}, {"16.1", 161}, {NULL, 0}};
-static const struct option_choice rule_actions[] = {
-	{"allow", CONFIG_RULE_ALLOW}, {"deny", CONFIG_RULE_DENY}, {NULL, 0}};
+static const struct option_choice rule_actions[] = {{"allow", CONFIG_RULE_ALLOW},
+	{"deny", CONFIG_RULE_DENY}, {"quarantine", CONFIG_RULE_QUARANTINE},
+	{"wipe", CONFIG_RULE_WIPE}, {"log", CONFIG_RULE_LOG}, {"limit", CONFIG_RULE_LIMIT},
+	{"strip", CONFIG_RULE_STRIP}, {"use", CONFIG_RULE_USE}, {NULL, 0}};
 static const struct option_choice switches[] = {
 	{"on", 1}, {"off", 0}, {"yes", 1}, {"no", 0}, {"true", 1}, {"false", 0}, {NULL, 0}};
 

@@ -61,6 +61,7 @@ enum option_type {
 	OPTION_ATTRIBUTES,   /* of LDAP */
 	OPTION_COMMANDS,     /* of ActiveSync */
 	OPTION_DOMAIN_PAIRS, /* "from.example: to.example" */
+	OPTION_WORDS,        /* whose meaning another room knows */
 };
 
 struct option_choice {

@@ -13,6 +13,8 @@
 #include "config/pki.h"
 #include "config/value.h"
 
+enum { WORD_MAX = 1023 };
+
 /* One option under way. */
 struct item {
 	const struct taking *taking;
@@ -317,6 +319,23 @@ static int take_address(const struct item *item, const char *text, struct error 
 	return 0;
 }
 
+/* Case and order are kept: easproxyctl policy list shows the words. */
+static int take_word(const struct item *item, const char *text, struct error *err)
+{
+	struct config_words *words = item_field(item);
+
+	if (text[0] == '\0' || strcmp(text, "!") == 0)
+		return error_set(err, "an entry cannot be empty");
+	if (strlen(text) > WORD_MAX)
+		return error_set(err, "'%.40s…' is longer than %d characters", text, WORD_MAX);
+	for (size_t i = 0; i < words->count; i++)
+		if (strcmp(words->list[i].text, text) == 0)
+			return error_set(err, "'%.100s' stands twice", text);
+	words->list = memory_grow(words->list, words->count, sizeof(*words->list));
+	words->list[words->count++] = (struct config_word){memory_copy(text), item->line};
+	return 0;
+}
+
 static int take_entry(const struct item *item, const char *text, struct error *err)
 {
 	struct config_certificate *certificate = item->base;
@@ -349,6 +368,7 @@ static int take_entry(const struct item *item, const char *text, struct error *e
 			&directory->binding_attribute_count, text, err);
 	case OPTION_COMMANDS: return take_command(item->base, text, err);
 	case OPTION_DOMAIN_PAIRS: return take_domain_pair(item->base, text, err);
+	case OPTION_WORDS: return take_word(item, text, err);
 	case OPTION_HOST_NAMES:
 		if (value_check_host_name(text, true, err) == -1)
 			return -1;

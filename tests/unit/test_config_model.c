@@ -245,6 +245,73 @@ static void expect_finding(const struct config *config)
 	CU_ASSERT_TRUE(autodiscover->is_anonymous);
 }
 
+static void expect_words(const struct config_words *words, const char *expected)
+{
+	char text[200] = "";
+
+	for (size_t i = 0; i < words->count; i++) {
+		strcat(text, i == 0 ? "" : "|");
+		strcat(text, words->list[i].text);
+	}
+	CU_ASSERT_STRING_EQUAL(text, expected);
+}
+
+static void expect_conditions(const struct config_rule *rule)
+{
+	CU_ASSERT_STRING_EQUAL(rule->name, "first");
+	expect_words(&rule->mailbox, "*@example.com|!boss@example.com");
+	expect_words(&rule->domain, "example.com");
+	expect_words(&rule->group, "Staff|!temps");
+	expect_words(&rule->issuer, "Phones CA");
+	expect_words(&rule->certificate_policy, "1.3.6.1.4.1.311.21.8");
+	expect_words(&rule->device, "ApplX1");
+	expect_words(&rule->device_type, "iPhone|iPad");
+	expect_words(&rule->model, "iPhone12*");
+	expect_words(&rule->os, "iOS 1?.*");
+	expect_words(&rule->user_agent, "Apple-*");
+	expect_words(&rule->protocol, ">=14.1|!16.0");
+	expect_words(&rule->source, "192.0.2.0/24|2001:db8::/32");
+	expect_words(&rule->time, "mon-fri 07:00-19:00");
+	expect_words(&rule->command, "SendMail|SmartReply");
+	expect_words(&rule->class, "email");
+	expect_words(&rule->does, "send");
+	expect_words(&rule->recipient_domain, "!example.com");
+	expect_words(&rule->attachment, "*.exe");
+	expect_words(&rule->xpath, "//composemail:SaveInSentItems");
+	CU_ASSERT_EQUAL(rule->attachment_larger_than, 42 << 10);
+}
+
+static void expect_policy(const struct config_policy *policy)
+{
+	const struct config_rule *rules = policy->rules;
+
+	expect_words(&policy->use, "read-only|min-protocol 14.1");
+	CU_ASSERT_TRUE(policy->is_shadow);
+	CU_ASSERT_EQUAL(policy->document_size, 41 << 10);
+	CU_ASSERT_EQUAL_FATAL(policy->rule_count, 4);
+	expect_conditions(&rules[0]);
+	CU_ASSERT_EQUAL(rules[0].action, CONFIG_RULE_DENY);
+	CU_ASSERT_TRUE(rules[0].is_shadow);
+	CU_ASSERT_EQUAL(rules[0].status, 126);
+	CU_ASSERT_EQUAL(rules[0].http, 403);
+	CU_ASSERT_EQUAL(rules[1].action, CONFIG_RULE_LIMIT);
+	CU_ASSERT_FALSE(rules[1].is_shadow);
+	CU_ASSERT_EQUAL(rules[1].body_size, 43 << 10);
+	CU_ASSERT_STRING_EQUAL(rules[1].rate, "44/45s");
+	CU_ASSERT_EQUAL(rules[1].heartbeat_ms, 46 * 60 * 1000);
+	CU_ASSERT_EQUAL(rules[2].action, CONFIG_RULE_STRIP);
+	CU_ASSERT_EQUAL(rules[2].larger_than, 47 << 10);
+	expect_words(&rules[2].types, "image/*|*.mov");
+	expect_words(&rules[2].folders, "tasks|notes");
+	CU_ASSERT_EQUAL(rules[3].action, CONFIG_RULE_USE);
+	expect_words(&rules[3].use, "calendar-only");
+	/* Of all rules, each once. */
+	CU_ASSERT_EQUAL_FATAL(policy->group_count, 3);
+	CU_ASSERT_STRING_EQUAL(policy->groups[0], "staff");
+	CU_ASSERT_STRING_EQUAL(policy->groups[1], "temps");
+	CU_ASSERT_STRING_EQUAL(policy->groups[2], "admins");
+}
+
 static void test_every_option_reaches_the_model(void)
 {
 	char *text = read_data("config/every-option.conf");
@@ -258,6 +325,7 @@ static void test_every_option_reaches_the_model(void)
 	expect_upstream(&config->upstream);
 	expect_directory(&config->directory);
 	expect_finding(config);
+	expect_policy(&config->policy);
 	config_free(config);
 	free(text);
 }

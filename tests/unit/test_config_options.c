@@ -84,7 +84,7 @@ static void test_every_default_is_a_value_of_its_option(void)
 		struct error err = {""};
 		uint64_t value;
 
-		if (is_number(option->type) &&
+		if (is_number(option->type) && option->fallback != NULL &&
 			option_read_number(option, option->fallback, &value, &err) == -1) {
 			printf("\n%s: %s\n", option->name, err.text);
 			CU_FAIL("a default is out of its own range");
@@ -162,7 +162,9 @@ static void test_the_sample_has_every_option_with_its_default(void)
 		else
 			part = cut_part(sample, heading, is_inner ? "\n\t}" : "\n}");
 		/* Required ones, and headers, which nobody does without, have an example. */
-		if (option->fallback == NULL || strcmp(option->name, "headers") == 0)
+		if (option->section == SECTION_RULE && option->fallback == NULL)
+			snprintf(wanted, sizeof(wanted), "\t#%s = ", option->name);
+		else if (option->fallback == NULL || strcmp(option->name, "headers") == 0)
 			snprintf(wanted, sizeof(wanted), "\t%s = ", option->name);
 		else {
 			wanted[0] = '#';
