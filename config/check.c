@@ -365,6 +365,20 @@ static void check_activesync(const struct check *check)
 			"could speak to easproxyd");
 }
 
+static void check_quarantine(const struct check *check)
+{
+	const struct config_devices *devices = &check->config->devices;
+	const struct config_file *file = &devices->quarantine_text;
+	struct error err = {""};
+	size_t len;
+	char *text = file->fd == -1 ? NULL : config_file_read(file, &len, &err);
+
+	if (text != NULL && (strlen(text) != len || value_check_message(text, &err) == -1))
+		fault_add(check->faults, file->place.line, "%s: %s", file->path,
+			strlen(text) != len ? "it has a NUL byte" : err.text);
+	free(text);
+}
+
 void check_config(const struct check *check)
 {
 	check_user(check);
@@ -373,4 +387,5 @@ void check_config(const struct check *check)
 	check_names(check);
 	check_directory(check);
 	check_activesync(check);
+	check_quarantine(check);
 }

@@ -137,6 +137,8 @@ void config_free(struct config *config)
 	free_directory(&config->directory);
 	free_autodiscover(&config->autodiscover);
 	free_policy(&config->policy);
+	free(config->devices.quarantine_subject);
+	free_file(&config->devices.quarantine_text);
 	free_file(&config->trust.store);
 	free_texts(config->trust.policies, config->trust.policy_count);
 	free(config->mailbox.names);

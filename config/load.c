@@ -294,6 +294,7 @@ static struct config *make_config(const char *path)
 	config->trust.store.fd = -1;
 	config->upstream.ca.fd = -1;
 	config->upstream.basic_password.fd = -1;
+	config->devices.quarantine_text.fd = -1;
 	config->directory.ca.fd = -1;
 	config->directory.bind_password.fd = -1;
 	return config;

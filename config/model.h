@@ -252,8 +252,10 @@ struct config_upstream {
 };
 
 struct config_devices {
-	uint32_t cache;   /* that each worker remembers */
-	uint32_t history; /* exchanges of each of them */
+	char *quarantine_subject;
+	struct config_file quarantine_text; /* with %{…}, see config_message_check(); fd -1: none */
+	uint32_t cache;                     /* that each worker remembers */
+	uint32_t history;                   /* exchanges of each of them */
 };
 
 enum config_structure { CONFIG_STRUCTURE_LENIENT, CONFIG_STRUCTURE_STRICT };

@@ -36,6 +36,9 @@ int value_read_field(const char *text, struct config_header *header, struct erro
 
 /* The rest check only: 0, or -1 with err filled. */
 int value_check_template(const char *text, struct error *err);
+
+/* The same of a text of several lines: UTF-8 without control characters but line ends and tabs. */
+int value_check_message(const char *text, struct error *err);
 int value_check_field_name(const char *text, struct error *err);
 int value_check_host_name(const char *text, bool may_have_wildcard, struct error *err);
 int value_check_host(const char *text, struct error *err); /* with an optional port */

@@ -29,21 +29,19 @@ static bool is_listed(const char *const *list, const char *text, size_t len)
 	return false;
 }
 
-int value_check_template(const char *text, struct error *err)
+/* Its %{…} alone. */
+static int check_names(const char *text, struct error *err)
 {
 	const char *p = text;
 
-	for (; *p != '\0'; p++) {
+	while ((p = strchr(p, '%')) != NULL) {
 		const char *end;
 
-		if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f)
-			return error_set(
-				err, "'%.100s' has characters other than printable ASCII", text);
-		if (*p != '%')
-			continue;
 		p++;
-		if (*p == '%')
+		if (*p == '%') {
+			p++;
 			continue;
+		}
 		end = *p == '{' ? strchr(p, '}') : NULL;
 		if (end == NULL)
 			return error_set(err,
@@ -57,9 +55,59 @@ int value_check_template(const char *text, struct error *err)
 				"%%{device-id}, %%{device-type}, %%{request-id} and "
 				"%%{client-address}",
 				(int)(end - p < 60 ? end - p + 1 : 60), p);
-		p = end;
+		p = end + 1;
 	}
 	return 0;
+}
+
+int value_check_template(const char *text, struct error *err)
+{
+	for (const char *p = text; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f)
+			return error_set(
+				err, "'%.100s' has characters other than printable ASCII", text);
+	return check_names(text, err);
+}
+
+/* How many bytes the character has, or 0 where it is none of RFC 3629, or a control character. */
+static size_t character_len(const unsigned char *at)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	size_t len = at[0] < 0x80 ? 1 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+	uint32_t code = len == 1 ? at[0] : at[0] & (0x7fu >> len);
+
+	if ((at[0] >= 0x80 && at[0] < 0xc2) || at[0] > 0xf4)
+		return 0;
+	for (size_t i = 1; i < len; i++) {
+		if ((at[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (at[i] & 0x3f);
+	}
+	if (code < least[len] || (code >= 0xd800 && code < 0xe000) || code > 0x10ffff ||
+		(code & 0xfffe) == 0xfffe)
+		return 0;
+	return (code >= 0x20 && code < 0x7f) || code >= 0xa0 || strchr("\t\r\n", (int)code) != NULL
+		       ? len
+		       : 0;
+}
+
+int value_check_message(const char *text, struct error *err)
+{
+	size_t len;
+
+	for (const char *p = text; *p != '\0'; p += len) {
+		len = character_len((const unsigned char *)p);
+		if (len == 0)
+			return error_set(err, "byte %zu is a control character, or not UTF-8",
+				(size_t)(p - text) + 1);
+	}
+	if (check_names(text, err) == 0)
+		return 0;
+	/* A fault is one line. */
+	for (char *p = err->text; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20)
+			*p = ' ';
+	return -1;
 }
 
 /* Only ever called with a template that was checked. "%%{mailbox}" is a text like any other. */

@@ -24,6 +24,7 @@ enum { DEVICE_TEXT_MAX = 63 };
 
 struct device_grant {
 	enum device_state state;
+	enum device_state wipe;  /* with DEVICE_WIPE_FAILED: what was ordered */
 	bool is_known;           /* control has admitted it, with the certificate of that digest */
 	uint64_t version;        /* of the restricted devices then */
 	uint8_t leaf_sha256[32]; /* of the certificate that it came with last */

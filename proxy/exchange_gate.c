@@ -8,19 +8,13 @@ enum refusal exchange_gate(struct exchange *exchange)
 	struct session *session = exchange->session;
 	struct worker *worker = session->worker;
 
-	/* First of all: whatever else is found, nothing of it may go to the mail server. */
-	if (session->is_wipe_only) {
-		exchange->room = ROOM_WIPE;
-		if (exchange->request.path != EAS_PATH_SYNC)
-			return REFUSAL_CERTIFICATE_REVOKED;
-	}
 	if (exchange->request.device_id[0] == '\0')
-		return REFUSAL_NONE;
+		return room_choose(exchange);
 	exchange->device = device_table_pin(
 		worker->devices, session->credential->mailbox, exchange->request.device_id);
 	if (exchange->device == NULL)
 		return REFUSAL_INTERNAL;
-	return REFUSAL_NONE;
+	return room_choose(exchange);
 }
 
 enum refusal exchange_judge(struct exchange *exchange)

@@ -257,6 +257,8 @@ static void request_whole(struct exchange *exchange)
 		room_answer(exchange);
 		return;
 	}
+	if (room_release(exchange))
+		return;
 	if (exchange->collected != NULL && collect_xml(exchange) != 0) {
 		exchange_refuse(exchange, REFUSAL_INTERNAL, "making XML of the request");
 		return;

@@ -51,6 +51,7 @@ static void keep_config_files(struct keep_list *list, const struct config *confi
 		}
 	keep(list, config->upstream.ca.fd);
 	keep(list, config->upstream.basic_password.fd);
+	keep(list, config->devices.quarantine_text.fd);
 }
 
 static void close_all_but(struct keep_list *list)

@@ -92,6 +92,10 @@ static inline void fixture_begin(struct fixture *fixture)
 	fixture_write(fixture, "empty.pem", "", 0600);
 	fixture_write(fixture, "trust.json", "{\"certificateAuthorities\": []}\n", 0644);
 	fixture_write(fixture, "password", "se%%cret\n", 0600);
+	fixture_write(fixture, "quarantine.txt",
+		"Gr\xc3\xbc\xc3\x9f"
+		"e an %{mailbox}, 100 %%.\r\n",
+		0644);
 	fixture_write(fixture, "two-lines", "one\ntwo\n", 0600);
 	X509_free(ca);
 	X509_free(leaf);

@@ -84,6 +84,8 @@ static void expect_general(const struct config *config)
 	CU_ASSERT_EQUAL(config->trust.revoked_certificates, CONFIG_REVOKED_WIPE);
 	CU_ASSERT_EQUAL(config->trust.wipe_reasons, 1 << 0 | 1 << 4);
 	CU_ASSERT_EQUAL(config->trust.wipe_kind, CONFIG_WIPE_DEVICE);
+	CU_ASSERT_STRING_EQUAL(config->devices.quarantine_subject, "Not yet");
+	CU_ASSERT_NOT_EQUAL(config->devices.quarantine_text.fd, -1);
 	CU_ASSERT_EQUAL(config->trust.store.place.line, 44);
 	CU_ASSERT_EQUAL(config->revocation.size_limit, 22 << 20);
 	CU_ASSERT_EQUAL(config->revocation.time_limit_ms, 23000);
