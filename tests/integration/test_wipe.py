@@ -190,7 +190,7 @@ class RevokedTest(RevokedCase):
         self.revoke((stranger.certificate, KEY_COMPROMISE))
         phone = client.Device(lambda: self.proxy.dial(certificate=stranger), "alice@elsewhere.test", version="16.1")
         self.assertEqual(phone.post("Provision", Node("Provision:Provision")).status, 403)
-        self.assertTrue(self.proxy.lines("request", refusal="domain-not-routable"))
+        wait_for("its log line", lambda: self.proxy.lines("request", refusal="domain-not-routable"), None, self.proxy)
 
     def test_let_in_again_it_comes_in_as_before(self):
         """certificateHold apart, a CA may take a certificate off its list."""
