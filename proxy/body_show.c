@@ -10,7 +10,8 @@
 enum {
 	TABLE_ENTRY = 8, /* of a multipart body: offset and length */
 	PARTS_SHOWN = 32,
-	AUTODISCOVER_WITHIN = 512 /* bytes of an XML body stands its root's name */
+	AUTODISCOVER_WITHIN = 512, /* bytes of an XML body stands its root's name */
+	TEXT_WITHIN = 512          /* bytes it shows whether a body is text */
 };
 
 /* Compressed bodies */
@@ -118,6 +119,14 @@ static bool is_message(struct span body)
 	return has_head;
 }
 
+static bool is_plain_text(struct span body)
+{
+	for (size_t i = 0; i < body.len && i < TEXT_WITHIN; i++)
+		if (body.data[i] < ' ' && strchr("\t\r\n", body.data[i]) == NULL)
+			return false;
+	return memchr(body.data, 0, body.len) == NULL;
+}
+
 static enum body_form form_of(struct span body, const struct body_show_options *options)
 {
 	if (body.len == 0)
@@ -130,7 +139,11 @@ static enum body_form form_of(struct span body, const struct body_show_options *
 		return BODY_MULTIPART;
 	if (body.data[0] == '<' || begins_with(body, "\xEF\xBB\xBF<"))
 		return BODY_XML;
-	return is_message(body) ? BODY_MIME : BODY_WBXML;
+	if (is_message(body))
+		return BODY_MIME;
+	if (!options->may_be_text)
+		return BODY_WBXML;
+	return is_plain_text(body) ? BODY_TEXT : BODY_BYTES;
 }
 
 /* Showing it */
@@ -213,7 +226,7 @@ static void show_message(
 	put_length(out, "", message.len, options->is_cut);
 }
 
-/* An error page, or a file that was asked for, is content. */
+/* An error page, or a file that was asked for, is content. Plain text is treated alike. */
 static void show_xml(
 	struct span text, const struct body_show_options *options, struct wbxml_buffer *out)
 {
@@ -235,7 +248,8 @@ static int show_form(
 	case BODY_WBXML: return show_wbxml(body, options, shown);
 	case BODY_MULTIPART: return show_multipart(body, options, shown);
 	case BODY_MIME: show_message(body, options, &shown->text); return 0;
-	case BODY_XML: show_xml(body, options, &shown->text); return 0;
+	case BODY_XML:
+	case BODY_TEXT: show_xml(body, options, &shown->text); return 0;
 	case BODY_BYTES: put_length(&shown->text, "", body.len, options->is_cut); return 0;
 	}
 	return 0;

@@ -16,10 +16,11 @@
 
 enum body_form {
 	BODY_EMPTY,
-	BODY_WBXML,     /* also what resembles nothing else */
+	BODY_WBXML,
 	BODY_MULTIPART, /* MS-ASCMD 2.2.1.1.2: part 0 is WBXML */
 	BODY_MIME,      /* up to 12.1 of SendMail, SmartReply, SmartForward */
 	BODY_XML,       /* Autodiscover, error pages */
+	BODY_TEXT,      /* plain, as refusals say what they are */
 	BODY_BYTES      /* as GetAttachment answers */
 };
 
@@ -27,6 +28,7 @@ struct body_show_options {
 	unsigned int redact;  /* WBXML_REDACT_… */
 	bool is_cut;          /* it is the beginning of a body that went on */
 	bool may_be_anything; /* what is not WBXML by its first bytes is a file */
+	bool may_be_text;     /* what resembles nothing is text or bytes; else it is faulty WBXML */
 	size_t output_max;    /* of the text, and of what is decompressed */
 };
 

@@ -12,6 +12,7 @@
 #include "proxy/control_ocsp.h"
 #include "proxy/control_process.h"
 #include "proxy/control_seen.h"
+#include "proxy/control_trace.h"
 #include "proxy/control_users.h"
 #include "proxy/control_workers.h"
 #include "proxy/log.h"
@@ -75,7 +76,10 @@ static void on_message(struct control *control, const struct message *message)
 	case MESSAGE_INDEX:
 	case MESSAGE_CRL: on_crl(control, message); return;
 	case MESSAGE_RELOADED: on_reloaded(control, message); return;
-	case MESSAGE_DRAIN: control_clients_drain(control); return;
+	case MESSAGE_DRAIN:
+		control_trace_drain(control);
+		control_clients_drain(control);
+		return;
 	default: return;
 	}
 }

@@ -1,7 +1,8 @@
 /*
- * Those who connect to the control socket: one line in, one line out.
+ * Those who connect to the control socket: one line in, one line out, or a stream of them.
  */
 #include <errno.h>
+#include <event2/buffer.h>
 #include <event2/event.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@ struct control_client {
 	LIST_ENTRY(control_client) link;
 	struct control *control;
 	int fd;
-	enum client_state { CLIENT_REQUEST, CLIENT_WAIT, CLIENT_ANSWER } state;
+	enum client_state { CLIENT_REQUEST, CLIENT_WAIT, CLIENT_ANSWER, CLIENT_STREAM } state;
 	enum control_wait wait;
 	uint64_t number;      /* of control_await() */
 	const char *too_late; /* what it is told when it has waited in vain */
@@ -27,7 +28,10 @@ struct control_client {
 	size_t request_len;
 	char request[CONTROL_REQUEST_MAX];
 	size_t answer_len, answer_sent;
-	char *answer; /* owned */
+	char *answer;                /* owned */
+	struct evbuffer *stream;     /* lines that wait; NULL unless it gets a stream */
+	void (*gone)(void *context); /* NULL: no more lines come */
+	void *context;
 };
 
 static void client_free(struct control_client *client)
@@ -40,6 +44,8 @@ static void client_free(struct control_client *client)
 		event_free(client->readable);
 	if (client->writable != NULL)
 		event_free(client->writable);
+	if (client->stream != NULL)
+		evbuffer_free(client->stream);
 	close(client->fd);
 	free(client->answer);
 	free(client);
@@ -154,6 +160,81 @@ struct control_client *control_find_waiting(
 	return NULL;
 }
 
+/* Streams */
+
+static void stream_over(struct control_client *client)
+{
+	void (*gone)(void *context) = client->gone;
+	void *context = client->context;
+
+	client_free(client);
+	if (gone != NULL)
+		gone(context);
+}
+
+static void stream_write(struct control_client *client)
+{
+	while (evbuffer_get_length(client->stream) > 0) {
+		struct evbuffer_iovec piece;
+		ssize_t sent;
+
+		evbuffer_peek(client->stream, -1, NULL, &piece, 1);
+		sent = send(client->fd, piece.iov_base, piece.iov_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (sent == -1 && errno == EINTR)
+			continue;
+		if (sent == -1 && errno == EAGAIN) {
+			if (client->gone == NULL)
+				wait_for(client->writable, CONTROL_TIME_MS);
+			else
+				event_add(client->writable, NULL);
+			return;
+		}
+		if (sent <= 0) {
+			stream_over(client);
+			return;
+		}
+		evbuffer_drain(client->stream, (size_t)sent);
+	}
+	if (client->gone == NULL)
+		client_free(client);
+}
+
+void control_stream_begin(struct control_client *client, void (*gone)(void *context), void *context)
+{
+	client->state = CLIENT_STREAM;
+	client->wait = CONTROL_WAIT_NONE;
+	client->gone = gone;
+	client->context = context;
+	client->stream = evbuffer_new();
+	/* Hanging up is all that it may do now, whenever it likes. */
+	event_del(client->readable);
+	event_add(client->readable, NULL);
+}
+
+bool control_stream_line(struct control_client *client, char *text, bool must)
+{
+	size_t len = strlen(text);
+	bool has_room = client->stream != NULL &&
+			(must || evbuffer_get_length(client->stream) + len < CONTROL_STREAM_MAX);
+
+	if (has_room) {
+		text[len] = '\n'; /* in the place of its NUL */
+		has_room = evbuffer_add(client->stream, text, len + 1) == 0;
+		event_active(client->writable, EV_WRITE, 0);
+	}
+	free(text);
+	return has_room;
+}
+
+void control_stream_end(struct control_client *client)
+{
+	client->gone = NULL;
+	if (client->stream == NULL)
+		client_free(client);
+	else
+		event_active(client->writable, EV_WRITE, 0);
+}
+
 /* Requests */
 
 const char *control_argument(const struct control_request *request, const char *name)
@@ -214,6 +295,10 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		sizeof(client->request) - 1 - client->request_len, MSG_DONTWAIT);
 	if (got == -1 && errno == EAGAIN)
 		return;
+	if (client->state == CLIENT_STREAM) {
+		stream_over(client);
+		return;
+	}
 	/* One that gives up, sends too much, or more than one line, gets nothing. */
 	if (got <= 0 || client->state != CLIENT_REQUEST) {
 		client_free(client);
@@ -229,11 +314,17 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
+	struct control_client *client = arg;
+
 	(void)fd;
-	if ((what & EV_TIMEOUT) != 0)
-		client_free(arg);
+	if (client->state == CLIENT_STREAM && (what & EV_TIMEOUT) != 0)
+		stream_over(client);
+	else if (client->state == CLIENT_STREAM)
+		stream_write(client);
+	else if ((what & EV_TIMEOUT) != 0)
+		client_free(client);
 	else
-		client_write(arg);
+		client_write(client);
 }
 
 static void client_add(struct control *control, int fd)

@@ -32,6 +32,8 @@ LIST_HEAD(control_client_list, control_client);
 LIST_HEAD(control_worker_list, control_worker);
 LIST_HEAD(control_explanation_list, control_explanation);
 LIST_HEAD(control_history_list, control_history);
+LIST_HEAD(control_trace_list, control_trace);
+LIST_HEAD(control_trace_assembly_list, control_trace_assembly);
 
 struct control {
 	const struct child *child;
@@ -57,6 +59,9 @@ struct control {
 	struct revocation_set revocation;
 	struct control_explanation_list explanations;
 	struct control_history_list histories; /* questions that wait (control_history.c) */
+	struct control_trace_list traces;      /* control_trace.c */
+	struct control_trace_assembly_list assemblies;
+	uint32_t last_trace;
 	struct peer_channel identity; /* control_identity.c */
 	struct peer_channel ocsp;     /* to the revocation process: control_ocsp.c */
 };

@@ -6,6 +6,7 @@
 #define PROXY_CONTROL_REQUEST_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -35,6 +36,18 @@ void control_answer_error(struct control_client *client, const char *format, ...
 
 /* Takes over one line of JSON without its line feed, from malloc(). */
 void control_answer_text(struct control_client *client, char *text);
+
+/* Instead of an answer, many lines of it. gone is called, with context, when the client has hung up or gone
+ * wrong: it must not be touched after that, nor after control_stream_end(). */
+void control_stream_begin(
+	struct control_client *client, void (*gone)(void *context), void *context);
+
+/* Takes over one line of JSON without its line feed, from malloc(). False: too much waits already for a
+ * client that does not read, and the line was dropped; with must, it never is. Calls nobody. */
+bool control_stream_line(struct control_client *client, char *text, bool must);
+
+/* No more lines come; what waits is still sent, for CONTROL_TIME_MS. */
+void control_stream_end(struct control_client *client);
 
 /* What a client waits for whose answer comes later. */
 enum control_wait {

@@ -7,6 +7,7 @@
 #include "proxy/control_explain.h"
 #include "proxy/control_history.h"
 #include "proxy/control_process.h"
+#include "proxy/control_trace.h"
 #include "proxy/control_users.h"
 #include "proxy/log.h"
 
@@ -27,6 +28,7 @@ static const struct row {
 	{"crl-list", control_request_crl_list, NULL},
 	{"crl-refresh", control_request_crl_refresh, "authority"},
 	{"device-history", control_request_device_history, "device"},
+	{"trace", control_request_trace, "target"},
 };
 
 static void log_request(const struct row *row, const struct control_request *request)

@@ -7,6 +7,7 @@
 
 #include "proxy/control_history.h"
 #include "proxy/control_seen.h"
+#include "proxy/control_trace.h"
 
 enum { MESSAGES_MAX = 32 }; /* of one worker in one turn */
 
@@ -21,6 +22,7 @@ struct control_worker {
 static void worker_free(struct control_worker *worker)
 {
 	LIST_REMOVE(worker, link);
+	control_trace_worker_gone(worker->control, worker);
 	if (worker->readable != NULL)
 		event_free(worker->readable);
 	close(worker->fd);
@@ -35,6 +37,7 @@ static bool take_message(struct control_worker *worker, const struct message *me
 	case MESSAGE_HISTORY:
 		control_history_take(worker->control, worker->slot, message);
 		return true;
+	case MESSAGE_TRACED: control_trace_take(worker->control, worker, message); return true;
 	default: return false;
 	}
 }
@@ -75,6 +78,8 @@ void control_workers_attach(struct control *control, uint32_t slot, int fd)
 	worker->readable = event_new(control->base, fd, EV_READ | EV_PERSIST, on_readable, worker);
 	if (worker->readable == NULL || event_add(worker->readable, NULL) == -1)
 		worker_free(worker);
+	else
+		control_trace_worker_came(control, worker);
 }
 
 bool control_worker_tell(struct control_worker *worker, const struct message *message)

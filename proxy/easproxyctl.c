@@ -15,6 +15,7 @@
 #include "proxy/easproxyctl_history.h"
 #include "proxy/easproxyctl_refusals.h"
 #include "proxy/easproxyctl_status.h"
+#include "proxy/easproxyctl_trace.h"
 #include "proxy/easproxyctl_usage.h"
 #include "proxy/easproxyctl_user.h"
 #include "proxy/easproxyctl_verify.h"
@@ -43,6 +44,8 @@ static const struct command {
 	{"crl", "list | refresh [CA]", "show the CRLs in use, or look for newer ones", ctl_crl},
 	{"user", "COMMAND...", "shut a user's phones out, or let them in again", ctl_user},
 	{"device", "history ID", "show the last exchanges of a phone", ctl_device},
+	{"trace", "DEVICE|MAILBOX", "follow what a phone and its server say to each other",
+		ctl_trace},
 	{"seen", "", "list the certificates that came, and what became of them", ctl_seen},
 	{"explain", "CERT", "show the way of a certificate, and what would stop it", ctl_explain},
 	{"refusals", "[NAME]", "explain the names of refusals", ctl_refusals},

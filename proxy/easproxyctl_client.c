@@ -146,6 +146,86 @@ json_t *ctl_request(const char *socket_path, json_t *request, struct error *err)
 	return NULL;
 }
 
+/* Lines as they come, in a buffer that grows up to the longest. */
+struct line_reader {
+	char *data;
+	size_t len, size;
+};
+
+/* Hands out the lines that are whole. */
+static void take_lines(struct line_reader *reader, ctl_line *take, void *context)
+{
+	size_t from = 0;
+	char *end;
+
+	while ((end = memchr(reader->data + from, '\n', reader->len - from)) != NULL) {
+		*end = '\0';
+		take(context, reader->data + from);
+		from = (size_t)(end - reader->data) + 1;
+	}
+	memmove(reader->data, reader->data + from, reader->len - from);
+	reader->len -= from;
+}
+
+static int reader_grow(struct line_reader *reader, struct error *err)
+{
+	size_t size = reader->size == 0 ? 64 * 1024 : 2 * reader->size;
+	char *larger = size <= 2 * CONTROL_ANSWER_MAX ? realloc(reader->data, size) : NULL;
+
+	if (larger == NULL)
+		return error_set(err, "a line of easproxyd's answer is too long");
+	reader->data = larger;
+	reader->size = size;
+	return 0;
+}
+
+static int receive_lines(int fd, ctl_line *take, void *context, struct error *err)
+{
+	struct line_reader reader = {NULL, 0, 0};
+	int result = 0;
+
+	for (;;) {
+		ssize_t got;
+
+		if (reader.len == reader.size && (result = reader_grow(&reader, err)) != 0)
+			break;
+		got = recv(fd, reader.data + reader.len, reader.size - reader.len, 0);
+		if (got == -1 && errno == EINTR)
+			continue;
+		if (got == -1)
+			result = error_sys(err, "waiting for easproxyd");
+		if (got <= 0)
+			break;
+		reader.len += (size_t)got;
+		take_lines(&reader, take, context);
+	}
+	free(reader.data);
+	return result;
+}
+
+int ctl_stream(const char *socket_path, json_t *request, uint32_t time_ms, ctl_line *take,
+	void *context, struct error *err)
+{
+	const struct timeval patience = {.tv_sec = (time_t)(time_ms / 1000)};
+	char *line = request == NULL ? NULL : json_dumps(request, JSON_COMPACT);
+	int fd, result;
+
+	json_decref(request);
+	if (line == NULL)
+		return error_set(err, "out of memory");
+	fd = connect_to(socket_path, err);
+	result = fd != -1 ? send_line(fd, line, err) : -1;
+	if (result == 0 &&
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == -1)
+		result = error_sys(err, "setting how long to wait");
+	if (result == 0)
+		result = receive_lines(fd, take, context, err);
+	if (fd != -1)
+		close(fd);
+	free(line);
+	return result;
+}
+
 static int print_result(const char *answer, const char *done)
 {
 	json_t *object = json_loads(answer, 0, NULL);

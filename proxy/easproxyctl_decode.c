@@ -71,6 +71,7 @@ static const char *form_word(enum body_form form)
 		return "a MIME message, as SendMail, SmartReply and SmartForward send up to 12.1";
 	case BODY_XML: return "XML already, as Autodiscover has it";
 	case BODY_BYTES: return "a file";
+	case BODY_TEXT: return "plain text";
 	case BODY_EMPTY:
 	case BODY_WBXML: break;
 	}

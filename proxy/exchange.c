@@ -7,6 +7,7 @@
 
 #include "config/clock.h"
 #include "proxy/exchange_history.h"
+#include "proxy/exchange_trace.h"
 #include "proxy/log.h"
 
 struct wbxml_limits exchange_limits(const struct config *config)
@@ -25,6 +26,7 @@ struct wbxml_xml_options exchange_xml_options(const struct config *config)
 
 static void exchange_free_content(struct exchange *exchange)
 {
+	exchange_trace_free(exchange);
 	spool_free(&exchange->spool);
 	eas_body_free(exchange->request_facts);
 	eas_body_free(exchange->answer_facts);
@@ -183,6 +185,7 @@ void exchange_finish(struct exchange *exchange, bool is_last)
 	shared_add(&worker->counters->bytes_to_phones, exchange->bytes_out);
 	exchange_log(exchange);
 	exchange_history_add(exchange);
+	exchange_trace_end(exchange);
 	exchange_gate_leave(exchange);
 	exchange->next_over = worker->over;
 	worker->over = exchange;
@@ -228,6 +231,7 @@ void exchange_answer_own(struct exchange *exchange, const struct own_answer *ans
 	exchange->own_eas_status = answer->eas_status;
 	exchange->answer = EXCHANGE_ANSWERED;
 	exchange->bytes_out += answer->body.len;
+	exchange_trace_answer(exchange, answer->body);
 	session_write(session, writer.data, writer.len);
 	if (answer->body.len > 0)
 		session_write(session, answer->body.data, answer->body.len);
@@ -262,6 +266,7 @@ void exchange_refuse(struct exchange *exchange, enum refusal refusal, const char
 		exchange_abort(exchange, refusal, reason);
 		return;
 	}
+	exchange_trace_own_answer(exchange, span_of(writer.data, writer.len));
 	session_write(session, writer.data, writer.len);
 	exchange_finish(exchange, is_last);
 }

@@ -95,6 +95,8 @@ struct exchange {
 	char *base;       /* where the phone finds us, for Autodiscover; NULL otherwise */
 	bool is_health_check;
 
+	struct exchange_traced *traced; /* NULL: nobody follows it (exchange_trace.h) */
+
 	/* For the log. */
 	enum refusal refusal;
 	uint16_t refusal_http_status, refusal_eas_status; /* instead of its row's; 0: that */

@@ -9,6 +9,7 @@
 #include "proxy/answer_table.h"
 #include "proxy/autodiscover.h"
 #include "proxy/exchange.h"
+#include "proxy/exchange_trace.h"
 #include "proxy/rewrite.h"
 #include "proxy/room_autodiscover.h"
 
@@ -145,6 +146,7 @@ static void pass_on(struct exchange *exchange, struct parcel *parcel, struct spa
 		return;
 	look_into(exchange, content);
 	exchange->bytes_out += content.len;
+	exchange_trace_answer(exchange, content);
 	if (exchange->answer_is_chunked)
 		parcel_add(parcel, head, http_chunk_head(head, content.len));
 	parcel_add(parcel, content.data, content.len);

@@ -7,6 +7,7 @@
 
 #include "config/clock.h"
 #include "proxy/exchange.h"
+#include "proxy/exchange_trace.h"
 #include "proxy/rewrite.h"
 #include "proxy/room_autodiscover.h"
 
@@ -333,6 +334,7 @@ static void take_content(struct exchange *exchange, struct span content)
 	enum refusal refusal = REFUSAL_NONE;
 
 	exchange->bytes_in += content.len;
+	exchange_trace_request(exchange, content);
 	if (exchange->bytes_in > body_size_max(exchange)) {
 		exchange_refuse(exchange, REFUSAL_BODY_TOO_LARGE, NULL);
 		return;
@@ -627,6 +629,7 @@ void exchange_begin(struct session *session, const struct http_head *head)
 	if (room_autodiscover_greet(exchange, head))
 		return;
 	refusal = check_request(exchange, head);
+	exchange_trace_begin(exchange);
 	if (refusal == REFUSAL_NONE)
 		refusal = exchange_gate(exchange);
 	if (exchange->stage == EXCHANGE_OVER)

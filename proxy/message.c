@@ -45,6 +45,7 @@ static const struct message_row {
 	[MESSAGE_HISTORY] = {SIZE_WITH(history), FD_NEVER},
 	[MESSAGE_TRACE] = {SIZE_WITH(trace), FD_NEVER},
 	[MESSAGE_TRACED] = {SIZE_WITH(traced), FD_NEVER},
+	[MESSAGE_TRACE_MORE] = {SIZE_BARE, FD_NEVER},
 };
 
 static const struct message_row *row_of(uint32_t type)

@@ -60,6 +60,7 @@ enum message_type {
 	MESSAGE_HISTORY,       /* u.history: some of them, or that there are no more */
 	MESSAGE_TRACE,         /* u.trace: follow it from now on, or no more */
 	MESSAGE_TRACED,        /* u.traced: a piece of what was seen of it */
+	MESSAGE_TRACE_MORE,    /* a piece was taken: there is room for another one */
 };
 
 enum { SEEN_CHAIN_MAX = 12 * 1024, MESSAGE_HISTORY_RECORDS = 64, MESSAGE_TRACED_BYTES = 8 * 1024 };

@@ -61,7 +61,8 @@ struct worker {
 	struct event *tidy_timer; /* memory of replaced indexes is given back */
 	struct recheck recheck;
 	struct worker_identity reidentify;
-	int control_fd; /* the channel to control; -1: none now (worker_control.h) */
+	struct traces *traces; /* NULL: nobody is followed (worker_trace.h) */
+	int control_fd;        /* the channel to control; -1: none now (worker_control.h) */
 	struct event *control_event;
 	struct device_table *devices;
 	struct seen seen;

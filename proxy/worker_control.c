@@ -4,11 +4,14 @@
 #include <unistd.h>
 
 #include "proxy/worker_history.h"
+#include "proxy/worker_trace.h"
 
 enum { MESSAGES_MAX = 16 }; /* of control's in one turn */
 
 static void detach(struct worker *worker)
 {
+	/* Who followed phones did so through that process. */
+	worker_trace_forget(worker);
 	if (worker->control_event != NULL)
 		event_free(worker->control_event);
 	worker->control_event = NULL;
@@ -22,6 +25,8 @@ static bool take_message(struct worker *worker, const struct message *message)
 {
 	switch (message->type) {
 	case MESSAGE_HISTORY_QUERY: worker_history_answer(worker, message); return true;
+	case MESSAGE_TRACE: worker_trace_take(worker, message); return true;
+	case MESSAGE_TRACE_MORE: worker_trace_more(worker); return true;
 	default: return false;
 	}
 }

@@ -11,8 +11,10 @@ enum { OUTPUT_MAX = 1 << 18 };
 
 static void check(struct span body, unsigned int redact, bool is_cut)
 {
-	const struct body_show_options options = {
-		.redact = redact, .is_cut = is_cut, .output_max = OUTPUT_MAX};
+	const struct body_show_options options = {.redact = redact,
+		.is_cut = is_cut,
+		.may_be_text = is_cut,
+		.output_max = OUTPUT_MAX};
 	struct body_shown shown;
 	struct span part;
 	int result = body_show(body, &options, &shown);

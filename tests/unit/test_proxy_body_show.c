@@ -57,6 +57,17 @@ static void test_a_file_is_its_length_whatever_it_begins_with(void)
 	assert_shown("\x1f\x8b\x08 file", 8, &options, BODY_BYTES, "[8 bytes]\n");
 }
 
+static void test_text_and_bytes_are_told_apart_where_they_may_come(void)
+{
+	struct body_show_options options = plain;
+
+	options.may_be_text = true;
+	assert_shown("user-mismatch: no\n", 18, &options, BODY_TEXT, "user-mismatch: no\n");
+	assert_shown("\x02 file", 6, &options, BODY_BYTES, "[6 bytes]\n");
+	options.redact = WBXML_REDACT_CONTENT;
+	assert_shown("user-mismatch: no\n", 18, &options, BODY_TEXT, "[18 bytes]\n");
+}
+
 static void test_a_multipart_body_must_have_its_parts_within_it(void)
 {
 	static const uint8_t good[] = {2, 0, 0, 0, 20, 0, 0, 0, 6, 0, 0, 0, 26, 0, 0, 0, 1, 0, 0, 0,
@@ -120,6 +131,8 @@ static const struct check checks[] = {
 	{"bodies are known by their beginning", test_bodies_are_known_by_their_beginning},
 	{"a file is its length whatever it begins with",
 		test_a_file_is_its_length_whatever_it_begins_with},
+	{"text and bytes are told apart where they may come",
+		test_text_and_bytes_are_told_apart_where_they_may_come},
 	{"a multipart body must have its parts within it",
 		test_a_multipart_body_must_have_its_parts_within_it},
 	{"a faulty document is shown as far as it goes",

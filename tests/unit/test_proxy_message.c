@@ -266,9 +266,42 @@ static void test_end_of_channel_is_told(void)
 	close(channel.b);
 }
 
+/* Of a child that has been taken over. */
+static void test_pieces_and_records_beyond_their_bounds_are_refused(void)
+{
+	static const struct {
+		uint32_t total, offset, len;
+		int result;
+	} pieces[] = {{10, 0, 10, 1}, {MESSAGE_TRACED_BYTES + 1, 1, MESSAGE_TRACED_BYTES, 1},
+		{10, 1, 10, -1}, {10, 10, 1, -1}, {10, UINT32_MAX, 1, -1}, {10, 0, 0, -1},
+		{UINT32_MAX, 0, MESSAGE_TRACED_BYTES + 1, -1}};
+	struct channel channel = channel_open();
+	struct message message = {.type = MESSAGE_TRACED}, got;
+	int passed;
+
+	for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+		message.u.traced.total = pieces[i].total;
+		message.u.traced.offset = pieces[i].offset;
+		message.u.traced.len = pieces[i].len;
+		CU_ASSERT_EQUAL(message_send(channel.a, &message, -1), 0);
+		CU_ASSERT_EQUAL(message_receive(channel.b, &got, &passed), pieces[i].result);
+	}
+	message = (struct message){.type = MESSAGE_HISTORY};
+	message.u.history.count = MESSAGE_HISTORY_RECORDS + 1;
+	CU_ASSERT_EQUAL(message_send(channel.a, &message, -1), 0);
+	CU_ASSERT_EQUAL(message_receive(channel.b, &got, &passed), -1);
+	message.u.history.count = 2;
+	message.u.history.records[1].refusal = REFUSAL_COUNT;
+	CU_ASSERT_EQUAL(message_send(channel.a, &message, -1), 0);
+	CU_ASSERT_EQUAL(message_receive(channel.b, &got, &passed), -1);
+	channel_close(channel);
+}
+
 int main(void)
 {
 	static const struct check checks[] = {
+		{"pieces and records beyond their bounds are refused",
+			test_pieces_and_records_beyond_their_bounds_are_refused},
 		{"the fields of a message arrive", test_fields_arrive},
 		{"a descriptor arrives beside its message", test_descriptor_arrives},
 		{"the sender refuses a descriptor too many or too few",
