@@ -53,14 +53,45 @@ int spool_put(struct spool *spool, struct span bytes)
 {
 	if (bytes.len == 0)
 		return 0;
-	/* Once there is a file, everything goes behind it: the order must hold. */
-	if (spool->fd != -1 || memory_len(spool) + bytes.len > spool->memory_max)
+	/* While something is in the file, everything goes behind it: the order must hold. */
+	if (spool->file_len > spool->file_read || memory_len(spool) + bytes.len > spool->memory_max)
 		return file_put(spool, bytes);
 	if (spool->memory == NULL)
 		spool->memory = evbuffer_new();
 	if (spool->memory == NULL)
 		return -1;
 	return evbuffer_add(spool->memory, bytes.data, bytes.len);
+}
+
+static void file_cut(struct spool *spool, uint64_t len)
+{
+	spool->file_len = spool->file_read + len;
+	if (len == 0)
+		spool->file_len = spool->file_read = 0;
+}
+
+int spool_cut(struct spool *spool, uint64_t len)
+{
+	size_t in_memory = memory_len(spool);
+	struct evbuffer *kept;
+
+	if (len >= spool_len(spool))
+		return 0;
+	file_cut(spool, len > in_memory ? len - in_memory : 0);
+	if (len >= in_memory)
+		return 0;
+	if (len == 0)
+		return evbuffer_drain(spool->memory, in_memory);
+	kept = evbuffer_new();
+	if (kept == NULL)
+		return -1;
+	if (evbuffer_remove_buffer(spool->memory, kept, (size_t)len) != (int)len) {
+		evbuffer_free(kept);
+		return -1;
+	}
+	evbuffer_free(spool->memory);
+	spool->memory = kept;
+	return 0;
 }
 
 int64_t spool_take(struct spool *spool, void *data, size_t len)
@@ -77,5 +108,7 @@ int64_t spool_take(struct spool *spool, void *data, size_t len)
 	if (n <= 0)
 		return -1;
 	spool->file_read += (uint64_t)n;
+	if (spool->file_read == spool->file_len)
+		file_cut(spool, 0);
 	return n;
 }

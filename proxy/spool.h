@@ -29,6 +29,9 @@ int spool_put(struct spool *spool, struct span bytes);
 /* Bytes in it. */
 uint64_t spool_len(const struct spool *spool);
 
+/* Keeps the first len of the bytes in it and forgets the rest. 0, or -1: out of memory. */
+int spool_cut(struct spool *spool, uint64_t len);
+
 /* Takes up to len bytes out, into data. Returns how many; -1 where the file cannot be read. */
 int64_t spool_take(struct spool *spool, void *data, size_t len);
 
