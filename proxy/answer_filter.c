@@ -177,6 +177,8 @@ const char *answer_filter_fault(const struct answer_filter *answer)
 {
 	if (answer->fault != NULL)
 		return answer->fault;
+	if (answer->filter.reader.fault == WBXML_FAULT_NONE)
+		return NULL;
 	return wbxml_fault_text(answer->filter.reader.fault);
 }
 

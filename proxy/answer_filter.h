@@ -64,7 +64,7 @@ int answer_filter_feed(struct answer_filter *filter, struct span piece);
 /* The end of the answer. 0: it was whole, and all of it is out. */
 int answer_filter_finish(struct answer_filter *filter);
 
-/* Static: "the document ends too early". */
+/* Static: "the document ends too early". NULL: none, or one of out's. */
 const char *answer_filter_fault(const struct answer_filter *filter);
 
 const struct answer_counts *answer_filter_counts(const struct answer_filter *filter);

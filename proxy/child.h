@@ -15,6 +15,7 @@
 
 #include "auth/trust_store.h"
 #include "config/model.h"
+#include "proxy/folder_table.h"
 #include "proxy/message.h"
 #include "proxy/shared.h"
 
@@ -37,6 +38,7 @@ struct child {
 	const struct config *config;
 	const struct trust_store *trust; /* workers, revocation, control (names only) */
 	struct shared *shared;
+	struct folder_table *folders; /* workers: what classes the folders of phones are of */
 	int supervisor;      /* SOCK_SEQPACKET, non-blocking */
 	size_t socket_count; /* workers */
 	const struct child_socket *sockets;

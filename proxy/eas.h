@@ -89,6 +89,10 @@ enum eas_path eas_path_of(const struct http_head *head);
  * specification. The JSON path is PATH_NOT_FOUND here: only a GET of it is answered, before. */
 enum refusal eas_request_read(const struct http_head *head, struct eas_request *request);
 
+/* Changes a base64 query in place, and not its meaning but that no multipart answer is asked for. A plain
+ * query has no word for that, and stays. */
+void eas_query_refuse_multipart(char *query);
+
 /* What kind of body a request of this command and version has. */
 enum eas_body_kind {
 	EAS_BODY_NONE,

@@ -1,4 +1,6 @@
 /* The base64 query: the plain one packed, for 12.1 and later (MS-ASHTTP 2.2.1.1.1.1). */
+#include <openssl/evp.h>
+
 #include "config/base64.h"
 #include "config/hex.h"
 #include "proxy/eas_query.h"
@@ -167,4 +169,34 @@ enum refusal eas_query_read_base64(struct span query, struct eas_request *reques
 		return REFUSAL_COMMAND_UNKNOWN;
 	request->command = (enum eas_command)head.data[1];
 	return device_id_set(request, id) ? REFUSAL_NONE : REFUSAL_DEVICE_ID;
+}
+
+/* Where the byte of options is; 0: nowhere. */
+static size_t options_find(struct span query)
+{
+	struct span bytes = query, head, id, key, type, tag, value;
+
+	if (!bytes_take(&bytes, 4, &head) || !counted_take(&bytes, &id) ||
+		!counted_take(&bytes, &key) || !counted_take(&bytes, &type))
+		return 0;
+	while (bytes_take(&bytes, 1, &tag) && counted_take(&bytes, &value))
+		if (tag.data[0] == TAG_OPTIONS && value.len == 1)
+			return (size_t)(value.data - query.data);
+	return 0;
+}
+
+void eas_query_refuse_multipart(char *query)
+{
+	uint8_t decoded[QUERY_MAX] = {0};
+	size_t len = 0, at;
+
+	if (eas_query_is_plain(span_of_string(query)) ||
+		!query_decode(span_of_string(query), decoded, sizeof(decoded), &len))
+		return;
+	at = options_find(span_of(decoded, len));
+	if (at == 0)
+		return;
+	decoded[at] &= (uint8_t)~OPTION_ACCEPT_MULTIPART;
+	/* It was base64 of as many bytes, or that percent-encoded: it fits. */
+	EVP_EncodeBlock((unsigned char *)query, decoded, (int)len);
 }

@@ -31,6 +31,7 @@ static void exchange_free_content(struct exchange *exchange)
 	eas_body_free(exchange->request_facts);
 	eas_body_free(exchange->answer_facts);
 	gunzip_free(exchange->gunzip);
+	answer_filter_free(exchange->filter);
 	free(exchange->answer_head);
 	if (exchange->fields != NULL)
 		OPENSSL_cleanse(exchange->fields, exchange->fields_len);
@@ -115,6 +116,21 @@ static void log_body(struct log_line *line, const struct eas_body *body, bool is
 		log_bool(line, "has_more", true);
 }
 
+/* What was taken out of the answer. */
+static void log_changes(struct log_line *line, const struct exchange *exchange)
+{
+	struct answer_counts counts = {.downloads = exchange->download_is_refused};
+	uint32_t stripped;
+
+	if (exchange->filter != NULL)
+		counts = *answer_filter_counts(exchange->filter);
+	stripped = counts.attachments + counts.downloads + counts.bodies;
+	if (stripped > 0)
+		log_number(line, "stripped", stripped);
+	if (counts.folders > 0)
+		log_number(line, "hidden_folders", counts.folders);
+}
+
 /* Microseconds between two moments, where both have come. */
 static void log_span_of_time(struct log_line *line, const char *key, uint64_t from, uint64_t to)
 {
@@ -145,6 +161,7 @@ static void exchange_log(const struct exchange *exchange)
 	log_body(&line, exchange->answer_facts, true);
 	if (exchange->own_eas_status != 0)
 		log_number(&line, "eas_status", exchange->own_eas_status);
+	log_changes(&line, exchange);
 	if (exchange->refusal != REFUSAL_NONE)
 		log_text(&line, "refusal", refusal_row(exchange->refusal)->name);
 	log_text(&line, "reason", exchange->reason);

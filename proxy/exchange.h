@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proxy/answer_filter.h"
 #include "proxy/eas.h"
 #include "proxy/eas_body.h"
 #include "proxy/gunzip.h"
@@ -87,6 +88,12 @@ struct exchange {
 	struct eas_body *answer_facts;   /* NULL unless it is WBXML */
 	struct gunzip *gunzip;           /* NULL unless it is compressed WBXML */
 	struct wbxml_buffer *answer_xml; /* the document, for upstream/body = xml; NULL otherwise */
+	struct answer_changes
+		changes; /* what is taken out of it; set before the request is released */
+	struct answer_filter *filter; /* NULL: nothing is taken out or learned */
+	bool answer_is_changed;       /* what the filter makes is what the phone gets */
+	bool download_is_refused;     /* an attachment that is taken out, GetAttachment */
+	struct parcel *parcel;        /* while bytes of it are taken in */
 	bool link_is_reusable, answer_is_chunked, answer_closes, answer_is_malformed;
 	bool answer_is_dropped; /* a page for people, which phones do not get */
 	bool ends_poll;         /* the timer ends a long poll, because we drain */
@@ -185,6 +192,28 @@ void exchange_refuse(struct exchange *exchange, enum refusal refusal, const char
 
 /* The answer is complete, or its connection is lost: logs, lets go of the link, tells the session. */
 void exchange_finish(struct exchange *exchange, bool is_last);
+
+/* exchange_filter.c and exchange_folders.c: what is taken out of the answer, and learned from it. */
+
+/* Whether the answer to this request may be another than the endpoint's. */
+bool exchange_changes_answer(const struct exchange *exchange);
+/* The request must not ask for an answer that could not be changed: writes its fields, and changes its
+ * query, so that it does not. */
+void exchange_narrow_request(struct exchange *exchange, struct http_writer *writer);
+/* An answer's head is there: makes the filter, if there is something to take out or to learn, and changes
+ * the head to what the phone gets. Or refuses, with a reason (static), what could not be changed. */
+enum refusal exchange_filter_begin(
+	struct exchange *exchange, struct http_head *head, const char **reason);
+/* Makes the filter for a document; it hands on what it makes to exchange_answer_out(). -1: no memory. */
+int exchange_filter_make(struct exchange *exchange);
+/* The request is whole and may concern folders of a class that no table knows: the phone is to look at its
+ * folders again. Returns what it is refused with, and says in the exchange with which status. */
+enum refusal exchange_folders_unknown(struct exchange *exchange);
+/* A FolderSync of a phone that was told so: it is answered here with Status 9, so that it starts over and
+ * gets all of its folders. False: nothing is to be done. */
+bool exchange_folders_start_over(struct exchange *exchange);
+/* exchange_answer.c: content for the phone. */
+int exchange_answer_out(void *exchange, struct span bytes);
 
 /* For the link's calls, in exchange_answer.c. */
 void exchange_link_readable(void *owner);

@@ -15,11 +15,16 @@
 
 enum { GUNZIP_MAX = 256 * 1024 * 1024 /* of one answer; beyond it is not looked into */ };
 
+enum { GATHER = 4 * 1024 };
+
 /* What is written to the phone in one go: a head and the content that came with it. */
 struct parcel {
 	struct exchange *exchange;
 	char *data; /* the worker's scratch */
 	size_t len, capacity;
+	bool has_head; /* it begins the answer, and nothing of it is sent yet */
+	size_t gathered_len;
+	uint8_t gathered[GATHER]; /* of changed content, which comes in small pieces */
 };
 
 static const struct config *config_of(const struct exchange *exchange)
@@ -27,11 +32,24 @@ static const struct config *config_of(const struct exchange *exchange)
 	return exchange->session->worker->config;
 }
 
+/* What is gathered is not cleared. */
+static void parcel_begin(struct parcel *parcel, struct exchange *exchange)
+{
+	struct worker *worker = exchange->session->worker;
+
+	parcel->exchange = exchange;
+	parcel->data = (char *)worker->scratch;
+	parcel->capacity = sizeof(worker->scratch);
+	parcel->len = parcel->gathered_len = 0;
+	parcel->has_head = false;
+}
+
 static void parcel_send(struct parcel *parcel)
 {
 	if (parcel->len > 0)
 		session_write(parcel->exchange->session, parcel->data, parcel->len);
 	parcel->len = 0;
+	parcel->has_head = false;
 }
 
 static void parcel_add(struct parcel *parcel, const void *data, size_t len)
@@ -53,13 +71,6 @@ static bool is_over(const struct exchange *exchange)
 
 /* Looking into it */
 
-static int look_at(void *context, struct span piece)
-{
-	struct exchange *exchange = context;
-
-	return eas_body_feed(exchange->answer_facts, piece) == REFUSAL_NONE ? 0 : -1;
-}
-
 /* The server is trusted: a document that we cannot read passes, but it is logged and counted. */
 static void answer_is_malformed(struct exchange *exchange)
 {
@@ -68,18 +79,37 @@ static void answer_is_malformed(struct exchange *exchange)
 	exchange->answer_is_malformed = true;
 }
 
-static void look_into(struct exchange *exchange, struct span content)
+/* 0, or -1: no more of it can be used. */
+static int look_at(void *context, struct span piece)
+{
+	struct exchange *exchange = context;
+
+	if (exchange->answer_facts != NULL && !exchange->answer_is_malformed &&
+		eas_body_feed(exchange->answer_facts, piece) != REFUSAL_NONE)
+		answer_is_malformed(exchange);
+	if (exchange->answer_is_changed)
+		return answer_filter_feed(exchange->filter, piece);
+	if (exchange->filter != NULL)
+		answer_filter_feed(exchange->filter, piece);
+	return exchange->answer_is_malformed ? -1 : 0;
+}
+
+/* 0, or -1: it is not what it should be; of a changed answer nothing more goes out then. */
+static int look_into(struct exchange *exchange, struct span content)
 {
 	int status;
 
-	if (exchange->answer_facts == NULL || exchange->answer_is_malformed)
-		return;
+	if (exchange->answer_facts == NULL && exchange->filter == NULL)
+		return 0;
+	if (exchange->answer_is_malformed && !exchange->answer_is_changed)
+		return -1;
 	if (exchange->gunzip != NULL)
 		status = gunzip_feed(exchange->gunzip, content, look_at, exchange);
 	else
 		status = look_at(exchange, content);
 	if (status != 0)
 		answer_is_malformed(exchange);
+	return status;
 }
 
 /* NULL when memory runs out: then the answer is not looked into. */
@@ -110,7 +140,8 @@ static void begin_looking(struct exchange *exchange, const struct http_head *hea
 	if (span_equal_nocase(coding, "gzip")) {
 		exchange->gunzip = gunzip_new(GUNZIP_MAX);
 		if (exchange->gunzip == NULL)
-			return; /* compressed bytes are no malformed document */
+			return; /* compressed bytes are no malformed document; what would be taken
+				 * out of them is refused as one */
 	} else if (coding.len > 0 && !span_equal_nocase(coding, "identity")) {
 		return;
 	}
@@ -124,13 +155,82 @@ static bool answer_is_last(const struct exchange *exchange)
 	return exchange->answer_closes || exchange->session->worker->is_draining;
 }
 
+static void parcel_content(struct parcel *parcel, struct span content)
+{
+	struct exchange *exchange = parcel->exchange;
+	char head[20];
+
+	exchange->bytes_out += content.len;
+	exchange_trace_answer(exchange, content);
+	if (exchange->answer_is_chunked)
+		parcel_add(parcel, head, http_chunk_head(head, content.len));
+	parcel_add(parcel, content.data, content.len);
+	if (exchange->answer_is_chunked)
+		parcel_add(parcel, "\r\n", 2);
+}
+
+/* Changed content */
+
+static void parcel_send_gathered(struct parcel *parcel)
+{
+	if (parcel->gathered_len > 0)
+		parcel_content(parcel, span_of(parcel->gathered, parcel->gathered_len));
+	parcel->gathered_len = 0;
+}
+
+int exchange_answer_out(void *context, struct span bytes)
+{
+	struct exchange *exchange = context;
+	struct parcel *parcel = exchange->parcel;
+
+	if (bytes.len > sizeof(parcel->gathered) - parcel->gathered_len)
+		parcel_send_gathered(parcel);
+	if (bytes.len > sizeof(parcel->gathered)) {
+		parcel_content(parcel, bytes);
+		return 0;
+	}
+	memcpy(parcel->gathered + parcel->gathered_len, bytes.data, bytes.len);
+	parcel->gathered_len += bytes.len;
+	return 0;
+}
+
+/* Nothing that was not looked into passes: the phone is told, if it has not got a part of it yet, or the
+ * connection ends. */
+static void answer_cannot_change(struct exchange *exchange, struct parcel *parcel)
+{
+	const char *reason = answer_filter_fault(exchange->filter);
+
+	if (parcel->has_head) {
+		parcel->len = 0;
+		exchange->answer = EXCHANGE_NO_ANSWER;
+		exchange->bytes_out = 0;
+	}
+	exchange_refuse(exchange, REFUSAL_UPSTREAM_MALFORMED, reason != NULL ? reason : "not gzip");
+}
+
+static void change(struct exchange *exchange, struct parcel *parcel, struct span content)
+{
+	exchange->parcel = parcel;
+	if (look_into(exchange, content) == 0)
+		parcel_send_gathered(parcel);
+	else
+		answer_cannot_change(exchange, parcel);
+}
+
 static void answer_complete(struct exchange *exchange, struct parcel *parcel)
 {
 	bool is_last = answer_is_last(exchange);
 
+	if (is_over(exchange))
+		return;
 	if (exchange->answer_facts != NULL && !exchange->answer_is_malformed &&
 		eas_body_end(exchange->answer_facts) != REFUSAL_NONE)
 		answer_is_malformed(exchange);
+	if (exchange->filter != NULL && answer_filter_finish(exchange->filter) != 0 &&
+		exchange->answer_is_changed) {
+		answer_cannot_change(exchange, parcel);
+		return;
+	}
 	if (exchange->answer_is_chunked)
 		parcel_add(parcel, "0\r\n\r\n", 5);
 	parcel_send(parcel);
@@ -140,18 +240,14 @@ static void answer_complete(struct exchange *exchange, struct parcel *parcel)
 
 static void pass_on(struct exchange *exchange, struct parcel *parcel, struct span content)
 {
-	char head[20];
-
 	if (exchange->answer_is_dropped)
 		return;
+	if (exchange->answer_is_changed) {
+		change(exchange, parcel, content);
+		return;
+	}
 	look_into(exchange, content);
-	exchange->bytes_out += content.len;
-	exchange_trace_answer(exchange, content);
-	if (exchange->answer_is_chunked)
-		parcel_add(parcel, head, http_chunk_head(head, content.len));
-	parcel_add(parcel, content.data, content.len);
-	if (exchange->answer_is_chunked)
-		parcel_add(parcel, "\r\n", 2);
+	parcel_content(parcel, content);
 }
 
 /* An XML answer is held until it is whole, then sent as the WBXML that it stands for. */
@@ -169,14 +265,25 @@ static void answer_from_xml(struct exchange *exchange, struct parcel *parcel)
 		wbxml_buffer_free(&document);
 		return;
 	}
+	if (exchange_filter_make(exchange) != 0 && exchange_changes_answer(exchange)) {
+		exchange_refuse(exchange, REFUSAL_INTERNAL, "out of memory");
+		wbxml_buffer_free(&document);
+		return;
+	}
+	exchange->answer_is_chunked = exchange->answer_is_changed && exchange->minor_version > 0;
+	exchange->answer_closes |= exchange->answer_is_changed && exchange->minor_version == 0;
 	http_write_status_line(&writer, 200, span_of_string(http_reason(200)));
 	http_write_field_text(&writer, "Content-Type", "application/vnd.ms-sync.wbxml");
-	http_write_field_number(&writer, "Content-Length", document.len);
+	if (exchange->answer_is_chunked)
+		http_write_field_text(&writer, "Transfer-Encoding", "chunked");
+	else if (!exchange->answer_is_changed)
+		http_write_field_number(&writer, "Content-Length", document.len);
 	http_write_field_text(&writer, "Cache-Control", "private");
 	if (answer_is_last(exchange))
 		http_write_field_text(&writer, "Connection", "close");
 	http_write_end(&writer);
 	parcel->len = writer.len;
+	parcel->has_head = true;
 	exchange->status = 200;
 	exchange->answer = EXCHANGE_ANSWER_BODY;
 	exchange->answer_facts = facts_new(exchange, EAS_BODY_WBXML);
@@ -242,6 +349,7 @@ static void write_answer_head(struct exchange *exchange, struct parcel *parcel,
 		return;
 	}
 	parcel->len = writer.len;
+	parcel->has_head = true;
 	exchange->status = status;
 	exchange->answer = EXCHANGE_ANSWER_BODY;
 }
@@ -285,10 +393,11 @@ static void answer_redirects(struct exchange *exchange, struct parcel *parcel,
 }
 
 /* A whole head. */
-static void answer_begin(
-	struct exchange *exchange, struct parcel *parcel, const struct http_head *head)
+static void answer_begin(struct exchange *exchange, struct parcel *parcel, struct http_head *head)
 {
 	const struct answer_status_row *row = answer_status_find(head->status);
+	const char *reason = NULL;
+	enum refusal refusal;
 
 	exchange->answered_us = clock_us();
 	exchange->endpoint_status = head->status;
@@ -311,6 +420,11 @@ static void answer_begin(
 		return;
 	}
 	begin_looking(exchange, head);
+	refusal = exchange_filter_begin(exchange, head, &reason);
+	if (refusal != REFUSAL_NONE) {
+		exchange_refuse(exchange, refusal, reason);
+		return;
+	}
 	write_answer_head(exchange, parcel, head,
 		row->way == ANSWER_BECOMES ? row->status : head->status, NULL);
 }
@@ -494,13 +608,12 @@ void exchange_link_readable(void *owner)
 {
 	struct exchange *exchange = owner;
 	struct worker *worker = exchange->session->worker;
-	struct parcel parcel = {.exchange = exchange,
-		.data = (char *)worker->scratch,
-		.capacity = sizeof(worker->scratch)};
+	struct parcel parcel;
 	unsigned int redirects = exchange->redirect_count;
 	size_t len = 0;
 	enum tls_result result = link_read(exchange->link, worker->buffer, WORKER_BUFFER, &len);
 
+	parcel_begin(&parcel, exchange);
 	if (result == TLS_WANTS_READ || result == TLS_WANTS_WRITE)
 		return;
 	if (result != TLS_DONE) {

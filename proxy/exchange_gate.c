@@ -19,7 +19,8 @@ enum refusal exchange_gate(struct exchange *exchange)
 
 enum refusal exchange_judge(struct exchange *exchange)
 {
-	(void)exchange;
+	if (exchange->room == ROOM_UPSTREAM)
+		exchange_folders_start_over(exchange);
 	return REFUSAL_NONE;
 }
 

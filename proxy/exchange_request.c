@@ -114,13 +114,25 @@ static const char *request_path(const struct exchange *exchange)
 	return exchange->request.path == EAS_PATH_AUTODISCOVER ? autodiscover_path : sync_path;
 }
 
+/* Something is to be taken out of the answer, or, of a request that is under way before it is whole, may
+ * yet have to be. */
+static bool must_be_narrowed(const struct exchange *exchange)
+{
+	return exchange_changes_answer(exchange) ||
+	       (!exchange->is_released && config_of(exchange)->policy.rule_count > 0);
+}
+
 /* The head, which is complete only now that the endpoint and the framing are known. */
 static void write_head(struct exchange *exchange, struct http_writer *writer)
 {
 	const struct endpoint *endpoint = exchange->link->endpoint;
-	struct span query = span_of_string(exchange->query);
+	struct span query;
 	char host[ENDPOINT_NAME_MAX];
+	bool is_narrowed = must_be_narrowed(exchange);
 
+	if (is_narrowed && exchange->request.accepts_multipart)
+		eas_query_refuse_multipart(exchange->query);
+	query = span_of_string(exchange->query);
 	http_write_request_line(writer, exchange->method,
 		span_of_string(endpoint->config->path_prefix),
 		span_of_string(request_path(exchange)), query.len > 0 ? query : (struct span){0});
@@ -130,8 +142,12 @@ static void write_head(struct exchange *exchange, struct http_writer *writer)
 		writer->has_failed = true;
 		return;
 	}
-	memcpy(writer->data + writer->len, exchange->fields, exchange->fields_len);
-	writer->len += exchange->fields_len;
+	if (is_narrowed) {
+		exchange_narrow_request(exchange, writer);
+	} else {
+		memcpy(writer->data + writer->len, exchange->fields, exchange->fields_len);
+		writer->len += exchange->fields_len;
+	}
 	exchange->is_chunked = !exchange->is_released && exchange->body.framing != HTTP_LENGTH;
 	if (exchange->is_chunked)
 		http_write_field_text(writer, "Transfer-Encoding", "chunked");

@@ -346,7 +346,9 @@ int supervisor_run(const struct supervisor_options *options)
 	process_raise_descriptor_limit();
 	sockets_take_passed(&s->sockets);
 	s->children.shared = process_map_shared(&err);
-	if (s->children.shared == NULL || process_open_signals(&s->signals, &err) == -1) {
+	if (s->children.shared != NULL)
+		s->children.folders = folder_table_map(&err);
+	if (s->children.folders == NULL || process_open_signals(&s->signals, &err) == -1) {
 		fprintf(stderr, "easproxyd: %s\n", err.text);
 		return 1;
 	}

@@ -125,6 +125,7 @@ static _Noreturn void live(
 		.config = generation->config,
 		.trust = generation->trust,
 		.shared = children->shared,
+		.folders = is_worker ? children->folders : NULL,
 		.supervisor = channel,
 		.state_directory = record->role == ROLE_REVOCATION || record->role == ROLE_CONTROL
 					   ? generation->state_directory

@@ -12,6 +12,7 @@
 
 #include "config/error.h"
 #include "proxy/message.h"
+#include "proxy/folder_table.h"
 #include "proxy/shared.h"
 #include "proxy/supervisor_generation.h"
 #include "proxy/supervisor_sockets.h"
@@ -50,6 +51,7 @@ struct child_record {
 struct children {
 	struct child_record records[CHILD_MAX];
 	struct shared *shared;
+	struct folder_table *folders; /* of workers, of all generations */
 	struct sockets *sockets;
 	bool has_sandbox;
 	int log_fd;

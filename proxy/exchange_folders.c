@@ -1,0 +1,60 @@
+/*
+ * Folders whose class no table knows. Phones from 14.0 on need not say a class, and what FolderSync has
+ * once told may be forgotten, or be told before easproxyd stood in its way: they are made to look at their
+ * folders again, in the words of the protocol, and to start over with them.
+ */
+#include <string.h>
+
+#include "proxy/exchange.h"
+
+/* MS-ASCMD 2.2.3.177: the folder hierarchy has changed, a FolderSync is needed. */
+enum { SYNC_HIERARCHY_CHANGED = 12, PING_HIERARCHY_CHANGED = 7 };
+
+static struct folder_table *table_of(const struct exchange *exchange)
+{
+	return exchange->session->worker->child->folders;
+}
+
+static struct folder_owner owner_of(const struct exchange *exchange)
+{
+	return (struct folder_owner){
+		exchange->session->credential->mailbox, exchange->request.device_id};
+}
+
+static uint64_t now_of(const struct exchange *exchange)
+{
+	return (uint64_t)worker_now(exchange->session->worker);
+}
+
+enum refusal exchange_folders_unknown(struct exchange *exchange)
+{
+	const struct folder_owner owner = owner_of(exchange);
+
+	/* It has just got all of them, so that a 503 has to slow it down. */
+	if (folder_table_miss(table_of(exchange), &owner, now_of(exchange)) == FOLDER_MISS_LOST)
+		return REFUSAL_FOLDERS_UNKNOWN;
+	if (exchange->request.command == EAS_SYNC)
+		exchange->refusal_eas_status = SYNC_HIERARCHY_CHANGED;
+	if (exchange->request.command == EAS_PING)
+		exchange->refusal_eas_status = PING_HIERARCHY_CHANGED;
+	return REFUSAL_FOLDERS_UNKNOWN;
+}
+
+bool exchange_folders_start_over(struct exchange *exchange)
+{
+	/* FolderSync, Status 9: the key is not known, start over. */
+	static const uint8_t start_over[] = {
+		0x03, 0x01, 0x6a, 0x00, 0x00, 0x07, 0x56, 0x4c, 0x03, '9', 0x00, 0x01, 0x01};
+	const struct eas_body *facts = exchange->request_facts;
+	const struct folder_owner owner = owner_of(exchange);
+
+	if (exchange->request.command != EAS_FOLDER_SYNC || facts == NULL ||
+		strcmp(eas_body_text(facts, facts->folder_key), "0") == 0 ||
+		!folder_table_wants_all(table_of(exchange), &owner, now_of(exchange)))
+		return false;
+	exchange_answer_own(exchange, &(struct own_answer){.status = 200,
+					      .content_type = "application/vnd.ms-sync.wbxml",
+					      .body = span_of(start_over, sizeof(start_over)),
+					      .eas_status = 9});
+	return true;
+}
