@@ -49,6 +49,34 @@ static void test_spool_in_memory(void)
 	spool_free(&spool);
 }
 
+static void test_spool_can_be_cut_anywhere(void)
+{
+	int directory = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char out[16];
+
+	for (uint64_t memory_max = 0; memory_max < 12; memory_max += 3) {
+		for (size_t len = 0; len <= 9; len++) {
+			struct spool spool;
+
+			spool_init(&spool, memory_max, directory);
+			for (const char *at = "012345678"; *at != '\0'; at++)
+				CU_ASSERT_EQUAL(spool_put(&spool, span_of(at, 1)), 0);
+			CU_ASSERT_EQUAL(spool_cut(&spool, len), 0);
+			CU_ASSERT_EQUAL(spool_len(&spool), len < 9 ? len : 9);
+			CU_ASSERT_EQUAL(spool_put(&spool, span_of_string("ab")), 0);
+			memset(out, 0, sizeof(out));
+			for (size_t i = 0; spool_len(&spool) > 0; i++)
+				CU_ASSERT_EQUAL_FATAL(spool_take(&spool, out + i, 1), 1);
+			CU_ASSERT_EQUAL(strncmp(out, "012345678", len), 0);
+			CU_ASSERT_STRING_EQUAL(out + (len < 9 ? len : 9), "ab");
+			/* Empty, it begins anew. */
+			CU_ASSERT_EQUAL(spool.file_len, 0);
+			spool_free(&spool);
+		}
+	}
+	close(directory);
+}
+
 static void test_spool_past_its_memory_goes_to_a_file(void)
 {
 	int directory = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -203,6 +231,7 @@ static void test_gunzip_refuses_what_is_not_gzip(void)
 
 static const struct check checks[] = {
 	{"spool in memory", test_spool_in_memory},
+	{"spool can be cut anywhere", test_spool_can_be_cut_anywhere},
 	{"spool past its memory goes to a file", test_spool_past_its_memory_goes_to_a_file},
 	{"spool without a file has a hard limit", test_spool_without_a_file_has_a_hard_limit},
 	{"a source has a limit of its own", test_a_source_has_a_limit_of_its_own},

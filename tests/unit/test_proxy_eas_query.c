@@ -1,4 +1,5 @@
 /* What a request asks: path, plain and base64 query, version, policy key, and the kind of body. */
+#include <openssl/evp.h>
 #include <stdlib.h>
 
 #include "proxy/eas.h"
@@ -558,7 +559,56 @@ static void test_kinds_of_autodiscover_body(void)
 	}
 }
 
+/* Made here, because what is compared is the text: 14.1, ItemOperations, 0x0409, id "PHONE1", key 1, type
+ * "iPhone", and the parameters. */
+static void base64_query(char text[200], const uint8_t *parameters, size_t len)
+{
+	uint8_t bytes[100] = {141, 19, 0x09, 0x04, 6, 'P', 'H', 'O', 'N', 'E', '1', 4, 1, 0, 0, 0,
+		6, 'i', 'P', 'h', 'o', 'n', 'e'};
+
+	memcpy(bytes + 23, parameters, len);
+	EVP_EncodeBlock((unsigned char *)text, bytes, (int)(23 + len));
+}
+
+static void test_a_base64_query_can_be_made_to_ask_for_no_multipart(void)
+{
+	static const uint8_t with[] = {1, 2, '5', ':', 7, 1, 0x03, 8, 1, 'a'};
+	static const uint8_t without[] = {1, 2, '5', ':', 7, 1, 0x01, 8, 1, 'a'};
+	static const uint8_t user_only[] = {8, 1, 'a'};
+	struct eas_request request;
+	char query[200], expected[200], target[300];
+
+	base64_query(query, with, sizeof(with));
+	snprintf(target, sizeof(target), EAS "?%s", query);
+	CU_ASSERT_EQUAL(read_request(&request, "POST", target, ""), NONE);
+	CU_ASSERT_TRUE(request.accepts_multipart);
+	base64_query(expected, without, sizeof(without));
+	eas_query_refuse_multipart(query);
+	CU_ASSERT_STRING_EQUAL(query, expected);
+	snprintf(target, sizeof(target), EAS "?%s", query);
+	CU_ASSERT_EQUAL(read_request(&request, "POST", target, ""), NONE);
+	CU_ASSERT_FALSE(request.accepts_multipart);
+	/* Percent-encoded, it becomes shorter. */
+	base64_query(query, with, sizeof(with));
+	memmove(query + 3, query + 1, strlen(query));
+	snprintf(target, 4, "%%%02X", (unsigned char)'j');
+	CU_ASSERT_EQUAL_FATAL(expected[0], 'j');
+	memcpy(query, target, 3);
+	eas_query_refuse_multipart(query);
+	CU_ASSERT_STRING_EQUAL(query, expected);
+	/* Nothing to change. */
+	base64_query(query, user_only, sizeof(user_only));
+	base64_query(expected, user_only, sizeof(user_only));
+	eas_query_refuse_multipart(query);
+	CU_ASSERT_STRING_EQUAL(query, expected);
+	snprintf(query, sizeof(query), "Cmd=ItemOperations&DeviceId=a");
+	eas_query_refuse_multipart(query);
+	CU_ASSERT_STRING_EQUAL(query, "Cmd=ItemOperations&DeviceId=a");
+}
+
 static const struct check checks[] = {
+	{"a base64 query can be made to ask for no multipart",
+		test_a_base64_query_can_be_made_to_ask_for_no_multipart},
 	{"only two paths are known", test_paths},
 	{"plain queries are read strictly", test_plain_queries},
 	{"broken escapes are refused", test_broken_escapes_are_refused_here_too},
