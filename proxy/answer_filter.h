@@ -24,7 +24,7 @@
 /* What is taken out. All zero: nothing. */
 struct answer_changes {
 	/* Whether an attachment of that name, content type and size (bytes) goes. What is not known is
-	 * empty, or 0; true for a size is true for all larger ones. NULL: none goes. */
+	 * empty, or UINT64_MAX; true for a size is true for all larger ones. NULL: none goes. */
 	bool (*strips)(const void *rule, struct span name, struct span content_type, uint64_t size);
 	const void *rule;
 	uint8_t hidden_classes; /* of folders: 1 << enum eas_class */

@@ -394,7 +394,7 @@ static bool mime_goes(const struct answer_filter *answer, bool is_whole)
 
 		if (goes(answer, span_of_string(eas_body_text(mime, attachment->name)),
 			    span_of_string(eas_body_text(mime, attachment->type)),
-			    attachment->size) ||
+			    attachment->size > 0 ? attachment->size : UINT64_MAX) ||
 			(attachment->name == 0 && mime->texts_are_cut))
 			return true;
 	}

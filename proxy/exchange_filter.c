@@ -152,7 +152,7 @@ static enum refusal download_begin(
 	struct exchange *exchange, const struct http_head *head, const char **reason)
 {
 	const struct answer_changes *changes = &exchange->changes;
-	uint64_t size = head->framing == HTTP_LENGTH ? head->content_length : 0;
+	uint64_t size = head->framing == HTTP_LENGTH ? head->content_length : UINT64_MAX;
 	struct span type = {0}, coding = {0};
 	const uint8_t *parameters;
 

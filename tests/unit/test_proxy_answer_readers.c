@@ -278,6 +278,15 @@ static void test_wireshark_dissects_every_changed_sample(void)
 	CU_ASSERT(after.unknown_tags <= 2 * before.unknown_tags);
 }
 
+/* Else that it finds nothing would say nothing. */
+static void test_wireshark_sees_what_is_wrong(void)
+{
+	struct dissection cut = dissect("good", SAMPLES, capture_cut);
+
+	CU_ASSERT(cut.whole < SAMPLES / 8);
+	CU_ASSERT(cut.malformed > 0);
+}
+
 static const struct check checks[] = {
 	{"libwbxml reads every changed sample that it could read before",
 		test_libwbxml_reads_every_changed_sample_that_it_could_read_before},
