@@ -7,6 +7,7 @@
 
 #include "auth/address.h"
 #include "auth/directory_file.h"
+#include "auth/directory_groups.h"
 #include "auth/unicode.h"
 
 struct directory {
@@ -76,6 +77,17 @@ int directory_refresh(struct directory *directory, struct error *err)
 int directory_config_check(
 	const struct config_directory *config, config_report *report, void *report_context)
 {
+	struct directory_groups *groups;
+	struct error err;
+
+	if (config->backend == CONFIG_DIRECTORY_NONE)
+		return 0;
+	groups = directory_groups_new(config->group_count, config->groups, &err);
+	if (groups == NULL) {
+		report(report_context, err.text);
+		return -1;
+	}
+	directory_groups_free(groups);
 	if (config->backend != CONFIG_DIRECTORY_FILE)
 		return 0;
 	return directory_file_check(config->file, report, report_context);

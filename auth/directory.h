@@ -44,6 +44,7 @@ struct directory_answer {
 	char entry[DIRECTORY_ENTRY_MAX + 1]; /* which entry, or why there is no answer; printable */
 	char users[DIRECTORY_USERS_MAX + 1]; /* by which other names phones may call the owner, with
 						blanks between: folded addresses, account names */
+	uint64_t groups;                     /* bit n: the owner is in the nth of config->groups */
 };
 
 struct directory; /* opaque */
@@ -60,8 +61,8 @@ void directory_ask(struct directory *directory, const struct directory_question 
 /* Whether asking may block: then it belongs into a helper process. */
 bool directory_may_block(const struct config_directory *config);
 
-/* Faults of the file that the configuration names, each as "file:line: …". 0 where there are none,
- * and for the other backends; -1. */
+/* Faults of the groups that rules name, and of the file that the configuration names, each as
+ * "file:line: …". 0 where there are none, and without a directory; -1. */
 int directory_config_check(
 	const struct config_directory *config, config_report *report, void *report_context);
 

@@ -17,6 +17,7 @@ struct file {
 	char *base; /* in path */
 	int folder, inotify;
 	struct stat seen; /* of what was read last, good or not */
+	struct directory_groups *groups;
 	struct directory_table *table;
 };
 
@@ -68,7 +69,8 @@ static uint8_t *read_all(int fd, const char *path, const struct stat *status, st
 
 /* Opens from the folder, so that a renamed folder is still the one that was allowed. */
 static struct directory_table *load(int folder, const char *base, const char *path,
-	struct stat *status, config_report *report, void *report_context)
+	const struct directory_groups *groups, struct stat *status, config_report *report,
+	void *report_context)
 {
 	struct directory_table *table = NULL;
 	struct error err;
@@ -81,8 +83,8 @@ static struct directory_table *load(int folder, const char *base, const char *pa
 	else
 		bytes = read_all(fd, path, status, &err);
 	if (bytes != NULL)
-		table = directory_table_parse(
-			span_of(bytes, (size_t)status->st_size), path, report, report_context);
+		table = directory_table_parse(span_of(bytes, (size_t)status->st_size), path, groups,
+			report, report_context);
 	else
 		report(report_context, err.text);
 	free(bytes);
@@ -94,7 +96,8 @@ static struct directory_table *load(int folder, const char *base, const char *pa
 int directory_file_check(const char *path, config_report *report, void *report_context)
 {
 	struct stat status;
-	struct directory_table *table = load(AT_FDCWD, path, path, &status, report, report_context);
+	struct directory_table *table =
+		load(AT_FDCWD, path, path, NULL, &status, report, report_context);
 
 	directory_table_free(table);
 	return table != NULL ? 0 : -1;
@@ -105,6 +108,7 @@ static void file_close(void *state)
 	struct file *file = state;
 
 	directory_table_free(file->table);
+	directory_groups_free(file->groups);
 	if (file->inotify != -1)
 		close(file->inotify);
 	if (file->folder != -1)
@@ -148,9 +152,10 @@ static void *file_open(const struct config_directory *config, struct error *err)
 		return NULL;
 	}
 	file->folder = file->inotify = -1;
-	if (open_folder(file, config->file, err) == 0)
-		file->table =
-			load(file->folder, file->base, file->path, &file->seen, keep_first, &first);
+	file->groups = directory_groups_new(config->group_count, config->groups, err);
+	if (file->groups != NULL && open_folder(file, config->file, err) == 0)
+		file->table = load(file->folder, file->base, file->path, file->groups, &file->seen,
+			keep_first, &first);
 	if (file->table != NULL)
 		return file;
 	file_close(file);
@@ -204,7 +209,8 @@ static int file_refresh(void *state, struct error *err)
 		close(fd);
 	if (is_same(&status, &file->seen))
 		return 0;
-	table = load(file->folder, file->base, file->path, &file->seen, keep_first, &first);
+	table = load(file->folder, file->base, file->path, file->groups, &file->seen, keep_first,
+		&first);
 	if (table == NULL)
 		return -1;
 	directory_table_free(file->table);

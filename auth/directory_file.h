@@ -6,6 +6,7 @@
 #define AUTH_DIRECTORY_FILE_H
 
 #include "auth/directory.h"
+#include "auth/directory_groups.h"
 #include "config/span.h"
 
 enum {
@@ -17,9 +18,9 @@ enum {
 struct directory_table; /* what the file says; opaque */
 
 /* Parses the text, for which name stands in messages. Faults are reported in the order of the file,
- * "name:line: …"; NULL when there is any. report may be NULL. */
-struct directory_table *directory_table_parse(
-	struct span text, const char *name, config_report *report, void *report_context);
+ * "name:line: …"; NULL when there is any. report may be NULL; groups, too: nobody asks for them. */
+struct directory_table *directory_table_parse(struct span text, const char *name,
+	const struct directory_groups *groups, config_report *report, void *report_context);
 void directory_table_free(struct directory_table *table);          /* NULL is allowed */
 size_t directory_table_count(const struct directory_table *table); /* mailboxes */
 

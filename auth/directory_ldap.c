@@ -17,11 +17,13 @@
 
 #include "auth/address.h"
 #include "auth/directory.h"
+#include "auth/directory_groups.h"
+#include "auth/directory_ldap_groups.h"
 #include "auth/directory_match.h"
 
 enum {
 	ENTRIES_MAX = 4,      /* one that matches, and some that only the server takes for it */
-	ATTRIBUTES_MAX = 16,  /* six, and the binding attributes */
+	ATTRIBUTES_MAX = 16,  /* seven, and the binding attributes */
 	ACCOUNT_DISABLED = 2, /* MS-ADTS 2.2.16 */
 	SEALED_SSF = 56, /* so strong at least, when Kerberos protects a connection without TLS */
 };
@@ -30,6 +32,7 @@ static const char system_ca[] = "/etc/ssl/certs/ca-certificates.crt";
 
 struct ldap_state {
 	const struct config_directory *config;
+	struct directory_groups *groups;
 	char *password;
 	size_t password_len;
 	LDAP *connection; /* NULL: none */
@@ -97,7 +100,7 @@ static void list_attributes(struct ldap_state *state)
 	const struct config_directory *config = state->config;
 	const char *const single[] = {config->address_attribute, config->mail_attribute,
 		config->upn_attribute, config->sid_attribute, config->control_attribute,
-		config->account_attribute};
+		config->account_attribute, config->group_count > 0 ? config->group_attribute : ""};
 	size_t count = 0;
 
 	for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++)
@@ -124,6 +127,7 @@ static void ldap_backend_close(void *opaque)
 	if (state->password != NULL)
 		OPENSSL_cleanse(state->password, state->password_len);
 	free(state->password);
+	directory_groups_free(state->groups);
 	free(state);
 }
 
@@ -137,6 +141,11 @@ static void *ldap_backend_open(const struct config_directory *config, struct err
 	}
 	state->config = config;
 	list_attributes(state);
+	state->groups = directory_groups_new(config->group_count, config->groups, err);
+	if (state->groups == NULL) {
+		free(state);
+		return NULL;
+	}
 	/* What stands in ldap.conf and the environment is for people's tools. */
 	if (setenv("LDAPNOINIT", "1", 1) == -1) {
 		error_sys(err, "opening the directory");
@@ -353,8 +362,15 @@ static void answer_found(const struct ldap_state *state, LDAPMessage *entry, con
 	const char *who, struct directory_answer *answer)
 {
 	const struct config_directory *config = state->config;
+	struct error err;
 
 	directory_answer_set(answer, DIRECTORY_FOUND, mailbox, "%s", who);
+	/* A rule may keep the members of a group out: who may be in it is not let in. */
+	if (directory_ldap_groups(
+		    state->connection, entry, config, state->groups, &answer->groups, &err) == -1) {
+		directory_answer_set(answer, DIRECTORY_UNAVAILABLE, "", "%s", err.text);
+		return;
+	}
 	/* What phones are most likely to have comes first: there may be no room for all. */
 	add_users(state, entry, config->upn_attribute, answer);
 	add_users(state, entry, config->account_attribute, answer);
@@ -427,6 +443,8 @@ static int search(struct ldap_state *state, const char *filter,
 		(char **)state->attributes, 0, NULL, NULL, &limit, ENTRIES_MAX, &found);
 	if (result == LDAP_SUCCESS) {
 		read_entries(state, found, question, answer);
+		if (answer->status == DIRECTORY_UNAVAILABLE)
+			disconnect(state);
 	} else if (result == LDAP_SIZELIMIT_EXCEEDED) {
 		directory_answer_set(answer, DIRECTORY_AMBIGUOUS, "", "many entries have it");
 	} else {

@@ -15,6 +15,7 @@ struct box {
 	size_t mailbox; /* where its address begins, in text */
 	uint32_t line;
 	bool is_disabled, has_upn;
+	uint64_t groups;
 };
 
 /* What leads to a mailbox: a letter for its kind, and its text. */
@@ -35,6 +36,7 @@ struct directory_table {
 
 struct parser {
 	struct directory_table *table;
+	const struct directory_groups *groups;
 	config_report *report;
 	void *report_context;
 	uint32_t line;
@@ -167,6 +169,21 @@ static void add_sid(struct parser *parser, struct span sid)
 	add_key(parser, KEY_SID, text);
 }
 
+/* One that no rule names does not matter, but has to be one. */
+static void add_group(struct parser *parser, struct span name)
+{
+	struct box *box = &parser->table->boxes[parser->table->box_count - 1];
+	char folded[DIRECTORY_GROUP_SIZE];
+	int is_dn;
+
+	if (directory_group_fold(name, folded, &is_dn) == -1)
+		fault(parser, parser->line,
+			"'%.*s' is no group; write group:name, as it stands in the rules",
+			name.len > 100 ? 100 : (int)name.len, (const char *)name.data);
+	else
+		box->groups |= directory_groups_find(parser->groups, name);
+}
+
 static void take_value(struct parser *parser, struct span word)
 {
 	struct box *box = &parser->table->boxes[parser->table->box_count - 1];
@@ -183,9 +200,11 @@ static void take_value(struct parser *parser, struct span word)
 		add_sid(parser, rest);
 	} else if (skip_prefix(&rest, "X509:")) {
 		add_binding(parser, word);
+	} else if (skip_prefix(&rest, "group:")) {
+		add_group(parser, rest);
 	} else {
 		fault(parser, parser->line,
-			"'%.*s' is none of smtp:…, upn:…, sid:…, X509:<…>… and disabled",
+			"'%.*s' is none of smtp:…, upn:…, sid:…, X509:<…>…, group:… and disabled",
 			word.len > 100 ? 100 : (int)word.len, (const char *)word.data);
 	}
 }
@@ -314,11 +333,14 @@ static void index_keys(struct parser *parser)
 	}
 }
 
-struct directory_table *directory_table_parse(
-	struct span text, const char *name, config_report *report, void *report_context)
+struct directory_table *directory_table_parse(struct span text, const char *name,
+	const struct directory_groups *groups, config_report *report, void *report_context)
 {
 	struct directory_table *table = calloc(1, sizeof(*table));
-	struct parser parser = {.table = table, .report = report, .report_context = report_context};
+	struct parser parser = {.table = table,
+		.groups = groups,
+		.report = report,
+		.report_context = report_context};
 
 	if (table == NULL)
 		return NULL;
@@ -400,6 +422,7 @@ static void describe_box(
 
 	directory_answer_set(answer, DIRECTORY_FOUND, table->text + box->mailbox, "%s:%u",
 		table->name, box->line);
+	answer->groups = box->groups;
 	for (; at < end; at += strlen(table->text + at) + 1) {
 		const char *key = table->text + at;
 

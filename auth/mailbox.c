@@ -25,6 +25,7 @@ __attribute__((format(printf, 3, 4))) static void refuse(
 	search->refusal = refusal;
 	search->mailbox[0] = '\0';
 	search->users[0] = '\0';
+	search->groups = 0;
 	va_start(args, format);
 	vsnprintf(search->reason, sizeof(search->reason), format, args);
 	va_end(args);
@@ -108,6 +109,7 @@ static void take_found(struct mailbox_search *search, const struct directory_que
 		snprintf(search->mailbox, sizeof(search->mailbox), "%s", answer->mailbox);
 		snprintf(search->reason, sizeof(search->reason), "%s", answer->entry);
 		snprintf(search->users, sizeof(search->users), "%s", answer->users);
+		search->groups = answer->groups;
 	} else if (strcmp(search->mailbox, answer->mailbox) != 0) {
 		refuse(search, REFUSAL_NAME_AMBIGUOUS, "its %s lead to %.70s and %.70s",
 			config_name_words[question->kind], search->mailbox, answer->mailbox);

@@ -31,6 +31,7 @@ struct mailbox_search {
 	char mailbox[MAILBOX_MAX + 1];       /* "" unless NONE */
 	char reason[MAILBOX_REASON_MAX + 1]; /* printable: why not, or who says so */
 	char users[DIRECTORY_USERS_MAX + 1]; /* as in the directory's answer */
+	uint64_t groups;                     /* likewise */
 };
 
 void mailbox_begin(struct mailbox_search *search, const struct config_mailbox *config,

@@ -7,6 +7,7 @@
 
 /* Behind it its two texts, each with its NUL. */
 struct kept_mailbox {
+	uint64_t groups;
 	int64_t valid_until;
 	uint32_t changes;
 	char texts[];
@@ -216,6 +217,7 @@ bool verdict_cache_mailbox(
 		return false;
 	*mailbox = (struct verdict_mailbox){.mailbox = kept->texts,
 		.users = kept->texts + strlen(kept->texts) + 1,
+		.groups = kept->groups,
 		.valid_until = kept->valid_until,
 		.changes = kept->changes};
 	return true;
@@ -230,6 +232,7 @@ static struct kept_mailbox *keep(const struct verdict_mailbox *mailbox)
 
 	if (kept == NULL)
 		return NULL;
+	kept->groups = mailbox->groups;
 	kept->valid_until = mailbox->valid_until;
 	kept->changes = mailbox->changes;
 	memcpy(kept->texts, mailbox->mailbox, mailbox_size);

@@ -16,6 +16,7 @@
 /* What the directory said of a certificate's owner. */
 struct verdict_mailbox {
 	const char *mailbox, *users; /* users: other names for its owner (directory.h) */
+	uint64_t groups;             /* likewise */
 	int64_t valid_until;         /* UNIX seconds */
 	uint32_t changes;            /* identity_client_changes() when it was found */
 };

@@ -353,6 +353,11 @@ static void check_directory(const struct check *check)
 		(directory->file[0] != '\0' || directory->url_count > 0))
 		fault_warn(check->faults, directory->place.line,
 			"directory: file and urls say nothing with backend = none");
+	if (directory->backend == CONFIG_DIRECTORY_NONE && check->config->policy.group_count > 0)
+		fault_warn(check->faults, directory->place.line,
+			"directory: a rule names the group '%.200s', but with backend = none nobody "
+			"is in any group",
+			check->config->policy.groups[0]);
 }
 
 static void check_activesync(const struct check *check)

@@ -74,6 +74,7 @@ static void free_directory(struct config_directory *directory)
 	free(directory->file);
 	free(directory->bind_name);
 	free(directory->keytab);
+	free(directory->group_attribute);
 	free(directory->base);
 	free(directory->filter);
 	free(directory->address_attribute);

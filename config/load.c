@@ -206,6 +206,8 @@ static void complete_model(struct config *config)
 
 	if (config->workers == 0)
 		config->workers = cores < 1 ? 1 : cores > 128 ? 128 : (uint32_t)cores;
+	config->directory.group_count = config->policy.group_count;
+	config->directory.groups = config->policy.groups;
 	add_identity_header(config, "client-cert");
 	add_identity_header(config, "client-cert-chain");
 	for (size_t i = 0; i < config->upstream.header_count; i++)

@@ -181,6 +181,11 @@ struct config_directory {
 	uint32_t cache_time_ms, negative_cache_time_ms;
 	enum config_when_down when_down;
 	uint32_t use_known_for_ms;
+	char *group_attribute; /* the groups that somebody is in */
+	bool group_nesting;    /* groups in groups, by Active Directory's rule */
+	/* Those of policy, borrowed. */
+	size_t group_count;
+	char **groups;
 	struct config_place place;
 };
 

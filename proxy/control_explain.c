@@ -141,6 +141,17 @@ static void explain_rules(
 		explanation_refuse(explanation, REFUSAL_ISSUER_NOT_ALLOWED);
 }
 
+/* Of those that rules of the policy name. */
+static json_t *name_groups(const struct config_policy *policy, uint64_t groups)
+{
+	json_t *names = json_array();
+
+	for (size_t i = 0; i < policy->group_count; i++)
+		if ((groups >> i & 1) != 0)
+			json_array_append_new(names, json_string(policy->groups[i]));
+	return names;
+}
+
 void control_explain_identified(struct control *control, const struct mailbox_answer *found)
 {
 	struct control_explanation *explanation = LIST_FIRST(&control->explanations);
@@ -156,6 +167,8 @@ void control_explain_identified(struct control *control, const struct mailbox_an
 	json_object_set_new(object, "refusal", json_string(refusal_row(refusal)->name));
 	json_object_set_new(object, "mailbox", json_string(found->mailbox));
 	json_object_set_new(object, "reason", json_string(found->reason));
+	json_object_set_new(
+		object, "groups", name_groups(&control->child->config->policy, found->groups));
 	json_object_set_new(explanation->answer, "mailbox", object);
 	explanation_refuse(explanation, refusal);
 	if (refusal == REFUSAL_NONE) {

@@ -170,6 +170,16 @@ static void print_forms(const json_t *values, const struct name_form *form, cons
 	}
 }
 
+static void print_groups(const json_t *groups)
+{
+	const char *title = "groups";
+
+	for (size_t i = 0; i < json_array_size(groups); i++) {
+		printf("%-*s%s\n", MARGIN, title, json_string_value(json_array_get(groups, i)));
+		title = "";
+	}
+}
+
 static void print_names(const json_t *answer)
 {
 	const json_t *names = json_object_get(answer, "names");
@@ -190,6 +200,7 @@ static void print_names(const json_t *answer)
 	if (answer_text(mailbox, "reason")[0] != '\0')
 		printf(" (%s)", answer_text(mailbox, "reason"));
 	putchar('\n');
+	print_groups(json_object_get(mailbox, "groups"));
 }
 
 static void print_user(const json_t *answer)

@@ -139,6 +139,7 @@ static void request_finish(struct request *request)
 	snprintf(answer->mailbox, sizeof(answer->mailbox), "%s",
 		search->refusal == REFUSAL_NONE ? search->mailbox : "");
 	snprintf(answer->users, sizeof(answer->users), "%s", search->users);
+	answer->groups = search->groups;
 	snprintf(answer->reason, sizeof(answer->reason), "%s", search->reason);
 	STAILQ_INSERT_TAIL(&peer->answered, request, entry);
 }

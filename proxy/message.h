@@ -101,6 +101,7 @@ struct mailbox_answer {
 				configuration changes */
 	char mailbox[MAILBOX_MAX + 1];       /* lower case; "" with a refusal */
 	char users[DIRECTORY_USERS_MAX + 1]; /* other names for the owner: auth/directory.h */
+	uint64_t groups;                     /* likewise */
 	char reason
 		[200]; /* printable; with a refusal why, else who says so ("" without a directory) */
 };

@@ -14,6 +14,8 @@
 #include "proxy/worker_judge.h"
 #include "proxy/worker_seen.h"
 
+enum { REGROUP_MS = 100 };
+
 static enum refusal judge_fresh(
 	struct session *session, X509 *leaf, STACK_OF(X509) * sent, struct verdict *verdict)
 {
@@ -102,21 +104,21 @@ static bool issuers_allow(const struct worker *worker, const struct credential *
 
 /* What the directory says, or is known to have said, as of changes. */
 static void credential_take_mailbox(const struct worker *worker, struct credential *credential,
-	enum refusal refusal, const char *mailbox, const char *users, int64_t valid_until,
-	uint32_t changes)
+	enum refusal refusal, const struct verdict_mailbox *said)
 {
-	if (refusal == REFUSAL_NONE && mailbox[0] == '\0')
+	if (refusal == REFUSAL_NONE && said->mailbox[0] == '\0')
 		refusal = REFUSAL_INTERNAL;
-	if (refusal == REFUSAL_NONE && strcmp(credential->mailbox, mailbox) != 0 &&
-		credential_set_mailbox(credential, mailbox) != 0)
+	if (refusal == REFUSAL_NONE && strcmp(credential->mailbox, said->mailbox) != 0 &&
+		credential_set_mailbox(credential, said->mailbox) != 0)
 		refusal = REFUSAL_INTERNAL;
-	if (refusal == REFUSAL_NONE && credential_set_users(credential, users) != 0)
+	if (refusal == REFUSAL_NONE && credential_set_users(credential, said->users) != 0)
 		refusal = REFUSAL_INTERNAL;
 	if (refusal == REFUSAL_NONE && !issuers_allow(worker, credential))
 		refusal = REFUSAL_ISSUER_NOT_ALLOWED;
+	credential->groups = said->groups;
 	credential->refusal = refusal;
-	credential->valid_until = valid_until;
-	credential->changes = changes;
+	credential->valid_until = said->valid_until;
+	credential->changes = said->changes;
 }
 
 /* Nobody could be asked. What was known is too old; the next request asks again. */
@@ -172,8 +174,7 @@ static bool session_wait_for_mailbox(struct session *session)
 
 	session_forget_question(session);
 	if (find_known_mailbox(session, &known)) {
-		credential_take_mailbox(session->worker, session->credential, REFUSAL_NONE,
-			known.mailbox, known.users, known.valid_until, known.changes);
+		credential_take_mailbox(session->worker, session->credential, REFUSAL_NONE, &known);
 		return false;
 	}
 	if (ask_directory(session) != 0) {
@@ -227,23 +228,26 @@ void session_identify_timed_out(struct session *session)
 
 /* In the background */
 
-/* The mailbox of a request under way may be somebody else's now, or nobody's. */
-static void session_told_again(struct session *session, enum refusal refusal, const char *mailbox,
-	const char *users, int64_t valid_until, uint32_t changes)
+/* The mailbox of a request under way may be somebody else's now, or nobody's; or its owner is in other
+ * groups, by which it would be judged otherwise: a long poll ends, and the phone asks anew. */
+static void session_told_again(
+	struct session *session, enum refusal refusal, const struct verdict_mailbox *said)
 {
 	struct credential *credential = session->credential;
+	uint64_t groups = credential->groups;
 
 	if (refusal == REFUSAL_NONE && credential->mailbox[0] != '\0' &&
-		strcmp(credential->mailbox, mailbox) != 0) {
+		strcmp(credential->mailbox, said->mailbox) != 0) {
 		session_shut_out(
 			session, REFUSAL_NONE, "the certificate leads to another mailbox now");
 		return;
 	}
-	credential_take_mailbox(
-		session->worker, credential, refusal, mailbox, users, valid_until, changes);
+	credential_take_mailbox(session->worker, credential, refusal, said);
 	if (credential->refusal != REFUSAL_NONE)
 		session_shut_out(session, credential->refusal,
 			"the directory has no mailbox for the certificate any more");
+	else if (credential->groups != groups && session->exchange != NULL)
+		exchange_end_poll(session->exchange, REGROUP_MS);
 }
 
 bool session_ask_again(struct session *session)
@@ -254,8 +258,7 @@ bool session_ask_again(struct session *session)
 	if (session->exchange == NULL || !is_mailbox_old(session))
 		return false;
 	if (find_known_mailbox(session, &known)) {
-		session_told_again(session, REFUSAL_NONE, known.mailbox, known.users,
-			known.valid_until, known.changes);
+		session_told_again(session, REFUSAL_NONE, &known);
 		return false;
 	}
 	session->is_asking = ask_directory(session) == 0;
@@ -271,38 +274,29 @@ void session_forget_question(struct session *session)
 	worker_identity_answered(&session->worker->reidentify);
 }
 
-/* For the next session of the same certificate. */
-static void remember_mailbox(struct worker *worker, const struct credential *credential,
-	const struct mailbox_answer *answer)
-{
-	const struct verdict_mailbox mailbox = {.mailbox = answer->mailbox,
-		.users = answer->users,
-		.valid_until = answer->valid_until,
-		.changes = identity_client_changes(worker->identity)};
-
-	verdict_cache_set_mailbox(worker->verdicts, credential->leaf_sha256, &mailbox);
-}
-
 void session_identified(struct session *session, const struct mailbox_answer *answer)
 {
 	struct worker *worker = session->worker;
 	struct credential *credential = session->credential;
 	enum refusal refusal = (enum refusal)answer->refusal;
-	uint32_t changes = identity_client_changes(worker->identity);
+	const struct verdict_mailbox said = {.mailbox = answer->mailbox,
+		.users = answer->users,
+		.groups = answer->groups,
+		.valid_until = answer->valid_until,
+		.changes = identity_client_changes(worker->identity)};
 	bool is_first = credential->mailbox[0] == '\0';
 
-	remember_mailbox(worker, credential, answer);
+	/* For the next session of the same certificate. */
+	verdict_cache_set_mailbox(worker->verdicts, credential->leaf_sha256, &said);
 	if (refusal != REFUSAL_NONE)
 		session_log_no_mailbox(session, refusal, answer->reason);
 	if (session->is_asking) {
 		session->is_asking = false;
 		worker_identity_answered(&worker->reidentify);
-		session_told_again(session, refusal, answer->mailbox, answer->users,
-			answer->valid_until, changes);
+		session_told_again(session, refusal, &said);
 		return;
 	}
-	credential_take_mailbox(worker, credential, refusal, answer->mailbox, answer->users,
-		answer->valid_until, changes);
+	credential_take_mailbox(worker, credential, refusal, &said);
 	if (is_first)
 		session_report(session);
 	session_await_head(session);

@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	size_t faults = 0;
 	struct directory_table *table =
-		directory_table_parse(span_of(data, size), "list", count_fault, &faults);
+		directory_table_parse(span_of(data, size), "list", NULL, count_fault, &faults);
 
 	require((table == NULL) == (faults > 0));
 	if (table != NULL)

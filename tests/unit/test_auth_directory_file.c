@@ -25,7 +25,7 @@ static const char file[] =
 
 static struct directory_table *parse(const char *text)
 {
-	return directory_table_parse(span_of_string(text), "list", NULL, NULL);
+	return directory_table_parse(span_of_string(text), "list", NULL, NULL, NULL);
 }
 
 static const struct {
@@ -99,7 +99,7 @@ static const struct {
 	{"a@b.c smtp:x\n\nd@e.f upn:\n", "list:1: 'x' is not an address; write user@domain\n"
 					 "list:3: '' is not an address; write user@domain\n"},
 	{"a@b.c nonsense\n",
-		"list:1: 'nonsense' is none of smtp:…, upn:…, sid:…, X509:<…>… and disabled\n"},
+		"list:1: 'nonsense' is none of smtp:…, upn:…, sid:…, X509:<…>…, group:… and disabled\n"},
 	{"a@b.c sid:S-1\n", "list:1: 'S-1' is not a SID; write S-1-5-21-…\n"},
 	{"a@b.c X509:<SKI>0\n",
 		"list:1: 'X509:<SKI>0' is no binding; write X509:<SKI>, X509:<SHA1-PUKEY>, "
@@ -127,7 +127,7 @@ static void test_faults_are_told_with_their_lines(void)
 		char faults[FAULTS_SIZE] = "";
 
 		CU_ASSERT_PTR_NULL(directory_table_parse(
-			span_of_string(faulty[i].text), "list", collect, faults));
+			span_of_string(faulty[i].text), "list", NULL, collect, faults));
 		CU_ASSERT_STRING_EQUAL(faults, faulty[i].faults);
 		if (strcmp(faults, faulty[i].faults) != 0)
 			fprintf(stderr, "%s%s", faulty[i].text, faults);
@@ -142,7 +142,8 @@ static void test_faults_are_not_told_without_end(void)
 	for (size_t i = 0; i < sizeof(text) - 1; i++)
 		text[i] = i % 2 == 0 ? 'x' : '\n';
 	text[sizeof(text) - 1] = '\0';
-	CU_ASSERT_PTR_NULL(directory_table_parse(span_of_string(text), "list", collect, faults));
+	CU_ASSERT_PTR_NULL(
+		directory_table_parse(span_of_string(text), "list", NULL, collect, faults));
 	for (const char *c = faults; *c != '\0'; c++)
 		lines += *c == '\n';
 	CU_ASSERT_EQUAL(lines, DIRECTORY_FILE_FAULTS_MAX);
@@ -170,7 +171,8 @@ static void test_line_that_is_too_long_is_a_fault(void)
 	directory_table_free(table);
 	text[len] = ' ';
 	text[len + 1] = '\0';
-	CU_ASSERT_PTR_NULL(directory_table_parse(span_of_string(text), "list", collect, faults));
+	CU_ASSERT_PTR_NULL(
+		directory_table_parse(span_of_string(text), "list", NULL, collect, faults));
 	CU_ASSERT_STRING_EQUAL(faults, "list:1: the line is longer than 16384 bytes\n");
 	free(text);
 }
@@ -182,7 +184,7 @@ static void test_nothing_and_nobody_are_files_too(void)
 	CU_ASSERT_PTR_NOT_NULL(table);
 	CU_ASSERT_EQUAL(directory_table_count(table), 0);
 	directory_table_free(table);
-	table = directory_table_parse(span_of(NULL, 0), "list", NULL, NULL);
+	table = directory_table_parse(span_of(NULL, 0), "list", NULL, NULL, NULL);
 	CU_ASSERT_PTR_NOT_NULL(table);
 	directory_table_free(table);
 }
