@@ -355,7 +355,8 @@ static void check_directory(const struct check *check)
 			"directory: file and urls say nothing with backend = none");
 	if (directory->backend == CONFIG_DIRECTORY_NONE && check->config->policy.group_count > 0)
 		fault_warn(check->faults, directory->place.line,
-			"directory: a rule names the group '%.200s', but with backend = none nobody "
+			"directory: a rule names the group '%.200s', but with backend = none "
+			"nobody "
 			"is in any group",
 			check->config->policy.groups[0]);
 }
@@ -368,6 +369,9 @@ static void check_activesync(const struct check *check)
 		fault_add(check->faults, activesync->place.line,
 			"activesync: min-protocol is newer than max-protocol, so that no phone "
 			"could speak to easproxyd");
+	if (activesync->heartbeat_min_ms > activesync->heartbeat_max_ms)
+		fault_add(check->faults, activesync->place.line,
+			"activesync: heartbeat-min is longer than heartbeat-max");
 }
 
 static void check_quarantine(const struct check *check)

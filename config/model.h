@@ -270,6 +270,10 @@ struct config_activesync {
 	uint32_t min_protocol, max_protocol; /* 25, 120, 121, 140, 141, 160, 161 */
 	uint32_t closed_commands;            /* a mask, see config/command.h */
 	struct config_place place;
+	uint32_t heartbeat_min_ms, heartbeat_max_ms; /* of Ping, and of Sync that polls */
+	uint32_t storm_rate;                         /* devices a second; 0: no limit */
+	uint32_t loop_repeats;                       /* of one Sync; 0: no limit */
+	uint32_t request_rate;                       /* of one device in a minute; 0: no limit */
 };
 
 enum config_autodiscover_mode {

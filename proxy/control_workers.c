@@ -38,6 +38,9 @@ static bool take_message(struct control_worker *worker, const struct message *me
 		control_history_take(worker->control, worker->slot, message);
 		return true;
 	case MESSAGE_TRACED: control_trace_take(worker->control, worker, message); return true;
+	case MESSAGE_POLL_SUPERSEDED:
+		control_workers_tell(worker->control, message->u.poll_superseded.slot, message);
+		return true;
 	default: return false;
 	}
 }

@@ -10,12 +10,14 @@
 #include <sys/queue.h>
 
 #include "proxy/device_grant.h"
+#include "proxy/governor_state.h"
 #include "proxy/history.h"
 
 struct device_entry {
 	struct device_grant grant;
+	struct governor_state governor;
 	struct history *history; /* its last exchanges; freed with the entry */
-	uint8_t endpoint; /* to which the mail server has sent it, from 1 on; 0: to none */
+	uint8_t endpoint;        /* to which the mail server has sent it, from 1 on; 0: to none */
 
 	/* Private to device_table.c. */
 	LIST_ENTRY(device_entry) bucket_link;

@@ -285,8 +285,10 @@ static void heartbeat_note(struct eas_body *body, uint32_t number, uint32_t unit
 {
 	uint32_t seconds = number > UINT32_MAX / unit_s ? UINT32_MAX : number * unit_s;
 
-	if (seconds > body->heartbeat_s)
-		body->heartbeat_s = seconds;
+	if (seconds <= body->heartbeat_s)
+		return;
+	body->heartbeat_s = seconds;
+	body->heartbeat_is_wait = unit_s != 1;
 }
 
 static void element_end(struct eas_body *body)

@@ -87,6 +87,7 @@ struct eas_body {
 	bool texts_are_cut;        /* a text was longer than is kept, or they filled the arena */
 	uint32_t status;           /* the global Status of an answer (commands.tsv); 0: none seen */
 	uint32_t heartbeat_s;      /* Ping and Sync HeartbeatInterval, or Wait times 60; 0: none */
+	bool heartbeat_is_wait;    /* it was said in minutes */
 	uint32_t collection_count; /* Collection and Folder elements with an id */
 	struct eas_collection collections[EAS_COLLECTIONS_NAMED];
 	uint32_t classes; /* 1 << enum eas_class, of every class said anywhere; 0: none was */

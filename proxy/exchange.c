@@ -8,6 +8,7 @@
 #include "config/clock.h"
 #include "proxy/exchange_history.h"
 #include "proxy/exchange_trace.h"
+#include "proxy/governor.h"
 #include "proxy/log.h"
 
 struct wbxml_limits exchange_limits(const struct config *config)
@@ -255,6 +256,13 @@ void exchange_answer_own(struct exchange *exchange, const struct own_answer *ans
 	exchange_finish(exchange, is_last);
 }
 
+/* The mail server was not there for it, and may not be for others. */
+static bool is_outage(enum refusal refusal)
+{
+	return refusal == REFUSAL_UPSTREAM_UNAVAILABLE || refusal == REFUSAL_UPSTREAM_UNREACHABLE ||
+	       refusal == REFUSAL_UPSTREAM_TIMEOUT;
+}
+
 void exchange_refuse(struct exchange *exchange, enum refusal refusal, const char *reason)
 {
 	struct session *session = exchange->session;
@@ -266,7 +274,10 @@ void exchange_refuse(struct exchange *exchange, enum refusal refusal, const char
 	if (exchange->stage == EXCHANGE_OVER)
 		return;
 	exchange->refusal = refusal;
-	snprintf(exchange->reason, sizeof(exchange->reason), "%s", reason != NULL ? reason : "");
+	if (is_outage(refusal))
+		governor_expect_storm(exchange);
+	if (reason != NULL)
+		snprintf(exchange->reason, sizeof(exchange->reason), "%s", reason);
 	exchange->link_is_reusable = false;
 	if (exchange->answer != EXCHANGE_NO_ANSWER || refusal_row(refusal)->http_status == 0) {
 		/* The phone has a part of another answer: only the connection's end can tell it. */
@@ -274,7 +285,7 @@ void exchange_refuse(struct exchange *exchange, enum refusal refusal, const char
 		return;
 	}
 	exchange->status = eas_refusal_write(&writer, refusal, &exchange->request,
-		&(struct eas_refusal_terms){.retry_after_s = EXCHANGE_RETRY_S,
+		&(struct eas_refusal_terms){.retry_after_s = governor_retry_after(exchange),
 			.close = is_last,
 			.http_status = exchange->refusal_http_status,
 			.eas_status = exchange->refusal_eas_status});
@@ -305,14 +316,14 @@ void exchange_abort(struct exchange *exchange, enum refusal refusal, const char 
 
 /* Time */
 
-static void exchange_answer_poll(struct exchange *exchange)
+static void exchange_answer_poll(struct exchange *exchange, const char *why)
 {
 	/* MS-ASCMD 2.2.1.13: Ping, Status 1: the heartbeat is over and nothing has changed. */
 	static const uint8_t nothing_new[] = {
 		0x03, 0x01, 0x6a, 0x00, 0x00, 0x0d, 0x45, 0x47, 0x03, '1', 0x00, 0x01, 0x01};
 	bool is_ping = exchange->request.command == EAS_PING;
 
-	snprintf(exchange->reason, sizeof(exchange->reason), "poll ended: draining");
+	snprintf(exchange->reason, sizeof(exchange->reason), "poll ended: %s", why);
 	/* An empty answer to a Sync says that nothing has changed, MS-ASCMD 2.2.1.21. */
 	exchange_answer_own(
 		exchange, &(struct own_answer){.status = 200,
@@ -323,8 +334,10 @@ static void exchange_answer_poll(struct exchange *exchange)
 
 void exchange_timed_out(struct exchange *exchange)
 {
-	if (exchange->ends_poll && exchange->answer == EXCHANGE_NO_ANSWER)
-		exchange_answer_poll(exchange);
+	if (exchange->ends_poll != NULL && exchange->answer == EXCHANGE_NO_ANSWER)
+		exchange_answer_poll(exchange, exchange->ends_poll);
+	else if (exchange->is_held)
+		exchange_hold_over(exchange);
 	else if (room_wait_over(exchange))
 		return;
 	else if (exchange->waits && exchange->is_read)
@@ -342,13 +355,19 @@ void exchange_timed_out(struct exchange *exchange)
 		exchange_abort(exchange, REFUSAL_UPSTREAM_TIMEOUT, "the answer stopped short");
 }
 
-bool exchange_end_poll(struct exchange *exchange, uint32_t time_ms)
+void exchange_end_poll_now(struct exchange *exchange, const char *why)
+{
+	if (exchange->stage != EXCHANGE_OVER && exchange->answer == EXCHANGE_NO_ANSWER)
+		exchange_answer_poll(exchange, why);
+}
+
+bool exchange_end_poll(struct exchange *exchange, uint32_t time_ms, const char *why)
 {
 	uint64_t share = time_ms - time_ms / 5; /* the phones' last answers need time too */
 
 	if (!exchange->is_poll || exchange->answer != EXCHANGE_NO_ANSWER)
 		return false;
-	exchange->ends_poll = true;
+	exchange->ends_poll = why;
 	session_set_timer(exchange->session, 1 + (uint32_t)((uint64_t)random() * share / RAND_MAX));
 	return true;
 }

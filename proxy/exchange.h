@@ -24,7 +24,6 @@
 
 enum {
 	EXCHANGE_ID_SIZE = 24,
-	EXCHANGE_RETRY_S = 30 /* Retry-After of our own 503s */
 };
 
 /* How far the request has come towards the endpoint. */
@@ -66,6 +65,8 @@ struct exchange {
 	struct device_entry *device;    /* pinned; NULL where the request names none */
 	bool waits;            /* exchange_wait(): it is not known yet whether it may pass */
 	uint32_t wait_time_ms; /* from the end of the request */
+	uint32_t hold_ms;      /* it may pass, but only so long after its end */
+	bool is_held;          /* until its timer fires */
 	bool is_read;          /* the phone has sent all of it */
 	bool is_released;      /* decoded to the end and allowed: it may go out whole */
 
@@ -96,7 +97,7 @@ struct exchange {
 	struct parcel *parcel;        /* while bytes of it are taken in */
 	bool link_is_reusable, answer_is_chunked, answer_closes, answer_is_malformed;
 	bool answer_is_dropped; /* a page for people, which phones do not get */
-	bool ends_poll;         /* the timer ends a long poll, because we drain */
+	const char *ends_poll;  /* the timer ends a long poll, and this is why; NULL: it does not */
 	bool is_poll;
 	bool came_by_url; /* Host is that of autodiscover/url */
 	char *base;       /* where the phone finds us, for Autodiscover; NULL otherwise */
@@ -107,6 +108,7 @@ struct exchange {
 	/* For the log. */
 	enum refusal refusal;
 	uint16_t refusal_http_status, refusal_eas_status; /* instead of its row's; 0: that */
+	uint32_t retry_after_s;                           /* with a 503 of our own; 0: as usual */
 	char reason[160];
 	unsigned int status;          /* to the phone */
 	unsigned int endpoint_status; /* 0: no answer */
@@ -136,8 +138,12 @@ void exchange_timed_out(struct exchange *exchange);
 /* The connection has ended, or has to. Logs, and lets go of the link. */
 void exchange_abort(struct exchange *exchange, enum refusal refusal, const char *reason);
 
-/* Ends a long poll within time_ms in the protocol's words; false: it is none. */
-bool exchange_end_poll(struct exchange *exchange, uint32_t time_ms);
+/* Ends a long poll within time_ms in the protocol's words; why: static, for the log. False: it is none,
+ * or its answer is under way. */
+bool exchange_end_poll(struct exchange *exchange, uint32_t time_ms, const char *why);
+
+/* The same at once, of a Ping or Sync that may not be at the mail server yet. */
+void exchange_end_poll_now(struct exchange *exchange, const char *why);
 
 /* Frees what is over. For session_bury(). */
 void exchange_free(struct exchange *exchange);
@@ -156,6 +162,9 @@ void exchange_gate_leave(struct exchange *exchange);
 void exchange_wait(struct exchange *exchange, uint32_t time_ms);
 /* refusal NONE: it goes on, to the room that was chosen meanwhile. Nothing if it does not wait. */
 void exchange_wait_over(struct exchange *exchange, enum refusal refusal, const char *reason);
+
+/* The time that it was held for is over. */
+void exchange_hold_over(struct exchange *exchange);
 
 /* An answer of our own. */
 struct own_field {

@@ -10,6 +10,7 @@
 #include "proxy/autodiscover.h"
 #include "proxy/exchange.h"
 #include "proxy/exchange_trace.h"
+#include "proxy/governor.h"
 #include "proxy/rewrite.h"
 #include "proxy/room_autodiscover.h"
 
@@ -332,8 +333,9 @@ static void write_answer_head(struct exchange *exchange, struct parcel *parcel,
 	const struct http_head *head, unsigned int status, const char *location)
 {
 	struct http_writer writer = {.data = parcel->data, .capacity = parcel->capacity};
-	struct rewrite_terms terms = {
-		.status = status, .location = location, .retry_after_s = EXCHANGE_RETRY_S};
+	struct rewrite_terms terms = {.status = status,
+		.location = location,
+		.retry_after_s = governor_retry_after(exchange)};
 
 	exchange->answer_is_dropped = is_page(head);
 	terms.framing = choose_framing(exchange, head);

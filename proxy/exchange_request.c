@@ -8,6 +8,7 @@
 #include "config/clock.h"
 #include "proxy/exchange.h"
 #include "proxy/exchange_trace.h"
+#include "proxy/governor.h"
 #include "proxy/rewrite.h"
 #include "proxy/room_autodiscover.h"
 
@@ -63,7 +64,7 @@ static void request_sent(struct exchange *exchange)
 	}
 	session_set_timer(exchange->session, time_ms);
 	if (exchange->is_poll && worker->is_draining)
-		exchange_end_poll(exchange, worker->drain_time_ms);
+		exchange_end_poll(exchange, worker->drain_time_ms, "draining");
 }
 
 /* Around the piece there is room for a chunk's framing, so that it goes out in one packet. */
@@ -259,23 +260,16 @@ static int collect_xml(struct exchange *exchange)
 	return status;
 }
 
-/* The request is whole, and it is known whether it may pass. */
-static void request_whole(struct exchange *exchange)
+/* It may pass. */
+static void request_release(struct exchange *exchange)
 {
-	enum refusal refusal = exchange_judge(exchange);
-
-	if (exchange->stage == EXCHANGE_OVER)
-		return;
-	if (refusal != REFUSAL_NONE) {
-		exchange_refuse(exchange, refusal, NULL);
-		return;
-	}
 	if (exchange->room != ROOM_UPSTREAM) {
 		room_answer(exchange);
 		return;
 	}
 	if (room_release(exchange))
 		return;
+	governor_let_out(exchange);
 	if (exchange->collected != NULL && collect_xml(exchange) != 0) {
 		exchange_refuse(exchange, REFUSAL_INTERNAL, "making XML of the request");
 		return;
@@ -285,6 +279,29 @@ static void request_whole(struct exchange *exchange)
 		request_connect(exchange);
 	else if (exchange->stage == EXCHANGE_SEND)
 		request_send(exchange);
+}
+
+/* The request is whole, and it is known whether it may pass. */
+static void request_whole(struct exchange *exchange)
+{
+	enum refusal refusal = exchange_judge(exchange);
+
+	if (exchange->stage == EXCHANGE_OVER)
+		return;
+	if (refusal != REFUSAL_NONE) {
+		exchange_refuse(exchange, refusal, NULL);
+	} else if (exchange->hold_ms > 0 && exchange->stage == EXCHANGE_COLLECT) {
+		exchange->is_held = true;
+		session_set_timer(exchange->session, exchange->hold_ms);
+	} else {
+		request_release(exchange);
+	}
+}
+
+void exchange_hold_over(struct exchange *exchange)
+{
+	exchange->is_held = false;
+	request_release(exchange);
 }
 
 /* The phone has sent all of it. Only what is whole and allowed is released. */

@@ -18,11 +18,18 @@
 struct exchange;
 
 enum {
-	GOVERNOR_KEYS = 4,     /* Syncs that are told apart: loops go over several folders */
-	GOVERNOR_RETRY_S = 30, /* the first Retry-After of a loop; doubled each time */
+	GOVERNOR_COLLECTIONS = 8, /* of one poll that are told apart */
+	GOVERNOR_KEYS = 4,        /* Syncs that are told apart: loops go over several folders */
+	GOVERNOR_RETRY_S = 30,    /* the first Retry-After of a loop; doubled each time */
 	GOVERNOR_RETRY_MAX_S = 15 * 60, /* up to here */
 	GOVERNOR_DELAY_MAX_MS =
 		10 * 1000, /* a request is held so long, but refused if it were longer */
+};
+
+/* What a long poll is for, by hashes of the collections' ids; count 0: for everything. */
+struct governor_collections {
+	uint32_t count;
+	uint32_t hashes[GOVERNOR_COLLECTIONS];
 };
 
 /* As the configuration has them; 0: no limit. */

@@ -46,6 +46,7 @@ static const struct message_row {
 	[MESSAGE_TRACE] = {SIZE_WITH(trace), FD_NEVER},
 	[MESSAGE_TRACED] = {SIZE_WITH(traced), FD_NEVER},
 	[MESSAGE_TRACE_MORE] = {SIZE_BARE, FD_NEVER},
+	[MESSAGE_POLL_SUPERSEDED] = {SIZE_WITH(poll_superseded), FD_NEVER},
 };
 
 static const struct message_row *row_of(uint32_t type)
@@ -224,6 +225,12 @@ static bool has_sound_content(struct message *message)
 		message->u.trace.device_id[EAS_DEVICE_ID_MAX] = '\0';
 		return true;
 	case MESSAGE_TRACED: return is_sound_piece(&message->u.traced);
+	case MESSAGE_POLL_SUPERSEDED:
+		message->u.poll_superseded.mailbox[MAILBOX_MAX] = '\0';
+		message->u.poll_superseded.device_id[EAS_DEVICE_ID_MAX] = '\0';
+		return message->u.poll_superseded.collections.count <= GOVERNOR_COLLECTIONS &&
+		       (message->u.poll_superseded.command == EAS_PING ||
+			       message->u.poll_superseded.command == EAS_SYNC);
 	case MESSAGE_MAILBOX_ANSWER:
 		message->u.mailbox_answer.mailbox[MAILBOX_MAX] = '\0';
 		message->u.mailbox_answer.users[DIRECTORY_USERS_MAX] = '\0';

@@ -19,6 +19,7 @@
 #include "config/refusal.h"
 #include "proxy/device_grant.h"
 #include "proxy/eas.h"
+#include "proxy/governor_state.h"
 #include "proxy/history.h"
 
 enum message_type {
@@ -55,6 +56,8 @@ enum message_type {
 	/* worker -> control */
 	MESSAGE_DEVICE_ORDER, /* u.device_order: a rule of the policy says what a device is from now on */
 	MESSAGE_DEVICE_WIPED, /* u.device_wiped: a device has acknowledged its wipe */
+	/* worker -> control -> another worker */
+	MESSAGE_POLL_SUPERSEDED, /* u.poll_superseded: a device's long poll is at the first one now */
 	/* control <-> worker: what one device does */
 	MESSAGE_HISTORY_QUERY, /* u.history_query: the last exchanges of a device */
 	MESSAGE_HISTORY,       /* u.history: some of them, or that there are no more */
@@ -205,6 +208,14 @@ struct message {
 			char device_id[EAS_DEVICE_ID_MAX + 1]; /* lower case; "": any */
 		} trace;
 		struct message_traced traced;
+		struct {
+			char mailbox[MAILBOX_MAX + 1];
+			char device_id[EAS_DEVICE_ID_MAX + 1]; /* lower case */
+			uint32_t slot;     /* of the worker that has the old one */
+			uint32_t command;  /* EAS_PING or EAS_SYNC */
+			uint64_t begun_us; /* of the new one, clock_us() */
+			struct governor_collections collections; /* that it is for */
+		} poll_superseded;
 		char text[1024];
 	} u;
 };

@@ -629,7 +629,7 @@ void session_drain(struct session *session, uint32_t time_ms)
 		return;
 	case SESSION_ANSWER:
 		if (session->exchange != NULL)
-			exchange_end_poll(session->exchange, time_ms);
+			exchange_end_poll(session->exchange, time_ms, "draining");
 		return;
 	default: return;
 	}

@@ -247,7 +247,7 @@ static void session_told_again(
 		session_shut_out(session, credential->refusal,
 			"the directory has no mailbox for the certificate any more");
 	else if (credential->groups != groups && session->exchange != NULL)
-		exchange_end_poll(session->exchange, REGROUP_MS);
+		exchange_end_poll(session->exchange, REGROUP_MS, "other groups");
 }
 
 bool session_ask_again(struct session *session)

@@ -1,6 +1,7 @@
 /*
  * The memory that all processes share: one page of counters per worker, written by its owner alone
- * and read by anyone. Mapped by the supervisor before the first fork.
+ * and read by anyone; and what workers have to know of each other's devices. Mapped by the supervisor
+ * before the first fork.
  */
 #ifndef PROXY_SHARED_H
 #define PROXY_SHARED_H
@@ -9,6 +10,8 @@
 #include <stdint.h>
 
 #include "config/refusal.h"
+#include "proxy/device_slots.h"
+#include "proxy/governor_storm.h"
 
 enum { WORKER_MAX = 256, ENDPOINT_MAX = 64 };
 
@@ -28,6 +31,10 @@ enum { WORKER_MAX = 256, ENDPOINT_MAX = 64 };
 	COUNTER(requests_forwarded, "requests sent to an endpoint, to their end")                  \
 	COUNTER(answers_malformed, "answers whose WBXML was malformed")                            \
 	COUNTER(polls_open, "long polls under way now")                                            \
+	COUNTER(polls_superseded, "long polls ended because the device began another")             \
+	COUNTER(heartbeats_corrected, "heartbeats answered with the nearest one allowed")          \
+	COUNTER(requests_held, "requests held for a moment, of devices that ask too often")        \
+	COUNTER(device_loops, "times that a device was found in a loop")                           \
 	COUNTER(upstream_connections_open, "connections to endpoints open now")                    \
 	COUNTER(upstream_connects, "connections to endpoints made")                                \
 	COUNTER(upstream_failures, "connections to endpoints failed")                              \
@@ -52,9 +59,12 @@ struct shared_worker {
 };
 
 struct shared {
-	_Atomic uint64_t generation;              /* of the configuration; counts reloads */
-	_Atomic uint64_t started_at;              /* UNIX seconds */
-	_Atomic uint64_t restarts[8];             /* of children, by enum role */
+	_Atomic uint64_t generation;  /* of the configuration; counts reloads */
+	_Atomic uint64_t started_at;  /* UNIX seconds */
+	_Atomic uint64_t restarts[8]; /* of children, by enum role */
+	uint64_t seed; /* of hashes of devices, so that nobody can choose which ones meet */
+	struct governor_storm storm;
+	struct device_slots polls; /* which worker has a device's long poll, governor.c */
 	struct shared_worker workers[WORKER_MAX]; /* a draining worker of the last generation keeps
 						     its slot until it has gone */
 };

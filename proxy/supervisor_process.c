@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
@@ -52,6 +53,11 @@ struct shared *process_map_shared(struct error *err)
 
 	if (shared == MAP_FAILED) {
 		error_sys(err, "mapping the shared counters");
+		return NULL;
+	}
+	if (getrandom(&shared->seed, sizeof(shared->seed), 0) != (ssize_t)sizeof(shared->seed)) {
+		error_sys(err, "getting random numbers");
+		munmap(shared, sizeof(*shared));
 		return NULL;
 	}
 	atomic_store(&shared->started_at, (uint64_t)time(NULL));

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "proxy/governor.h"
 #include "proxy/worker_history.h"
 #include "proxy/worker_trace.h"
 
@@ -27,6 +28,7 @@ static bool take_message(struct worker *worker, const struct message *message)
 	case MESSAGE_HISTORY_QUERY: worker_history_answer(worker, message); return true;
 	case MESSAGE_TRACE: worker_trace_take(worker, message); return true;
 	case MESSAGE_TRACE_MORE: worker_trace_more(worker); return true;
+	case MESSAGE_POLL_SUPERSEDED: governor_take_superseded(worker, message); return true;
 	default: return false;
 	}
 }

@@ -233,6 +233,8 @@ class Proxy(Program):
             },
             "trust": {"store": case.pki.trust},
             "mailbox": {"domains": ["contoso.test"]},
+            # Tests are in more of a hurry than phones; test_governor.py sets what it is about.
+            "activesync": {"heartbeat-min": "1s", "storm-rate": 0, "loop-repeats": 0, "request-rate": 0},
             "upstream exchange": {
                 "endpoints": urls,
                 "login": "header",
