@@ -75,8 +75,9 @@ class ReloadTest(harness.Case):
 
     def test_sleeping_pings_are_told_to_ping_again(self):
         lines = [self.enterContext(self.proxy.dial("bob")) for _ in range(6)]
-        for line in lines:
-            line.send(request_bytes("POST", target("Ping"), HEADERS, wbxml.encode(client.ping(600))))
+        for number, line in enumerate(lines):
+            line.send(request_bytes("POST", target("Ping").replace("=D1", "=D%d" % number), HEADERS,
+                                    wbxml.encode(client.ping(600))))
         wait_for("the Pings at the upstream", lambda: len([
             r for r in self.recorder.whole() if "Ping" in r.target]) == 6, None, self.proxy)
         self.reload()
