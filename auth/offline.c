@@ -19,7 +19,8 @@ struct offline {
 	struct offline_crls *crls;
 	struct revocation_set revocation;
 	X509 *leaf;
-	bool may_be_roots; /* the certificates being read */
+	STACK_OF(X509) * sent; /* borrowed; NULL: nothing */
+	bool may_be_roots;     /* the certificates being read */
 	offline_report *report;
 	void *context;
 };
@@ -281,6 +282,14 @@ int offline_set_leaf(struct offline *offline, const char *path, struct error *er
 	return offline->leaf != NULL ? 0 : error_set(err, "%s: not a certificate", path);
 }
 
+void offline_use_leaf(struct offline *offline, X509 *leaf, STACK_OF(X509) * sent)
+{
+	X509_up_ref(leaf);
+	X509_free(offline->leaf);
+	offline->leaf = leaf;
+	offline->sent = sent;
+}
+
 static enum refusal judge_path(struct offline *offline, const struct config_trust *config,
 	int64_t at, struct verdict *verdict, struct error *err)
 {
@@ -289,7 +298,7 @@ static enum refusal judge_path(struct offline *offline, const struct config_trus
 
 	if (verifier == NULL)
 		return REFUSAL_INTERNAL;
-	refusal = verifier_run(verifier, offline->leaf, NULL, at, verdict);
+	refusal = verifier_run(verifier, offline->leaf, offline->sent, at, verdict);
 	if (refusal == REFUSAL_INTERNAL)
 		error_set(err, "verifying the certificate: %s", verdict->reason);
 	verifier_free(verifier);

@@ -5,6 +5,7 @@
 #ifndef AUTH_OFFLINE_H
 #define AUTH_OFFLINE_H
 
+#include <openssl/x509.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,6 +32,10 @@ int offline_add_crls(struct offline *offline, const char *path, struct error *er
 
 /* The certificate to be judged: the first one of a file. */
 int offline_set_leaf(struct offline *offline, const char *path, struct error *err);
+
+/* The same with one that is at hand, and with those that a phone would send beside it (NULL: none), which
+ * are borrowed until it is judged. */
+void offline_use_leaf(struct offline *offline, X509 *leaf, STACK_OF(X509) * sent);
 
 /* Judges it at a time (UNIX seconds). With needs_crls every certificate below the root must be covered by
  * the CRLs, but for what a trust store's terms take out (check, exemption); without it revocation is not

@@ -13,6 +13,7 @@
 #include "proxy/easproxyctl_crl.h"
 #include "proxy/easproxyctl_explain.h"
 #include "proxy/easproxyctl_history.h"
+#include "proxy/easproxyctl_profile.h"
 #include "proxy/easproxyctl_refusals.h"
 #include "proxy/easproxyctl_status.h"
 #include "proxy/easproxyctl_trace.h"
@@ -48,6 +49,8 @@ static const struct command {
 		ctl_trace},
 	{"seen", "", "list the certificates that came, and what became of them", ctl_seen},
 	{"explain", "CERT", "show the way of a certificate, and what would stop it", ctl_explain},
+	{"profile", "... | lint FILE", "make or check a configuration profile for a phone",
+		ctl_profile},
 	{"refusals", "[NAME]", "explain the names of refusals", ctl_refusals},
 	{"verify", "CERT...", "judge a certificate without a running easproxyd", ctl_verify},
 	{"decode", "[FILE|-]", "show a body of ActiveSync as XML", ctl_decode},
