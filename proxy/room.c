@@ -138,16 +138,15 @@ void room_recheck(struct exchange *exchange)
 {
 	enum room before = exchange->room;
 	enum refusal refusal = room_choose(exchange);
+	bool can_be_told = exchange->is_read && exchange->answer == EXCHANGE_NO_ANSWER;
 
 	if (exchange->stage == EXCHANGE_OVER ||
 		(refusal == REFUSAL_NONE && exchange->room == before))
 		return;
 	if (refusal != REFUSAL_NONE)
-		exchange_refuse(exchange, refusal, "the device may not go on");
-	else if (!exchange->is_read || exchange->answer != EXCHANGE_NO_ANSWER)
-		exchange_abort(exchange, REFUSAL_NONE, "what the device is has changed");
-	else if (exchange->room == ROOM_UPSTREAM && !room_release(exchange))
-		exchange_abort(exchange, REFUSAL_NONE, "what the device is has changed");
-	else if (exchange->room != ROOM_UPSTREAM)
+		exchange_refuse(exchange, refusal, "the device may not come in any more");
+	else if (can_be_told && exchange->room != ROOM_UPSTREAM)
 		room_answer(exchange);
+	else if (!can_be_told || !room_release(exchange))
+		exchange_abort(exchange, REFUSAL_NONE, "what the device is has changed");
 }
