@@ -24,6 +24,7 @@ struct credential {
 	struct identity_names *names; /* until the mailbox is known */
 	uint32_t rules;               /* as in the verdict */
 	uint64_t groups;              /* of the owner: bit n is config->policy.groups[n] */
+	uint64_t policy_oids;         /* of the certificate: bit n is policy_oid(…, n) */
 	uint32_t link_count, point_count;
 	/* Within the same piece of memory, after the struct. */
 	const struct verdict_link *links; /* leaf first */

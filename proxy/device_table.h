@@ -12,10 +12,12 @@
 #include "proxy/device_grant.h"
 #include "proxy/governor_state.h"
 #include "proxy/history.h"
+#include "proxy/policy_rate.h"
 
 struct device_entry {
 	struct device_grant grant;
 	struct governor_state governor;
+	struct policy_buckets buckets;
 	struct history *history; /* its last exchanges; freed with the entry */
 	uint8_t endpoint;        /* to which the mail server has sent it, from 1 on; 0: to none */
 

@@ -21,6 +21,7 @@
 #include "proxy/easproxyctl_user.h"
 #include "proxy/easproxyctl_verify.h"
 #include "proxy/easproxyctl_wbxml.h"
+#include "proxy/policy.h"
 
 static int ctl_version(int argc, char **argv);
 static int ctl_help(int argc, char **argv);
@@ -138,7 +139,9 @@ static int ctl_check(int argc, char **argv)
 	if (option != -1 || optind != argc)
 		return ctl_usage(argc, argv, "check [-c FILE]");
 	config = config_load(path, trust_store_config_check, print_fault, NULL);
-	if (config != NULL && directory_config_check(&config->directory, print_fault, NULL) == -1) {
+	if (config != NULL &&
+		(directory_config_check(&config->directory, print_fault, NULL) == -1 ||
+			policy_config_check(config, print_fault, NULL) == -1)) {
 		config_free(config);
 		config = NULL;
 	}

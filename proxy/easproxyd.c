@@ -7,6 +7,7 @@
 #include "auth/directory.h"
 #include "auth/trust_store.h"
 #include "config/model.h"
+#include "proxy/policy.h"
 #include "proxy/supervisor.h"
 
 enum { EXIT_BAD_CONFIG = 1, EXIT_USAGE = 2 };
@@ -32,7 +33,9 @@ static int test(const char *path)
 {
 	struct config *config = config_load(path, trust_store_config_check, print_fault, NULL);
 
-	if (config != NULL && directory_config_check(&config->directory, print_fault, NULL) == -1) {
+	if (config != NULL &&
+		(directory_config_check(&config->directory, print_fault, NULL) == -1 ||
+			policy_config_check(config, print_fault, NULL) == -1)) {
 		config_free(config);
 		config = NULL;
 	}

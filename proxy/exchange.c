@@ -45,6 +45,7 @@ static void exchange_free_content(struct exchange *exchange)
 	if (exchange->answer_xml != NULL)
 		wbxml_buffer_free(exchange->answer_xml);
 	free(exchange->collected);
+	exchange_policy_free(exchange);
 	free(exchange->answer_xml);
 }
 
@@ -165,6 +166,7 @@ static void exchange_log(const struct exchange *exchange)
 	log_changes(&line, exchange);
 	if (exchange->refusal != REFUSAL_NONE)
 		log_text(&line, "refusal", refusal_row(exchange->refusal)->name);
+	exchange_policy_log(&line, exchange);
 	log_text(&line, "reason", exchange->reason);
 	if (exchange->answer_is_malformed)
 		log_bool(&line, "answer_malformed", true);

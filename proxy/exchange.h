@@ -13,6 +13,7 @@
 #include "proxy/answer_filter.h"
 #include "proxy/eas.h"
 #include "proxy/eas_body.h"
+#include "proxy/exchange_policy.h"
 #include "proxy/gunzip.h"
 #include "proxy/http.h"
 #include "proxy/link.h"
@@ -63,6 +64,7 @@ struct exchange {
 	struct wbxml_buffer *collected; /* the document, for upstream/body = xml; NULL otherwise */
 	enum room room;                 /* who answers it */
 	struct device_entry *device;    /* pinned; NULL where the request names none */
+	struct exchange_policy policy;
 	bool waits;            /* exchange_wait(): it is not known yet whether it may pass */
 	uint32_t wait_time_ms; /* from the end of the request */
 	uint32_t hold_ms;      /* it may pass, but only so long after its end */
@@ -151,7 +153,7 @@ void exchange_free(struct exchange *exchange);
 /* Between its files. */
 
 /* exchange_gate.c: whether it may pass, asked when the head is there. May choose a room, or wait. */
-enum refusal exchange_gate(struct exchange *exchange);
+enum refusal exchange_gate(struct exchange *exchange, const struct http_head *head);
 /* Asked when the request is whole and decoded, before its end goes out or a room answers it. */
 enum refusal exchange_judge(struct exchange *exchange);
 /* The exchange is over. */

@@ -344,6 +344,7 @@ static void write_answer_head(struct exchange *exchange, struct parcel *parcel,
 	if (!exchange->is_read)
 		exchange->answer_closes = true;
 	terms.close = answer_is_last(exchange);
+	terms.min_protocol = policy_min_protocol(exchange->session->worker->policy);
 	rewrite_answer(&writer, config_of(exchange), head, &terms);
 	if (writer.has_failed) {
 		exchange_refuse(

@@ -4,21 +4,23 @@
 #include "proxy/exchange.h"
 #include "proxy/governor.h"
 
-enum refusal exchange_gate(struct exchange *exchange)
+enum refusal exchange_gate(struct exchange *exchange, const struct http_head *head)
 {
 	struct session *session = exchange->session;
 	struct worker *worker = session->worker;
 	enum refusal refusal;
 
-	if (exchange->request.device_id[0] == '\0')
-		return room_choose(exchange);
-	exchange->device = device_table_pin(
-		worker->devices, session->credential->mailbox, exchange->request.device_id);
-	if (exchange->device == NULL)
-		return REFUSAL_INTERNAL;
+	if (exchange->request.device_id[0] != '\0') {
+		exchange->device = device_table_pin(
+			worker->devices, session->credential->mailbox, exchange->request.device_id);
+		if (exchange->device == NULL)
+			return REFUSAL_INTERNAL;
+	}
 	refusal = room_choose(exchange);
 	if (refusal == REFUSAL_NONE)
 		refusal = governor_admit(exchange);
+	if (refusal == REFUSAL_NONE)
+		refusal = exchange_policy_head(exchange, head, exchange->waits);
 	return refusal;
 }
 
@@ -26,11 +28,13 @@ enum refusal exchange_judge(struct exchange *exchange)
 {
 	enum refusal refusal = governor_judge(exchange);
 
-	if (refusal != REFUSAL_NONE || !governor_heartbeat_is_fine(exchange, 0))
+	if (refusal == REFUSAL_NONE)
+		refusal = exchange_policy_whole(exchange);
+	if (refusal != REFUSAL_NONE || exchange->room != ROOM_UPSTREAM)
 		return refusal;
-	if (exchange->room == ROOM_UPSTREAM)
+	if (governor_heartbeat_is_fine(exchange, exchange->policy.decision.heartbeat_max_s))
 		exchange_folders_start_over(exchange);
-	return REFUSAL_NONE;
+	return refusal;
 }
 
 void exchange_gate_leave(struct exchange *exchange)

@@ -119,8 +119,7 @@ static const char *request_path(const struct exchange *exchange)
  * yet have to be. */
 static bool must_be_narrowed(const struct exchange *exchange)
 {
-	return exchange_changes_answer(exchange) ||
-	       (!exchange->is_released && config_of(exchange)->policy.rule_count > 0);
+	return exchange_changes_answer(exchange) || exchange_policy_may_strip(exchange);
 }
 
 /* The head, which is complete only now that the endpoint and the framing are known. */
@@ -370,6 +369,11 @@ static void take_content(struct exchange *exchange, struct span content)
 	exchange_trace_request(exchange, content);
 	if (exchange->bytes_in > body_size_max(exchange)) {
 		exchange_refuse(exchange, REFUSAL_BODY_TOO_LARGE, NULL);
+		return;
+	}
+	refusal = exchange_policy_take(exchange, content);
+	if (refusal != REFUSAL_NONE) {
+		exchange_refuse(exchange, refusal, NULL);
 		return;
 	}
 	if (exchange->request_facts != NULL)
@@ -664,7 +668,7 @@ void exchange_begin(struct session *session, const struct http_head *head)
 	refusal = check_request(exchange, head);
 	exchange_trace_begin(exchange);
 	if (refusal == REFUSAL_NONE)
-		refusal = exchange_gate(exchange);
+		refusal = exchange_gate(exchange, head);
 	if (exchange->stage == EXCHANGE_OVER)
 		return;
 	if (refusal == REFUSAL_NONE &&

@@ -2,6 +2,8 @@
 #include "proxy/policy.h"
 
 #include <assert.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -352,10 +354,11 @@ enum policy_result policy_rule_judge(struct policy *policy, const struct policy_
 
 /* Decisions */
 
-static void note(struct policy_decision *decision, const struct policy_rule *rule)
+static void note(const struct policy *policy, struct policy_decision *decision,
+	const struct policy_rule *rule)
 {
 	if (decision->note_count < POLICY_NOTES_MAX)
-		decision->notes[decision->note_count++] = rule;
+		decision->notes[decision->note_count++] = (uint16_t)(rule - policy->rules);
 }
 
 /* What a phone takes for an answer to this command, and does not send the same again at once. */
@@ -414,11 +417,11 @@ static bool apply(const struct policy *policy, const struct policy_rule *rule,
 	const struct policy_findings *findings, struct policy_decision *decision)
 {
 	if (rule->is_shadow) {
-		note(decision, rule);
+		note(policy, decision, rule);
 		return policy->is_shadow && rule->action <= CONFIG_RULE_WIPE;
 	}
 	switch ((enum config_rule_action)rule->action) {
-	case CONFIG_RULE_LOG: note(decision, rule); return false;
+	case CONFIG_RULE_LOG: note(policy, decision, rule); return false;
 	case CONFIG_RULE_LIMIT: limit(decision, rule); return false;
 	case CONFIG_RULE_STRIP: strip(decision, rule); return false;
 	case CONFIG_RULE_DENY:
@@ -488,13 +491,13 @@ static bool leave_open(struct policy *policy, uint32_t nth, struct policy_findin
 }
 
 /* In shadow nothing is refused, also not for what could not be found out. True: it decides. */
-static bool leave_failed(const struct policy_rule *rule, struct policy_findings *findings,
-	struct policy_decision *decision)
+static bool leave_failed(const struct policy *policy, const struct policy_rule *rule,
+	struct policy_findings *findings, struct policy_decision *decision)
 {
 	if (!rule->is_shadow && rule->action != CONFIG_RULE_LOG)
 		return fail(decision, rule);
 	findings->has_failed = false;
-	note(decision, rule);
+	note(policy, decision, rule);
 	return false;
 }
 
@@ -527,7 +530,7 @@ static bool go_through(
 			decides = leave_open(policy, (uint32_t)(glance - policy->glances), findings,
 				decision, &is_open);
 		else if (findings->has_failed)
-			decides = leave_failed(rule, findings, decision);
+			decides = leave_failed(policy, rule, findings, decision);
 		else
 			decides = apply(policy, rule, findings, decision);
 		if (decides)
@@ -548,8 +551,8 @@ enum policy_outcome policy_evaluate(struct policy *policy, const struct policy_f
 	return is_decided ? POLICY_DECIDED : POLICY_NEEDS_BODY;
 }
 
-bool policy_strips(const struct policy_strip *strip, struct span name, struct span content_type,
-	uint64_t size)
+bool policy_strips(
+	const struct policy_strip *strip, struct span name, struct span content_type, uint64_t size)
 {
 	if (strip->larger_than > 0 && size <= strip->larger_than)
 		return false;
@@ -692,17 +695,34 @@ uint64_t policy_document_size(const struct policy *policy)
 	return policy->config->policy.document_size;
 }
 
-const char *policy_rule_name(const struct policy_rule *rule)
+const char *policy_note(const struct policy *policy, uint16_t note, bool *is_shadow)
 {
-	return rule->name;
+	*is_shadow = policy->rules[note].is_shadow;
+	return policy->rules[note].name;
 }
 
-bool policy_rule_is_shadow(const struct policy_rule *rule)
+bool policy_may_strip(const struct policy *policy)
 {
-	return rule->is_shadow;
+	for (uint32_t i = 0; i < policy->rule_count; i++)
+		if (policy->rules[i].action == CONFIG_RULE_STRIP && !policy->rules[i].is_shadow)
+			return true;
+	return false;
 }
 
-const char *policy_rule_action(const struct policy_rule *rule)
+bool policy_asks_document(const struct policy *policy)
+{
+	return policy->asks_xpath;
+}
+
+bool policy_asks_user_agent(const struct policy *policy)
+{
+	for (uint32_t i = 0; i < policy->ask_count; i++)
+		if (policy->asks[i].text == POLICY_FACT_USER_AGENT - POLICY_FIRST_TEXT)
+			return true;
+	return false;
+}
+
+const char *policy_action_word(unsigned int action)
 {
 	static const char *const words[] = {
 		[CONFIG_RULE_ALLOW] = "allow",
@@ -715,5 +735,35 @@ const char *policy_rule_action(const struct policy_rule *rule)
 		[CONFIG_RULE_USE] = "use",
 	};
 
-	return words[rule->action];
+	return words[action];
+}
+
+/* Of the certificate itself: the path was judged by trust/policies. */
+static bool asserts(const CERTIFICATEPOLICIES *policies, const char *oid)
+{
+	for (int i = 0; i < sk_POLICYINFO_num(policies); i++) {
+		char text[128];
+		int len = OBJ_obj2txt(
+			text, sizeof(text), sk_POLICYINFO_value(policies, i)->policyid, 1);
+
+		if (len > 0 && (size_t)len < sizeof(text) && strcmp(text, oid) == 0)
+			return true;
+	}
+	return false;
+}
+
+uint64_t policy_oids_of(const struct policy *policy, X509 *certificate)
+{
+	CERTIFICATEPOLICIES *policies;
+	uint64_t oids = 0;
+
+	if (policy->oid_count == 0)
+		return 0;
+	policies = X509_get_ext_d2i(certificate, NID_certificate_policies, NULL, NULL);
+	for (uint32_t i = 0; policies != NULL && i < policy->oid_count; i++)
+		if (asserts(policies, policy->oids[i]))
+			oids |= UINT64_C(1) << i;
+	CERTIFICATEPOLICIES_free(policies);
+	ERR_clear_error();
+	return oids;
 }

@@ -13,6 +13,7 @@
 #define PROXY_POLICY_H
 
 #include <netinet/in.h>
+#include <openssl/x509.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,7 +24,6 @@
 #include "proxy/eas.h"
 
 struct policy;
-struct policy_rule;
 
 enum {
 	POLICY_NOTES_MAX = 4,       /* of one request; more are counted only */
@@ -117,7 +117,7 @@ struct policy_decision {
 	const struct policy_rate *rate;      /* NULL: none */
 	const struct policy_strip *strip;    /* NULL: nothing but hidden_classes */
 	const char *limit_rule, *strip_rule; /* that said so; NULL: none */
-	const struct policy_rule *notes[POLICY_NOTES_MAX];
+	uint16_t notes[POLICY_NOTES_MAX];    /* numbers of rules: policy_note() */
 };
 
 enum policy_outcome { POLICY_DECIDED, POLICY_NEEDS_BODY };
@@ -152,10 +152,16 @@ unsigned int policy_min_protocol(const struct policy *policy);
 /* Largest document that is kept for XPath. */
 uint64_t policy_document_size(const struct policy *policy);
 
-const char *policy_rule_name(const struct policy_rule *rule);
-/* A note of shadow, as against one of action = log. */
-bool policy_rule_is_shadow(const struct policy_rule *rule);
-/* "deny", "strip". */
-const char *policy_rule_action(const struct policy_rule *rule);
+/* A note of a decision: the name of its rule, and whether it is one of shadow, as against one of action =
+ * log. */
+const char *policy_note(const struct policy *policy, uint16_t note, bool *is_shadow);
+
+/* Whether any rule may take something out of answers, or want to see the document, or the User-Agent. */
+bool policy_may_strip(const struct policy *policy);
+bool policy_asks_document(const struct policy *policy);
+bool policy_asks_user_agent(const struct policy *policy);
+
+/* Which of the policies that rules name the certificate asserts: policy_facts.oids. */
+uint64_t policy_oids_of(const struct policy *policy, X509 *certificate);
 
 #endif

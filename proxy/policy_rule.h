@@ -205,6 +205,9 @@ void policy_findings_end(struct policy_findings *findings);
 enum policy_result policy_rule_judge(struct policy *policy, const struct policy_rule *rule,
 	struct policy_findings *findings, const struct policy_test **failed);
 
+/* "deny", "strip": enum config_rule_action. */
+const char *policy_action_word(unsigned int action);
+
 /* The option that a test was made of: "user-agent". */
 const char *policy_fact_name(enum policy_fact fact);
 

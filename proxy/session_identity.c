@@ -10,6 +10,7 @@
 #include "proxy/exchange.h"
 #include "proxy/identity_client.h"
 #include "proxy/ocsp_client.h"
+#include "proxy/policy.h"
 #include "proxy/session.h"
 #include "proxy/worker_judge.h"
 #include "proxy/worker_seen.h"
@@ -77,10 +78,12 @@ enum refusal session_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent)
 	}
 	credential_free(session->credential);
 	session->credential = credential_new(&verdict);
-	if (session->credential == NULL)
+	if (session->credential == NULL) {
 		session->refusal = REFUSAL_INTERNAL;
-	else
+	} else {
+		session->credential->policy_oids = policy_oids_of(worker->policy, leaf);
 		worker_expect_change(worker, session->credential->not_after + 1);
+	}
 	return session->refusal;
 }
 

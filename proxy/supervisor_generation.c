@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "auth/directory.h"
+#include "proxy/policy.h"
 #include "proxy/sandbox.h"
 #include "proxy/supervisor_files.h"
 
@@ -67,8 +68,10 @@ struct generation *generation_new(const char *config_path, const struct generati
 
 	generation->config =
 		config_load(config_path, trust_store_config_check, report, report_context);
-	if (generation->config == NULL || directory_config_check(&generation->config->directory,
-						  report, report_context) == -1)
+	if (generation->config == NULL ||
+		directory_config_check(&generation->config->directory, report, report_context) ==
+			-1 ||
+		policy_config_check(generation->config, report, report_context) == -1)
 		goto fail;
 	generation->trust =
 		trust_store_load(&generation->config->trust.store, report_nothing, NULL);

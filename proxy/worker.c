@@ -16,6 +16,7 @@
 #include "proxy/listener.h"
 #include "proxy/log.h"
 #include "proxy/ocsp_client.h"
+#include "proxy/policy.h"
 #include "proxy/sandbox.h"
 #include "proxy/session.h"
 #include "proxy/timeval.h"
@@ -284,12 +285,13 @@ static int worker_allocate(struct worker *worker, struct error *err)
 	worker->tls_servers = calloc(config->listener_count, sizeof(*worker->tls_servers));
 	worker->listeners = calloc(worker->child->socket_count + 1, sizeof(*worker->listeners));
 	worker->sources = source_table_new();
+	worker->policy = policy_new(config, NULL, NULL);
 	worker->devices = device_table_new(config->devices.cache);
 	worker->identity = identity_client_new(worker);
 	worker->ocsp = ocsp_client_new(worker);
 	if (worker->base == NULL || worker->verdicts == NULL || worker->tls_servers == NULL ||
 		worker->listeners == NULL || worker->sources == NULL || worker->devices == NULL ||
-		worker->identity == NULL || worker->ocsp == NULL ||
+		worker->policy == NULL || worker->identity == NULL || worker->ocsp == NULL ||
 		getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return error_set(err, "out of memory");
 	snprintf(worker->id_prefix, sizeof(worker->id_prefix), "%08x", seed);

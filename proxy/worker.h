@@ -65,6 +65,7 @@ struct worker {
 	int control_fd;        /* the channel to control; -1: none now (worker_control.h) */
 	struct event *control_event;
 	struct device_table *devices;
+	struct policy *policy;
 	struct seen seen;
 	uint32_t drain_time_ms;
 	bool has_started; /* the supervisor has sent all that is needed to judge phones */

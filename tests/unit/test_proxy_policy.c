@@ -176,7 +176,8 @@ static struct policy *make(struct config *config, const char *rules)
 }
 
 /* "deny r1 130/403", "allow -", with what else was decided behind it. */
-static void describe(const struct policy_decision *decision, char text[200])
+static void describe(
+	const struct policy *policy, const struct policy_decision *decision, char text[200])
 {
 	static const char *const actions[] = {
 		[POLICY_ALLOW] = "allow",
@@ -206,10 +207,13 @@ static void describe(const struct policy_decision *decision, char text[200])
 	if (decision->hidden_classes != 0)
 		len += snprintf(
 			text + len, 200 - (size_t)len, " hidden=%02x", decision->hidden_classes);
-	for (unsigned int i = 0; i < decision->note_count; i++)
+	for (unsigned int i = 0; i < decision->note_count; i++) {
+		bool is_shadow;
+		const char *name = policy_note(policy, decision->notes[i], &is_shadow);
+
 		len += snprintf(text + len, 200 - (size_t)len, " %s:%s",
-			policy_rule_is_shadow(decision->notes[i]) ? "shadow" : "log",
-			policy_rule_name(decision->notes[i]));
+			is_shadow ? "shadow" : "log", name);
+	}
 }
 
 static void check_decision(const char *sets, const char *rules, const char *facts, bool needs_body,
@@ -233,7 +237,7 @@ static void check_decision(const char *sets, const char *rules, const char *fact
 	if (outcome == POLICY_NEEDS_BODY)
 		CU_ASSERT_EQUAL(
 			policy_evaluate(policy, &request.facts, true, &decision), POLICY_DECIDED);
-	describe(&decision, found);
+	describe(policy, &decision, found);
 	if (strcmp(found, expected) != 0) {
 		printf("\n%s | %s: %s, not %s\n", rules, facts, found, expected);
 		CU_FAIL("the decision");
@@ -493,7 +497,7 @@ static void test_a_whole_policy_in_shadow(void)
 	policy = make(config, "mailbox=anna@*; action=deny\naction=wipe");
 	read_request(&request, "");
 	CU_ASSERT_EQUAL(policy_evaluate(policy, &request.facts, false, &decision), POLICY_DECIDED);
-	describe(&decision, found);
+	describe(policy, &decision, found);
 	/* As it would have been: the first that matches is the last that is looked at. */
 	CU_ASSERT_STRING_EQUAL(found, "allow - shadow:r1");
 	CU_ASSERT_EQUAL(policy_min_protocol(policy), 0);

@@ -1,0 +1,343 @@
+"""Rules of the policy: who is refused what, in which words, what never reaches the mail server, and
+what phones do with it."""
+import subprocess
+import time
+import unittest
+
+import client
+import harness
+import wbxml
+from client import PATH
+from harness import EASPROXYCTL, EASSIM, wait_for
+from recorder import answer_bytes
+from wbxml import Node
+
+
+def sync(*collections):
+    return Node("AirSync:Sync", Node("AirSync:Collections", *collections))
+
+
+def collection(identifier="5", *content, cls=None, key="1"):
+    """cls: the class that the phone says, as phones of 14.0 and later do, in Options."""
+    return Node("AirSync:Collection", Node("AirSync:SyncKey", key), Node("AirSync:CollectionId", identifier),
+                Node("AirSync:Options", Node("AirSync:Class", cls)) if cls else None, *content)
+
+
+def change(subject):
+    return Node("AirSync:Commands", Node("AirSync:Change", Node("AirSync:ServerId", "5:1"), Node(
+        "AirSync:ApplicationData", Node("Email:Subject", subject))))
+
+
+class PolicyTest(harness.Case):
+    def begin(self, policy, answer=None, changes=None):
+        """A proxy under these rules, before a server that writes down what comes."""
+        self.recorder = self.start_recorder(answer)
+        self.proxy = self.start_proxy("http://127.0.0.1:%d" % self.recorder.port, {
+            "policy": policy, **(changes or {})})
+        self.proxy.wait_until_answering()
+        self.recorder.clear()
+        return self.proxy
+
+    def expect(self, phone, command, document, status=None, http=200, reaches=None, **options):
+        """What the phone is told: an EAS status, or an HTTP one; what passes reaches the server."""
+        before = len(self.recorder.whole())
+        answer = phone.post(command, document, **options)
+        self.assertEqual(answer.status, http, answer.body)
+        if status is not None:
+            self.assertEqual(answer.wbxml().get("Status"), str(status), command)
+        reaches = status is None and http == 200 if reaches is None else reaches
+        self.assertEqual(len(self.recorder.whole()) - before, 1 if reaches else 0, command)
+        return answer
+
+    def last_line(self, **fields):
+        return wait_for("a line with %s" % fields, lambda: self.proxy.lines("request", **fields), None, self.proxy)[-1]
+
+
+class RuleTest(PolicyTest):
+    def test_a_rule_refuses_in_the_words_of_the_command(self):
+        self.begin({"rule out": {"mailbox": ["alice@*"], "action": "deny"}})
+        alice, bob = self.proxy.phone("alice"), self.proxy.phone("bob")
+        self.expect(alice, "FolderSync", client.folder_sync(), status=130)
+        self.expect(alice, "Ping", client.ping(60), status=130)
+        self.expect(alice, "SendMail", client.send_mail(b"To: x@contoso.test\r\n\r\nhello"), status=167)
+        self.expect(alice, "Settings", Node("Settings:Settings", Node("Settings:Oof")), status=7)
+        alice.version = "14.0"
+        self.expect(alice, "SendMail", client.send_mail(b"To: x@contoso.test\r\n\r\nhello"), status=120)
+        alice.version = "12.1"
+        self.expect(alice, "FolderSync", client.folder_sync(), http=403)
+        self.expect(alice, "GetAttachment", None, http=500)
+        self.expect(bob, "FolderSync", client.folder_sync())
+        line = self.last_line(command="FolderSync", refusal="policy-denied")
+        self.assertEqual((line["rule"], line["mailbox"]), ("out", "alice@contoso.test"))
+        self.assertNotIn("rule", self.last_line(mailbox="bob@contoso.test"))
+
+    def test_the_first_rule_that_matches_decides(self):
+        self.begin([("rule friends", {"device-type": ["Test"], "user-agent": ["easproxy-test/*"],
+                                      "source": ["127.0.0.0/8", "!127.0.0.9"], "protocol": [">=14.0"], "action": "allow"}),
+                    ("rule others", {"command": ["!OPTIONS"], "action": "deny", "status": 126, "http": 401})])
+        phone = self.proxy.phone("bob")
+        self.expect(phone, "FolderSync", client.folder_sync())
+        self.assertEqual(self.last_line(command="FolderSync")["rule"], "friends")
+        phone.version = "12.1"
+        self.expect(phone, "FolderSync", client.folder_sync(), http=401)
+        phone.version = "14.1"
+        self.expect(phone, "FolderSync", client.folder_sync(), status=126, target=phone.target("FolderSync").replace(
+            "DeviceType=Test", "DeviceType=Toaster"))
+        elsewhere = client.Device(lambda: self.proxy.dial("bob", source="127.0.0.9"), "bob@contoso.test")
+        self.expect(elsewhere, "FolderSync", client.folder_sync(), status=126)
+
+    def test_a_rule_about_the_hour_holds_at_that_hour(self):
+        now = time.localtime()
+        days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+        today, tomorrow = days[now.tm_wday], days[(now.tm_wday + 1) % 7]
+        self.begin([("rule always", {"time": ["%s,%s" % (today, tomorrow)], "command": ["Ping"], "action": "deny"}),
+                    ("rule never", {"time": ["!%s" % today, "!%s" % tomorrow], "command": ["FolderSync"], "action": "deny"})])
+        phone = self.proxy.phone("bob")
+        self.expect(phone, "Ping", client.ping(60), status=130)
+        self.expect(phone, "FolderSync", client.folder_sync())
+
+    def test_options_can_be_refused(self):
+        self.begin({"rule curious": {"command": ["OPTIONS"], "mailbox": ["alice@*"], "action": "deny"}})
+        with self.proxy.dial("alice") as connection:
+            self.assertEqual(connection.request("OPTIONS", PATH).status, 403)
+        with self.proxy.dial("bob") as connection:
+            self.assertEqual(connection.request("OPTIONS", PATH).status, 200)
+
+    def test_policies_of_certificates_are_conditions(self):
+        self.begin({"rule strange": {"certificate-policy": ["!1.2.3.4.5"], "command": ["Ping"], "action": "deny"},
+                    "rule issuers": {"issuer": ["!Nobody's CA"], "command": ["FolderSync"], "action": "deny"}})
+        phone = self.proxy.phone("bob")
+        self.expect(phone, "Ping", client.ping(60), status=130)
+        self.expect(phone, "FolderSync", client.folder_sync(), status=130)
+        self.expect(phone, "Sync", sync(collection()))
+
+    def test_items_that_are_changed_are_seen_in_the_body(self):
+        self.begin({"rule frozen": {"does": ["change", "delete"], "action": "deny"}})
+        phone = self.proxy.phone("bob")
+        self.expect(phone, "Sync", sync(collection()))
+        self.expect(phone, "Sync", sync(collection("5", change("new"))), status=130)
+        # Whatever its framing, and however small the pieces.
+        self.expect(phone, "Sync", sync(collection("5", change("new"))), status=130, chunks=3)
+
+    def test_what_is_refused_late_was_never_whole_at_the_server(self):
+        self.begin({"rule frozen": {"does": ["change"], "action": "deny"}})
+        phone = self.proxy.phone("bob")
+        large = sync(collection("5", change("x" * 300000)))
+        answer = phone.post("Sync", large, chunks=10000)
+        self.assertEqual(answer.wbxml().get("Status") if answer.body else None, "130")
+        self.assertTrue(wait_for("the request to begin", self.recorder.begun))
+        self.assertEqual(self.recorder.whole(), [])
+
+    def test_wipe_and_quarantine_need_a_device(self):
+        self.begin({"rule options": {"command": ["OPTIONS"], "mailbox": ["alice@*"], "action": "quarantine"}})
+        with self.proxy.dial("alice") as connection:
+            self.assertEqual(connection.request("OPTIONS", PATH).status, 403)
+
+
+class DocumentTest(PolicyTest):
+    def test_xpath_finds_what_no_condition_covers(self):
+        self.begin({"rule secrets": {"xpath": ["//email:Subject[contains(., 'Secret')]"], "action": "deny"}})
+        phone = self.proxy.phone("bob")
+        self.expect(phone, "Sync", sync(collection("5", change("Public plans"))))
+        self.expect(phone, "Sync", sync(collection("5", change("Secret plans"))), status=130)
+        self.expect(phone, "Sync", sync(collection("5", change("Secret plans"))), status=130, chunks=5)
+        self.assertEqual(self.last_line(refusal="policy-denied")["rule"], "secrets")
+
+    def test_the_document_is_seen_for_servers_that_read_xml_too(self):
+        self.begin({"rule secrets": {"xpath": ["//email:Subject[contains(., 'Secret')]"], "action": "deny"}},
+                   changes={"upstream exchange": {"body": "xml"}})
+        phone = self.proxy.phone("bob")
+        self.expect(phone, "Sync", sync(collection("5", change("Secret plans"))), status=130)
+
+    def test_what_is_too_large_to_be_looked_at_is_refused(self):
+        self.begin({"document-size": "1kB", "rule secrets": {
+            "xpath": ["//email:Subject[contains(., 'Secret')]"], "command": ["Sync"], "action": "deny"}})
+        phone = self.proxy.phone("bob")
+        self.expect(phone, "Sync", sync(collection("5", change("y" * 500))))
+        self.expect(phone, "Sync", sync(collection("5", change("y" * 5000))), status=130)
+        self.assertEqual(self.last_line(refusal="policy-document")["rule"], "secrets")
+        # Where no rule looks into it, it may be as large as it likes.
+        self.expect(phone, "SendMail", client.send_mail(b"To: x@contoso.test\r\n\r\n" + b"z" * 50000))
+
+    def test_what_no_rule_looks_into_is_not_kept(self):
+        """It is at the server while the phone still sends."""
+        self.begin({"rule secrets": {"xpath": ["//email:Subject"], "command": ["Sync"], "action": "deny"},
+                    "rule outside": {"recipient-domain": ["rival.test"], "action": "deny"}})
+        phone = self.proxy.phone("bob")
+        body = wbxml.encode(client.send_mail(b"To: x@contoso.test\r\n\r\n" + b"z" * 400000))
+        with self.proxy.dial("bob") as connection:
+            connection.send(client.request_bytes("POST", phone.target("SendMail"), phone.headers(
+                ("Content-Type", "application/vnd.ms-sync.wbxml"), ("Content-Length", str(len(body))))) + body[:300000])
+            wait_for("the server to have most of it", lambda: [
+                r for r in self.recorder.begun() if len(self.recorder.raw) > 200000], None, self.proxy)
+            connection.send(body[300000:])
+            self.assertEqual(connection.read_answer().status, 200)
+
+
+class LimitTest(PolicyTest):
+    def test_large_requests_are_refused_before_they_come(self):
+        self.begin({"rule size": {"action": "limit", "body-size": "2kB", "command": ["SendMail"]}})
+        phone = self.proxy.phone("bob")
+        self.expect(phone, "SendMail", client.send_mail(b"To: x@contoso.test\r\n\r\nhello"))
+        self.expect(phone, "SendMail", client.send_mail(b"To: x@contoso.test\r\n\r\n" + b"y" * 3000), status=122)
+        self.expect(phone, "SendMail", client.send_mail(b"To: x@contoso.test\r\n\r\n" + b"y" * 3000), status=122, chunks=700)
+        line = self.last_line(refusal="policy-size")
+        self.assertEqual(line["limit_rule"], "size")
+        phone.version = "12.1"
+        before = len(self.recorder.whole())
+        with self.proxy.dial("bob") as connection:
+            answer = connection.request("POST", phone.target("SendMail"), phone.headers(
+                ("Content-Type", "message/rfc822")), b"To: x@contoso.test\r\n\r\n" + b"y" * 3000)
+        self.assertEqual(answer.status, 413)
+        self.assertEqual(len(self.recorder.whole()), before)
+
+    def test_a_device_that_comes_too_often_waits(self):
+        self.begin({"rule often": {"action": "limit", "rate": "3/1h", "command": ["FolderSync"]}}, changes={"workers": 1})
+        phone, other = self.proxy.phone("bob"), self.proxy.phone("bob")
+        phone.version = other.version = "12.1"
+        for _ in range(3):
+            self.expect(phone, "FolderSync", client.folder_sync())
+        answer = self.expect(phone, "FolderSync", client.folder_sync(), http=503)
+        self.assertTrue(1000 < int(answer.header("Retry-After")) <= 1200, answer.header("Retry-After"))
+        self.expect(phone, "Sync", None)
+        self.expect(other, "FolderSync", client.folder_sync())
+        self.assertEqual(self.last_line(refusal="policy-rate")["limit_rule"], "often")
+
+
+class ShadowTest(PolicyTest):
+    def test_a_rule_in_shadow_only_leaves_its_name_in_the_log(self):
+        self.begin([("rule later", {"action": "deny", "shadow": True, "command": ["FolderSync"]}),
+                    ("rule watched", {"action": "log", "does": ["change"]})])
+        phone = self.proxy.phone("bob")
+        self.expect(phone, "FolderSync", client.folder_sync())
+        line = self.last_line(command="FolderSync")
+        self.assertEqual((line["shadow_rules"], line["status"]), ("later", 200))
+        self.expect(phone, "Sync", sync(collection("5", change("new"))))
+        line = self.last_line(command="Sync")
+        self.assertEqual(line["log_rules"], "watched")
+        self.assertNotIn("shadow_rules", line)
+
+    def test_a_whole_policy_in_shadow(self):
+        self.begin({"shadow": True, "use": ["read-only"], "rule all": {"action": "wipe"}})
+        phone = self.proxy.phone("bob")
+        self.expect(phone, "FolderSync", client.folder_sync())
+        self.assertEqual(self.last_line(command="FolderSync")["shadow_rules"], "all")
+        self.expect(phone, "Sync", sync(collection("5", change("new"))))
+        self.assertEqual(self.last_line(command="Sync")["shadow_rules"], "read-only")
+
+
+class SetTest(PolicyTest):
+    def test_read_only(self):
+        self.begin({"use": ["read-only"]})
+        phone = self.proxy.phone("bob")
+        for command, document, status in (
+                ("SendMail", client.send_mail(b"To: x@contoso.test\r\n\r\nhello"), 167),
+                ("Sync", sync(collection("5", change("new"))), 130),
+                ("MoveItems", Node("Move:MoveItems", Node("Move:Move", Node("Move:SrcMsgId", "5:1"), Node(
+                    "Move:SrcFldId", "5"), Node("Move:DstFldId", "6"))), 130),
+                ("FolderDelete", Node("FolderHierarchy:FolderDelete", Node("FolderHierarchy:SyncKey", "1"), Node(
+                    "FolderHierarchy:ServerId", "5")), 130)):
+            with self.subTest(command):
+                self.expect(phone, command, document, status=status)
+        meeting = Node("MeetingResponse:MeetingResponse", Node("MeetingResponse:Request", Node(
+            "MeetingResponse:UserResponse", "1"), Node("MeetingResponse:CollectionId", "5"), Node(
+                "MeetingResponse:RequestId", "5:1")))
+        self.expect(phone, "MeetingResponse", meeting, http=400)
+        self.expect(phone, "FolderSync", client.folder_sync())
+        self.expect(phone, "Sync", sync(collection()))
+        self.expect(phone, "Ping", client.ping(60))
+
+    def test_old_versions_are_not_offered_and_not_taken(self):
+        versions = ("MS-ASProtocolVersions", "2.5,12.0,12.1,14.0,14.1,16.0,16.1")
+        self.begin({"use": ["min-protocol 14.1"]}, lambda received, connection: answer_bytes(headers=[
+            versions, ("MS-ASProtocolCommands", "Sync,SendMail")]))
+        with self.proxy.dial("bob") as connection:
+            answer = connection.request("OPTIONS", PATH)
+        self.assertEqual(answer.header("MS-ASProtocolVersions"), "14.1,16.0,16.1")
+        phone = self.proxy.phone("bob", version="14.0")
+        self.expect(phone, "FolderSync", client.folder_sync(), status=138)
+        phone.version = "12.1"
+        self.expect(phone, "FolderSync", client.folder_sync(), http=400)
+        phone.version = "14.1"
+        self.expect(phone, "FolderSync", client.folder_sync())
+        self.assertEqual(self.last_line(refusal="protocol-closed")["rule"], "min-protocol")
+
+    def test_a_set_can_be_for_some(self):
+        self.begin({"rule guests": {"mailbox": ["alice@*"], "action": "use", "use": ["read-only"]}})
+        self.expect(self.proxy.phone("alice"), "Sync", sync(collection("5", change("new"))), status=130)
+        self.assertEqual(self.last_line(mailbox="alice@contoso.test")["rule"], "guests")
+        self.expect(self.proxy.phone("bob"), "Sync", sync(collection("5", change("new"))))
+
+
+class PhoneTest(PolicyTest):
+    """What phones do with it."""
+
+    def serve(self, policy, *options):
+        port = harness.free_port()
+        server = self.start(harness.Program("eassim-serve", [
+            EASSIM, "serve", "--listen", "127.0.0.1:%d" % port, "--quiet", *options], self.directory))
+        wait_for("eassim serve", lambda: harness.is_listening(port), None, server)
+        self.proxy = self.start_proxy("http://127.0.0.1:%d" % port, {
+            "upstream exchange": {"headers": ["x-webobjects-remote-user: %{mailbox}"]}, "policy": policy})
+        self.proxy.wait_until_answering()
+        self.server_port = port
+
+    def phone(self, *options, user="bob"):
+        """Runs one to its end."""
+        result = subprocess.run([
+            EASSIM, "phone", "--url", "https://localhost:%d%s" % (self.proxy.port, PATH), "--pki", self.pki.directory,
+            "--users", user, *options], capture_output=True, text=True, timeout=60, check=False)
+        return result.returncode, result.stdout + result.stderr
+
+    def test_a_phone_that_is_denied_takes_itself_for_blocked(self):
+        self.serve({"rule out": {"action": "deny", "command": ["FolderSync"]}})
+        status, output = self.phone("--expect", "blocked")
+        self.assertEqual(status, 0, output)
+
+    def test_a_phone_of_12_1_that_is_denied_takes_itself_for_blocked(self):
+        self.serve({"rule out": {"action": "deny", "command": ["FolderSync"]}})
+        status, output = self.phone("--expect", "blocked", "--version", "12.1")
+        self.assertEqual(status, 0, output)
+
+    def test_phones_live_under_rules_that_let_them(self):
+        self.serve({"use": ["block-document-library", "min-protocol 12.1"],
+                    "rule watched": {"action": "log"},
+                    "rule strangers": {"mailbox": ["!*@contoso.test"], "action": "deny"},
+                    "rule size": {"action": "limit", "body-size": "1MB", "rate": "1000/1m"}})
+        fleet = self.start(harness.Program("fleet", [
+            EASSIM, "run", "--url", "https://localhost:%d%s" % (self.proxy.port, PATH), "--pki", self.pki.directory,
+            "--users", "alice,bob", "--devices", "6", "--duration", "3", "--send-rate", "3", "--strict", "--quiet"],
+            self.directory))
+        self.assertEqual(fleet.wait(60), 0, fleet.tail(60))
+        self.assertFalse(self.proxy.lines("request", refusal="policy-denied"))
+
+
+class ConfigurationTest(PolicyTest):
+    def test_other_rules_come_by_a_reload(self):
+        self.begin({"rule out": {"action": "deny", "command": ["FolderSync"]}})
+        self.expect(self.proxy.phone("bob"), "FolderSync", client.folder_sync(), status=130)
+        self.proxy.configure(harness.merge(self.proxy.options, {"policy": {"rule out": {"action": "allow"}}}))
+        result = subprocess.run([EASPROXYCTL, "reload", "-s", self.proxy.control], capture_output=True, text=True,
+                                timeout=60, check=False)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.expect(self.proxy.phone("bob"), "FolderSync", client.folder_sync())
+
+    def test_faulty_rules_are_told_with_their_lines_and_change_nothing(self):
+        self.begin({"rule out": {"action": "deny", "command": ["FolderSync"]}})
+        self.proxy.configure(harness.merge(self.proxy.options, {"policy": {
+            "rule out": {"xpath": ["//email:Subject[", "//nowhere:Subject"], "source": ["10.0.0.0/40"]}}}))
+        for program in ([EASPROXYCTL, "check", "-c", self.proxy.config_path],
+                        [harness.EASPROXYD, "-t", "-c", self.proxy.config_path]):
+            result = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+            self.assertNotEqual(result.returncode, 0)
+            with open(self.proxy.config_path, encoding="utf-8") as f:
+                line = next(n for n, text in enumerate(f, 1) if "xpath" in text)
+            for wanted in ("%s:%d: option 'xpath' in rule: '//email:Subject[' is not an XPath" % (
+                    self.proxy.config_path, line), "'//nowhere:Subject' is not an XPath: a prefix", "'10.0.0.0/40' is not"):
+                self.assertIn(wanted, result.stderr + result.stdout)
+        subprocess.run([EASPROXYCTL, "reload", "-s", self.proxy.control], capture_output=True, timeout=60, check=False)
+        self.expect(self.proxy.phone("bob"), "FolderSync", client.folder_sync(), status=130)
+
+
+if __name__ == "__main__":
+    unittest.main()
