@@ -12,6 +12,8 @@
 #include "proxy/timeval.h"
 #include "proxy/worker_trace.h"
 
+enum { TIME_DEFAULT_MS = 60000, BODY_DEFAULT = 65536 };
+
 /* An event that a worker is sending. */
 struct control_trace_assembly {
 	LIST_ENTRY(control_trace_assembly) link;
@@ -155,8 +157,14 @@ static void on_client_gone(void *context)
 
 void control_trace_drain(struct control *control)
 {
-	while (!LIST_EMPTY(&control->traces))
-		trace_end(LIST_FIRST(&control->traces), "reload");
+	struct control_trace *trace = LIST_FIRST(&control->traces);
+
+	while (trace != NULL) {
+		struct control_trace *next = LIST_NEXT(trace, link);
+
+		trace_end(trace, "reload");
+		trace = next;
+	}
 }
 
 /* From the workers */
@@ -321,9 +329,9 @@ static void order_fill(
 	order->type = MESSAGE_TRACE;
 	order->u.trace.is_on = 1;
 	order->u.trace.time_ms =
-		(uint32_t)number_argument(request, "time_ms", 60000, TRACE_TIME_MAX_MS);
+		(uint32_t)number_argument(request, "time_ms", TIME_DEFAULT_MS, TRACE_TIME_MAX_MS);
 	order->u.trace.body_max =
-		(uint32_t)number_argument(request, "body_max", 64 * 1024, TRACE_BODY_MAX);
+		(uint32_t)number_argument(request, "body_max", BODY_DEFAULT, TRACE_BODY_MAX);
 	order->u.trace.with_bodies = bodies == NULL || json_is_true(bodies);
 	order->u.trace.with_content = json_is_true(json_object_get(request->arguments, "content"));
 	if (is_mailbox)

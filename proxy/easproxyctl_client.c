@@ -146,6 +146,8 @@ json_t *ctl_request(const char *socket_path, json_t *request, struct error *err)
 	return NULL;
 }
 
+enum { LINE_ROOM = 65536, LINE_MAX_ROOM = 2 * CONTROL_ANSWER_MAX };
+
 /* Lines as they come, in a buffer that grows up to the longest. */
 struct line_reader {
 	char *data;
@@ -169,8 +171,8 @@ static void take_lines(struct line_reader *reader, ctl_line *take, void *context
 
 static int reader_grow(struct line_reader *reader, struct error *err)
 {
-	size_t size = reader->size == 0 ? 64 * 1024 : 2 * reader->size;
-	char *larger = size <= 2 * CONTROL_ANSWER_MAX ? realloc(reader->data, size) : NULL;
+	size_t size = reader->size == 0 ? LINE_ROOM : 2 * reader->size;
+	char *larger = size <= LINE_MAX_ROOM ? realloc(reader->data, size) : NULL;
 
 	if (larger == NULL)
 		return error_set(err, "a line of easproxyd's answer is too long");

@@ -15,7 +15,9 @@
 
 enum {
 	SILENCE_MS = 30 * 1000, /* beyond its end; then easproxyd is given up */
-	AGAIN_MS = 1000         /* less is not worth to follow on after a reload */
+	AGAIN_MS = 1000,        /* less is not worth to follow on after a reload */
+	TIME_DEFAULT_MS = 60000,
+	BODY_DEFAULT = 65536
 };
 
 static const char usage[] = "trace DEVICE|MAILBOX [--for TIME] [--bodies on|off] "
@@ -121,8 +123,8 @@ int ctl_trace(int argc, char **argv)
 		{"max-body", required_argument, NULL, 'm'}, {"content", no_argument, NULL, 'c'},
 		{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
 	struct tracing tracing = {.socket = CTL_DEFAULT_SOCKET,
-		.time_ms = 60 * 1000,
-		.body_max = 64 * 1024,
+		.time_ms = TIME_DEFAULT_MS,
+		.body_max = BODY_DEFAULT,
 		.with_bodies = true};
 	int option;
 

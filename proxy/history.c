@@ -16,6 +16,8 @@ static struct history *history_grown(const struct history *old, size_t max)
 
 	if (capacity > max)
 		capacity = max;
+	if (capacity == 0)
+		return NULL;
 	history = malloc(sizeof(*history) + capacity * sizeof(history->records[0]));
 	if (history == NULL)
 		return NULL;
