@@ -205,6 +205,7 @@ static void answer_cannot_change(struct exchange *exchange, struct parcel *parce
 		parcel->len = 0;
 		exchange->answer = EXCHANGE_NO_ANSWER;
 		exchange->bytes_out = 0;
+		exchange_trace_forget_answer(exchange);
 	}
 	exchange_refuse(exchange, REFUSAL_UPSTREAM_MALFORMED, reason != NULL ? reason : "not gzip");
 }

@@ -149,6 +149,14 @@ void exchange_trace_copy(struct exchange *exchange, struct span content, bool is
 		wbxml_buffer_append(copy, content.data, room);
 }
 
+void exchange_trace_forget_answer(struct exchange *exchange)
+{
+	if (exchange->traced == NULL)
+		return;
+	exchange->traced->answer.len = 0;
+	exchange->traced->answer_len = 0;
+}
+
 void exchange_trace_own_answer(struct exchange *exchange, struct span message)
 {
 	const uint8_t *end;

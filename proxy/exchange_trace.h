@@ -14,6 +14,9 @@ void exchange_trace_begin(struct exchange *exchange);
 /* What the phone sends and gets, piece by piece. */
 void exchange_trace_copy(struct exchange *exchange, struct span content, bool is_answer);
 
+/* What was taken for the phone's answer does not get there. */
+void exchange_trace_forget_answer(struct exchange *exchange);
+
 /* A whole answer of ours, with its head. */
 void exchange_trace_own_answer(struct exchange *exchange, struct span message);
 
