@@ -1,120 +1,22 @@
-/* What is worth knowing of a body, found by its place in the document while it passes. */
+/* A body, from its first byte to its last: which place an element has, and what becomes of its text. */
 #include "proxy/eas_body.h"
 
 #include <stdlib.h>
 
 #include "proxy/eas_body_parts.h"
-#include "proxy/eas_command.h"
-#include "wbxml/codepages.h"
 
 enum { HEARTBEAT_MAX_S = 3540 }; /* MS-ASCMD 2.2.3.88: the longest that Exchange grants */
 
-enum { PATH_MAX_LEN = sizeof(((struct eas_body_work *)NULL)->path) / sizeof(uint16_t) };
-
-enum what {
-	WHAT_STATUS,
-	WHAT_HEARTBEAT,
-	WHAT_WAIT,
-	WHAT_COLLECTION_ID,
-	WHAT_POLICY_KEY,
-	WHAT_POLICY_STATUS,
-	WHAT_WIPE_STATUS,
-	WHAT_FOLDER_KEY,
-	WHAT_SYNC_KEY,
-	WHAT_LAST_WITH_TEXT = WHAT_SYNC_KEY, /* below: the element's being there is all */
-	WHAT_ADD,
-	WHAT_CHANGE,
-	WHAT_DELETE,
-	WHAT_FETCH,
-	WHAT_MORE,
-	WHAT_PARTIAL,
-	WHAT_COLLECTION,
-	WHAT_WIPE_ALL,
-	WHAT_WIPE_ACCOUNT,
-	WHAT_POLICIES,
-	WHAT_DEVICE_INFO,
-	WHAT_OOF,
-	WHAT_DEVICE_PASSWORD,
-	WHAT_USER_INFORMATION
-};
-
-/* An element at this depth (the root has 1), in this root, right below this parent. The global
- * Status of each command is in the table of commands. */
-static const struct rule {
-	uint16_t root, parent, tag;
-	uint8_t depth, what;
-} rules[] = {
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_HEARTBEATINTERVAL, 2,
-		WHAT_HEARTBEAT},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_WAIT, 2, WHAT_WAIT},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_PARTIAL, 2, WHAT_PARTIAL},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COLLECTION, WBXML_AIRSYNC_COLLECTIONID, 4,
-		WHAT_COLLECTION_ID},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COLLECTION, WBXML_AIRSYNC_MOREAVAILABLE, 4, WHAT_MORE},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COMMANDS, WBXML_AIRSYNC_ADD, 5, WHAT_ADD},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COMMANDS, WBXML_AIRSYNC_CHANGE, 5, WHAT_CHANGE},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COMMANDS, WBXML_AIRSYNC_DELETE, 5, WHAT_DELETE},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COMMANDS, WBXML_AIRSYNC_FETCH, 5, WHAT_FETCH},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_RESPONSES, WBXML_AIRSYNC_ADD, 5, WHAT_ADD},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_RESPONSES, WBXML_AIRSYNC_CHANGE, 5, WHAT_CHANGE},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_RESPONSES, WBXML_AIRSYNC_DELETE, 5, WHAT_DELETE},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_RESPONSES, WBXML_AIRSYNC_FETCH, 5, WHAT_FETCH},
-	{WBXML_PING_PING, WBXML_PING_PING, WBXML_PING_HEARTBEATINTERVAL, 2, WHAT_HEARTBEAT},
-	{WBXML_PING_PING, WBXML_PING_FOLDER, WBXML_PING_ID, 4, WHAT_COLLECTION_ID},
-	/* In an answer the id is the Folder's own text. */
-	{WBXML_PING_PING, WBXML_PING_FOLDERS, WBXML_PING_FOLDER, 3, WHAT_COLLECTION_ID},
-	{WBXML_GETITEMESTIMATE_GETITEMESTIMATE, WBXML_GETITEMESTIMATE_COLLECTION,
-		WBXML_GETITEMESTIMATE_COLLECTIONID, 4, WHAT_COLLECTION_ID},
-	{WBXML_PROVISION_PROVISION, WBXML_PROVISION_POLICY, WBXML_PROVISION_POLICYKEY, 4,
-		WHAT_POLICY_KEY},
-	{WBXML_PROVISION_PROVISION, WBXML_PROVISION_POLICY, WBXML_PROVISION_STATUS, 4,
-		WHAT_POLICY_STATUS},
-	{WBXML_PROVISION_PROVISION, WBXML_PROVISION_PROVISION, WBXML_PROVISION_POLICIES, 2,
-		WHAT_POLICIES},
-	{WBXML_PROVISION_PROVISION, WBXML_PROVISION_PROVISION, WBXML_PROVISION_REMOTEWIPE, 2,
-		WHAT_WIPE_ALL},
-	{WBXML_PROVISION_PROVISION, WBXML_PROVISION_PROVISION,
-		WBXML_PROVISION_ACCOUNTONLYREMOTEWIPE, 2, WHAT_WIPE_ACCOUNT},
-	{WBXML_PROVISION_PROVISION, WBXML_PROVISION_REMOTEWIPE, WBXML_PROVISION_STATUS, 3,
-		WHAT_WIPE_STATUS},
-	{WBXML_PROVISION_PROVISION, WBXML_PROVISION_ACCOUNTONLYREMOTEWIPE, WBXML_PROVISION_STATUS,
-		3, WHAT_WIPE_STATUS},
-	{WBXML_PROVISION_PROVISION, WBXML_PROVISION_PROVISION, WBXML_SETTINGS_DEVICEINFORMATION, 2,
-		WHAT_DEVICE_INFO},
-	{WBXML_SETTINGS_SETTINGS, WBXML_SETTINGS_SETTINGS, WBXML_SETTINGS_DEVICEINFORMATION, 2,
-		WHAT_DEVICE_INFO},
-	{WBXML_SETTINGS_SETTINGS, WBXML_SETTINGS_SETTINGS, WBXML_SETTINGS_OOF, 2, WHAT_OOF},
-	{WBXML_SETTINGS_SETTINGS, WBXML_SETTINGS_SETTINGS, WBXML_SETTINGS_DEVICEPASSWORD, 2,
-		WHAT_DEVICE_PASSWORD},
-	{WBXML_SETTINGS_SETTINGS, WBXML_SETTINGS_SETTINGS, WBXML_SETTINGS_USERINFORMATION, 2,
-		WHAT_USER_INFORMATION},
-	{WBXML_FOLDERHIERARCHY_FOLDERSYNC, WBXML_FOLDERHIERARCHY_FOLDERSYNC,
-		WBXML_FOLDERHIERARCHY_SYNCKEY, 2, WHAT_FOLDER_KEY},
-	{WBXML_FOLDERHIERARCHY_FOLDERCREATE, WBXML_FOLDERHIERARCHY_FOLDERCREATE,
-		WBXML_FOLDERHIERARCHY_SYNCKEY, 2, WHAT_FOLDER_KEY},
-	{WBXML_FOLDERHIERARCHY_FOLDERDELETE, WBXML_FOLDERHIERARCHY_FOLDERDELETE,
-		WBXML_FOLDERHIERARCHY_SYNCKEY, 2, WHAT_FOLDER_KEY},
-	{WBXML_FOLDERHIERARCHY_FOLDERUPDATE, WBXML_FOLDERHIERARCHY_FOLDERUPDATE,
-		WBXML_FOLDERHIERARCHY_SYNCKEY, 2, WHAT_FOLDER_KEY},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COLLECTIONS, WBXML_AIRSYNC_COLLECTION, 3,
-		WHAT_COLLECTION},
-	{WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COLLECTION, WBXML_AIRSYNC_SYNCKEY, 4, WHAT_SYNC_KEY},
-	{WBXML_GETITEMESTIMATE_GETITEMESTIMATE, WBXML_GETITEMESTIMATE_COLLECTIONS,
-		WBXML_GETITEMESTIMATE_COLLECTION, 3, WHAT_COLLECTION},
-	{WBXML_GETITEMESTIMATE_GETITEMESTIMATE, WBXML_GETITEMESTIMATE_COLLECTION,
-		WBXML_AIRSYNC_SYNCKEY, 4, WHAT_SYNC_KEY},
-	{WBXML_ITEMOPERATIONS_ITEMOPERATIONS, WBXML_ITEMOPERATIONS_ITEMOPERATIONS,
-		WBXML_ITEMOPERATIONS_FETCH, 2, WHAT_FETCH},
-	{WBXML_ITEMOPERATIONS_ITEMOPERATIONS, WBXML_ITEMOPERATIONS_FETCH,
-		WBXML_AIRSYNC_COLLECTIONID, 3, WHAT_COLLECTION_ID},
-};
-
-enum { RULE_DEPTH_MAX = 5, NOT_CAPTURING = -1, NOTHING_SAID = -1 };
+static const char out_of_memory[] = "out of memory";
+static const char not_multipart[] =
+	"not a multipart body, or one with parts that overlap or are missing";
+static const char no_such_part[] = "a Part that is not there";
 
 struct eas_body *eas_body_new(const struct eas_body_terms *terms)
 {
 	struct eas_body *body = calloc(1, sizeof(*body));
-	struct eas_body_work *work = calloc(1, sizeof(*work));
+	struct eas_body_work *work = malloc(sizeof(*work));
+	struct wbxml_limits limits = terms->limits;
 
 	if (body == NULL || work == NULL) {
 		free(body);
@@ -122,240 +24,260 @@ struct eas_body *eas_body_new(const struct eas_body_terms *terms)
 		return NULL;
 	}
 	body->work = work;
-	work->capture_what = NOT_CAPTURING;
-	wbxml_reader_init(&work->reader, &terms->limits);
+	limits.lets_unknown_pass = !terms->needs_known_tags;
+	wbxml_reader_init(&work->reader, &limits);
+	eas_structure_begin(&work->structure, terms->command, terms->version, terms->is_strict);
+	work->is_answer = terms->is_answer;
+	work->kind = (uint8_t)terms->kind;
+	work->collection = work->attachment = EAS_BODY_NONE_OPEN;
+	work->level_count = 0;
+	work->part_max = 0;
+	work->mime = NULL;
+	work->addresses = NULL;
+	work->multipart = NULL;
+	if (terms->kind == EAS_BODY_MIME)
+		body->sends_mail = true;
 	return body;
+}
+
+static void work_free(struct eas_body *body)
+{
+	if (body->work == NULL)
+		return;
+	free(body->work->mime);
+	free(body->work->addresses);
+	free(body->work->multipart);
+	free(body->work);
+	body->work = NULL;
 }
 
 void eas_body_free(struct eas_body *body)
 {
 	if (body == NULL)
 		return;
-	free(body->work);
+	work_free(body);
 	free(body->texts);
 	free(body);
 }
 
-/* Whether the tag is where a command of this root has its global Status. */
-static bool is_global_status(uint16_t root, uint16_t tag)
-{
-	for (unsigned int i = 0; i < EAS_COMMAND_COUNT; i++) {
-		const struct eas_command_row *row = eas_command_row((enum eas_command)i);
+/* Refusals: the first one stays. */
 
-		if (row->root == root && row->status == tag && tag != 0)
-			return true;
-	}
-	return false;
+static void refuse(struct eas_body *body, enum refusal refusal, const char *text)
+{
+	if (body->refusal != REFUSAL_NONE)
+		return;
+	body->refusal = refusal;
+	body->fault_text = text;
 }
 
-/* What the element means that has just begun: enum what, or NOTHING_SAID. */
-static int rule_find(const struct eas_body *body, uint32_t depth, uint16_t tag)
+static void refuse_fault(struct eas_body *body)
 {
-	if (depth < 2 || depth > RULE_DEPTH_MAX)
-		return NOTHING_SAID;
-	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
-		if (rules[i].tag == tag && rules[i].depth == depth && rules[i].root == body->root &&
-			rules[i].parent == body->work->path[depth - 2])
-			return rules[i].what;
-	return depth == 2 && is_global_status(body->root, tag) ? WHAT_STATUS : NOTHING_SAID;
+	enum wbxml_fault fault = body->work->reader.fault;
+
+	refuse(body,
+		fault == WBXML_FAULT_DEPTH || fault == WBXML_FAULT_ELEMENTS
+			? REFUSAL_WBXML_LIMIT
+			: REFUSAL_WBXML_MALFORMED,
+		wbxml_fault_text(fault));
 }
 
-static void presence_note(struct eas_body *body, int what)
+static void refuse_structure(struct eas_body *body)
 {
-	body->adds += what == WHAT_ADD;
-	body->changes += what == WHAT_CHANGE;
-	body->deletes += what == WHAT_DELETE;
-	body->fetches += what == WHAT_FETCH;
-	body->has_more |= what == WHAT_MORE;
-	body->is_partial |= what == WHAT_PARTIAL;
-	body->has_policies |= what == WHAT_POLICIES;
-	body->device_info_present |= what == WHAT_DEVICE_INFO;
-	if (what == WHAT_WIPE_ALL)
-		body->wipe_kind = EAS_WIPE_ALL;
-	else if (what == WHAT_WIPE_ACCOUNT)
-		body->wipe_kind = EAS_WIPE_ACCOUNT;
-	else if (what == WHAT_OOF)
-		body->settings |= EAS_SETTING_OOF;
-	else if (what == WHAT_DEVICE_PASSWORD)
-		body->settings |= EAS_SETTING_DEVICE_PASSWORD;
-	else if (what == WHAT_USER_INFORMATION)
-		body->settings |= EAS_SETTING_USER_INFORMATION;
-	if (what == WHAT_COLLECTION) {
-		body->work->sync_key = 0;
-		body->work->has_id = false;
-	}
+	body->structure = REFUSAL_EAS_STRUCTURE;
+	body->structure_status = body->work->structure.status;
+	body->structure_text = body->work->structure.text;
+	refuse(body, REFUSAL_EAS_STRUCTURE, body->structure_text);
+}
+
+/* Elements */
+
+static bool start_is_right(
+	struct eas_body_work *work, const struct wbxml_tag *tag, uint16_t parent, uint16_t place)
+{
+	uint16_t none = 0;
+	uint16_t *seen = &none;
+
+	if (work->level_count > 0)
+		seen = &work->levels[work->level_count - 1].seen;
+	else if (work->reader.depth == 1 && !eas_structure_root(&work->structure, tag))
+		return false;
+	return eas_structure_start(&work->structure, tag, parent, place, seen);
 }
 
 static void element_start(struct eas_body *body)
 {
 	struct eas_body_work *work = body->work;
+	const struct wbxml_tag *tag = work->reader.tag;
 	uint32_t depth = work->reader.depth;
-	uint16_t tag = work->reader.tag->id;
-	int what;
+	uint16_t parent = EAS_PLACE_NONE;
+	uint16_t place;
 
-	if (depth <= PATH_MAX_LEN)
-		work->path[depth - 1] = tag;
-	if (depth == 1)
-		body->root = tag;
-	work->capture_what = NOT_CAPTURING; /* the value was an element's, not a text */
-	what = rule_find(body, depth, tag);
-	if (what > WHAT_LAST_WITH_TEXT) {
-		presence_note(body, what);
-	} else if (what != NOTHING_SAID) {
-		work->capture_what = (int16_t)what;
-		work->capture_len = 0;
-		work->capture_is_cut = false;
+	if (depth == 1) {
+		body->root = tag->id;
+		parent = work->is_answer ? EAS_PLACE_ANSWER : EAS_PLACE_REQUEST;
+	} else if (depth == work->level_count + 1U) {
+		parent = work->levels[work->level_count - 1].place;
 	}
-}
-
-static void text_capture(struct eas_body_work *work)
-{
-	struct span text = work->reader.text;
-	size_t room = sizeof(work->capture) - work->capture_len;
-
-	if (work->capture_what == NOT_CAPTURING || text.len == 0)
+	place = eas_place_below(parent, tag->id, work->is_answer);
+	if (work->is_answer) {
+		work->structure.unknown_tags += tag->name == NULL;
+	} else if (!start_is_right(work, tag, parent, place)) {
+		refuse_structure(body);
 		return;
-	if (text.len > room) {
-		work->capture_is_cut = true;
-		text.len = room;
 	}
-	memcpy(work->capture + work->capture_len, text.data, text.len);
-	work->capture_len = (uint16_t)(work->capture_len + text.len);
-}
-
-/* 0 for anything but digits, or beyond 32 bits: what is kept is for logs and timers. */
-static uint32_t captured_number(const struct eas_body_work *work)
-{
-	uint64_t number = 0;
-
-	if (work->capture_is_cut)
-		return 0;
-	for (size_t i = 0; i < work->capture_len; i++) {
-		if (work->capture[i] < '0' || work->capture[i] > '9')
-			return 0;
-		number = number * 10 + (uint64_t)(work->capture[i] - '0');
-		if (number > UINT32_MAX)
-			return 0;
+	if (place == EAS_PLACE_NONE)
+		return;
+	/* An element that may be anywhere says all by being there. */
+	if (parent != EAS_PLACE_NONE && work->level_count < EAS_PLACE_DEPTH_MAX) {
+		work->levels[work->level_count++] = (struct eas_body_level){.place = place};
+		work->text_len = 0;
+		work->capture_len = 0;
 	}
-	return (uint32_t)number;
+	eas_body_note_start(body, (enum eas_what)eas_places[place].what);
 }
 
-static uint16_t captured_short(const struct eas_body_work *work)
+static void capture(struct eas_body_work *work, struct span text)
 {
-	uint32_t number = captured_number(work);
+	size_t room = sizeof(work->capture) - work->capture_len;
+	size_t len = text.len < room ? text.len : room;
 
-	return number <= UINT16_MAX ? (uint16_t)number : 0;
+	memcpy(work->capture + work->capture_len, text.data, len);
+	work->capture_len = (uint16_t)(work->capture_len + len);
 }
 
-static void collection_note(struct eas_body *body)
+static void element_text(struct eas_body *body)
 {
 	struct eas_body_work *work = body->work;
+	struct span text = work->reader.text;
+	uint16_t place;
+	int status = 0;
 
-	if (work->capture_len == 0)
+	if (work->reader.depth != work->level_count || text.len == 0)
 		return;
-	if (body->collection_count < EAS_COLLECTIONS_NAMED)
-		body->collections[body->collection_count].id = eas_body_text_add(
-			body, span_of(work->capture, work->capture_len), EAS_COLLECTION_NAME_MAX);
-	if (body->collection_count < EAS_COLLECTIONS_NAMED)
-		body->collections[body->collection_count].sync_key = work->sync_key;
-	body->collection_count++;
-	work->sync_key = 0;
-	work->has_id = true;
-}
-
-static uint16_t captured_key(struct eas_body *body)
-{
-	return eas_body_text_add(body, span_of(body->work->capture, body->work->capture_len),
-		EAS_COLLECTION_NAME_MAX);
-}
-
-/* It stands before the id, but a phone may have it otherwise. */
-static void sync_key_note(struct eas_body *body)
-{
-	uint32_t last = body->collection_count - 1;
-
-	if (!body->work->has_id)
-		body->work->sync_key = captured_key(body);
-	else if (last < EAS_COLLECTIONS_NAMED)
-		body->collections[last].sync_key = captured_key(body);
-}
-
-/* Where a phone says it twice the longer one counts: a timer of ours must not cut it short. */
-static void heartbeat_note(struct eas_body *body, uint32_t number, uint32_t unit_s)
-{
-	uint32_t seconds = number > UINT32_MAX / unit_s ? UINT32_MAX : number * unit_s;
-
-	if (seconds <= body->heartbeat_s)
+	place = work->levels[work->level_count - 1].place;
+	work->text_len += text.len;
+	if (!work->is_answer && !eas_structure_text(&work->structure, place, work->text_len)) {
+		refuse_structure(body);
 		return;
-	body->heartbeat_s = seconds;
-	body->heartbeat_is_wait = unit_s != 1;
+	}
+	switch ((enum eas_what)eas_places[place].what) {
+	case EAS_WHAT_MIME: status = eas_body_note_mime(body, text); break;
+	case EAS_WHAT_ADDRESSES: status = eas_body_note_addresses(body, text); break;
+	default: capture(work, text); break;
+	}
+	if (status != 0)
+		refuse(body, REFUSAL_INTERNAL, out_of_memory);
 }
 
 static void element_end(struct eas_body *body)
 {
-	const struct eas_body_work *work = body->work;
-	int what = work->capture_what;
+	struct eas_body_work *work = body->work;
+	const struct eas_body_level *level;
 
-	body->work->capture_what = NOT_CAPTURING;
-	switch (what) {
-	case WHAT_STATUS:
-		if (body->status == 0)
-			body->status = captured_number(work);
-		break;
-	case WHAT_HEARTBEAT: heartbeat_note(body, captured_number(work), 1); break;
-	case WHAT_WAIT: heartbeat_note(body, captured_number(work), 60); break;
-	case WHAT_COLLECTION_ID: collection_note(body); break;
-	case WHAT_POLICY_KEY: body->provision_policy_key = captured_number(work); break;
-	case WHAT_POLICY_STATUS: body->policy_status = captured_short(work); break;
-	case WHAT_WIPE_STATUS: body->wipe_status = captured_short(work); break;
-	case WHAT_FOLDER_KEY: body->folder_key = captured_key(body); break;
-	case WHAT_SYNC_KEY: sync_key_note(body); break;
-	default: break;
+	if (work->reader.depth + 1 != work->level_count)
+		return;
+	level = &work->levels[work->level_count - 1];
+	if (!work->is_answer && !eas_structure_end(&work->structure, level->place, level->seen,
+					span_of(work->capture, work->capture_len))) {
+		refuse_structure(body);
+		return;
 	}
+	eas_body_note_end(body, (enum eas_what)eas_places[level->place].what);
+	work->level_count--;
+	/* What follows is not the text of the element around it that came before. */
+	work->capture_len = 0;
+	work->text_len = 0;
 }
 
-static enum refusal fault_refusal(enum wbxml_fault fault)
-{
-	return fault == WBXML_FAULT_DEPTH || fault == WBXML_FAULT_ELEMENTS
-		       ? REFUSAL_WBXML_LIMIT
-		       : REFUSAL_WBXML_MALFORMED;
-}
+/* Bodies */
 
-static enum refusal refuse(struct eas_body *body, enum wbxml_fault fault)
-{
-	body->refusal = fault_refusal(fault);
-	body->fault_text = wbxml_fault_text(fault);
-	return body->refusal;
-}
-
-enum refusal eas_body_feed(struct eas_body *body, struct span piece)
+static void feed_document(struct eas_body *body, struct span piece)
 {
 	struct wbxml_reader *reader = &body->work->reader;
-	enum wbxml_event event;
+	enum wbxml_event event = WBXML_MORE;
 
 	wbxml_reader_feed(reader, piece.data, piece.len);
-	while ((event = wbxml_reader_next(reader)) > WBXML_MORE) {
+	while (body->refusal == REFUSAL_NONE && (event = wbxml_reader_next(reader)) > WBXML_MORE) {
 		switch (event) {
 		case WBXML_START: element_start(body); break;
 		case WBXML_TEXT:
-		case WBXML_OPAQUE: text_capture(body->work); break;
+		case WBXML_OPAQUE: element_text(body); break;
 		case WBXML_END: element_end(body); break;
 		case WBXML_MORE:
 		case WBXML_ERROR: break;
 		}
 	}
-	return event == WBXML_ERROR ? refuse(body, reader->fault) : REFUSAL_NONE;
+	if (event == WBXML_ERROR)
+		refuse_fault(body);
+}
+
+static void feed_multipart(struct eas_body *body, struct span piece)
+{
+	struct eas_body_work *work = body->work;
+	enum eas_multipart_result result;
+
+	if (work->multipart == NULL) {
+		work->multipart = malloc(sizeof(*work->multipart));
+		if (work->multipart == NULL) {
+			refuse(body, REFUSAL_INTERNAL, out_of_memory);
+			return;
+		}
+		eas_multipart_begin(work->multipart);
+	}
+	eas_multipart_feed(work->multipart, piece);
+	while ((result = eas_multipart_next(work->multipart)) == EAS_MULTIPART_DOCUMENT)
+		feed_document(body, work->multipart->document);
+	if (result == EAS_MULTIPART_ERROR)
+		refuse(body, REFUSAL_WBXML_MALFORMED, not_multipart);
+}
+
+enum refusal eas_body_feed(struct eas_body *body, struct span piece)
+{
+	if (body->refusal != REFUSAL_NONE || body->work == NULL)
+		return body->refusal;
+	switch ((enum eas_body_kind)body->work->kind) {
+	case EAS_BODY_MIME:
+		if (eas_body_note_mime(body, piece) != 0)
+			refuse(body, REFUSAL_INTERNAL, out_of_memory);
+		break;
+	case EAS_BODY_MULTIPART: feed_multipart(body, piece); break;
+	case EAS_BODY_WBXML:
+	case EAS_BODY_XML:
+	case EAS_BODY_NONE: feed_document(body, piece); break;
+	}
+	return body->refusal;
+}
+
+static void end_multipart(struct eas_body *body)
+{
+	const struct eas_multipart *multipart = body->work->multipart;
+
+	if (multipart == NULL || eas_multipart_finish(multipart) != 0) {
+		refuse(body, REFUSAL_WBXML_MALFORMED, not_multipart);
+		return;
+	}
+	if (body->work->part_max >= multipart->part_count)
+		refuse(body, REFUSAL_WBXML_MALFORMED, no_such_part);
+	if (multipart->largest_part > body->largest_attachment)
+		body->largest_attachment = multipart->largest_part;
 }
 
 enum refusal eas_body_end(struct eas_body *body)
 {
-	if (body->work == NULL)
+	struct eas_body_work *work = body->work;
+
+	if (work == NULL)
 		return body->refusal;
-	if (wbxml_reader_finish(&body->work->reader) != 0)
-		refuse(body, body->work->reader.fault);
+	if (work->kind == EAS_BODY_MULTIPART)
+		end_multipart(body);
+	if (work->kind == EAS_BODY_MIME)
+		eas_body_note_mime_end(body);
+	else if (body->refusal == REFUSAL_NONE && wbxml_reader_finish(&work->reader) != 0)
+		refuse_fault(body);
 	body->is_whole = body->refusal == REFUSAL_NONE;
-	free(body->work);
-	body->work = NULL;
+	body->unknown_tags = work->structure.unknown_tags;
+	body->later_tags = work->structure.later_tags;
+	work_free(body);
 	eas_body_texts_trim(body);
 	return body->refusal;
 }
@@ -372,8 +294,14 @@ uint32_t eas_body_items(const struct eas_body *body)
 
 size_t eas_body_memory(const struct eas_body *body)
 {
-	return sizeof(*body) + body->texts_capacity +
-	       (body->work != NULL ? sizeof(*body->work) : 0);
+	const struct eas_body_work *work = body->work;
+	size_t len = sizeof(*body) + body->texts_capacity;
+
+	if (work == NULL)
+		return len;
+	return len + sizeof(*work) + (work->mime != NULL ? sizeof(*work->mime) : 0) +
+	       (work->addresses != NULL ? sizeof(*work->addresses) : 0) +
+	       (work->multipart != NULL ? sizeof(*work->multipart) : 0);
 }
 
 uint32_t eas_body_poll_time(

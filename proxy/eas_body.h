@@ -82,13 +82,14 @@ struct eas_attachment {
 };
 
 struct eas_body {
-	uint16_t root;             /* enum wbxml_tag_id; 0 before the root, and in a MIME body */
-	bool is_whole;             /* decoded to its end without a fault */
-	bool texts_are_cut;        /* a text was longer than is kept, or they filled the arena */
-	uint32_t status;           /* the global Status of an answer (commands.tsv); 0: none seen */
-	uint32_t heartbeat_s;      /* Ping and Sync HeartbeatInterval, or Wait times 60; 0: none */
-	bool heartbeat_is_wait;    /* it was said in minutes */
-	uint32_t collection_count; /* Collection and Folder elements with an id */
+	uint16_t root;        /* enum wbxml_tag_id; 0 before the root, and in a MIME body */
+	bool is_whole;        /* decoded to its end without a fault */
+	bool texts_are_cut;   /* a text was longer than is kept, or they filled the arena */
+	uint32_t status;      /* the global Status of an answer (commands.tsv); 0: none seen */
+	uint32_t heartbeat_s; /* Ping and Sync HeartbeatInterval, or Wait times 60; 0: none */
+	bool heartbeat_is_wait; /* it was said in minutes */
+	/* Collections of a Sync, a GetItemEstimate or a Ping; folders that other commands act on. */
+	uint32_t collection_count;
 	struct eas_collection collections[EAS_COLLECTIONS_NAMED];
 	uint32_t classes; /* 1 << enum eas_class, of every class said anywhere; 0: none was */
 
@@ -120,11 +121,14 @@ struct eas_body {
 	uint32_t attachment_count;
 	uint64_t largest_attachment;   /* bytes; as said, or as counted in a MIME message */
 	uint32_t file_reference_count; /* FileReference elements: fetched, deleted or offered */
+	/* Also those that are fetched, which count as references alone. */
 	struct eas_attachment attachments[EAS_ATTACHMENTS_NAMED];
+	uint8_t attachments_named;
 
 	/* To, Cc, Bcc of what is sent: lower case, without display names. */
 	uint32_t recipient_count;
 	uint16_t recipients[EAS_RECIPIENTS_NAMED]; /* eas_body_recipient() */
+	uint16_t from, reply_to; /* the first address of each, eas_body_text(); 0: none */
 
 	/* What does not fit MS-ASCMD. */
 	uint32_t unknown_tags;      /* of known pages, passed by `lenient` */
@@ -149,14 +153,15 @@ struct eas_body_terms {
 	unsigned int version;       /* of the request, as in struct eas_request; 0: any */
 	bool is_answer;             /* its structure is not judged: the server is trusted */
 	bool is_strict;             /* activesync/structure = strict */
+	bool needs_known_tags;      /* unknown ones are malformed: nobody behind us reads them */
 };
 
 /* NULL when memory runs out. For eas_body_free(). */
 struct eas_body *eas_body_new(const struct eas_body_terms *terms);
 void eas_body_free(struct eas_body *body); /* NULL: nothing */
 
-/* Takes the next piece. REFUSAL_NONE, WBXML_MALFORMED, WBXML_LIMIT, or INTERNAL when memory runs
- * out; once refused it stays so. */
+/* Takes the next piece. REFUSAL_NONE, WBXML_MALFORMED, WBXML_LIMIT, EAS_STRUCTURE, or INTERNAL when
+ * memory runs out; once refused it stays so. */
 enum refusal eas_body_feed(struct eas_body *body, struct span piece);
 
 /* The body's end: REFUSAL_NONE when the document was whole. The facts stay, the rest is freed. May

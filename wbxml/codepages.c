@@ -6,12 +6,8 @@
 
 const struct wbxml_tag *wbxml_tag_find(unsigned int page, unsigned int token)
 {
-	unsigned int row;
-
-	if (page >= WBXML_PAGE_COUNT || token >= WBXML_PAGE_TOKENS)
-		return NULL;
-	row = wbxml_tag_index[page][token];
-	return row == 0 ? NULL : &wbxml_tags[row];
+	return page < WBXML_PAGE_COUNT && token < WBXML_PAGE_TOKENS ? wbxml_tag_at(page, token)
+								    : NULL;
 }
 
 const char *wbxml_page_name(unsigned int page)

@@ -1,5 +1,6 @@
 #include "wbxml/reader.h"
 
+#include "wbxml/codepages_table.h"
 #include "wbxml/tokens.h"
 #include "wbxml/utf8.h"
 
@@ -81,13 +82,24 @@ static enum wbxml_event reader_header(struct wbxml_reader *reader)
 	return reader_take(reader, 1);
 }
 
+/* An unknown one has its page and token all the same: who passes it on can write it. */
+static const struct wbxml_tag *reader_tag(struct wbxml_reader *reader, uint16_t id)
+{
+	const struct wbxml_tag *tag = wbxml_tag_at(id >> 8, id & TOKEN_CODE);
+
+	if (tag != NULL || !reader->limits.lets_unknown_pass)
+		return tag;
+	reader->unknown = (struct wbxml_tag){.id = id};
+	return &reader->unknown;
+}
+
 static enum wbxml_event reader_start(struct wbxml_reader *reader, uint8_t token)
 {
 	const struct wbxml_tag *tag;
 
 	if ((token & TOKEN_HAS_ATTRIBUTES) != 0)
 		return reader_fail(reader, WBXML_FAULT_ATTRIBUTES);
-	tag = wbxml_tag_find(reader->page, token & TOKEN_CODE);
+	tag = reader_tag(reader, (uint16_t)(reader->page << 8 | (token & TOKEN_CODE)));
 	if (tag == NULL)
 		return reader_fail(reader, WBXML_FAULT_TAG);
 	if (reader->depth >= reader->limits.depth)
@@ -108,7 +120,7 @@ static enum wbxml_event reader_end(struct wbxml_reader *reader)
 {
 	uint16_t id = reader->stack[--reader->depth];
 
-	reader->tag = wbxml_tag_find(id >> 8, id & TOKEN_CODE);
+	reader->tag = reader_tag(reader, id);
 	reader->end_is_due = false;
 	reader->state = reader->depth > 0 ? READER_CONTENT : READER_DONE;
 	return WBXML_END;
@@ -121,35 +133,6 @@ static enum wbxml_event reader_enter(struct wbxml_reader *reader, enum reader_st
 		return reader_fail(reader, WBXML_FAULT_ELEMENTS);
 	reader->state = (uint8_t)state;
 	return reader_take(reader, 1);
-}
-
-static enum wbxml_event reader_switch(struct wbxml_reader *reader)
-{
-	if (reader->switches >= SWITCHES_IN_A_ROW)
-		return reader_fail(reader, WBXML_FAULT_ELEMENTS);
-	reader->switches++;
-	return reader_enter(reader, READER_PAGE);
-}
-
-static enum wbxml_event reader_content(struct wbxml_reader *reader)
-{
-	uint8_t token = *reader->at;
-
-	if ((token & TOKEN_CODE) >= TOKEN_FIRST_TAG)
-		return reader_start(reader, token);
-	if (token == TOKEN_SWITCH_PAGE)
-		return reader_switch(reader);
-	if (reader->depth == 0 || reader->switches > 0)
-		return reader_fail(reader, WBXML_FAULT_TOKEN);
-	switch (token) {
-	case TOKEN_END: reader_take(reader, 1); return reader_end(reader);
-	case TOKEN_STR_I: return reader_enter(reader, READER_STRING);
-	case TOKEN_OPAQUE:
-		reader->step = 0;
-		reader->opaque_left = 0;
-		return reader_enter(reader, READER_LENGTH);
-	default: return reader_fail(reader, WBXML_FAULT_TOKEN);
-	}
 }
 
 static enum wbxml_event reader_page(struct wbxml_reader *reader)
@@ -177,6 +160,39 @@ static enum wbxml_event reader_string(struct wbxml_reader *reader)
 	if (len == 0)
 		return reader_fail(reader, WBXML_FAULT_TEXT);
 	return reader_piece(reader, WBXML_TEXT, len, false);
+}
+
+static enum wbxml_event reader_switch(struct wbxml_reader *reader)
+{
+	if (reader->switches >= SWITCHES_IN_A_ROW)
+		return reader_fail(reader, WBXML_FAULT_ELEMENTS);
+	reader->switches++;
+	return reader_enter(reader, READER_PAGE);
+}
+
+static enum wbxml_event reader_content(struct wbxml_reader *reader)
+{
+	uint8_t token = *reader->at;
+
+	if ((token & TOKEN_CODE) >= TOKEN_FIRST_TAG)
+		return reader_start(reader, token);
+	if (token == TOKEN_SWITCH_PAGE)
+		return reader_switch(reader);
+	if (reader->depth == 0 || reader->switches > 0)
+		return reader_fail(reader, WBXML_FAULT_TOKEN);
+	switch (token) {
+	case TOKEN_END: reader_take(reader, 1); return reader_end(reader);
+	case TOKEN_STR_I:
+		/* Most strings are whole in the piece: without another turn through the states. */
+		if (reader_enter(reader, READER_STRING) == WBXML_ERROR)
+			return WBXML_ERROR;
+		return reader->at < reader->end ? reader_string(reader) : WBXML_MORE;
+	case TOKEN_OPAQUE:
+		reader->step = 0;
+		reader->opaque_left = 0;
+		return reader_enter(reader, READER_LENGTH);
+	default: return reader_fail(reader, WBXML_FAULT_TOKEN);
+	}
 }
 
 /* mb_u_int32: groups of seven bits, the top bit means that more follow. Padding in front (80) is legal
@@ -237,7 +253,8 @@ enum wbxml_event wbxml_reader_next(struct wbxml_reader *reader)
 	if (reader->end_is_due)
 		return reader_end(reader);
 	while (event == WBXML_MORE && reader->at < reader->end)
-		event = reader_step(reader);
+		event = reader->state == READER_CONTENT ? reader_content(reader)
+							: reader_step(reader);
 	return event;
 }
 

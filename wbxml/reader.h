@@ -13,7 +13,8 @@
  *
  * What it accepts is the profile of EAS: the header 03 01 6A 00; tags, inline strings in valid
  * UTF-8 without characters that XML cannot hold, OPAQUE with a length in its shortest form,
- * SWITCH_PAGE in front of a tag; exactly one root; known pages and tokens. A redundant SWITCH_PAGE
+ * SWITCH_PAGE in front of a tag; exactly one root; known pages and tokens (unknown tokens of known
+ * pages where the limits let them pass). A redundant SWITCH_PAGE
  * in front of a tag is accepted, since real stacks write it, but only a few in a row; one in front
  * of END, text or opaque data is refused. Text beside child elements is accepted: the wire format
  * knows no schema.
@@ -54,7 +55,7 @@ enum wbxml_fault {
 	WBXML_FAULT_TRUNCATED,  /* ended inside the document */
 	WBXML_FAULT_TRAILING,   /* bytes after the root's end, or a second root */
 	WBXML_FAULT_PAGE,       /* unknown code page */
-	WBXML_FAULT_TAG,        /* unknown tag */
+	WBXML_FAULT_TAG,        /* unknown tag, unless limits let it pass */
 	WBXML_FAULT_TOKEN,      /* a global token that EAS does not use, or one out of place */
 	WBXML_FAULT_ATTRIBUTES, /* a tag with the attribute bit */
 	WBXML_FAULT_TEXT,       /* invalid UTF-8, or a character that XML 1.0 cannot hold */
@@ -69,6 +70,8 @@ struct wbxml_limits {
 	 * times as many. */
 	uint32_t elements;
 	uint64_t opaque; /* bytes in one OPAQUE; 0: as many as the document has */
+	/* A tag that a known page does not have is handed out, with NULL for its name. */
+	bool lets_unknown_pass;
 };
 
 struct wbxml_reader {
@@ -94,6 +97,7 @@ struct wbxml_reader {
 	uint8_t page;
 	uint8_t switches;                /* page switches since the last tag, string or END */
 	bool end_is_due;                 /* an empty element has begun */
+	struct wbxml_tag unknown;        /* the last tag, where it is none that we know */
 	uint16_t stack[WBXML_DEPTH_MAX]; /* page << 8 | token of the open elements */
 };
 

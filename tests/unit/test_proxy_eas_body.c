@@ -1,129 +1,28 @@
 /* What is seen in a body while it passes, in pieces of any size. */
-#include <stdlib.h>
-
-#include "proxy/eas_body.h"
 #include "tests/unit/check.h"
+#include "tests/unit/eas_body_shown.h"
+#include "tests/unit/wbxml_samples.h"
 #include "wbxml/writer.h"
 
-/* A sample document; the caller frees data. */
-static struct span sample_read(const char *name)
-{
-	char path[500];
-	uint8_t *data = malloc(200000);
-	FILE *file;
-	size_t len;
-
-	snprintf(path, sizeof(path), TEST_DATA_DIR "/wbxml/%s.wbxml", name);
-	file = fopen(path, "rb");
-	if (file == NULL)
-		printf("\n    no %s", path);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
-	len = fread(data, 1, 200000, file);
-	fclose(file);
-	CU_ASSERT_TRUE(len < 200000);
-	return span_of(data, len);
-}
-
 static const struct eas_body_terms any = {.kind = EAS_BODY_WBXML, .command = EAS_NO_COMMAND};
-
-/* Feeds the document in pieces of this size, each in memory of its own; the body is for
- * eas_body_free(). */
-static struct eas_body *body_fed(const struct eas_body_terms *terms, struct span document,
-	size_t piece, enum refusal *refusal)
-{
-	struct eas_body *body = eas_body_new(terms);
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(body);
-	*refusal = REFUSAL_NONE;
-	for (size_t at = 0; at < document.len && *refusal == REFUSAL_NONE; at += piece) {
-		size_t len = document.len - at < piece ? document.len - at : piece;
-		uint8_t *copy = malloc(len);
-
-		memcpy(copy, document.data + at, len);
-		*refusal = eas_body_feed(body, span_of(copy, len));
-		free(copy);
-	}
-	if (*refusal != REFUSAL_NONE)
-		CU_ASSERT_EQUAL(eas_body_feed(body, span_of("x", 1)), *refusal);
-	*refusal = eas_body_end(body);
-	CU_ASSERT_EQUAL(eas_body_end(body), *refusal);
-	CU_ASSERT_EQUAL(body->is_whole, *refusal == REFUSAL_NONE);
-	return body;
-}
+static const struct eas_body_terms any_answer = {
+	.kind = EAS_BODY_WBXML, .command = EAS_NO_COMMAND, .is_answer = true};
 
 static enum refusal refusal_of(
 	const struct eas_body_terms *terms, struct span document, size_t piece)
 {
-	enum refusal refusal;
+	struct eas_body *body = body_fed(terms, document, piece);
+	enum refusal refusal = eas_body_end(body);
 
-	eas_body_free(body_fed(terms, document, piece, &refusal));
+	CU_ASSERT_EQUAL(body->is_whole, refusal == REFUSAL_NONE);
+	CU_ASSERT_EQUAL(eas_body_fault_text(body) == NULL, refusal == REFUSAL_NONE);
+	eas_body_free(body);
 	return refusal;
 }
 
-static void test_samples(void)
+static struct span span_of_buffer(const struct wbxml_buffer *buffer)
 {
-	static const struct {
-		const char *name;
-		uint32_t root, status, heartbeat_s, collection_count, item_count, policy_key;
-		const char *collections[2];
-		bool has_more, is_partial;
-	} rows[] = {
-		{"sync-wait-request", WBXML_AIRSYNC_SYNC, 0, 900, 1, 0, 0, {"5"}, false, true},
-		{"sync-heartbeat-request", WBXML_AIRSYNC_SYNC, 0, 3540, 1, 0, 0, {"5"}, false,
-			false},
-		{"sync-client-changes-request", WBXML_AIRSYNC_SYNC, 0, 0, 1, 4, 0, {"2"}, false,
-			false},
-		{"sync-client-changes-response", WBXML_AIRSYNC_SYNC, 0, 0, 1, 3, 0, {"2"}, false,
-			false},
-		{"sync-add-email-response", WBXML_AIRSYNC_SYNC, 0, 0, 1, 1, 0, {"5"}, true, false},
-		{"sync-limit-response", WBXML_AIRSYNC_SYNC, 14, 0, 0, 0, 0, {NULL}, false, false},
-		{"sync-status142-response", WBXML_AIRSYNC_SYNC, 142, 0, 0, 0, 0, {NULL}, false,
-			false},
-		{"ping-request", WBXML_PING_PING, 0, 470, 2, 0, 0, {"5", "1"}, false, false},
-		{"ping-interval-only-request", WBXML_PING_PING, 0, 900, 0, 0, 0, {NULL}, false,
-			false},
-		{"ping-changes-response", WBXML_PING_PING, 2, 0, 2, 0, 0, {"5", "1"}, false, false},
-		{"ping-interval-response", WBXML_PING_PING, 5, 60, 0, 0, 0, {NULL}, false, false},
-		{"getitemestimate-request", WBXML_GETITEMESTIMATE_GETITEMESTIMATE, 0, 0, 1, 0, 0,
-			{"5"}, false, false},
-		{"foldersync-status129-response", WBXML_FOLDERHIERARCHY_FOLDERSYNC, 129, 0, 0, 0, 0,
-			{NULL}, false, false},
-		{"sendmail-error-response", WBXML_COMPOSEMAIL_SENDMAIL, 120, 0, 0, 0, 0, {NULL},
-			false, false},
-		{"provision-initial-response", WBXML_PROVISION_PROVISION, 1, 0, 0, 0, 1307199584,
-			{NULL}, false, false},
-		{"provision-ack-response", WBXML_PROVISION_PROVISION, 1, 0, 0, 0, 3942919513u,
-			{NULL}, false, false},
-		{"provision-error-response", WBXML_PROVISION_PROVISION, 165, 0, 0, 0, 0, {NULL},
-			false, false},
-	};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		char name[100];
-		struct span document;
-
-		snprintf(name, sizeof(name), "good/%s", rows[i].name);
-		document = sample_read(name);
-		for (size_t piece = 1; piece <= document.len; piece += 1 + piece / 4) {
-			enum refusal refusal;
-			struct eas_body *body = body_fed(&any, document, piece, &refusal);
-
-			CU_ASSERT_EQUAL(refusal, REFUSAL_NONE);
-			CU_ASSERT_EQUAL(body->root, rows[i].root);
-			CU_ASSERT_EQUAL(body->status, rows[i].status);
-			CU_ASSERT_EQUAL(body->heartbeat_s, rows[i].heartbeat_s);
-			CU_ASSERT_EQUAL(body->collection_count, rows[i].collection_count);
-			CU_ASSERT_EQUAL(eas_body_items(body), rows[i].item_count);
-			CU_ASSERT_EQUAL(body->provision_policy_key, rows[i].policy_key);
-			CU_ASSERT_EQUAL(body->has_more, rows[i].has_more);
-			CU_ASSERT_EQUAL(body->is_partial, rows[i].is_partial);
-			for (size_t j = 0; j < 2 && rows[i].collections[j] != NULL; j++)
-				CU_ASSERT_STRING_EQUAL(
-					eas_body_collection_id(body, j), rows[i].collections[j]);
-			eas_body_free(body);
-		}
-		free((void *)document.data);
-	}
+	return span_of(buffer->data, buffer->len);
 }
 
 static void test_malformed_samples_are_refused(void)
@@ -132,38 +31,37 @@ static void test_malformed_samples_are_refused(void)
 		"body-end-first", "body-extra-end", "body-string-before-root"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		char name[100];
-		struct span document;
+		struct wbxml_buffer document = sample_read("malformed", names[i], ".wbxml");
 
-		snprintf(name, sizeof(name), "malformed/%s", names[i]);
-		document = sample_read(name);
-		CU_ASSERT_EQUAL(refusal_of(&any, document, 1), REFUSAL_WBXML_MALFORMED);
-		CU_ASSERT_EQUAL(refusal_of(&any, document, 1000), REFUSAL_WBXML_MALFORMED);
-		free((void *)document.data);
+		CU_ASSERT_EQUAL(
+			refusal_of(&any, span_of_buffer(&document), 1), REFUSAL_WBXML_MALFORMED);
+		CU_ASSERT_EQUAL(
+			refusal_of(&any, span_of_buffer(&document), 1000), REFUSAL_WBXML_MALFORMED);
+		wbxml_buffer_free(&document);
 	}
 }
 
 static void test_a_cut_document_is_refused_at_its_end(void)
 {
-	struct span document = sample_read("good/ping-request");
+	struct wbxml_buffer document = sample_read("good", "ping-request", ".wbxml");
 
 	for (size_t len = 0; len < document.len; len++)
 		CU_ASSERT_EQUAL(refusal_of(&any, span_of(document.data, len), 1000),
 			REFUSAL_WBXML_MALFORMED);
-	free((void *)document.data);
+	wbxml_buffer_free(&document);
 }
 
 static void test_limits_have_their_own_refusal(void)
 {
-	struct span document = sample_read("good/ping-request");
+	struct wbxml_buffer document = sample_read("good", "ping-request", ".wbxml");
 	struct eas_body_terms shallow = any;
 	struct eas_body_terms few = any;
 
 	shallow.limits = (struct wbxml_limits){.depth = 3, .elements = 100};
 	few.limits = (struct wbxml_limits){.depth = 10, .elements = 5};
-	CU_ASSERT_EQUAL(refusal_of(&shallow, document, 1000), REFUSAL_WBXML_LIMIT);
-	CU_ASSERT_EQUAL(refusal_of(&few, document, 1000), REFUSAL_WBXML_LIMIT);
-	free((void *)document.data);
+	CU_ASSERT_EQUAL(refusal_of(&shallow, span_of_buffer(&document), 1000), REFUSAL_WBXML_LIMIT);
+	CU_ASSERT_EQUAL(refusal_of(&few, span_of_buffer(&document), 1000), REFUSAL_WBXML_LIMIT);
+	wbxml_buffer_free(&document);
 }
 
 /* Documents made here: path from the root down, then the text. */
@@ -174,23 +72,23 @@ struct made {
 
 static void made_begin(struct made *made, const uint16_t *path, size_t depth)
 {
-	*made = (struct made){.buffer = {.limit = 100000}};
+	*made = (struct made){.buffer = {.limit = 2000000}};
 	wbxml_write_header(&made->writer, &made->buffer);
 	for (size_t i = 0; i < depth; i++)
 		wbxml_write_start(&made->writer, path[i]);
 }
 
 /* The body is for eas_body_free(). */
-static struct eas_body *made_end(struct made *made, size_t depth)
+static struct eas_body *made_end(
+	struct made *made, size_t depth, const struct eas_body_terms *terms, enum refusal wanted)
 {
 	struct eas_body *body;
-	enum refusal refusal;
 
 	for (size_t i = 0; i < depth; i++)
 		wbxml_write_end(&made->writer);
 	CU_ASSERT_FALSE(made->buffer.has_failed);
-	body = body_fed(&any, span_of(made->buffer.data, made->buffer.len), 3, &refusal);
-	CU_ASSERT_EQUAL(refusal, REFUSAL_NONE);
+	body = body_fed(terms, span_of_buffer(&made->buffer), 3);
+	CU_ASSERT_EQUAL(eas_body_end(body), wanted);
 	wbxml_buffer_free(&made->buffer);
 	return body;
 }
@@ -200,18 +98,17 @@ static const uint16_t sync[] = {WBXML_AIRSYNC_SYNC};
 static const uint16_t collection[] = {
 	WBXML_AIRSYNC_SYNC, WBXML_AIRSYNC_COLLECTIONS, WBXML_AIRSYNC_COLLECTION};
 
-static uint32_t heartbeat_of(
-	const uint16_t *root, uint16_t tag, const char *first, const char *second)
+/* What an answer says, or a request. */
+static uint32_t heartbeat_of(const struct eas_body_terms *terms, const uint16_t *root, uint16_t tag,
+	const char *text, enum refusal wanted)
 {
 	struct made made;
 	struct eas_body *body;
 	uint32_t seconds;
 
 	made_begin(&made, root, 1);
-	wbxml_write_element(&made.writer, tag, first);
-	if (second != NULL)
-		wbxml_write_element(&made.writer, tag, second);
-	body = made_end(&made, 1);
+	wbxml_write_element(&made.writer, tag, text);
+	body = made_end(&made, 1, terms, wanted);
 	seconds = body->heartbeat_s;
 	eas_body_free(body);
 	return seconds;
@@ -222,32 +119,33 @@ static void test_numbers_are_bounded(void)
 	static const struct {
 		const char *text;
 		uint32_t heartbeat_s, wait_s;
+		enum refusal refusal; /* of a request */
 	} rows[] = {
-		{"60", 60, 3600},
-		{"0060", 60, 3600},
-		{"0", 0, 0},
-		{"", 0, 0},
-		{"-1", 0, 0},
-		{"+1", 0, 0},
-		{" 60", 0, 0},
-		{"60 ", 0, 0},
-		{"6x", 0, 0},
-		{"1e3", 0, 0},
-		{"4294967295", UINT32_MAX, UINT32_MAX},
-		{"4294967296", 0, 0},
-		{"18446744073709551676", 0, 0},
-		{"00000000000000000000000000000000000000000000000000000000000000600", 600, 36000},
+		{"60", 60, 3600, REFUSAL_NONE},
+		{"0060", 60, 3600, REFUSAL_NONE},
+		{"0", 0, 0, REFUSAL_NONE},
+		{"", 0, 0, REFUSAL_NONE},
+		{"-1", 0, 0, REFUSAL_EAS_STRUCTURE},
+		{"+1", 0, 0, REFUSAL_EAS_STRUCTURE},
+		{" 60", 0, 0, REFUSAL_EAS_STRUCTURE},
+		{"60 ", 0, 0, REFUSAL_EAS_STRUCTURE},
+		{"6x", 0, 0, REFUSAL_EAS_STRUCTURE},
+		{"1e3", 0, 0, REFUSAL_EAS_STRUCTURE},
+		{"4294967295", UINT32_MAX, UINT32_MAX, REFUSAL_NONE},
+		{"4294967296", 0, 0, REFUSAL_EAS_STRUCTURE},
+		{"18446744073709551676", 0, 0, REFUSAL_EAS_STRUCTURE},
+		{"00000000000000000000000000000000000000000000000000000000000000600", 600, 36000,
+			REFUSAL_NONE},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		CU_ASSERT_EQUAL(
-			heartbeat_of(ping, WBXML_PING_HEARTBEATINTERVAL, rows[i].text, NULL),
+		CU_ASSERT_EQUAL(heartbeat_of(&any_answer, ping, WBXML_PING_HEARTBEATINTERVAL,
+					rows[i].text, REFUSAL_NONE),
 			rows[i].heartbeat_s);
 		CU_ASSERT_EQUAL(
-			heartbeat_of(sync, WBXML_AIRSYNC_WAIT, rows[i].text, NULL), rows[i].wait_s);
+			heartbeat_of(&any, sync, WBXML_AIRSYNC_WAIT, rows[i].text, rows[i].refusal),
+			rows[i].wait_s);
 	}
-	CU_ASSERT_EQUAL(heartbeat_of(ping, WBXML_PING_HEARTBEATINTERVAL, "100", "60"), 100);
-	CU_ASSERT_EQUAL(heartbeat_of(ping, WBXML_PING_HEARTBEATINTERVAL, "60", "100"), 100);
 }
 
 static void test_opaque_and_split_strings_count(void)
@@ -260,7 +158,7 @@ static void test_opaque_and_split_strings_count(void)
 	wbxml_write_text(&made.writer, span_of_string("1"));
 	wbxml_write_opaque(&made.writer, span_of_string("20"));
 	wbxml_write_end(&made.writer);
-	body = made_end(&made, 1);
+	body = made_end(&made, 1, &any_answer, REFUSAL_NONE);
 	CU_ASSERT_EQUAL(body->heartbeat_s, 120);
 	eas_body_free(body);
 }
@@ -278,7 +176,7 @@ static void test_the_place_counts(void)
 	wbxml_write_element(&made.writer, WBXML_AIRSYNC_STATUS, "4");
 	wbxml_write_element(&made.writer, WBXML_AIRSYNC_WAIT, "5");
 	wbxml_write_end(&made.writer);
-	body = made_end(&made, 3);
+	body = made_end(&made, 3, &any_answer, REFUSAL_NONE);
 	CU_ASSERT_EQUAL(body->status, 0);
 	CU_ASSERT_EQUAL(body->heartbeat_s, 0);
 	eas_body_free(body);
@@ -286,21 +184,22 @@ static void test_the_place_counts(void)
 	made_begin(&made, sync, 1);
 	wbxml_write_element(&made.writer, WBXML_PING_STATUS, "2");
 	wbxml_write_element(&made.writer, WBXML_FOLDERHIERARCHY_STATUS, "2");
-	body = made_end(&made, 1);
+	body = made_end(&made, 1, &any_answer, REFUSAL_NONE);
 	CU_ASSERT_EQUAL(body->status, 0);
 	eas_body_free(body);
 	/* The first one counts. */
 	made_begin(&made, sync, 1);
 	wbxml_write_element(&made.writer, WBXML_AIRSYNC_STATUS, "140");
 	wbxml_write_element(&made.writer, WBXML_AIRSYNC_STATUS, "1");
-	body = made_end(&made, 1);
+	body = made_end(&made, 1, &any_answer, REFUSAL_NONE);
 	CU_ASSERT_EQUAL(body->status, 140);
 	eas_body_free(body);
 }
 
 static void test_collections_are_named_within_bounds(void)
 {
-	static const char *const names[] = {"a\t[0m\xc3\xa4", "", "b", "c", "d", "e", "f"};
+	static const char *const names[] = {
+		"a\t[0m\xc3\xa4", "", "b", "c", "d", "e", "f", "g", "h", "i"};
 	char long_name[200];
 	struct made made;
 	struct eas_body *body;
@@ -311,17 +210,19 @@ static void test_collections_are_named_within_bounds(void)
 		wbxml_write_element(&made.writer, WBXML_AIRSYNC_COLLECTIONID, names[i]);
 		wbxml_write_end(&made.writer);
 	}
-	body = made_end(&made, 2);
-	CU_ASSERT_EQUAL(body->collection_count, 6);
+	body = made_end(&made, 2, &any_answer, REFUSAL_NONE);
+	CU_ASSERT_EQUAL(body->collection_count, 10);
 	CU_ASSERT_STRING_EQUAL(eas_body_collection_id(body, 0), "a?[0m\xc3\xa4");
-	CU_ASSERT_STRING_EQUAL(eas_body_collection_id(body, 1), "b");
-	CU_ASSERT_STRING_EQUAL(eas_body_collection_id(body, 3), "d");
+	CU_ASSERT_STRING_EQUAL(eas_body_collection_id(body, 1), "");
+	CU_ASSERT_STRING_EQUAL(eas_body_collection_id(body, 2), "b");
+	CU_ASSERT_STRING_EQUAL(eas_body_collection_id(body, 7), "g");
+	CU_ASSERT_STRING_EQUAL(eas_body_collection_id(body, 8), "");
 	eas_body_free(body);
 	memset(long_name, 'x', sizeof(long_name) - 1);
 	long_name[sizeof(long_name) - 1] = '\0';
 	made_begin(&made, collection, 3);
 	wbxml_write_element(&made.writer, WBXML_AIRSYNC_COLLECTIONID, long_name);
-	body = made_end(&made, 3);
+	body = made_end(&made, 3, &any_answer, REFUSAL_NONE);
 	CU_ASSERT_EQUAL(strlen(eas_body_collection_id(body, 0)), EAS_COLLECTION_NAME_MAX);
 	CU_ASSERT_TRUE(body->texts_are_cut);
 	eas_body_free(body);
@@ -363,18 +264,89 @@ static void test_poll_times(void)
 
 static void test_it_stays_small(void)
 {
-	struct span document = sample_read("good/ping-request");
-	enum refusal refusal;
-	struct eas_body *body = body_fed(&any, document, document.len, &refusal);
+	struct wbxml_buffer document = sample_read("good", "ping-request", ".wbxml");
+	struct eas_body *body = eas_body_new(&any);
 
+	eas_body_feed(body, span_of_buffer(&document));
+	CU_ASSERT_TRUE(eas_body_memory(body) <= 1400);
+	eas_body_end(body);
 	CU_ASSERT_TRUE(sizeof(struct eas_body) <= 512);
-	CU_ASSERT_TRUE(eas_body_memory(body) <= sizeof(struct eas_body) + 32);
+	CU_ASSERT_TRUE(eas_body_memory(body) <= sizeof(struct eas_body) + 8);
 	eas_body_free(body);
-	free((void *)document.data);
+	wbxml_buffer_free(&document);
+}
+
+/* However many and long the texts are, the arena is all that they get. */
+static void test_texts_are_bounded(void)
+{
+	struct made made;
+	struct eas_body *body;
+	char text[2 * EAS_BODY_TEXT_MAX];
+
+	memset(text, 'k', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	made_begin(&made, collection, 2);
+	for (size_t i = 0; i < 1000; i++) {
+		wbxml_write_start(&made.writer, WBXML_AIRSYNC_COLLECTION);
+		wbxml_write_element(&made.writer, WBXML_AIRSYNC_SYNCKEY, text);
+		wbxml_write_element(&made.writer, WBXML_AIRSYNC_COLLECTIONID, text);
+		wbxml_write_end(&made.writer);
+	}
+	body = made_end(&made, 2, &any, REFUSAL_NONE);
+	CU_ASSERT_EQUAL(body->collection_count, 1000);
+	CU_ASSERT_TRUE(body->texts_are_cut);
+	CU_ASSERT_TRUE(eas_body_memory(body) <= sizeof(*body) + EAS_BODY_TEXTS_MAX);
+	eas_body_free(body);
+}
+
+/* Characters that a terminal or a log would act on, and bytes that are none, in opaque data. */
+static void test_texts_are_printable(void)
+{
+	static const struct {
+		const char *bytes, *shown;
+	} rows[] = {
+		{"plain 5", "plain 5"},
+		{"\x1b[31m\x7f", "?[31m?"},
+		{"\xc3\xa4\xe2\x82\xac\xf0\x9f\x93\xb1", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x93\xb1"},
+		{"\xc2\x9b"
+		 "31m",
+			"??31m"},
+		{"\xff\xfe", "??"},
+		{"\xc3", "?"},
+		{"a\xe2\x82", "a??"},
+		{"\xed\xa0\x80", "???"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct made made;
+		struct eas_body *body;
+
+		made_begin(&made, collection, 3);
+		wbxml_write_start(&made.writer, WBXML_AIRSYNC_COLLECTIONID);
+		wbxml_write_opaque(&made.writer, span_of_string(rows[i].bytes));
+		wbxml_write_end(&made.writer);
+		body = made_end(&made, 3, &any_answer, REFUSAL_NONE);
+		CU_ASSERT_STRING_EQUAL(eas_body_collection_id(body, 0), rows[i].shown);
+		eas_body_free(body);
+	}
+	/* What is cut is cut between characters. */
+	for (size_t lead = 60; lead < 66; lead++) {
+		struct made made;
+		struct eas_body *body;
+		char text[80];
+
+		memset(text, 'x', sizeof(text));
+		memcpy(text + lead, "\xe2\x82\xac\xe2\x82\xac", 7);
+		made_begin(&made, collection, 3);
+		wbxml_write_element(&made.writer, WBXML_AIRSYNC_COLLECTIONID, text);
+		body = made_end(&made, 3, &any_answer, REFUSAL_NONE);
+		CU_ASSERT_PTR_NULL(strchr(eas_body_collection_id(body, 0), '?'));
+		CU_ASSERT_TRUE(strlen(eas_body_collection_id(body, 0)) >= 61);
+		eas_body_free(body);
+	}
 }
 
 static const struct check checks[] = {
-	{"samples show what they hold, in pieces of any size", test_samples},
 	{"malformed samples are refused", test_malformed_samples_are_refused},
 	{"a cut document is refused at its end", test_a_cut_document_is_refused_at_its_end},
 	{"limits have a refusal of their own", test_limits_have_their_own_refusal},
@@ -384,6 +356,8 @@ static const struct check checks[] = {
 	{"collections are named within bounds", test_collections_are_named_within_bounds},
 	{"poll times follow from what was asked", test_poll_times},
 	{"it stays small", test_it_stays_small},
+	{"texts are bounded", test_texts_are_bounded},
+	{"texts are printable", test_texts_are_printable},
 };
 
 int main(void)
