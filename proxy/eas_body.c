@@ -28,6 +28,7 @@ struct eas_body *eas_body_new(const struct eas_body_terms *terms)
 	wbxml_reader_init(&work->reader, &limits);
 	eas_structure_begin(&work->structure, terms->command, terms->version, terms->is_strict);
 	work->is_answer = terms->is_answer;
+	work->is_judged = !terms->is_answer && !terms->judges_nothing;
 	work->kind = (uint8_t)terms->kind;
 	work->collection = work->attachment = EAS_BODY_NONE_OPEN;
 	work->level_count = 0;
@@ -119,7 +120,7 @@ static void element_start(struct eas_body *body)
 		parent = work->levels[work->level_count - 1].place;
 	}
 	place = eas_place_below(parent, tag->id, work->is_answer);
-	if (work->is_answer) {
+	if (!work->is_judged) {
 		work->structure.unknown_tags += tag->name == NULL;
 	} else if (!start_is_right(work, tag, parent, place)) {
 		refuse_structure(body);
@@ -156,7 +157,7 @@ static void element_text(struct eas_body *body)
 		return;
 	place = work->levels[work->level_count - 1].place;
 	work->text_len += text.len;
-	if (!work->is_answer && !eas_structure_text(&work->structure, place, work->text_len)) {
+	if (work->is_judged && !eas_structure_text(&work->structure, place, work->text_len)) {
 		refuse_structure(body);
 		return;
 	}
@@ -177,8 +178,8 @@ static void element_end(struct eas_body *body)
 	if (work->reader.depth + 1 != work->level_count)
 		return;
 	level = &work->levels[work->level_count - 1];
-	if (!work->is_answer && !eas_structure_end(&work->structure, level->place, level->seen,
-					span_of(work->capture, work->capture_len))) {
+	if (work->is_judged && !eas_structure_end(&work->structure, level->place, level->seen,
+				       span_of(work->capture, work->capture_len))) {
 		refuse_structure(body);
 		return;
 	}

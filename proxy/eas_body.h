@@ -152,6 +152,7 @@ struct eas_body_terms {
 	enum eas_command command;   /* EAS_NO_COMMAND: any root may come */
 	unsigned int version;       /* of the request, as in struct eas_request; 0: any */
 	bool is_answer;             /* its structure is not judged: the server is trusted */
+	bool judges_nothing;        /* neither is that of this request */
 	bool is_strict;             /* activesync/structure = strict */
 	bool needs_known_tags;      /* unknown ones are malformed: nobody behind us reads them */
 };

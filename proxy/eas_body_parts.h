@@ -23,6 +23,7 @@ struct eas_body_work {
 	struct wbxml_reader reader;
 	struct eas_structure structure;
 	bool is_answer;
+	bool is_judged;     /* by eas_structure */
 	uint8_t kind;       /* enum eas_body_kind */
 	uint8_t collection; /* the one that is open, its index; EAS_BODY_NONE_OPEN */
 	uint8_t attachment; /* the last one, its index; EAS_BODY_NONE_OPEN */

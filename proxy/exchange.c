@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config/clock.h"
+#include "proxy/eas_body_log.h"
 #include "proxy/exchange_history.h"
 #include "proxy/exchange_trace.h"
 #include "proxy/governor.h"
@@ -90,34 +91,6 @@ static void log_request(struct log_line *line, const struct exchange *exchange)
 	}
 }
 
-static void log_body(struct log_line *line, const struct eas_body *body, bool is_answer)
-{
-	const struct wbxml_tag *root;
-
-	if (body == NULL)
-		return;
-	root = wbxml_tag_find(body->root >> 8, body->root & 0xff);
-	log_text(
-		line, is_answer ? "answer_document" : "document", root != NULL ? root->name : NULL);
-	if (is_answer && body->status != 0)
-		log_number(line, "eas_status", body->status);
-	if (!is_answer && body->heartbeat_s != 0)
-		log_number(line, "heartbeat", body->heartbeat_s);
-	if (body->collection_count > 0) {
-		char names[EAS_COLLECTIONS_NAMED * (EAS_COLLECTION_NAME_MAX + 1)] = "";
-		size_t len = 0;
-
-		for (uint32_t i = 0; i < body->collection_count && i < EAS_COLLECTIONS_NAMED; i++)
-			len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s",
-				i > 0 ? "," : "", eas_body_collection_id(body, i));
-		log_text(line, is_answer ? "answer_collections" : "collections", names);
-	}
-	if (eas_body_items(body) > 0)
-		log_number(line, is_answer ? "answer_items" : "items", eas_body_items(body));
-	if (is_answer && body->has_more)
-		log_bool(line, "has_more", true);
-}
-
 /* What was taken out of the answer. */
 static void log_changes(struct log_line *line, const struct exchange *exchange)
 {
@@ -155,12 +128,12 @@ static void exchange_log(const struct exchange *exchange)
 	log_text(&line, "client", address);
 	log_certificate(&line, session->credential);
 	log_request(&line, exchange);
-	log_body(&line, exchange->request_facts, false);
+	eas_body_log(&line, exchange->request_facts, false);
 	log_number(&line, "status", exchange->status);
 	if (exchange->endpoint_status != 0)
 		log_number(&line, "endpoint_status", exchange->endpoint_status);
 	log_text(&line, "endpoint", exchange->endpoint);
-	log_body(&line, exchange->answer_facts, true);
+	eas_body_log(&line, exchange->answer_facts, true);
 	if (exchange->own_eas_status != 0)
 		log_number(&line, "eas_status", exchange->own_eas_status);
 	log_changes(&line, exchange);

@@ -60,7 +60,7 @@ struct exchange {
 	enum eas_body_kind kind;
 	struct http_body body;
 	uint64_t content_length;        /* as the phone said it, with HTTP_LENGTH */
-	struct eas_body *request_facts; /* NULL unless kind is EAS_BODY_WBXML */
+	struct eas_body *request_facts; /* NULL unless kind is EAS_BODY_WBXML or MIME */
 	struct wbxml_buffer *collected; /* the document, for upstream/body = xml; NULL otherwise */
 	enum room room;                 /* who answers it */
 	struct device_entry *device;    /* pinned; NULL where the request names none */
@@ -88,7 +88,7 @@ struct exchange {
 	struct session_input *answer_head; /* a head that came in pieces; NULL otherwise */
 	size_t answer_scanned;
 	struct http_body answer_body;
-	struct eas_body *answer_facts;   /* NULL unless it is WBXML */
+	struct eas_body *answer_facts;   /* NULL unless it is WBXML, alone or in a multipart */
 	struct gunzip *gunzip;           /* NULL unless it is compressed WBXML */
 	struct wbxml_buffer *answer_xml; /* the document, for upstream/body = xml; NULL otherwise */
 	struct answer_changes

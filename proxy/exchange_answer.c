@@ -129,11 +129,16 @@ static void begin_looking(struct exchange *exchange, const struct http_head *hea
 {
 	struct span type = {0};
 	struct span coding = {0};
+	enum eas_body_kind kind;
 
 	http_field_find(head, "content-type", &type);
 	http_field_find(head, "content-encoding", &coding);
-	if (!http_media_type_is(type, "application/vnd.ms-sync.wbxml") &&
-		!http_media_type_is(type, "application/vnd.ms-sync"))
+	if (http_media_type_is(type, "application/vnd.ms-sync.wbxml") ||
+		http_media_type_is(type, "application/vnd.ms-sync"))
+		kind = EAS_BODY_WBXML;
+	else if (http_media_type_is(type, "application/vnd.ms-sync.multipart"))
+		kind = EAS_BODY_MULTIPART;
+	else
 		return;
 	if (head->framing == HTTP_NO_BODY ||
 		(head->framing == HTTP_LENGTH && head->content_length == 0))
@@ -146,7 +151,7 @@ static void begin_looking(struct exchange *exchange, const struct http_head *hea
 	} else if (coding.len > 0 && !span_equal_nocase(coding, "identity")) {
 		return;
 	}
-	exchange->answer_facts = facts_new(exchange, EAS_BODY_WBXML);
+	exchange->answer_facts = facts_new(exchange, kind);
 }
 
 /* On to the phone */

@@ -303,6 +303,13 @@ void exchange_hold_over(struct exchange *exchange)
 	request_release(exchange);
 }
 
+/* Its document is malformed, or none of its command. */
+static void refuse_document(struct exchange *exchange, enum refusal refusal)
+{
+	exchange->refusal_eas_status = exchange->request_facts->structure_status;
+	exchange_refuse(exchange, refusal, eas_body_fault_text(exchange->request_facts));
+}
+
 /* The phone has sent all of it. Only what is whole and allowed is released. */
 static void request_read(struct exchange *exchange)
 {
@@ -320,7 +327,7 @@ static void request_read(struct exchange *exchange)
 	if (exchange->request_facts != NULL)
 		refusal = eas_body_end(exchange->request_facts);
 	if (refusal != REFUSAL_NONE) {
-		exchange_refuse(exchange, refusal, eas_body_fault_text(exchange->request_facts));
+		refuse_document(exchange, refusal);
 		return;
 	}
 	if (exchange->waits)
@@ -379,7 +386,7 @@ static void take_content(struct exchange *exchange, struct span content)
 	if (exchange->request_facts != NULL)
 		refusal = eas_body_feed(exchange->request_facts, content);
 	if (refusal != REFUSAL_NONE) {
-		exchange_refuse(exchange, refusal, eas_body_fault_text(exchange->request_facts));
+		refuse_document(exchange, refusal);
 		return;
 	}
 	if (keep_content(exchange, content) != 0) {
@@ -537,7 +544,12 @@ static int prepare_body(struct exchange *exchange)
 	const struct eas_body_terms terms = {.limits = exchange_limits(config),
 		.kind = exchange->kind,
 		.command = exchange->request.command,
-		.version = exchange->request.version};
+		.version = exchange->request.version,
+		.is_strict = config->activesync.structure == CONFIG_STRUCTURE_STRICT,
+		/* Who is to be wiped learns it, whatever it sends. */
+		.judges_nothing = exchange->room == ROOM_WIPE,
+		/* XML has no name for others. */
+		.needs_known_tags = config->upstream.body == CONFIG_BODY_XML};
 	uint64_t memory_max = config->upstream.request_buffering ? config->upstream.buffer_memory
 								 : 2 * (uint64_t)WORKER_QUEUE_MAX;
 
@@ -551,12 +563,13 @@ static int prepare_body(struct exchange *exchange)
 			exchange->collected->limit = ROOM_BODY_MAX;
 		return exchange->collected != NULL ? 0 : -1;
 	}
-	if (exchange->kind != EAS_BODY_WBXML)
+	if (exchange->kind != EAS_BODY_WBXML && exchange->kind != EAS_BODY_MIME)
 		return 0;
 	exchange->request_facts = eas_body_new(&terms);
 	if (exchange->request_facts == NULL)
 		return -1;
-	if (config->upstream.body != CONFIG_BODY_XML || exchange->room != ROOM_UPSTREAM)
+	if (config->upstream.body != CONFIG_BODY_XML || exchange->room != ROOM_UPSTREAM ||
+		exchange->kind != EAS_BODY_WBXML)
 		return 0;
 	exchange->collected = calloc(1, sizeof(*exchange->collected));
 	if (exchange->collected == NULL)

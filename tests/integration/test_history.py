@@ -50,7 +50,7 @@ class HistoryTest(harness.Case):
         before_ms = int(time.time() * 1000)
         phone.post("FolderSync", client.folder_sync())
         phone.post("Ping", client.ping(480, "5", "6"))
-        phone.post("FolderSync", body=b"\x03\x01\x6a\x00nonsense")
+        phone.post("FolderSync", body=b"\x03\x01\x6a\x00\x04nonsense")
         folder_sync, ping, refused = self.history(proxy, phone.id)
         self.assertEqual((folder_sync["command"], folder_sync["version"], folder_sync["status"],
                           folder_sync["eas_status"], folder_sync["endpoint_status"], folder_sync["first"]),

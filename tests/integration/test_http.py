@@ -203,7 +203,7 @@ class HoldBackTest(HttpCase):
         for name, document in (
                 ("the last END is missing", good[:-1]), ("two ENDs are missing", good[:-2]),
                 ("a byte more", good + b"\x01"), ("a second document", good + good),
-                ("an unknown token at the end", good[:-1] + b"\x3f\x01"),
+                ("an unknown page at the end", good[:-1] + b"\x00\x63\x05\x01"),
                 ("a literal at the end", good[:-1] + b"\x04\x01"),
                 ("an opaque that claims more", good[:-2] + b"\x50\xc3\xff\xff\xff\xff\x0f")):
             for framing in ("length", "chunked"):
