@@ -29,7 +29,7 @@ static void load(const uint8_t *data, size_t size)
 	close(fd);
 	if (index == NULL)
 		return;
-	if (user_index_count(index) != (size - USER_FILE_HEADER_SIZE) / USER_FILE_ENTRY_SIZE)
+	if (user_index_count(index) != (size - SEALED_INDEX_HEADER_SIZE) / USER_FILE_ENTRY_SIZE)
 		abort();
 	user_index_find(index, "bob@contoso.test", &valid_from);
 	user_index_find(index, "", &valid_from);
@@ -42,15 +42,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t *copy;
 
 	load(data, size);
-	if (size < USER_FILE_HEADER_SIZE)
+	if (size < SEALED_INDEX_HEADER_SIZE)
 		return 0;
 	copy = malloc(size);
 	memcpy(copy, data, size);
 	digest = EVP_MD_CTX_new();
 	EVP_DigestInit_ex(digest, EVP_sha256(), NULL);
-	EVP_DigestUpdate(digest, copy, USER_FILE_SUM_AT);
-	EVP_DigestUpdate(digest, copy + USER_FILE_HEADER_SIZE, size - USER_FILE_HEADER_SIZE);
-	EVP_DigestFinal_ex(digest, copy + USER_FILE_SUM_AT, NULL);
+	EVP_DigestUpdate(digest, copy, SEALED_INDEX_SUM_AT);
+	EVP_DigestUpdate(digest, copy + SEALED_INDEX_NUMBER_AT, size - SEALED_INDEX_NUMBER_AT);
+	EVP_DigestFinal_ex(digest, copy + SEALED_INDEX_SUM_AT, NULL);
 	EVP_MD_CTX_free(digest);
 	load(copy, size);
 	free(copy);

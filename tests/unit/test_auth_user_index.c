@@ -146,7 +146,7 @@ static void test_the_file_cannot_be_changed_and_holds_no_name(void)
 	int fd = write_sample();
 	ssize_t len = pread(fd, content, sizeof(content), 0);
 
-	CU_ASSERT_EQUAL(len, USER_FILE_HEADER_SIZE + SAMPLE_COUNT * USER_FILE_ENTRY_SIZE);
+	CU_ASSERT_EQUAL(len, SEALED_INDEX_HEADER_SIZE + SAMPLE_COUNT * USER_FILE_ENTRY_SIZE);
 	CU_ASSERT_PTR_NULL(memmem(content, (size_t)len, "bob", 3));
 	CU_ASSERT_EQUAL(pwrite(fd, "x", 1, 0), -1);
 	CU_ASSERT_EQUAL(errno, EPERM);
@@ -193,7 +193,7 @@ static void test_what_is_not_sealed_is_refused(void)
 
 static void test_every_damaged_octet_is_noticed(void)
 {
-	uint8_t content[USER_FILE_HEADER_SIZE + SAMPLE_COUNT * USER_FILE_ENTRY_SIZE];
+	uint8_t content[SEALED_INDEX_HEADER_SIZE + SAMPLE_COUNT * USER_FILE_ENTRY_SIZE];
 	struct error err;
 	int fd = write_sample();
 
@@ -207,15 +207,15 @@ static void test_every_damaged_octet_is_noticed(void)
 	for (size_t len = 0; len < sizeof(content); len++)
 		CU_ASSERT_PTR_NULL(open_and_close(sealed(content, len), &err));
 	expect_refused(sealed((const uint8_t *)"", 0), "too short");
-	content[USER_FILE_VERSION_AT + 3]++;
+	content[SEALED_INDEX_VERSION_AT + 3]++;
 	expect_refused(sealed(content, sizeof(content)), "not an index of this version");
 }
 
 /* A good checksum over entries in the wrong order, which only a faulty writer makes. */
 static void test_entries_out_of_order_are_refused(void)
 {
-	uint8_t content[USER_FILE_HEADER_SIZE + SAMPLE_COUNT * USER_FILE_ENTRY_SIZE], key[24];
-	uint8_t *first = content + USER_FILE_HEADER_SIZE;
+	uint8_t content[SEALED_INDEX_HEADER_SIZE + SAMPLE_COUNT * USER_FILE_ENTRY_SIZE], key[24];
+	uint8_t *first = content + SEALED_INDEX_HEADER_SIZE;
 	EVP_MD_CTX *digest = EVP_MD_CTX_new();
 	int fd = write_sample();
 
@@ -225,9 +225,10 @@ static void test_entries_out_of_order_are_refused(void)
 	memcpy(first, first + sizeof(key), sizeof(key));
 	memcpy(first + sizeof(key), key, sizeof(key));
 	EVP_DigestInit_ex(digest, EVP_sha256(), NULL);
-	EVP_DigestUpdate(digest, content, USER_FILE_SUM_AT);
-	EVP_DigestUpdate(digest, first, sizeof(content) - USER_FILE_HEADER_SIZE);
-	EVP_DigestFinal_ex(digest, content + USER_FILE_SUM_AT, NULL);
+	EVP_DigestUpdate(digest, content, SEALED_INDEX_SUM_AT);
+	EVP_DigestUpdate(digest, content + SEALED_INDEX_NUMBER_AT,
+		sizeof(content) - SEALED_INDEX_NUMBER_AT);
+	EVP_DigestFinal_ex(digest, content + SEALED_INDEX_SUM_AT, NULL);
 	EVP_MD_CTX_free(digest);
 	expect_refused(sealed(content, sizeof(content)), "entries out of order");
 }
@@ -236,7 +237,7 @@ static void test_a_count_that_is_too_large_is_refused(void)
 {
 	struct error err = {""};
 
-	CU_ASSERT_EQUAL(user_index_write(sample, (size_t)USER_FILE_ENTRY_MAX + 1, &err), -1);
+	CU_ASSERT_EQUAL(user_index_write(sample, (size_t)SEALED_INDEX_ENTRY_MAX + 1, &err), -1);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "more than"));
 }
 
