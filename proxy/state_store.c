@@ -45,7 +45,57 @@ static const char *const layouts[] = {
 	") STRICT;"
 	"CREATE INDEX seen_by_mailbox ON seen (mailbox, last_seen);"
 	"CREATE INDEX seen_by_time ON seen (last_seen);",
+
+	"CREATE TABLE device ("
+	" mailbox TEXT NOT NULL," /* lower case, as the id */
+	" id TEXT NOT NULL,"
+	" type TEXT NOT NULL," /* '': it has not said so, as all texts */
+	" user_agent TEXT NOT NULL,"
+	" model TEXT NOT NULL,"
+	" os TEXT NOT NULL,"
+	" friendly_name TEXT NOT NULL,"
+	" language TEXT NOT NULL,"
+	" version INTEGER NOT NULL," /* 161: 16.1; 0: never said */
+	" issuer TEXT NOT NULL,"     /* '': without a certificate */
+	" serial BLOB NOT NULL,"
+	" leaf_sha256 BLOB NOT NULL,"
+	" not_before INTEGER NOT NULL,"
+	" first_seen INTEGER NOT NULL," /* 0: never */
+	" last_seen INTEGER NOT NULL,"
+	" is_pinned INTEGER NOT NULL,"
+	" is_registered INTEGER NOT NULL,"
+	" state TEXT NOT NULL,"
+	" state_at INTEGER NOT NULL,"
+	" state_by TEXT NOT NULL,"
+	" state_reason TEXT NOT NULL,"
+	" wipe TEXT NOT NULL," /* the state that was ordered last; '': none ever */
+	" wipe_ordered_at INTEGER NOT NULL," /* 0: not yet */
+	" wipe_sent_at INTEGER NOT NULL,"
+	" wipe_acknowledged_at INTEGER NOT NULL,"
+	" wipe_status INTEGER NOT NULL,"
+	" PRIMARY KEY (mailbox, id)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX device_by_id ON device (id, mailbox);"
+	"CREATE INDEX device_by_certificate ON device (leaf_sha256) WHERE is_pinned = 1;"
+	"CREATE INDEX device_by_state ON device (state) WHERE state <> 'allowed';"
+	"CREATE INDEX device_by_time ON device (last_seen)"
+	" WHERE state = 'allowed' AND is_registered = 0;"
+	/* Devices that workers have to ask about anew. */
+	"CREATE TABLE device_ask ("
+	" mailbox TEXT NOT NULL,"
+	" id TEXT NOT NULL,"
+	" grants INTEGER NOT NULL," /* the counter of that name, by then */
+	" asked_at INTEGER NOT NULL,"
+	" PRIMARY KEY (mailbox, id)"
+	") STRICT, WITHOUT ROWID;"
+	"INSERT INTO counter VALUES ('devices', 0), ('grants', 0);",
 };
+
+#define DEVICE_COLUMNS                                                                             \
+	"mailbox, id, type, user_agent, model, os, friendly_name, language, version, issuer,"      \
+	" serial, leaf_sha256, not_before, first_seen, last_seen, is_pinned, is_registered,"       \
+	" state, state_at, state_by, state_reason, wipe, wipe_ordered_at, wipe_sent_at,"           \
+	" wipe_acknowledged_at, wipe_status"
 
 enum { LAYOUT = sizeof(layouts) / sizeof(layouts[0]) };
 
@@ -95,6 +145,51 @@ static const char *const statements[STATE_STATEMENT_COUNT] = {
 	[STATE_SEEN_DROP_KNOWN] =
 		"DELETE FROM seen WHERE id IN"
 		" (SELECT id FROM seen WHERE mailbox <> '' ORDER BY last_seen LIMIT ?1)",
+	[STATE_DEVICES_VERSION] = "SELECT value FROM counter WHERE name = 'devices'",
+	[STATE_DEVICES_GRANTS] = "SELECT value FROM counter WHERE name = 'grants'",
+	[STATE_DEVICES_CHANGED] = "UPDATE counter SET value = value + 1 WHERE name = 'devices'",
+	[STATE_DEVICES_ASK_ANEW] =
+		"UPDATE counter SET value = value + 1 WHERE name IN ('devices', 'grants')",
+	[STATE_DEVICE_ASK] =
+		"INSERT OR REPLACE INTO device_ask (mailbox, id, grants, asked_at)"
+		" SELECT ?1, ?2, value, ?3 FROM counter WHERE name = 'grants'",
+	[STATE_DEVICE_ASK_DROP] = "DELETE FROM device_ask WHERE asked_at < ?1",
+	[STATE_DEVICE_FIND] =
+		"SELECT " DEVICE_COLUMNS " FROM device WHERE mailbox = ?1 AND id = ?2",
+	[STATE_DEVICES_AFTER] =
+		"SELECT " DEVICE_COLUMNS " FROM device WHERE (mailbox, id) > (?1, ?2)"
+		" ORDER BY mailbox, id LIMIT ?3",
+	[STATE_DEVICES_OF_ID] =
+		"SELECT " DEVICE_COLUMNS " FROM device WHERE id = ?1 ORDER BY mailbox LIMIT ?2",
+	[STATE_DEVICE_PINNED_BY] = "SELECT " DEVICE_COLUMNS
+				   " FROM device WHERE leaf_sha256 = ?1 AND is_pinned = 1 LIMIT 1",
+	[STATE_DEVICES_COUNT_OF] =
+		"SELECT count(*) FROM device WHERE mailbox = ?1 AND state <> 'wiped'"
+		" AND (state <> 'blocked' OR state_by = 'admission')",
+	[STATE_DEVICES_COUNT_ROWS] = "SELECT count(*) FROM device WHERE mailbox = ?1",
+	[STATE_DEVICES_COUNT] = "SELECT count(*) FROM device",
+	[STATE_DEVICES_COUNT_STATES] =
+		"SELECT state, count(*) FROM device WHERE state <> 'allowed' GROUP BY state",
+	[STATE_DEVICE_PUT] =
+		"INSERT OR REPLACE INTO device (" DEVICE_COLUMNS
+		") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
+		" ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
+	[STATE_DEVICE_FORGET] = "DELETE FROM device WHERE mailbox = ?1 AND id = ?2",
+	[STATE_DEVICE_WIPE_SENT] =
+		"UPDATE device SET wipe_sent_at = ?3 WHERE mailbox = ?1 AND id = ?2",
+	[STATE_DEVICES_RESTRICTED] =
+		"SELECT mailbox, id, state, wipe, 0 FROM device WHERE state <> 'allowed'"
+		" UNION ALL SELECT mailbox, id, 'allowed', '', grants FROM device_ask WHERE NOT EXISTS"
+		" (SELECT 1 FROM device WHERE device.mailbox = device_ask.mailbox"
+		" AND device.id = device_ask.id AND state <> 'allowed')",
+	[STATE_DEVICES_DROP_CROWD] =
+		"DELETE FROM device WHERE mailbox = ?1 AND id IN"
+		" (SELECT id FROM device WHERE mailbox = ?1 AND state = 'allowed'"
+		" AND is_registered = 0 ORDER BY last_seen LIMIT ?2)",
+	[STATE_DEVICES_DROP_OLD] =
+		"DELETE FROM device WHERE (mailbox, id) IN"
+		" (SELECT mailbox, id FROM device WHERE state = 'allowed' AND is_registered = 0"
+		" ORDER BY last_seen LIMIT ?1)",
 };
 
 /* Statements and transactions */
@@ -110,7 +205,7 @@ sqlite3_stmt *state_sql(const struct state_store *store, enum state_statement st
 
 static const char mending[] =
 	"; restore it from a backup, or move it away together with " FILE_NAME "-wal and " FILE_NAME
-	"-shm: a new one is made then, and users that were revoked must be revoked again";
+	"-shm: a new one is made then, and users and devices that were shut out must be shut out again";
 
 int state_sql_error(const struct state_store *store, struct error *err, const char *what)
 {
@@ -322,14 +417,13 @@ fail:
 	return -1;
 }
 
-/* Whom it says to be out must be right; what was seen is only a report, and large. */
-static int check_users(struct state_store *store, struct error *err)
+/* What it holds against whom must be right; what was seen is only a report, and large. */
+static int check_table(struct state_store *store, const char *check, struct error *err)
 {
 	sqlite3_stmt *statement = NULL;
 	int result = -1;
 
-	if (sqlite3_prepare_v2(store->db, "PRAGMA quick_check(revoked_user)", -1, &statement,
-		    NULL) != SQLITE_OK ||
+	if (sqlite3_prepare_v2(store->db, check, -1, &statement, NULL) != SQLITE_OK ||
 		sqlite3_step(statement) != SQLITE_ROW)
 		state_sql_error(store, err, "checking it");
 	else if (strcmp(state_sql_text(statement, 0), "ok") != 0)
@@ -339,6 +433,17 @@ static int check_users(struct state_store *store, struct error *err)
 		result = 0;
 	sqlite3_finalize(statement);
 	return result;
+}
+
+static int check_tables(struct state_store *store, struct error *err)
+{
+	static const char *const checks[] = {"PRAGMA quick_check(revoked_user)",
+		"PRAGMA quick_check(device)", "PRAGMA quick_check(device_ask)"};
+
+	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
+		if (check_table(store, checks[i], err) == -1)
+			return -1;
+	return 0;
 }
 
 static int use_log(struct state_store *store, struct error *err)
@@ -424,7 +529,7 @@ static int open_database(struct state_store *store, struct error *err)
 		use_log(store, err) == -1)
 		return -1;
 	sqlite3_file_control(store->db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
-	if (bring_up_to_date(store, err) == -1 || check_users(store, err) == -1 ||
+	if (bring_up_to_date(store, err) == -1 || check_tables(store, err) == -1 ||
 		prepare_all(store, err) == -1)
 		return -1;
 	if (write_once(store, err) == -1)

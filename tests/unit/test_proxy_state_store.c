@@ -337,7 +337,7 @@ static void test_a_later_version_is_left_alone(void)
 	fixture.store = NULL;
 	tamper("PRAGMA user_version = 1000;");
 	expect_refused("was written by a later version of easproxy (layout 1000, this one knows");
-	tamper("PRAGMA user_version = 1;");
+	tamper("PRAGMA user_version = 2;");
 	reopen();
 	fixture_close();
 }
@@ -424,11 +424,11 @@ static void test_a_store_that_was_removed_takes_nothing_any_more(void)
 	fixture_close();
 }
 
-/* Files may not grow beyond 64 kB: what SQLite sees is a disk that is full. Returns how many were
+/* Files may not grow beyond 128 kB: what SQLite sees is a disk that is full. Returns how many were
  * revoked before it was. */
 static int revoke_until_full(void)
 {
-	const struct rlimit limit = {65536, 65536};
+	const struct rlimit limit = {131072, 131072};
 	struct error err = {""};
 	struct state_store *store = state_store_open(fixture.fd, fixture.directory, &err);
 
