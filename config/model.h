@@ -256,7 +256,19 @@ struct config_upstream {
 	struct config_place place;
 };
 
+enum config_binding { CONFIG_BINDING_OFF, CONFIG_BINDING_FIRST_USE, CONFIG_BINDING_REGISTERED };
+enum config_new_device {
+	CONFIG_NEW_DEVICE_ALLOW,
+	CONFIG_NEW_DEVICE_QUARANTINE,
+	CONFIG_NEW_DEVICE_BLOCK
+};
+
 struct config_devices {
+	enum config_binding binding;
+	bool renewal;                 /* a bound device may come with the next certificate */
+	enum config_new_device fresh; /* what becomes of a device that was never seen */
+	uint32_t per_mailbox;         /* 0: no bound */
+	uint32_t known_max;           /* in the registry */
 	char *quarantine_subject;
 	struct config_file quarantine_text; /* with %{…}, see config_message_check(); fd -1: none */
 	uint32_t cache;                     /* that each worker remembers */

@@ -46,6 +46,12 @@ static const struct option_choice bodies[] = {
 	{"wbxml", CONFIG_BODY_WBXML}, {"xml", CONFIG_BODY_XML}, {NULL, 0}};
 static const struct option_choice xml_dialects[] = {
 	{"exact", CONFIG_XML_EXACT}, {"libwbxml", CONFIG_XML_LIBWBXML}, {NULL, 0}};
+static const struct option_choice bindings[] = {{"off", CONFIG_BINDING_OFF},
+	{"first-use", CONFIG_BINDING_FIRST_USE}, {"registered", CONFIG_BINDING_REGISTERED},
+	{NULL, 0}};
+static const struct option_choice new_devices[] = {{"allow", CONFIG_NEW_DEVICE_ALLOW},
+	{"quarantine", CONFIG_NEW_DEVICE_QUARANTINE}, {"block", CONFIG_NEW_DEVICE_BLOCK},
+	{NULL, 0}};
 static const struct option_choice structures[] = {
 	{"lenient", CONFIG_STRUCTURE_LENIENT}, {"strict", CONFIG_STRUCTURE_STRICT}, {NULL, 0}};
 static const struct option_choice autodiscover_modes[] = {{"forward", CONFIG_AUTODISCOVER_FORWARD},
