@@ -39,6 +39,11 @@ static const struct message_row {
 	[MESSAGE_SEEN] = {SIZE_WITH(seen), FD_NEVER},
 	[MESSAGE_OCSP_QUERY] = {SIZE_WITH(ocsp_query), FD_NEVER},
 	[MESSAGE_OCSP_ANSWER] = {SIZE_WITH(ocsp_answer), FD_NEVER},
+	[MESSAGE_DEVICES] = {SIZE_BARE, FD_ALWAYS},
+	[MESSAGE_DEVICE_QUERY] = {SIZE_WITH(device_query), FD_NEVER},
+	[MESSAGE_DEVICE_ANSWER] = {SIZE_WITH(device_answer), FD_NEVER},
+	[MESSAGE_DEVICE_REPORT] = {SIZE_WITH(device_report), FD_NEVER},
+	[MESSAGE_DEVICE_NOTED] = {SIZE_WITH(device_noted), FD_NEVER},
 	[MESSAGE_DEVICE_ORDER] = {SIZE_WITH(device_order), FD_NEVER},
 	[MESSAGE_DEVICE_WIPED] = {SIZE_WITH(device_wiped), FD_NEVER},
 	[MESSAGE_HISTORY_QUERY] = {SIZE_WITH(history_query), FD_NEVER},
@@ -177,6 +182,15 @@ static bool is_sound_piece(const struct message_traced *piece)
 	       piece->offset <= piece->total - piece->len;
 }
 
+static bool is_sound_grant(struct device_grant *grant)
+{
+	grant->model[DEVICE_TEXT_MAX] = '\0';
+	grant->os[DEVICE_TEXT_MAX] = '\0';
+	grant->friendly_name[DEVICE_TEXT_MAX] = '\0';
+	return (unsigned int)grant->state < DEVICE_STATE_COUNT &&
+	       (unsigned int)grant->wipe < DEVICE_STATE_COUNT && is_bool(&grant->is_known);
+}
+
 /* Ends every string and refuses counts and enums that no sender of ours writes. */
 static bool has_sound_content(struct message *message)
 {
@@ -205,6 +219,13 @@ static bool has_sound_content(struct message *message)
 	case MESSAGE_OCSP_QUERY: message->u.ocsp_query.url[OCSP_URL_MAX] = '\0'; return true;
 	case MESSAGE_OCSP_ANSWER:
 		return (unsigned int)message->u.ocsp_answer.result.status < OCSP_STATUS_COUNT;
+	case MESSAGE_DEVICE_QUERY:
+		return message->u.device_query.waits <= 1 &&
+		       device_facts_clean(&message->u.device_query.facts);
+	case MESSAGE_DEVICE_REPORT: return device_facts_clean(&message->u.device_report.facts);
+	case MESSAGE_DEVICE_ANSWER:
+		return message->u.device_answer.refusal < REFUSAL_COUNT &&
+		       is_sound_grant(&message->u.device_answer.grant);
 	case MESSAGE_DEVICE_ORDER:
 		message->u.device_order.mailbox[MAILBOX_MAX] = '\0';
 		message->u.device_order.device_id[EAS_DEVICE_ID_MAX] = '\0';
@@ -213,8 +234,9 @@ static bool has_sound_content(struct message *message)
 	case MESSAGE_DEVICE_WIPED:
 		message->u.device_wiped.mailbox[MAILBOX_MAX] = '\0';
 		message->u.device_wiped.device_id[EAS_DEVICE_ID_MAX] = '\0';
-		return message->u.device_wiped.kind == DEVICE_WIPE_ACCOUNT ||
-		       message->u.device_wiped.kind == DEVICE_WIPE_ALL;
+		return message->u.device_wiped.is_sent <= 1 &&
+		       (message->u.device_wiped.kind == DEVICE_WIPE_ACCOUNT ||
+			       message->u.device_wiped.kind == DEVICE_WIPE_ALL);
 	case MESSAGE_HISTORY_QUERY:
 		message->u.history_query.mailbox[MAILBOX_MAX] = '\0';
 		message->u.history_query.device_id[EAS_DEVICE_ID_MAX] = '\0';

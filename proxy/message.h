@@ -17,6 +17,7 @@
 #include "auth/trust_store.h"
 #include "config/error.h"
 #include "config/refusal.h"
+#include "proxy/device_facts.h"
 #include "proxy/device_grant.h"
 #include "proxy/eas.h"
 #include "proxy/governor_state.h"
@@ -38,6 +39,7 @@ enum message_type {
 	MESSAGE_DRAIN, /* finish: u.drain */
 	MESSAGE_USERS, /* control -> supervisor -> workers: the users that are out, with the sealed
 			    memory file of auth/user_index.h; sent before READY and at every change */
+	MESSAGE_DEVICES, /* likewise what is held against devices, with that of proxy/device_index.h */
 	MESSAGE_TRUST, /* supervisor -> workers of an older generation: u.trust */
 	/* worker <-> identity, control <-> identity */
 	MESSAGE_MAILBOX_QUERY,  /* u.mailbox_query */
@@ -53,9 +55,14 @@ enum message_type {
 	/* worker <-> revocation */
 	MESSAGE_OCSP_QUERY,  /* u.ocsp_query */
 	MESSAGE_OCSP_ANSWER, /* u.ocsp_answer */
-	/* worker -> control */
+	/* worker <-> control */
+	MESSAGE_DEVICE_QUERY,  /* u.device_query: a device that the worker does not know yet; answered */
+	MESSAGE_DEVICE_ANSWER, /* u.device_answer */
+	MESSAGE_DEVICE_REPORT, /* u.device_report: what a device that is known has said since */
 	MESSAGE_DEVICE_ORDER, /* u.device_order: a rule of the policy says what a device is from now on */
-	MESSAGE_DEVICE_WIPED, /* u.device_wiped: a device has acknowledged its wipe */
+	MESSAGE_DEVICE_WIPED, /* u.device_wiped: a device was sent its wipe, or has acknowledged it */
+	MESSAGE_DEVICE_NOTED, /* u.device_noted: an order or a wipe was written down; until then it is sent
+				 again */
 	/* worker -> control -> another worker */
 	MESSAGE_POLL_SUPERSEDED, /* u.poll_superseded: a device's long poll is at the first one now */
 	/* control <-> worker: what one device does */
@@ -177,14 +184,33 @@ struct message {
 			struct ocsp_result result;
 		} ocsp_answer;
 		struct {
+			uint64_t number;
+			uint32_t waits; /* 0: only to be told what is known, 1: whether it may come in */
+			struct device_facts facts;
+		} device_query;
+		struct {
+			uint64_t number; /* of the question */
+			uint32_t refusal;
+			struct device_grant grant; /* without a refusal */
+		} device_answer;
+		struct {
+			struct device_facts facts;
+		} device_report;
+		struct {
+			uint64_t number; /* of the message that was written down */
+		} device_noted;
+		struct {
+			uint64_t number;
 			char mailbox[MAILBOX_MAX + 1];
 			char device_id[EAS_DEVICE_ID_MAX + 1]; /* lower case */
 			uint32_t state;                        /* enum device_state */
 			char reason[128];                      /* "rule NAME" */
 		} device_order;
 		struct {
+			uint64_t number;
 			char mailbox[MAILBOX_MAX + 1];
 			char device_id[EAS_DEVICE_ID_MAX + 1]; /* lower case */
+			uint32_t is_sent; /* 1: it was sent to the device, which has not answered yet */
 			uint32_t kind;    /* DEVICE_WIPE_ACCOUNT or DEVICE_WIPE_ALL */
 			uint32_t status;  /* MS-ASPROV 2.2.2.54.1: 1 done, 2 failed */
 			uint32_t version; /* of the protocol */

@@ -330,10 +330,9 @@ static int report_one(struct state_store *store, const struct device_facts *fact
 }
 
 int state_devices_report(struct state_store *store, const struct device_facts *facts, size_t count,
-	int64_t now, struct error *err)
+	int64_t now, bool *is_new, struct error *err)
 {
 	static const char what[] = "writing which devices came";
-	int fresh = 0;
 
 	if (state_sql_begin(store, false, err, what) == -1)
 		return -1;
@@ -344,9 +343,9 @@ int state_devices_report(struct state_store *store, const struct device_facts *f
 			state_sql_rollback(store);
 			return -1;
 		}
-		fresh += result;
+		is_new[i] = result == 1;
 	}
-	return state_sql_commit(store, err, what) == -1 ? -1 : fresh;
+	return state_sql_commit(store, err, what);
 }
 
 /* Orders */

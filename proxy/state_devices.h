@@ -97,9 +97,10 @@ void state_device_say(
 	struct state_device *device, const struct device_facts *facts, int64_t now);
 
 /* What phones said: devices that are not known yet become allowed ones. Texts that were said once are kept
- * until another is said; a certificate that is pinned stays. How many were new, or -1 with err filled. */
+ * until another is said; a certificate that is pinned stays. is_new[i]: the ith was not known. 0, or -1 with err
+ * filled. */
 int state_devices_report(struct state_store *store, const struct device_facts *facts, size_t count,
-	int64_t now, struct error *err);
+	int64_t now, bool *is_new, struct error *err);
 
 /* Carries an order out; a device that is not known is made. *before: as it was. 1 when something was changed, 0
  * when it was so already, -1 with err filled. */

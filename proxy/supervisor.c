@@ -79,6 +79,13 @@ static bool on_ready(struct supervisor *s, struct child_record *record)
 	return true;
 }
 
+static void keep_list(struct supervisor *s, const struct child_record *record,
+	enum generation_list list, int passed_fd)
+{
+	generation_keep_list(record->generation, list, passed_fd);
+	takeover_spread_list(s, record->generation, list);
+}
+
 /* Takes passed_fd over where it keeps it, and sets it to -1. False for what this child has no
  * business to say. */
 static bool handle_message(struct supervisor *s, struct child_record *record,
@@ -103,11 +110,14 @@ static bool handle_message(struct supervisor *s, struct child_record *record,
 		spread_report(s, record->generation, message);
 		return true;
 	case MESSAGE_USERS:
+	case MESSAGE_DEVICES:
 		if (!is_control)
 			return false;
-		generation_keep_users(record->generation, *passed_fd);
+		keep_list(s, record,
+			message->type == MESSAGE_USERS ? GENERATION_LIST_USERS
+						       : GENERATION_LIST_DEVICES,
+			*passed_fd);
 		*passed_fd = -1;
-		takeover_spread_users(s, record->generation);
 		return true;
 	case MESSAGE_RELOAD:
 		if (is_control)

@@ -132,7 +132,8 @@ static _Noreturn void live(
 					   : -1,
 		.spool_directory = is_worker ? generation->spool_directory : -1,
 		.control_socket = record->role == ROLE_CONTROL ? generation->control_socket : -1,
-		.has_store = generation->has_store || generation->users_fd != -1,
+		.has_store = generation->has_store ||
+			     generation->lists[GENERATION_LIST_USERS] != -1,
 		.has_sandbox = children->has_sandbox,
 	};
 	struct error err;
@@ -256,8 +257,9 @@ void child_send(struct child_record *record, const struct message *message, int 
 
 bool child_has_pending(const struct child_record *record)
 {
-	if (record->has_pending_users)
-		return true;
+	for (size_t i = 0; i < GENERATION_LIST_COUNT; i++)
+		if (record->has_pending_list[i])
+			return true;
 	for (size_t i = 0; i < AUTHORITY_MAX; i++)
 		if (record->pending[i] != 0)
 			return true;
@@ -296,13 +298,16 @@ static int send_indexes(struct child_record *record, size_t authority)
 }
 
 /* Nothing, where control has not said yet. */
-static int send_users(const struct child_record *record)
+static int send_list(struct child_record *record, enum generation_list list)
 {
-	const struct message message = {.type = MESSAGE_USERS};
+	const struct message message = {.type = generation_list_message(list)};
+	int fd = record->generation->lists[list];
 
-	return record->generation->users_fd == -1
-		       ? 0
-		       : message_send(record->channel, &message, record->generation->users_fd);
+	if (record->has_pending_list[list] && fd != -1 &&
+		message_send(record->channel, &message, fd) == -1)
+		return -1;
+	record->has_pending_list[list] = false;
+	return 0;
 }
 
 static void child_stall(struct child_record *record)
@@ -313,11 +318,11 @@ static void child_stall(struct child_record *record)
 
 void child_flush(struct child_record *record)
 {
-	if (record->has_pending_users && send_users(record) == -1) {
-		child_stall(record);
-		return;
-	}
-	record->has_pending_users = false;
+	for (unsigned int i = 0; i < GENERATION_LIST_COUNT; i++)
+		if (send_list(record, (enum generation_list)i) == -1) {
+			child_stall(record);
+			return;
+		}
 	for (size_t i = 0; i < AUTHORITY_MAX; i++)
 		if (send_indexes(record, i) == -1) {
 			child_stall(record);
@@ -334,7 +339,8 @@ void child_flush(struct child_record *record)
 
 static void queue_all_news(struct child_record *record)
 {
-	record->has_pending_users = record->role == ROLE_WORKER;
+	for (size_t i = 0; i < GENERATION_LIST_COUNT; i++)
+		record->has_pending_list[i] = record->role == ROLE_WORKER;
 	for (size_t i = 0; i < record->generation->trust->count; i++)
 		record->pending[i] = UINT8_MAX;
 }
@@ -408,7 +414,7 @@ static int give_birth(struct children *children, struct child_record *record, st
 	record->deadline_ms = record->started_at_ms + START_TIME_MS;
 	record->stalled_at_ms = 0;
 	memset(record->pending, 0, sizeof(record->pending));
-	record->has_pending_users = false;
+	memset(record->has_pending_list, 0, sizeof(record->has_pending_list));
 	if (record->role == ROLE_WORKER)
 		atomic_store(&children->shared->workers[record->slot].pid, (uint64_t)pid);
 	connect_with_peers(children, record);

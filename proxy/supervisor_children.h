@@ -45,7 +45,7 @@ struct child_record {
 	unsigned int backoff_ms;        /* before the next restart */
 	uint8_t pending[AUTHORITY_MAX]; /* of each authority the CRL locations, one bit each, whose
 					    news the child has not been sent */
-	bool has_pending_users;         /* the same of the users that are out */
+	bool has_pending_list[GENERATION_LIST_COUNT]; /* the same of control's lists */
 };
 
 struct children {
@@ -58,7 +58,7 @@ struct children {
 };
 
 /* Forks a child of a new record, or restarts the one of a waiting record. Connects it with its
- * peers and queues all that it has to know: indexes, and the users that are out. NULL or -1 with err filled. */
+ * peers and queues all that it has to know: indexes, and control's lists. NULL or -1 with err filled. */
 struct child_record *children_start(struct children *children, struct generation *generation,
 	enum role role, unsigned int number, struct error *err);
 int children_restart(struct children *children, struct child_record *record, struct error *err);

@@ -61,7 +61,9 @@ struct generation *generation_new(const char *config_path, const struct generati
 	}
 	generation->number = previous == NULL ? 1 : previous->number + 1;
 	generation->state_directory = generation->spool_directory = -1;
-	generation->control_socket = generation->users_fd = -1;
+	generation->control_socket = -1;
+	for (size_t i = 0; i < GENERATION_LIST_COUNT; i++)
+		generation->lists[i] = -1;
 	for (size_t i = 0; i < AUTHORITY_MAX; i++)
 		for (size_t place = 0; place < CRL_LOCATION_MAX; place++)
 			generation->indexes[i][place].fd = -1;
@@ -106,7 +108,8 @@ void generation_free(struct generation *generation)
 	for (size_t i = 0; i < AUTHORITY_MAX; i++)
 		for (size_t place = 0; place < CRL_LOCATION_MAX; place++)
 			close_if_open(generation->indexes[i][place].fd);
-	close_if_open(generation->users_fd);
+	for (size_t i = 0; i < GENERATION_LIST_COUNT; i++)
+		close_if_open(generation->lists[i]);
 	if (generation->owns_control_path)
 		unlink(generation->config->control_socket);
 	close_if_open(generation->control_socket);
@@ -156,23 +159,29 @@ bool generation_keep_report(struct generation *generation, const struct message 
 	return true;
 }
 
-void generation_keep_users(struct generation *generation, int passed_fd)
+void generation_keep_list(struct generation *generation, enum generation_list list, int passed_fd)
 {
-	close_if_open(generation->users_fd);
-	generation->users_fd = passed_fd;
+	close_if_open(generation->lists[list]);
+	generation->lists[list] = passed_fd;
 }
 
-int generation_copy_users(struct generation *generation, const struct generation *from)
+int generation_copy_list(struct generation *generation, enum generation_list list,
+	const struct generation *from)
 {
 	int fd;
 
-	if (from->users_fd == -1)
+	if (from->lists[list] == -1)
 		return 0;
-	fd = fcntl(from->users_fd, F_DUPFD_CLOEXEC, 0);
+	fd = fcntl(from->lists[list], F_DUPFD_CLOEXEC, 0);
 	if (fd == -1)
 		return -1;
-	generation_keep_users(generation, fd);
+	generation_keep_list(generation, list, fd);
 	return 0;
+}
+
+enum message_type generation_list_message(enum generation_list list)
+{
+	return list == GENERATION_LIST_USERS ? MESSAGE_USERS : MESSAGE_DEVICES;
 }
 
 bool generation_withdraws(const struct generation *old, const struct generation *now,

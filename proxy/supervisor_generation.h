@@ -20,6 +20,13 @@ struct generation_index {
 	struct message_crl reports[2];
 };
 
+/* What control compiles for workers: sealed memory files. */
+enum generation_list {
+	GENERATION_LIST_USERS,   /* who is out, auth/user_index.h */
+	GENERATION_LIST_DEVICES, /* what is held against devices, proxy/device_index.h */
+	GENERATION_LIST_COUNT
+};
+
 struct generation {
 	enum generation_state {
 		GENERATION_HELPERS, /* waiting for revocation, identity and control */
@@ -34,7 +41,7 @@ struct generation {
 	bool has_store; /* the generation before has its state store in the same directory */
 	bool owns_control_path; /* the socket was made for us, and goes with us if we do not take over */
 	struct generation_index indexes[AUTHORITY_MAX][CRL_LOCATION_MAX];
-	int users_fd; /* the users that are out, auth/user_index.h; -1: control has not said yet */
+	int lists[GENERATION_LIST_COUNT]; /* -1: control has not said yet */
 };
 
 /* Reads and checks the configuration and opens what the children need. The control socket is that
@@ -52,10 +59,15 @@ bool generation_keep_index(
 	struct generation *generation, const struct message *message, int passed_fd);
 bool generation_keep_report(struct generation *generation, const struct message *message);
 
-/* Keeps the users that are out; takes passed_fd over. */
-void generation_keep_users(struct generation *generation, int passed_fd);
+/* Keeps a list of control's; takes passed_fd over. */
+void generation_keep_list(
+	struct generation *generation, enum generation_list list, int passed_fd);
 /* The same as another generation, who has heard of it later. 0, or -1 when descriptors run out. */
-int generation_copy_users(struct generation *generation, const struct generation *from);
+int generation_copy_list(struct generation *generation, enum generation_list list,
+	const struct generation *from);
+
+/* MESSAGE_USERS, MESSAGE_DEVICES. */
+enum message_type generation_list_message(enum generation_list list);
 
 /* Which authorities of old, by number, are not trusted any more in now, or on other terms: all of them
  * where the settings of who may come in are others. False: none. */

@@ -121,7 +121,7 @@ void takeover_child_gone(struct supervisor *s, struct generation *generation)
 
 /* What older generations have to hear */
 
-static bool hears_of_users(const struct supervisor *s, const struct generation *generation,
+static bool hears_of(const struct supervisor *s, const struct generation *generation,
 	const struct generation *from)
 {
 	if (generation == from)
@@ -133,23 +133,24 @@ static bool hears_of_users(const struct supervisor *s, const struct generation *
 	       strcmp(generation->config->state_directory, from->config->state_directory) == 0;
 }
 
-void takeover_spread_users(struct supervisor *s, const struct generation *from)
+void takeover_spread_list(
+	struct supervisor *s, const struct generation *from, enum generation_list list)
 {
 	struct child_record *record = NULL;
 
 	while ((record = children_next(&s->children, NULL, record)) != NULL) {
 		struct generation *generation = record->generation;
 
-		if (!hears_of_users(s, generation, from))
+		if (!hears_of(s, generation, from))
 			continue;
-		if (generation != from && generation_copy_users(generation, from) == -1) {
+		if (generation != from && generation_copy_list(generation, list, from) == -1) {
 			if (child_is_alive(record))
-				child_kill(record, "it cannot be told which users are out");
+				child_kill(record, "it cannot be told who is out");
 			continue;
 		}
 		if (record->role != ROLE_WORKER || !child_is_alive(record))
 			continue;
-		record->has_pending_users = true;
+		record->has_pending_list[list] = true;
 		child_flush(record);
 	}
 }
@@ -265,7 +266,8 @@ static void take_over(struct supervisor *s)
 		tell_reloaded(s);
 		if (strcmp(old->config->control_socket, s->current->config->control_socket) != 0)
 			unlink(old->config->control_socket); /* "": no harm */
-		takeover_spread_users(s, s->current);
+		takeover_spread_list(s, s->current, GENERATION_LIST_USERS);
+		takeover_spread_list(s, s->current, GENERATION_LIST_DEVICES);
 		tell_withdrawn(s);
 		drain_generation(s, old);
 		let_go(s, old);

@@ -31,6 +31,14 @@ static bool names_are_sound(const struct identity_names *names)
 	return true;
 }
 
+static void facts_are_sound(const struct device_facts *facts)
+{
+	require(facts->mailbox[0] != '\0' && is_ended(facts->mailbox, sizeof(facts->mailbox)));
+	require(facts->id[0] != '\0' && is_ended(facts->id, sizeof(facts->id)));
+	require(is_ended(facts->user_agent, sizeof(facts->user_agent)));
+	require(is_ended(facts->issuer, sizeof(facts->issuer)));
+}
+
 static void accepted_content_is_sound(const struct message *message)
 {
 	switch (message->type) {
@@ -58,7 +66,20 @@ static void accepted_content_is_sound(const struct message *message)
 		require((uint64_t)message->u.traced.offset + message->u.traced.len <=
 			message->u.traced.total);
 		break;
+	case MESSAGE_DEVICE_QUERY: facts_are_sound(&message->u.device_query.facts); break;
+	case MESSAGE_DEVICE_REPORT: facts_are_sound(&message->u.device_report.facts); break;
+	case MESSAGE_DEVICE_ANSWER:
+		require(message->u.device_answer.refusal < REFUSAL_COUNT);
+		require((unsigned int)message->u.device_answer.grant.state < DEVICE_STATE_COUNT);
+		require(is_ended(message->u.device_answer.grant.model, DEVICE_TEXT_MAX + 1));
+		break;
+	case MESSAGE_DEVICE_ORDER:
+		require(message->u.device_order.state < DEVICE_STATE_COUNT);
+		require(is_ended(message->u.device_order.reason,
+			sizeof(message->u.device_order.reason)));
+		break;
 	/* Never without the descriptor that it is about. */
+	case MESSAGE_DEVICES:
 	case MESSAGE_PEER:
 	case MESSAGE_LOG: abort();
 	default: break;

@@ -107,8 +107,9 @@ static void report(const char *mailbox, const char *id, uint8_t certificate, int
 {
 	const struct device_facts facts = facts_of(mailbox, id, certificate);
 	struct error err = {""};
+	bool is_new;
 
-	CU_ASSERT_NOT_EQUAL(state_devices_report(fixture.store, &facts, 1, now, &err), -1);
+	CU_ASSERT_EQUAL(state_devices_report(fixture.store, &facts, 1, now, &is_new, &err), 0);
 	CU_ASSERT_STRING_EQUAL(err.text, "");
 }
 
@@ -189,15 +190,18 @@ static void test_what_was_said_once_is_kept_until_another_is_said(void)
 	struct device_facts facts = facts_of(bob, "appl1", 1);
 	struct state_device device;
 	struct error err;
+	bool is_new;
 
 	fixture_open();
 	strcpy(facts.model, "iPhone12C1");
 	strcpy(facts.os, "iOS 17.1");
-	CU_ASSERT_EQUAL(state_devices_report(fixture.store, &facts, 1, 1000, &err), 1);
+	CU_ASSERT_EQUAL(state_devices_report(fixture.store, &facts, 1, 1000, &is_new, &err), 0);
+	CU_ASSERT_TRUE(is_new);
 	facts = facts_of(bob, "appl1", 2);
 	strcpy(facts.os, "iOS 17.2");
 	facts.user_agent[0] = '\0';
-	CU_ASSERT_EQUAL(state_devices_report(fixture.store, &facts, 1, 5000, &err), 0);
+	CU_ASSERT_EQUAL(state_devices_report(fixture.store, &facts, 1, 5000, &is_new, &err), 0);
+	CU_ASSERT_FALSE(is_new);
 	device = device_of(bob, "appl1");
 	CU_ASSERT_STRING_EQUAL(device.facts.model, "iPhone12C1");
 	CU_ASSERT_STRING_EQUAL(device.facts.os, "iOS 17.2");
