@@ -10,6 +10,7 @@
 #include "auth/mailbox.h"
 #include "auth/unicode.h"
 #include "config/clock.h"
+#include "proxy/control_arguments.h"
 #include "proxy/control_crl.h"
 #include "proxy/control_process.h"
 #include "proxy/control_seen.h"
@@ -124,63 +125,6 @@ json_t *control_users_status(struct control *control)
 	return object;
 }
 
-/* Arguments */
-
-/* In the form in which mailboxes are compared: lower case, Normalization Form C, a domain of
- * A-labels. False when it is no address. */
-static bool fold_address(const char *address, char mailbox[MAILBOX_MAX + 1])
-{
-	enum { LOCAL_PART_MAX = 64 };
-	const char *at = strchr(address, '@');
-	char local[LOCAL_PART_MAX + 1], domain[UNICODE_DOMAIN_MAX + 1];
-	struct span first;
-
-	if (at == NULL || at == address)
-		return false;
-	first = span_of(address, (size_t)(at - address));
-	if (!unicode_is_plain(first, false) || unicode_fold(first, local, sizeof(local)) < 1 ||
-		unicode_domain(span_of_string(at + 1), domain) < 1)
-		return false;
-	snprintf(mailbox, MAILBOX_MAX + 1, "%s@%s", local, domain);
-	return true;
-}
-
-/* False when the client has been told what is wrong with it. */
-static bool read_mailbox(const struct control *control, struct control_client *client,
-	const struct control_request *request, char mailbox[MAILBOX_MAX + 1])
-{
-	const struct config_mailbox *config = &control->child->config->mailbox;
-	const char *name = control_argument(request, "mailbox");
-
-	if (name != NULL && fold_address(name, mailbox))
-		return true;
-	if (name != NULL && name[0] != '\0' && strchr(name, '@') == NULL &&
-		config->domain_count > 0)
-		control_answer_error(client,
-			"a user is named by the mailbox's address: did you mean %.64s@%s?", name,
-			config->domains[0]);
-	else
-		control_answer_error(client, "\"%.128s\" is not the address of a mailbox",
-			name == NULL ? "" : name);
-	return false;
-}
-
-__attribute__((format(printf, 2, 3))) static void add_note(json_t *answer, const char *format, ...)
-{
-	json_t *notes = json_object_get(answer, "notes");
-	char text[600];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	if (notes == NULL) {
-		notes = json_array();
-		json_object_set_new(answer, "notes", notes);
-	}
-	json_array_append_new(notes, json_string(text));
-}
-
 /* What makes it likely that another mailbox was meant. */
 static void add_doubts(struct control *control, json_t *answer, const char *mailbox)
 {
@@ -190,10 +134,10 @@ static void add_doubts(struct control *control, json_t *answer, const char *mail
 
 	control_seen_flush(control);
 	if (!mailbox_is_routable(&control->child->config->mailbox, domain))
-		add_note(
+		control_add_note(
 			answer, "%s is not among mailbox/domains: no phone gets in for it", domain);
 	else if (state_seen_count_of(control->store, mailbox, &count, &err) == 0 && count == 0)
-		add_note(answer, "no certificate has come for this mailbox in the last %d days",
+		control_add_note(answer, "no certificate has come for this mailbox in the last %d days",
 			STATE_SEEN_DAYS);
 }
 
@@ -220,23 +164,6 @@ static bool read_valid_from(struct control_client *client, const struct control_
 		return false;
 	}
 	*is_future = true;
-	return true;
-}
-
-static bool read_reason(struct control_client *client, const struct control_request *request,
-	char reason[STATE_REASON_MAX + 1])
-{
-	const char *given = control_argument(request, "reason");
-
-	if (given == NULL)
-		given = "";
-	if (strlen(given) > STATE_REASON_MAX || !unicode_is_plain(span_of_string(given), true)) {
-		control_answer_error(client,
-			"the reason is longer than %d bytes, or has characters that cannot be seen",
-			STATE_REASON_MAX);
-		return false;
-	}
-	snprintf(reason, STATE_REASON_MAX + 1, "%s", given);
 	return true;
 }
 
@@ -281,9 +208,9 @@ void control_request_user_revoke(struct control *control, struct control_client 
 	bool is_future;
 	json_t *answer;
 
-	if (!read_mailbox(control, client, request, user.mailbox) ||
+	if (!control_read_mailbox(control, client, request, user.mailbox) ||
 		!read_valid_from(client, request, now, &is_future) ||
-		!read_reason(client, request, user.reason))
+		!control_read_reason(client, request, user.reason))
 		return;
 	if (state_users_revoke(control->store, &user, &err) == -1 ||
 		state_users_find(control->store, user.mailbox, &user, &err) == -1) {
@@ -303,9 +230,9 @@ void control_request_user_revoke(struct control *control, struct control_client 
 	answer = json_pack(
 		"{s:s,s:I}", "mailbox", user.mailbox, "valid_from", (json_int_t)user.valid_from);
 	if (is_future)
-		add_note(answer, "valid-from was in the future: it is set to the current time");
+		control_add_note(answer, "valid-from was in the future: it is set to the current time");
 	if (latest > now)
-		add_note(answer,
+		control_add_note(answer,
 			"the clock of an authority is ahead of this host's: valid-from is the "
 			"effective date of its CRL, so that only a later one decides");
 	add_doubts(control, answer, user.mailbox);
@@ -323,7 +250,7 @@ void control_request_user_allow(struct control *control, struct control_client *
 	struct error err;
 	int result;
 
-	if (!read_mailbox(control, client, request, user.mailbox))
+	if (!control_read_mailbox(control, client, request, user.mailbox))
 		return;
 	result = state_users_allow(control->store, user.mailbox, &err);
 	if (result == -1) {
@@ -400,7 +327,7 @@ void control_request_user_show(struct control *control, struct control_client *c
 	struct error err;
 	int result;
 
-	if (!read_mailbox(control, client, request, mailbox))
+	if (!control_read_mailbox(control, client, request, mailbox))
 		return;
 	control_seen_flush(control);
 	certificates = json_array();

@@ -9,13 +9,34 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "config/refusal.h"
+#include "proxy/device_facts.h"
 #include "proxy/device_grant.h"
+#include "proxy/device_index.h"
 #include "proxy/governor_state.h"
 #include "proxy/history.h"
 #include "proxy/policy_rate.h"
 
+LIST_HEAD(exchange_list, exchange);
+
+/* What device_client.c remembers of it. */
+struct device_watch {
+	struct device_key key;
+	bool has_key;
+	uint64_t question; /* to control, under way; 0: none */
+	uint64_t asked_us;
+	struct exchange_list waiting; /* for its answer */
+	enum refusal refusal;         /* control's last answer, to the certificate of refused_sha256 */
+	uint64_t refused_us, refused_version;
+	uint8_t refused_sha256[32];
+	uint64_t reported; /* a hash of what control was told */
+	int64_t reported_at;
+};
+
 struct device_entry {
-	struct device_grant grant;
+	struct device_grant grant; /* its state is that of the request at hand */
+	char user_agent[DEVICE_USER_AGENT_MAX + 1]; /* as it said it last, printable ASCII */
+	struct device_watch watch;
 	struct governor_state governor;
 	struct policy_buckets buckets;
 	struct history *history; /* its last exchanges; freed with the entry */

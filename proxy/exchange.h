@@ -64,6 +64,8 @@ struct exchange {
 	struct wbxml_buffer *collected; /* the document, for upstream/body = xml; NULL otherwise */
 	enum room room;                 /* who answers it */
 	struct device_entry *device;    /* pinned; NULL where the request names none */
+	LIST_ENTRY(exchange) device_link; /* while waits_for_device */
+	bool waits_for_device;            /* among device->watch.waiting */
 	struct exchange_policy policy;
 	bool waits;            /* exchange_wait(): it is not known yet whether it may pass */
 	uint32_t wait_time_ms; /* from the end of the request */
@@ -154,6 +156,8 @@ void exchange_free(struct exchange *exchange);
 
 /* exchange_gate.c: whether it may pass, asked when the head is there. May choose a room, or wait. */
 enum refusal exchange_gate(struct exchange *exchange, const struct http_head *head);
+/* The same for one that waited for control to know its device: goes on, is refused, or waits again. */
+void exchange_gate_again(struct exchange *exchange);
 /* Asked when the request is whole and decoded, before its end goes out or a room answers it. */
 enum refusal exchange_judge(struct exchange *exchange);
 /* The exchange is over. */

@@ -1,33 +1,67 @@
 /*
  * Whether a request may pass, and to whom: once when its head is there, once when it is whole.
  */
+#include "proxy/device_client.h"
 #include "proxy/exchange.h"
 #include "proxy/governor.h"
 
-enum refusal exchange_gate(struct exchange *exchange, const struct http_head *head)
+/* It is known whether the device may come in, and how far. */
+static enum refusal gate_admitted(struct exchange *exchange)
 {
-	struct session *session = exchange->session;
-	struct worker *worker = session->worker;
-	enum refusal refusal;
+	enum refusal refusal = room_choose(exchange);
 
-	if (exchange->request.device_id[0] != '\0') {
-		exchange->device = device_table_pin(
-			worker->devices, session->credential->mailbox, exchange->request.device_id);
-		if (exchange->device == NULL)
-			return REFUSAL_INTERNAL;
-	}
-	refusal = room_choose(exchange);
 	if (refusal == REFUSAL_NONE)
 		refusal = governor_admit(exchange);
-	if (refusal == REFUSAL_NONE)
-		refusal = exchange_policy_head(exchange, head, exchange->waits);
 	return refusal;
+}
+
+static enum refusal gate_device(
+	struct exchange *exchange, const struct http_head *head, bool *waits)
+{
+	struct session *session = exchange->session;
+
+	exchange->device = device_table_pin(session->worker->devices, session->credential->mailbox,
+		exchange->request.device_id);
+	if (exchange->device == NULL)
+		return REFUSAL_INTERNAL;
+	device_client_hear(exchange, head);
+	/* Who is only to be told to wipe is not let in anyhow. */
+	return session->is_wipe_only ? REFUSAL_NONE : device_client_admit(exchange, waits);
+}
+
+enum refusal exchange_gate(struct exchange *exchange, const struct http_head *head)
+{
+	enum refusal refusal = REFUSAL_NONE;
+	bool waits = false;
+
+	if (exchange->request.device_id[0] != '\0')
+		refusal = gate_device(exchange, head, &waits);
+	if (refusal == REFUSAL_NONE && !waits)
+		refusal = gate_admitted(exchange);
+	if (refusal == REFUSAL_NONE)
+		refusal = exchange_policy_head(exchange, head, waits);
+	return refusal;
+}
+
+void exchange_gate_again(struct exchange *exchange)
+{
+	bool waits;
+	enum refusal refusal = device_client_admit(exchange, &waits);
+
+	if (waits)
+		return;
+	if (refusal == REFUSAL_NONE)
+		refusal = gate_admitted(exchange);
+	exchange_wait_over(exchange, refusal, NULL);
 }
 
 enum refusal exchange_judge(struct exchange *exchange)
 {
-	enum refusal refusal = governor_judge(exchange);
+	enum refusal refusal;
 
+	if (exchange->device != NULL)
+		device_client_observe(exchange);
+	refusal = governor_judge(exchange);
 	if (refusal == REFUSAL_NONE)
 		refusal = exchange_policy_whole(exchange);
 	if (refusal != REFUSAL_NONE || exchange->room != ROOM_UPSTREAM)
@@ -40,7 +74,9 @@ enum refusal exchange_judge(struct exchange *exchange)
 void exchange_gate_leave(struct exchange *exchange)
 {
 	governor_leave(exchange);
-	if (exchange->device != NULL)
-		device_table_unpin(exchange->session->worker->devices, exchange->device);
+	if (exchange->device == NULL)
+		return;
+	device_client_leave(exchange);
+	device_table_unpin(exchange->session->worker->devices, exchange->device);
 	exchange->device = NULL;
 }

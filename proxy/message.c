@@ -224,6 +224,8 @@ static bool has_sound_content(struct message *message)
 		       device_facts_clean(&message->u.device_query.facts);
 	case MESSAGE_DEVICE_REPORT: return device_facts_clean(&message->u.device_report.facts);
 	case MESSAGE_DEVICE_ANSWER:
+		message->u.device_answer.mailbox[MAILBOX_MAX] = '\0';
+		message->u.device_answer.device_id[EAS_DEVICE_ID_MAX] = '\0';
 		return message->u.device_answer.refusal < REFUSAL_COUNT &&
 		       is_sound_grant(&message->u.device_answer.grant);
 	case MESSAGE_DEVICE_ORDER:

@@ -135,6 +135,27 @@ struct message_traced {
 	char bytes[MESSAGE_TRACED_BYTES];
 };
 
+struct message_device_order {
+	uint64_t number;
+	char mailbox[MAILBOX_MAX + 1];
+	char device_id[EAS_DEVICE_ID_MAX + 1]; /* lower case */
+	uint32_t state;                        /* enum device_state */
+	char reason[128];                      /* "rule NAME" */
+};
+
+struct message_device_wiped {
+	uint64_t number;
+	char mailbox[MAILBOX_MAX + 1];
+	char device_id[EAS_DEVICE_ID_MAX + 1]; /* lower case */
+	uint32_t is_sent; /* 1: it was sent to the device, which has not answered yet */
+	uint32_t kind;    /* DEVICE_WIPE_ACCOUNT or DEVICE_WIPE_ALL */
+	uint32_t status;  /* MS-ASPROV 2.2.2.54.1: 1 done, 2 failed */
+	uint32_t version; /* of the protocol */
+	int64_t at;       /* UNIX seconds */
+	uint8_t leaf_sha256[32];
+	struct serial serial;
+};
+
 struct message {
 	uint32_t type;
 	union {
@@ -190,6 +211,8 @@ struct message {
 		} device_query;
 		struct {
 			uint64_t number; /* of the question */
+			char mailbox[MAILBOX_MAX + 1];
+			char device_id[EAS_DEVICE_ID_MAX + 1];
 			uint32_t refusal;
 			struct device_grant grant; /* without a refusal */
 		} device_answer;
@@ -199,25 +222,8 @@ struct message {
 		struct {
 			uint64_t number; /* of the message that was written down */
 		} device_noted;
-		struct {
-			uint64_t number;
-			char mailbox[MAILBOX_MAX + 1];
-			char device_id[EAS_DEVICE_ID_MAX + 1]; /* lower case */
-			uint32_t state;                        /* enum device_state */
-			char reason[128];                      /* "rule NAME" */
-		} device_order;
-		struct {
-			uint64_t number;
-			char mailbox[MAILBOX_MAX + 1];
-			char device_id[EAS_DEVICE_ID_MAX + 1]; /* lower case */
-			uint32_t is_sent; /* 1: it was sent to the device, which has not answered yet */
-			uint32_t kind;    /* DEVICE_WIPE_ACCOUNT or DEVICE_WIPE_ALL */
-			uint32_t status;  /* MS-ASPROV 2.2.2.54.1: 1 done, 2 failed */
-			uint32_t version; /* of the protocol */
-			int64_t at;       /* UNIX seconds */
-			uint8_t leaf_sha256[32];
-			struct serial serial;
-		} device_wiped;
+		struct message_device_order device_order;
+		struct message_device_wiped device_wiped;
 		struct {
 			uint64_t id;                   /* of the question; the answers repeat it */
 			char mailbox[MAILBOX_MAX + 1]; /* "": any */

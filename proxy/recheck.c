@@ -15,6 +15,7 @@ static const char *const cause_names[RECHECK_CAUSE_COUNT] = {
 	[RECHECK_TRUST] = "trust",
 	[RECHECK_DIRECTORY] = "directory",
 	[RECHECK_OCSP] = "ocsp",
+	[RECHECK_DEVICES] = "devices",
 };
 
 /* "crl", or "crl,users" where a second change came in the middle of the walk. */

@@ -30,10 +30,11 @@ enum recheck_cause {
 	RECHECK_TRUST,     /* authorities were withdrawn */
 	RECHECK_DIRECTORY, /* mailboxes may be others now */
 	RECHECK_OCSP,      /* a responder has spoken of a certificate */
+	RECHECK_DEVICES,   /* what is held against devices */
 	RECHECK_CAUSE_COUNT
 };
 
-/* Judges a session, and closes it where it is not allowed any more: true then. */
+/* Judges a session, and closes it where it is not allowed any more, or ends what it asks: true then. */
 typedef bool recheck_judge(struct session *session);
 
 struct recheck {

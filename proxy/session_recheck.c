@@ -4,6 +4,7 @@
  */
 #include <arpa/inet.h>
 
+#include "proxy/device_client.h"
 #include "proxy/exchange.h"
 #include "proxy/log.h"
 #include "proxy/ocsp_client.h"
@@ -150,7 +151,7 @@ bool session_recheck(struct session *session)
 			(session->exchange == NULL ||
 				session->exchange->refusal != REFUSAL_NONE))) {
 		worker_expect_change(session->worker, session->credential->not_after + 1);
-		return false;
+		return session->exchange != NULL && device_client_recheck(session->exchange);
 	}
 	session_shut_out(session, refusal, "the certificate may not come in any more");
 	return true;

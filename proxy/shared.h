@@ -25,6 +25,8 @@ enum { WORKER_MAX = 256, ENDPOINT_MAX = 64 };
 	COUNTER(verdict_evictions, "certificate verdicts pushed out of the cache")                 \
 	COUNTER(sessions_shut_out, "open connections ended because they were allowed no more")     \
 	COUNTER(seen_dropped, "reports of certificates that control had no room for")              \
+	COUNTER(device_questions, "questions to control whether a device may come in")             \
+	COUNTER(device_reports_dropped, "reports of devices that control had no room for")         \
 	COUNTER(ocsp_questions, "questions about certificates to OCSP")                            \
 	COUNTER(ocsp_unanswered, "of them without an answer that counts")                          \
 	COUNTER(requests, "requests read")                                                         \

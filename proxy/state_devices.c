@@ -313,13 +313,13 @@ static int make_room(struct state_store *store, const char *mailbox, struct erro
 
 /* 1 when it was not known, 0, or -1. */
 static int report_one(struct state_store *store, const struct device_facts *facts, int64_t now,
-	struct error *err)
+	bool makes, struct error *err)
 {
 	struct state_device device;
 	int known = state_devices_find(store, facts->mailbox, facts->id, &device, err);
 
-	if (known == -1)
-		return -1;
+	if (known == -1 || (known == 0 && !makes))
+		return known;
 	if (known == 0) {
 		memset(&device, 0, sizeof(device));
 		if (make_room(store, facts->mailbox, err) == -1)
@@ -330,14 +330,14 @@ static int report_one(struct state_store *store, const struct device_facts *fact
 }
 
 int state_devices_report(struct state_store *store, const struct device_facts *facts, size_t count,
-	int64_t now, bool *is_new, struct error *err)
+	int64_t now, bool makes, bool *is_new, struct error *err)
 {
 	static const char what[] = "writing which devices came";
 
 	if (state_sql_begin(store, false, err, what) == -1)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
-		int result = report_one(store, &facts[i], now, err);
+		int result = report_one(store, &facts[i], now, makes, err);
 
 		if (result == -1) {
 			state_sql_rollback(store);
@@ -393,8 +393,7 @@ static void name_device(struct state_device *device, const char *mailbox, const 
 	snprintf(device->facts.id, sizeof(device->facts.id), "%s", id);
 }
 
-/* In a transaction: 1 when it has changed something, 0, -1. */
-static int carry_out(struct state_store *store, const struct state_device_order *order,
+int state_devices_order_step(struct state_store *store, const struct state_device_order *order,
 	struct state_device *before, struct error *err)
 {
 	struct state_device device;
@@ -426,7 +425,7 @@ int state_devices_order(struct state_store *store, const struct state_device_ord
 
 	if (state_devices_begin(store, err) == -1)
 		return -1;
-	result = carry_out(store, order, before, err);
+	result = state_devices_order_step(store, order, before, err);
 	if (result == -1) {
 		state_sql_rollback(store);
 		return -1;
@@ -457,24 +456,57 @@ fail:
 	return -1;
 }
 
+int state_devices_register(struct state_store *store, const char *mailbox, const char *id,
+	const char *by, int64_t now, struct error *err)
+{
+	struct state_device device;
+	int known;
+
+	if (state_devices_begin(store, err) == -1)
+		return -1;
+	known = state_devices_find(store, mailbox, id, &device, err);
+	if (known == -1)
+		goto fail;
+	if (known == 0) {
+		name_device(&device, mailbox, id);
+		device.state_at = now;
+		snprintf(device.state_by, sizeof(device.state_by), "%s", by);
+	}
+	if (!device.is_registered) {
+		device.is_registered = true;
+		known = 0;
+		if (state_devices_put(store, &device, err) == -1 || grants_end(store, err) == -1)
+			goto fail;
+	}
+	return state_devices_commit(store, err) == -1 ? -1 : known == 0;
+
+fail:
+	state_sql_rollback(store);
+	return -1;
+}
+
+int state_devices_wipe_sent_step(struct state_store *store, const char *mailbox, const char *id,
+	int64_t at, struct error *err)
+{
+	sqlite3_stmt *sent = state_sql(store, STATE_DEVICE_WIPE_SENT);
+
+	bind_key(sent, mailbox, id);
+	sqlite3_bind_int64(sent, 3, at);
+	return state_sql_run(store, sent, err, "noting a wipe");
+}
+
 int state_devices_wipe_sent(struct state_store *store, const char *mailbox, const char *id,
 	int64_t at, struct error *err)
 {
-	sqlite3_stmt *sent;
-
 	if (state_sql_begin(store, true, err, "noting a wipe") == -1)
 		return -1;
-	sent = state_sql(store, STATE_DEVICE_WIPE_SENT);
-	bind_key(sent, mailbox, id);
-	sqlite3_bind_int64(sent, 3, at);
-	if (state_sql_run(store, sent, err, "noting a wipe") == 0)
+	if (state_devices_wipe_sent_step(store, mailbox, id, at, err) == 0)
 		return state_sql_commit(store, err, "noting a wipe");
 	state_sql_rollback(store);
 	return -1;
 }
 
-/* In a transaction: 1 when its state is another, 0, -1. */
-static int note_wiped(struct state_store *store, const char *mailbox, const char *id,
+int state_devices_wiped_step(struct state_store *store, const char *mailbox, const char *id,
 	uint32_t status, int64_t at, struct error *err)
 {
 	const struct state_device_order order = {.by = "acknowledgement",
@@ -507,7 +539,7 @@ int state_devices_wiped(struct state_store *store, const char *mailbox, const ch
 
 	if (state_sql_begin(store, true, err, "noting that a device is wiped") == -1)
 		return -1;
-	result = note_wiped(store, mailbox, id, status, at, err);
+	result = state_devices_wiped_step(store, mailbox, id, status, at, err);
 	if (result == -1) {
 		state_sql_rollback(store);
 		return -1;

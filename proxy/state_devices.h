@@ -96,11 +96,12 @@ void state_devices_rollback(struct state_store *store);
 void state_device_say(
 	struct state_device *device, const struct device_facts *facts, int64_t now);
 
-/* What phones said: devices that are not known yet become allowed ones. Texts that were said once are kept
+/* What phones said: with makes, devices that are not known yet become allowed ones; without, nothing is kept of
+ * them. Texts that were said once are kept
  * until another is said; a certificate that is pinned stays. is_new[i]: the ith was not known. 0, or -1 with err
  * filled. */
 int state_devices_report(struct state_store *store, const struct device_facts *facts, size_t count,
-	int64_t now, bool *is_new, struct error *err);
+	int64_t now, bool makes, bool *is_new, struct error *err);
 
 /* Carries an order out; a device that is not known is made. *before: as it was. 1 when something was changed, 0
  * when it was so already, -1 with err filled. */
@@ -111,12 +112,25 @@ int state_devices_order(struct state_store *store, const struct state_device_ord
 int state_devices_forget(struct state_store *store, const char *mailbox, const char *id,
 	int64_t now, struct error *err);
 
+/* Has it known before it comes; whatever is held against one that is known stays. 1 when it was not registered, 0,
+ * or -1 with err filled. */
+int state_devices_register(struct state_store *store, const char *mailbox, const char *id,
+	const char *by, int64_t now, struct error *err);
+
 /* The wipe was sent to it. */
 int state_devices_wipe_sent(struct state_store *store, const char *mailbox, const char *id,
 	int64_t at, struct error *err);
 /* It has acknowledged a wipe at that moment, with that status: it is wiped, or could not be, unless something
  * else was decided since. 1 when its state is another now, 0, or -1 with err filled. */
 int state_devices_wiped(struct state_store *store, const char *mailbox, const char *id,
+	uint32_t status, int64_t at, struct error *err);
+
+/* The same three as steps, between begin and commit. */
+int state_devices_order_step(struct state_store *store, const struct state_device_order *order,
+	struct state_device *before, struct error *err);
+int state_devices_wipe_sent_step(struct state_store *store, const char *mailbox, const char *id,
+	int64_t at, struct error *err);
+int state_devices_wiped_step(struct state_store *store, const char *mailbox, const char *id,
 	uint32_t status, int64_t at, struct error *err);
 
 /* Forgets of those beyond max the ones that were not seen for longest, a bounded number at a time, and none that

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "config/clock.h"
+#include "proxy/device_client.h"
 #include "proxy/exchange.h"
 #include "proxy/identity_client.h"
 #include "proxy/listener.h"
@@ -172,6 +173,22 @@ static void worker_take_users(struct worker *worker, int fd)
 	recheck_begin(&worker->recheck, RECHECK_USERS, -1, NULL, since_us);
 }
 
+static void worker_take_devices(struct worker *worker, int fd)
+{
+	uint64_t since_us = clock_us();
+	struct error err;
+	struct device_index *devices = fd != -1 ? device_index_open(fd, &err) : NULL;
+
+	if (devices == NULL) {
+		/* What was held against them stays so. */
+		log_message(CONFIG_LOG_ERROR, "device-index", "%s", fd != -1 ? err.text : "no file");
+		return;
+	}
+	device_index_close(worker->device_index);
+	worker->device_index = devices;
+	recheck_begin(&worker->recheck, RECHECK_DEVICES, -1, NULL, since_us);
+}
+
 /* The store of a later configuration does without some of our authorities, or has them on other
  * terms: who came in by one of them comes in anew. */
 static void worker_take_trust(struct worker *worker, const struct message *message)
@@ -219,6 +236,7 @@ static bool worker_take_message(struct worker *worker, const struct message *mes
 	case MESSAGE_INDEX: worker_take_index(worker, message, fd); return false;
 	case MESSAGE_DRAIN: worker_drain(worker, message->u.drain.time_ms); return false;
 	case MESSAGE_USERS: worker_take_users(worker, fd); return false;
+	case MESSAGE_DEVICES: worker_take_devices(worker, fd); return false;
 	case MESSAGE_TRUST: worker_take_trust(worker, message); return false;
 	case MESSAGE_START: worker->has_started = true; return false;
 	case MESSAGE_PEER: return fd != -1 && worker_take_peer(worker, message->u.peer.role, fd);
@@ -287,10 +305,12 @@ static int worker_allocate(struct worker *worker, struct error *err)
 	worker->sources = source_table_new();
 	worker->policy = policy_new(config, NULL, NULL);
 	worker->devices = device_table_new(config->devices.cache);
+	worker->device_client = device_client_new(worker);
 	worker->identity = identity_client_new(worker);
 	worker->ocsp = ocsp_client_new(worker);
 	if (worker->base == NULL || worker->verdicts == NULL || worker->tls_servers == NULL ||
 		worker->listeners == NULL || worker->sources == NULL || worker->devices == NULL ||
+		worker->device_client == NULL ||
 		worker->policy == NULL || worker->identity == NULL || worker->ocsp == NULL ||
 		getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return error_set(err, "out of memory");

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "proxy/device_client.h"
 #include "proxy/governor.h"
 #include "proxy/worker_history.h"
 #include "proxy/worker_trace.h"
@@ -25,6 +26,10 @@ static void detach(struct worker *worker)
 static bool take_message(struct worker *worker, const struct message *message)
 {
 	switch (message->type) {
+	case MESSAGE_DEVICE_ANSWER: device_client_answer(worker, message); return true;
+	case MESSAGE_DEVICE_NOTED:
+		device_client_noted(worker, message->u.device_noted.number);
+		return true;
 	case MESSAGE_HISTORY_QUERY: worker_history_answer(worker, message); return true;
 	case MESSAGE_TRACE: worker_trace_take(worker, message); return true;
 	case MESSAGE_TRACE_MORE: worker_trace_more(worker); return true;
@@ -62,6 +67,7 @@ void worker_control_attach(struct worker *worker, int fd)
 		event_new(worker->base, fd, EV_READ | EV_PERSIST, on_readable, worker);
 	if (worker->control_event == NULL || event_add(worker->control_event, NULL) != 0)
 		detach(worker);
+	device_client_attached(worker);
 }
 
 bool worker_control_tell(struct worker *worker, const struct message *message)

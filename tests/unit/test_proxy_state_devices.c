@@ -109,7 +109,7 @@ static void report(const char *mailbox, const char *id, uint8_t certificate, int
 	struct error err = {""};
 	bool is_new;
 
-	CU_ASSERT_EQUAL(state_devices_report(fixture.store, &facts, 1, now, &is_new, &err), 0);
+	CU_ASSERT_EQUAL(state_devices_report(fixture.store, &facts, 1, now, true, &is_new, &err), 0);
 	CU_ASSERT_STRING_EQUAL(err.text, "");
 }
 
@@ -195,12 +195,12 @@ static void test_what_was_said_once_is_kept_until_another_is_said(void)
 	fixture_open();
 	strcpy(facts.model, "iPhone12C1");
 	strcpy(facts.os, "iOS 17.1");
-	CU_ASSERT_EQUAL(state_devices_report(fixture.store, &facts, 1, 1000, &is_new, &err), 0);
+	CU_ASSERT_EQUAL(state_devices_report(fixture.store, &facts, 1, 1000, true, &is_new, &err), 0);
 	CU_ASSERT_TRUE(is_new);
 	facts = facts_of(bob, "appl1", 2);
 	strcpy(facts.os, "iOS 17.2");
 	facts.user_agent[0] = '\0';
-	CU_ASSERT_EQUAL(state_devices_report(fixture.store, &facts, 1, 5000, &is_new, &err), 0);
+	CU_ASSERT_EQUAL(state_devices_report(fixture.store, &facts, 1, 5000, true, &is_new, &err), 0);
 	CU_ASSERT_FALSE(is_new);
 	device = device_of(bob, "appl1");
 	CU_ASSERT_STRING_EQUAL(device.facts.model, "iPhone12C1");
@@ -209,6 +209,41 @@ static void test_what_was_said_once_is_kept_until_another_is_said(void)
 	CU_ASSERT_EQUAL(device.facts.leaf_sha256[0], 2);
 	CU_ASSERT_EQUAL(device.first_seen, 1000);
 	CU_ASSERT_EQUAL(device.last_seen, 5000);
+	fixture_close();
+}
+
+static void test_what_is_forgotten_does_not_come_back_by_a_report_where_control_decides(void)
+{
+	const struct device_facts facts = facts_of(bob, "appl1", 1);
+	struct error err;
+	bool is_new = true;
+
+	fixture_open();
+	CU_ASSERT_EQUAL(
+		state_devices_report(fixture.store, &facts, 1, 1000, false, &is_new, &err), 0);
+	CU_ASSERT_FALSE(is_new);
+	CU_ASSERT_FALSE(is_known(bob, "appl1"));
+	fixture_close();
+}
+
+static void test_a_registered_device_is_known_before_it_comes(void)
+{
+	struct error err;
+	int64_t grants;
+
+	fixture_open();
+	grants = number_of(state_devices_grants);
+	CU_ASSERT_EQUAL(
+		state_devices_register(fixture.store, bob, "appl1", "user 7", 1000, &err), 1);
+	CU_ASSERT_EQUAL(
+		state_devices_register(fixture.store, bob, "appl1", "user 8", 1001, &err), 0);
+	CU_ASSERT_TRUE(device_of(bob, "appl1").is_registered);
+	CU_ASSERT_STRING_EQUAL(device_of(bob, "appl1").state_by, "user 7");
+	CU_ASSERT_EQUAL(number_of(state_devices_grants), grants + 1);
+	order(bob, "shut", DEVICE_BLOCKED);
+	CU_ASSERT_EQUAL(
+		state_devices_register(fixture.store, bob, "shut", "user 7", 1000, &err), 1);
+	CU_ASSERT_EQUAL(device_of(bob, "shut").state, DEVICE_BLOCKED);
 	fixture_close();
 }
 
@@ -714,6 +749,10 @@ int main(void)
 			test_a_device_that_came_is_found_after_a_restart},
 		{"what was said once is kept until another is said",
 			test_what_was_said_once_is_kept_until_another_is_said},
+		{"what is forgotten does not come back by a report where control decides",
+			test_what_is_forgotten_does_not_come_back_by_a_report_where_control_decides},
+		{"a registered device is known before it comes",
+			test_a_registered_device_is_known_before_it_comes},
 		{"a report changes neither a pinned certificate nor a state",
 			test_a_report_changes_neither_a_pinned_certificate_nor_a_state},
 		{"whose pinned certificate it is can be asked",

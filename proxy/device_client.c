@@ -1,0 +1,574 @@
+#include "proxy/device_client.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/random.h>
+
+#include "config/clock.h"
+#include "proxy/device_admission.h"
+#include "proxy/device_state.h"
+#include "proxy/exchange.h"
+#include "proxy/log.h"
+#include "proxy/worker_control.h"
+
+enum {
+	ANSWER_MS = 5000,       /* that a request waits for control */
+	ASK_AGAIN_US = 1500000, /* a question without an answer, of which somebody waits */
+	ASK_LATER_US = 60000000, /* one of which nobody does */
+	/* A refusal is believed for so long, so that a phone that hammers does not become control's burden. */
+	REFUSED_US = 10000000,
+	REPORT_AGAIN_S = 3600,
+	REPORT_CHANGE_S = 10,  /* at most so often, even where something has changed */
+	NOTES_MAX = 4096,      /* orders and wipes that control has not written down yet */
+	NOTE_AGAIN_US = 2000000,
+	POLL_END_MS = 500, /* Pings that have to come anew are spread over that time */
+};
+
+/* Something that must not be lost: kept until control says that it is written down. */
+struct note {
+	TAILQ_ENTRY(note) link;
+	uint64_t number, sent_us;
+	bool is_order;
+	union {
+		struct message_device_order order;
+		struct message_device_wiped wiped;
+	} u;
+};
+
+TAILQ_HEAD(note_list, note);
+
+struct device_client {
+	struct worker *worker;
+	struct event *tick; /* pending while anybody waits, or a note does */
+	uint64_t last_number;
+	struct note_list notes;
+	size_t note_count, waiting_count;
+	bool must_ask; /* before a device comes in */
+};
+
+static void on_tick(evutil_socket_t fd, short what, void *arg);
+
+struct device_client *device_client_new(struct worker *worker)
+{
+	struct device_client *client = calloc(1, sizeof(*client));
+
+	if (client == NULL)
+		return NULL;
+	client->worker = worker;
+	client->must_ask = device_admission_is_needed(&worker->config->devices);
+	TAILQ_INIT(&client->notes);
+	client->tick = evtimer_new(worker->base, on_tick, client);
+	/* So that no answer to a worker of before is taken for one to us. */
+	if (client->tick == NULL ||
+		getrandom(&client->last_number, sizeof(client->last_number), 0) !=
+			(ssize_t)sizeof(client->last_number)) {
+		free(client);
+		return NULL;
+	}
+	return client;
+}
+
+static uint64_t next_number(struct device_client *client)
+{
+	if (++client->last_number == 0)
+		client->last_number = 1;
+	return client->last_number;
+}
+
+static void tick_soon(struct device_client *client)
+{
+	static const struct timeval soon = {0, 500000};
+
+	if (!evtimer_pending(client->tick, NULL))
+		evtimer_add(client->tick, &soon);
+}
+
+/* What a worker tells of a device */
+
+static const struct credential *credential_of(const struct exchange *exchange)
+{
+	return exchange->session->credential;
+}
+
+static void fill_facts(const struct exchange *exchange, struct device_facts *facts)
+{
+	const struct credential *credential = credential_of(exchange);
+	const struct device_entry *entry = exchange->device;
+	const struct eas_body *body = exchange->request_facts;
+
+	snprintf(facts->mailbox, sizeof(facts->mailbox), "%s", device_entry_mailbox(entry));
+	snprintf(facts->id, sizeof(facts->id), "%s", device_entry_id(entry));
+	snprintf(facts->type, sizeof(facts->type), "%s", exchange->request.device_type);
+	snprintf(facts->user_agent, sizeof(facts->user_agent), "%s", entry->user_agent);
+	snprintf(facts->model, sizeof(facts->model), "%s", entry->grant.model);
+	snprintf(facts->os, sizeof(facts->os), "%s", entry->grant.os);
+	snprintf(facts->friendly_name, sizeof(facts->friendly_name), "%s",
+		entry->grant.friendly_name);
+	if (body != NULL && body->device_info_present)
+		snprintf(facts->language, sizeof(facts->language), "%.63s",
+			eas_body_device_info(body, EAS_INFO_OS_LANGUAGE));
+	facts->version = exchange->request.version;
+	snprintf(facts->issuer, sizeof(facts->issuer), "%.255s", credential->issuer);
+	if (credential->link_count > 0)
+		facts->serial = credential->links[0].serial;
+	memcpy(facts->leaf_sha256, credential->leaf_sha256, sizeof(facts->leaf_sha256));
+	facts->not_before = credential->not_before;
+}
+
+/* FNV-1a, over the text and its end. */
+static uint64_t hash_add(uint64_t hash, const void *data, size_t len)
+{
+	const uint8_t *at = data;
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
+	return (hash ^ 0xff) * UINT64_C(0x100000001b3);
+}
+
+/* Of what is worth a report when it changes. */
+static uint64_t hash_of(const struct exchange *exchange)
+{
+	const struct device_entry *entry = exchange->device;
+	const char *const texts[] = {exchange->request.device_type, entry->user_agent,
+		entry->grant.model, entry->grant.os, entry->grant.friendly_name};
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		hash = hash_add(hash, texts[i], strlen(texts[i]));
+	hash = hash_add(hash, credential_of(exchange)->leaf_sha256, 32);
+	return hash_add(
+		hash, &exchange->request.version, sizeof(exchange->request.version));
+}
+
+static void note_reported(const struct exchange *exchange, uint64_t hash)
+{
+	struct device_watch *watch = &exchange->device->watch;
+
+	watch->reported = hash;
+	watch->reported_at = worker_now(exchange->session->worker);
+}
+
+static void report_if_due(const struct exchange *exchange)
+{
+	struct worker *worker = exchange->session->worker;
+	const struct device_watch *watch = &exchange->device->watch;
+	int64_t age = worker_now(worker) - watch->reported_at;
+	struct message message;
+	uint64_t hash;
+
+	if (age >= 0 && age < REPORT_CHANGE_S)
+		return;
+	hash = hash_of(exchange);
+	if (age >= 0 && age < REPORT_AGAIN_S && hash == watch->reported)
+		return;
+	message.type = MESSAGE_DEVICE_REPORT;
+	memset(&message.u.device_report, 0, sizeof(message.u.device_report));
+	fill_facts(exchange, &message.u.device_report.facts);
+	if (!worker_control_tell(worker, &message))
+		shared_add(&worker->counters->device_reports_dropped, 1);
+	note_reported(exchange, hash);
+}
+
+/* Asking */
+
+static bool ask(const struct exchange *exchange, bool waits)
+{
+	struct worker *worker = exchange->session->worker;
+	struct device_client *client = worker->device_client;
+	struct device_watch *watch = &exchange->device->watch;
+	struct message message;
+
+	message.type = MESSAGE_DEVICE_QUERY;
+	memset(&message.u.device_query, 0, sizeof(message.u.device_query));
+	message.u.device_query.number = next_number(client);
+	message.u.device_query.waits = waits;
+	fill_facts(exchange, &message.u.device_query.facts);
+	watch->asked_us = clock_us();
+	watch->question = 0;
+	if (!worker_control_tell(worker, &message))
+		return false;
+	shared_add(&worker->counters->device_questions, 1);
+	watch->question = message.u.device_query.number;
+	note_reported(exchange, hash_of(exchange));
+	return true;
+}
+
+static void wait_for_answer(struct exchange *exchange)
+{
+	struct device_client *client = exchange->session->worker->device_client;
+	struct device_watch *watch = &exchange->device->watch;
+
+	if (watch->question == 0 || clock_us() - watch->asked_us > ASK_AGAIN_US)
+		ask(exchange, true);
+	LIST_INSERT_HEAD(&watch->waiting, exchange, device_link);
+	exchange->waits_for_device = true;
+	client->waiting_count++;
+	if (!exchange->waits)
+		exchange_wait(exchange, ANSWER_MS);
+	tick_soon(client);
+}
+
+void device_client_leave(struct exchange *exchange)
+{
+	if (!exchange->waits_for_device)
+		return;
+	LIST_REMOVE(exchange, device_link);
+	exchange->waits_for_device = false;
+	exchange->session->worker->device_client->waiting_count--;
+}
+
+/* Deciding */
+
+/* Fields of the head are as the peer sent them; what is kept of one is printable ASCII. */
+void device_client_hear(struct exchange *exchange, const struct http_head *head)
+{
+	struct device_entry *entry = exchange->device;
+	struct span value = {0};
+	size_t len;
+
+	for (size_t i = 0; i < head->field_count; i++)
+		if (span_equal_nocase(head->fields[i].name, "user-agent"))
+			value = head->fields[i].value;
+	len = value.len < DEVICE_USER_AGENT_MAX ? value.len : DEVICE_USER_AGENT_MAX;
+	if (len == 0 || (memcmp(entry->user_agent, value.data, len) == 0 &&
+				entry->user_agent[len] == '\0'))
+		return;
+	for (size_t i = 0; i < len; i++)
+		entry->user_agent[i] = value.data[i] >= ' ' && value.data[i] <= '~'
+					       ? (char)value.data[i]
+					       : '?';
+	entry->user_agent[len] = '\0';
+}
+
+/* False: nothing is held against it. What cannot be known is a block. */
+static bool find(const struct worker *worker, struct device_entry *entry,
+	struct device_finding *finding)
+{
+	struct device_watch *watch = &entry->watch;
+
+	if (device_index_count(worker->device_index) == 0)
+		return false;
+	if (!watch->has_key &&
+		device_index_key(device_entry_mailbox(entry), device_entry_id(entry),
+			&watch->key) == -1) {
+		*finding = (struct device_finding){.state = DEVICE_BLOCKED};
+		return true;
+	}
+	watch->has_key = true;
+	return device_index_find(worker->device_index, &watch->key, finding);
+}
+
+static bool has_grant(const struct worker *worker, const struct exchange *exchange)
+{
+	const struct device_grant *grant = &exchange->device->grant;
+
+	if (!grant->is_known || grant->version < device_index_grants(worker->device_index))
+		return false;
+	return worker->config->devices.binding == CONFIG_BINDING_OFF ||
+	       memcmp(grant->leaf_sha256, credential_of(exchange)->leaf_sha256,
+		       sizeof(grant->leaf_sha256)) == 0;
+}
+
+static enum refusal last_refusal(const struct worker *worker, const struct exchange *exchange)
+{
+	const struct device_watch *watch = &exchange->device->watch;
+
+	if (watch->refusal == REFUSAL_NONE || clock_us() - watch->refused_us > REFUSED_US ||
+		watch->refused_version < device_index_grants(worker->device_index) ||
+		memcmp(watch->refused_sha256, credential_of(exchange)->leaf_sha256,
+			sizeof(watch->refused_sha256)) != 0)
+		return REFUSAL_NONE;
+	return watch->refusal;
+}
+
+enum refusal device_client_admit(struct exchange *exchange, bool *waits)
+{
+	struct worker *worker = exchange->session->worker;
+	struct device_entry *entry = exchange->device;
+	struct device_finding finding;
+	enum refusal refusal;
+
+	*waits = false;
+	if (find(worker, entry, &finding) && finding.state != DEVICE_ALLOWED) {
+		entry->grant.state = finding.state;
+		entry->grant.wipe = finding.wipe;
+		report_if_due(exchange);
+		return REFUSAL_NONE;
+	}
+	if (has_grant(worker, exchange))
+		return REFUSAL_NONE;
+	entry->grant.state = DEVICE_ALLOWED;
+	if (!worker->device_client->must_ask) {
+		/* Nothing depends on the answer but what rules may ask about the device. */
+		if (entry->watch.question == 0 ||
+			clock_us() - entry->watch.asked_us > ASK_LATER_US)
+			ask(exchange, false);
+		return REFUSAL_NONE;
+	}
+	refusal = last_refusal(worker, exchange);
+	if (refusal != REFUSAL_NONE)
+		return refusal;
+	wait_for_answer(exchange);
+	*waits = true;
+	return REFUSAL_NONE;
+}
+
+/* All that wait, each of which may wait anew: for the answer to another certificate. */
+static void wake(struct device_entry *entry)
+{
+	struct exchange_list woken = LIST_HEAD_INITIALIZER(woken);
+	struct exchange *exchange;
+
+	while ((exchange = LIST_FIRST(&entry->watch.waiting)) != NULL) {
+		LIST_REMOVE(exchange, device_link);
+		LIST_INSERT_HEAD(&woken, exchange, device_link);
+	}
+	while ((exchange = LIST_FIRST(&woken)) != NULL) {
+		device_client_leave(exchange);
+		exchange_gate_again(exchange);
+	}
+}
+
+void device_client_answer(struct worker *worker, const struct message *message)
+{
+	const uint8_t *leaf_sha256 = message->u.device_answer.grant.leaf_sha256;
+	struct device_entry *entry = device_table_pin(worker->devices,
+		message->u.device_answer.mailbox, message->u.device_answer.device_id);
+	struct device_watch *watch;
+
+	if (entry == NULL)
+		return;
+	watch = &entry->watch;
+	if (watch->question == message->u.device_answer.number) {
+		watch->question = 0;
+		watch->refusal = (enum refusal)message->u.device_answer.refusal;
+		if (watch->refusal == REFUSAL_NONE) {
+			entry->grant = message->u.device_answer.grant;
+		} else {
+			watch->refused_us = clock_us();
+			watch->refused_version = message->u.device_answer.grant.version;
+			memcpy(watch->refused_sha256, leaf_sha256, sizeof(watch->refused_sha256));
+		}
+		wake(entry);
+	}
+	device_table_unpin(worker->devices, entry);
+}
+
+static void learn(char kept[DEVICE_TEXT_MAX + 1], const char *said)
+{
+	if (said[0] != '\0' && strcmp(kept, said) != 0)
+		snprintf(kept, DEVICE_TEXT_MAX + 1, "%s", said);
+}
+
+void device_client_observe(struct exchange *exchange)
+{
+	const struct eas_body *body = exchange->request_facts;
+	struct device_grant *grant = &exchange->device->grant;
+
+	if (body != NULL && body->device_info_present) {
+		learn(grant->model, eas_body_device_info(body, EAS_INFO_MODEL));
+		learn(grant->os, eas_body_device_info(body, EAS_INFO_OS));
+		learn(grant->friendly_name, eas_body_device_info(body, EAS_INFO_FRIENDLY_NAME));
+	}
+	report_if_due(exchange);
+}
+
+bool device_client_recheck(struct exchange *exchange)
+{
+	const struct worker *worker = exchange->session->worker;
+	struct device_entry *entry = exchange->device;
+	struct device_finding finding;
+	bool is_asleep = exchange->is_poll && exchange->answer == EXCHANGE_NO_ANSWER;
+
+	if (entry == NULL || exchange->room != ROOM_UPSTREAM || exchange->waits ||
+		exchange->stage == EXCHANGE_OVER || exchange->refusal != REFUSAL_NONE ||
+		!find(worker, entry, &finding))
+		return false;
+	if (finding.state == DEVICE_ALLOWED && entry->grant.version >= finding.grants)
+		return false; /* admitted since */
+	/* It comes again at once, and is told what it may do, in words that it knows. */
+	if (is_asleep &&
+		(finding.state == DEVICE_ALLOWED || finding.state == DEVICE_QUARANTINED)) {
+		snprintf(exchange->reason, sizeof(exchange->reason), "poll ended: %s",
+			finding.state == DEVICE_ALLOWED ? "the device was forgotten, or renewed"
+							: "the device is in quarantine");
+		return exchange->ends_poll || exchange_end_poll(exchange, POLL_END_MS);
+	}
+	if (finding.state == DEVICE_ALLOWED)
+		return false;
+	exchange_refuse(exchange, device_state_refusal(finding.state),
+		"the device may not come in any more");
+	return true;
+}
+
+/* What must not be lost */
+
+static void note_send(struct device_client *client, struct note *note)
+{
+	struct message message;
+
+	if (note->is_order) {
+		message.type = MESSAGE_DEVICE_ORDER;
+		message.u.device_order = note->u.order;
+	} else {
+		message.type = MESSAGE_DEVICE_WIPED;
+		message.u.device_wiped = note->u.wiped;
+	}
+	note->sent_us = clock_us();
+	worker_control_tell(client->worker, &message);
+}
+
+static struct note *note_new(struct device_client *client, const struct device_entry *entry)
+{
+	struct note *note =
+		client->note_count < NOTES_MAX ? calloc(1, sizeof(*note)) : NULL;
+
+	if (note == NULL) {
+		struct log_line line;
+
+		log_begin(&line, CONFIG_LOG_ERROR, "device-note-lost");
+		log_text(&line, "mailbox", device_entry_mailbox(entry));
+		log_text(&line, "device", device_entry_id(entry));
+		log_text(&line, "reason", "control does not write down what it is told");
+		log_end(&line);
+		return NULL;
+	}
+	note->number = next_number(client);
+	TAILQ_INSERT_TAIL(&client->notes, note, link);
+	client->note_count++;
+	return note;
+}
+
+/* Until control says what is held against it, our own word counts. */
+static void hold(struct exchange *exchange, enum device_state state, enum device_state wipe)
+{
+	struct device_grant *grant = &exchange->device->grant;
+
+	grant->state = state;
+	grant->wipe = wipe;
+	grant->is_known = true;
+	grant->version = device_index_grants(exchange->session->worker->device_index);
+	memcpy(grant->leaf_sha256, credential_of(exchange)->leaf_sha256,
+		sizeof(grant->leaf_sha256));
+}
+
+void device_client_order(
+	struct exchange *exchange, enum device_state state, const char *reason)
+{
+	struct device_client *client = exchange->session->worker->device_client;
+	const struct device_entry *entry = exchange->device;
+	struct note *note;
+
+	if (entry->grant.state == state)
+		return; /* it was ordered before */
+	hold(exchange, state, DEVICE_ALLOWED);
+	note = note_new(client, entry);
+	if (note == NULL)
+		return;
+	note->is_order = true;
+	note->u.order.number = note->number;
+	snprintf(note->u.order.mailbox, sizeof(note->u.order.mailbox), "%s",
+		device_entry_mailbox(entry));
+	snprintf(note->u.order.device_id, sizeof(note->u.order.device_id), "%s",
+		device_entry_id(entry));
+	note->u.order.state = state;
+	snprintf(note->u.order.reason, sizeof(note->u.order.reason), "%s", reason);
+	note_send(client, note);
+	tick_soon(client);
+}
+
+static void tell_wipe(
+	const struct exchange *exchange, bool is_sent, enum device_state kind, uint32_t status)
+{
+	struct worker *worker = exchange->session->worker;
+	struct device_client *client = worker->device_client;
+	const struct device_entry *entry = exchange->device;
+	const struct credential *credential = credential_of(exchange);
+	struct note *note = note_new(client, entry);
+	struct message_device_wiped *wiped;
+
+	if (note == NULL)
+		return;
+	wiped = &note->u.wiped;
+	wiped->number = note->number;
+	snprintf(wiped->mailbox, sizeof(wiped->mailbox), "%s", device_entry_mailbox(entry));
+	snprintf(wiped->device_id, sizeof(wiped->device_id), "%s", device_entry_id(entry));
+	wiped->is_sent = is_sent;
+	wiped->kind = kind;
+	wiped->status = status;
+	wiped->version = exchange->request.version;
+	wiped->at = worker_now(worker);
+	memcpy(wiped->leaf_sha256, credential->leaf_sha256, sizeof(wiped->leaf_sha256));
+	if (credential->link_count > 0)
+		wiped->serial = credential->links[0].serial;
+	note_send(client, note);
+	tick_soon(client);
+}
+
+void device_client_wipe_sent(struct exchange *exchange, enum device_state kind)
+{
+	tell_wipe(exchange, true, kind, 0);
+}
+
+void device_client_wiped(struct exchange *exchange, enum device_state kind, uint32_t status)
+{
+	hold(exchange, status == 1 ? DEVICE_WIPED : DEVICE_WIPE_FAILED, kind);
+	tell_wipe(exchange, false, kind, status);
+}
+
+void device_client_noted(struct worker *worker, uint64_t number)
+{
+	struct device_client *client = worker->device_client;
+	struct note *note;
+
+	TAILQ_FOREACH(note, &client->notes, link)
+	if (note->number == number) {
+		TAILQ_REMOVE(&client->notes, note, link);
+		client->note_count--;
+		free(note);
+		return;
+	}
+}
+
+/* Again */
+
+/* A question that got no answer, asked anew by the first who waits for it. */
+static void ask_again(void *context, struct device_entry *entry)
+{
+	const uint64_t *older_us = context;
+	const struct exchange *first = LIST_FIRST(&entry->watch.waiting);
+
+	if (first != NULL &&
+		(entry->watch.question == 0 || clock_us() - entry->watch.asked_us >= *older_us))
+		ask(first, true);
+}
+
+static void again(struct device_client *client, uint64_t asked_us, uint64_t noted_us)
+{
+	struct note *note;
+
+	if (client->waiting_count > 0)
+		device_table_each(client->worker->devices, ask_again, &asked_us);
+	TAILQ_FOREACH(note, &client->notes, link)
+	if (clock_us() - note->sent_us >= noted_us)
+		note_send(client, note);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct device_client *client = arg;
+
+	(void)fd;
+	(void)what;
+	again(client, ASK_AGAIN_US, NOTE_AGAIN_US);
+	if (client->waiting_count > 0 || client->note_count > 0)
+		tick_soon(client);
+}
+
+void device_client_attached(struct worker *worker)
+{
+	again(worker->device_client, 0, 0);
+}
