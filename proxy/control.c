@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "proxy/child.h"
+#include "proxy/control_devices.h"
 #include "proxy/control_explain.h"
 #include "proxy/control_identity.h"
 #include "proxy/control_ocsp.h"
@@ -136,6 +137,8 @@ static int start(struct control *control, struct error *err)
 		control_clients_start(control, err) == -1)
 		return -1;
 	/* While nobody listens to us yet, so that no worker is born without knowing. */
+	if (control_devices_start(control, err) == -1)
+		return -1;
 	return control_users_start(control, err);
 }
 
@@ -154,6 +157,7 @@ int control_main(const struct child *child)
 		return 1;
 	event_base_dispatch(control.base);
 	control_seen_flush(&control);
+	control_devices_flush(&control);
 	/* Writes the log back into the file, if nobody else has it open, so that a copy of the file is
 	 * whole. All else the kernel takes back at once. */
 	state_store_close(control.store);

@@ -23,9 +23,12 @@ enum control_trouble {
 	CONTROL_TROUBLE_USERS,   /* writing who is out */
 	CONTROL_TROUBLE_TELLING, /* telling the workers */
 	CONTROL_TROUBLE_SEEN,    /* writing which certificates came */
+	CONTROL_TROUBLE_DEVICES, /* writing which devices may come in */
+	CONTROL_TROUBLE_TELLING_DEVICES,
 	CONTROL_TROUBLE_COUNT
 };
 
+struct control_devices;
 struct control_seen;
 
 LIST_HEAD(control_client_list, control_client);
@@ -54,6 +57,7 @@ struct control {
 	bool wants_refresh; /* of the CRLs, after a revocation */
 	uint64_t refreshed_us;
 	struct control_seen *seen;
+	struct control_devices *devices;
 	/* For explanations (control_explain.c): the world as workers see it. */
 	struct verifier *verifier;
 	struct revocation_set revocation;

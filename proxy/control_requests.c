@@ -4,6 +4,8 @@
 
 #include "proxy/control.h"
 #include "proxy/control_crl.h"
+#include "proxy/control_device_requests.h"
+#include "proxy/control_devices.h"
 #include "proxy/control_explain.h"
 #include "proxy/control_history.h"
 #include "proxy/control_process.h"
@@ -23,6 +25,14 @@ static const struct row {
 	{"user-allow", control_request_user_allow, "mailbox"},
 	{"user-show", control_request_user_show, "mailbox"},
 	{"user-list", control_request_user_list, NULL},
+	{"device-list", control_request_device_list, NULL},
+	{"device-show", control_request_device_show, "id"},
+	{"device-allow", control_request_device_order, "id"},
+	{"device-block", control_request_device_order, "id"},
+	{"device-quarantine", control_request_device_order, "id"},
+	{"device-wipe", control_request_device_order, "id"},
+	{"device-forget", control_request_device_forget, "id"},
+	{"device-add", control_request_device_add, "id"},
 	{"seen", control_request_seen, NULL},
 	{"explain", control_request_explain, NULL},
 	{"crl-list", control_request_crl_list, NULL},
@@ -60,7 +70,8 @@ void control_request_status(struct control *control, struct control_client *clie
 {
 	(void)request;
 	control_answer_text(client, control_status(control->child, control->authorities,
-					    control_users_status(control)));
+					    control_users_status(control),
+					    control_devices_status(control)));
 }
 
 void control_request_reload(struct control *control, struct control_client *client,

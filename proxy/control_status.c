@@ -168,8 +168,8 @@ static json_t *authorities_status(
 	return array;
 }
 
-char *control_status(
-	const struct child *child, const struct control_authority *authorities, json_t *state_store)
+char *control_status(const struct child *child, const struct control_authority *authorities,
+	json_t *state_store, json_t *devices)
 {
 	const struct shared *shared = child->shared;
 	int64_t now = (int64_t)time(NULL);
@@ -194,6 +194,7 @@ char *control_status(
 	json_object_set_new(
 		object, "authorities", authorities_status(child->trust, authorities, now));
 	json_object_set_new(object, "state_store", state_store);
+	json_object_set_new(object, "devices", devices);
 	text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
 	json_decref(object);
 	return text;

@@ -11,8 +11,8 @@
 #include "proxy/control_crl.h"
 
 /* One line of JSON without its end, for the caller to free. Takes over what is said of the state
- * store. NULL when memory runs out. */
+ * store and of devices. NULL when memory runs out. */
 char *control_status(const struct child *child, const struct control_authority *authorities,
-	json_t *state_store);
+	json_t *state_store, json_t *devices);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "proxy/control_devices.h"
 #include "proxy/control_history.h"
 #include "proxy/control_seen.h"
 #include "proxy/control_trace.h"
@@ -34,6 +35,12 @@ static bool take_message(struct control_worker *worker, const struct message *me
 {
 	switch (message->type) {
 	case MESSAGE_SEEN: control_seen_take(worker->control, message); return true;
+	case MESSAGE_DEVICE_QUERY:
+	case MESSAGE_DEVICE_REPORT:
+	case MESSAGE_DEVICE_ORDER:
+	case MESSAGE_DEVICE_WIPED:
+		control_devices_take(worker->control, worker->slot, message);
+		return true;
 	case MESSAGE_HISTORY:
 		control_history_take(worker->control, worker->slot, message);
 		return true;

@@ -11,6 +11,7 @@
 #include "proxy/easproxyctl_ca.h"
 #include "proxy/easproxyctl_client.h"
 #include "proxy/easproxyctl_crl.h"
+#include "proxy/easproxyctl_device.h"
 #include "proxy/easproxyctl_explain.h"
 #include "proxy/easproxyctl_history.h"
 #include "proxy/easproxyctl_profile.h"
@@ -48,6 +49,7 @@ static const struct command {
 	{"device", "history ID", "show the last exchanges of a phone", ctl_device},
 	{"trace", "DEVICE|MAILBOX", "follow what a phone and its server say to each other",
 		ctl_trace},
+	{"device", "COMMAND...", "see devices, and block, quarantine or wipe them", ctl_device},
 	{"seen", "", "list the certificates that came, and what became of them", ctl_seen},
 	{"explain", "CERT", "show the way of a certificate, and what would stop it", ctl_explain},
 	{"profile", "... | lint FILE", "make or check a configuration profile for a phone",

@@ -147,6 +147,19 @@ static void print_state_store(const json_t *status)
 		printf("%s\n", answer_text(store, "error"));
 }
 
+static void print_devices(const json_t *status)
+{
+	static const char *const states[] = {
+		"blocked", "quarantined", "wipe-account", "wipe-all", "wiped", "wipe-failed"};
+	const json_t *devices = json_object_get(status, "devices");
+
+	printf("devices: %lld known", answer_number(devices, "known"));
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		if (answer_number(devices, states[i]) > 0)
+			printf(", %lld %s", answer_number(devices, states[i]), states[i]);
+	printf("\n");
+}
+
 static int print_status(const char *answer)
 {
 	json_t *status = json_loads(answer, 0, NULL);
@@ -164,6 +177,7 @@ static int print_status(const char *answer)
 	print_endpoints(status);
 	print_authorities(status);
 	print_state_store(status);
+	print_devices(status);
 	json_decref(status);
 	return 0;
 }
