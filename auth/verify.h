@@ -35,6 +35,7 @@ struct verdict {
 	uint8_t leaf_sha256[32];
 	enum refusal refusal;          /* NONE: the path holds */
 	int64_t not_before, not_after; /* the chain's common validity, UNIX seconds */
+	int64_t leaf_not_before;       /* the leaf's own */
 	uint32_t link_count;
 	struct verdict_link links[VERDICT_CHAIN_MAX]; /* leaf first */
 	/* Where the chain's certificates say that their revocation is published; of each link the

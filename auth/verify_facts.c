@@ -15,6 +15,8 @@ static int narrow_validity(struct verdict *verdict, const X509 *certificate)
 	if (x509_time_read(X509_get0_notBefore(certificate), &from) == -1 ||
 		x509_time_read(X509_get0_notAfter(certificate), &to) == -1)
 		return -1;
+	if (verdict->not_before == INT64_MIN)
+		verdict->leaf_not_before = from; /* the first that is looked at */
 	if (from > verdict->not_before)
 		verdict->not_before = from;
 	if (to < verdict->not_after)

@@ -34,6 +34,7 @@ struct credential *credential_new(const struct verdict *verdict)
 	memcpy(credential->leaf_sha256, verdict->leaf_sha256, sizeof(credential->leaf_sha256));
 	credential->not_before = verdict->not_before;
 	credential->not_after = verdict->not_after;
+	credential->leaf_not_before = verdict->leaf_not_before;
 	credential->refusal = verdict->names_refusal;
 	credential->has_usable_names = verdict->names_refusal == REFUSAL_NONE;
 	credential->valid_until = INT64_MIN;

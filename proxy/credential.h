@@ -13,7 +13,8 @@
 
 struct credential {
 	uint8_t leaf_sha256[32];
-	int64_t not_before, not_after; /* UNIX seconds */
+	int64_t not_before, not_after; /* of the whole chain, UNIX seconds */
+	int64_t leaf_not_before;       /* when it was issued itself */
 	bool has_usable_names; /* false: refusal is about them, and no directory can change it */
 	int64_t valid_until;  /* the mailbox, or the refusal, has to be asked for anew afterwards */
 	uint32_t changes;     /* identity_client_changes() when it was found */

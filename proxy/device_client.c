@@ -21,7 +21,7 @@ enum {
 	/* A refusal is believed for so long, so that a phone that hammers does not become control's burden. */
 	REFUSED_US = 10000000,
 	REPORT_AGAIN_S = 3600,
-	REPORT_CHANGE_S = 10,  /* at most so often, even where something has changed */
+	REPORTS_MAX = 20, /* of one device in that time */
 	NOTES_MAX = 4096,      /* orders and wipes that control has not written down yet */
 	NOTE_AGAIN_US = 2000000,
 	POLL_END_MS = 500, /* Pings that have to come anew are spread over that time */
@@ -115,61 +115,50 @@ static void fill_facts(const struct exchange *exchange, struct device_facts *fac
 	if (credential->link_count > 0)
 		facts->serial = credential->links[0].serial;
 	memcpy(facts->leaf_sha256, credential->leaf_sha256, sizeof(facts->leaf_sha256));
-	facts->not_before = credential->not_before;
+	facts->not_before = credential->leaf_not_before;
 }
 
-/* FNV-1a, over the text and its end. */
-static uint64_t hash_add(uint64_t hash, const void *data, size_t len)
+static bool has_changed(const struct exchange *exchange)
 {
-	const uint8_t *at = data;
+	const struct device_watch *watch = &exchange->device->watch;
 
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
-	return (hash ^ 0xff) * UINT64_C(0x100000001b3);
+	return watch->is_changed || watch->reported_version != exchange->request.version ||
+	       memcmp(watch->reported_sha256, credential_of(exchange)->leaf_sha256,
+		       sizeof(watch->reported_sha256)) != 0;
 }
 
-/* Of what is worth a report when it changes. */
-static uint64_t hash_of(const struct exchange *exchange)
-{
-	const struct device_entry *entry = exchange->device;
-	const char *const texts[] = {exchange->request.device_type, entry->user_agent,
-		entry->grant.model, entry->grant.os, entry->grant.friendly_name};
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		hash = hash_add(hash, texts[i], strlen(texts[i]));
-	hash = hash_add(hash, credential_of(exchange)->leaf_sha256, 32);
-	return hash_add(
-		hash, &exchange->request.version, sizeof(exchange->request.version));
-}
-
-static void note_reported(const struct exchange *exchange, uint64_t hash)
+static void note_reported(const struct exchange *exchange)
 {
 	struct device_watch *watch = &exchange->device->watch;
 
-	watch->reported = hash;
-	watch->reported_at = worker_now(exchange->session->worker);
+	watch->is_changed = false;
+	watch->reported_version = exchange->request.version;
+	memcpy(watch->reported_sha256, credential_of(exchange)->leaf_sha256,
+		sizeof(watch->reported_sha256));
 }
 
+/* Once an hour, and when something has changed; a device that says something else each time is not believed for
+ * long. */
 static void report_if_due(const struct exchange *exchange)
 {
 	struct worker *worker = exchange->session->worker;
-	const struct device_watch *watch = &exchange->device->watch;
-	int64_t age = worker_now(worker) - watch->reported_at;
+	struct device_watch *watch = &exchange->device->watch;
+	int64_t now = worker_now(worker);
 	struct message message;
-	uint64_t hash;
 
-	if (age >= 0 && age < REPORT_CHANGE_S)
+	if (now < watch->reported_at || now - watch->reported_at >= REPORT_AGAIN_S) {
+		watch->reported_at = now;
+		watch->reports = 0;
+	} else if (watch->reports >= REPORTS_MAX || !has_changed(exchange)) {
 		return;
-	hash = hash_of(exchange);
-	if (age >= 0 && age < REPORT_AGAIN_S && hash == watch->reported)
-		return;
+	}
+	watch->reports++;
 	message.type = MESSAGE_DEVICE_REPORT;
 	memset(&message.u.device_report, 0, sizeof(message.u.device_report));
 	fill_facts(exchange, &message.u.device_report.facts);
 	if (!worker_control_tell(worker, &message))
 		shared_add(&worker->counters->device_reports_dropped, 1);
-	note_reported(exchange, hash);
+	note_reported(exchange);
 }
 
 /* Asking */
@@ -192,7 +181,9 @@ static bool ask(const struct exchange *exchange, bool waits)
 		return false;
 	shared_add(&worker->counters->device_questions, 1);
 	watch->question = message.u.device_query.number;
-	note_reported(exchange, hash_of(exchange));
+	watch->reported_at = worker_now(worker);
+	watch->reports = 1;
+	note_reported(exchange);
 	return true;
 }
 
@@ -241,6 +232,7 @@ void device_client_hear(struct exchange *exchange, const struct http_head *head)
 					       ? (char)value.data[i]
 					       : '?';
 	entry->user_agent[len] = '\0';
+	entry->watch.is_changed = true;
 }
 
 /* False: nothing is held against it. What cannot be known is a block. */
@@ -357,21 +349,27 @@ void device_client_answer(struct worker *worker, const struct message *message)
 	device_table_unpin(worker->devices, entry);
 }
 
-static void learn(char kept[DEVICE_TEXT_MAX + 1], const char *said)
+/* Whether it is something else than it was. */
+static bool learn(char kept[DEVICE_TEXT_MAX + 1], const char *said)
 {
-	if (said[0] != '\0' && strcmp(kept, said) != 0)
-		snprintf(kept, DEVICE_TEXT_MAX + 1, "%s", said);
+	if (said[0] == '\0' || strncmp(kept, said, DEVICE_TEXT_MAX) == 0)
+		return false;
+	snprintf(kept, DEVICE_TEXT_MAX + 1, "%s", said);
+	return true;
 }
 
 void device_client_observe(struct exchange *exchange)
 {
 	const struct eas_body *body = exchange->request_facts;
 	struct device_grant *grant = &exchange->device->grant;
+	bool is_news = false;
 
 	if (body != NULL && body->device_info_present) {
-		learn(grant->model, eas_body_device_info(body, EAS_INFO_MODEL));
-		learn(grant->os, eas_body_device_info(body, EAS_INFO_OS));
-		learn(grant->friendly_name, eas_body_device_info(body, EAS_INFO_FRIENDLY_NAME));
+		is_news |= learn(grant->model, eas_body_device_info(body, EAS_INFO_MODEL));
+		is_news |= learn(grant->os, eas_body_device_info(body, EAS_INFO_OS));
+		is_news |= learn(
+			grant->friendly_name, eas_body_device_info(body, EAS_INFO_FRIENDLY_NAME));
+		exchange->device->watch.is_changed |= is_news;
 	}
 	report_if_due(exchange);
 }

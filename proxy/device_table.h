@@ -29,8 +29,12 @@ struct device_watch {
 	enum refusal refusal;         /* control's last answer, to the certificate of refused_sha256 */
 	uint64_t refused_us, refused_version;
 	uint8_t refused_sha256[32];
-	uint64_t reported; /* a hash of what control was told */
+	/* What control was told: when an hour of reports began, how many there were in it, and of what. */
 	int64_t reported_at;
+	uint32_t reports;
+	uint32_t reported_version;
+	uint8_t reported_sha256[32];
+	bool is_changed; /* it has said something else since */
 };
 
 struct device_entry {

@@ -29,7 +29,6 @@ static int ctl_help(int argc, char **argv);
 static int ctl_check(int argc, char **argv);
 static int ctl_reload(int argc, char **argv);
 static int ctl_refresh(int argc, char **argv);
-static int ctl_device(int argc, char **argv);
 
 /* Each command gets its name as argv[0] and returns the exit status: 0, 1 when it failed, 2 for a
  * wrong command line. */
@@ -84,13 +83,6 @@ static int ctl_version(int argc, char **argv)
 	(void)argv;
 	puts("easproxyctl " EASPROXY_VERSION);
 	return 0;
-}
-
-static int ctl_device(int argc, char **argv)
-{
-	if (argc > 1 && strcmp(argv[1], "history") == 0)
-		return ctl_device_history(argc - 1, argv + 1);
-	return ctl_usage(argc, argv, "device history ID [--mailbox A] [--json] [-s SOCKET]");
 }
 
 static const struct command *find_command(const char *name)

@@ -10,6 +10,7 @@
 #include "proxy/easproxyctl_answer.h"
 #include "proxy/easproxyctl_client.h"
 #include "proxy/easproxyctl_device_print.h"
+#include "proxy/easproxyctl_history.h"
 #include "proxy/easproxyctl_usage.h"
 
 struct arguments {
@@ -282,6 +283,8 @@ int ctl_device(int argc, char **argv)
 	char option[] = "--help";
 	const char *name = argc > 1 ? argv[1] : "";
 
+	if (strcmp(name, "history") == 0)
+		return ctl_device_history(argc - 1, argv + 1);
 	for (size_t i = 0; i < SUBCOMMAND_COUNT; i++)
 		if (strcmp(subcommands[i].name, name) == 0)
 			return run(&subcommands[i], argc, argv);
@@ -290,5 +293,7 @@ int ctl_device(int argc, char **argv)
 	for (size_t i = 0; i < SUBCOMMAND_COUNT; i++)
 		fprintf(ctl_usage_stream(argc, argv), "%s easproxyctl device %s %s\n",
 			i == 0 ? "usage:" : "      ", subcommands[i].name, subcommands[i].usage);
+	fputs("       easproxyctl device history ID [--mailbox A] [--json] [-s SOCKET]\n",
+		ctl_usage_stream(argc, argv));
 	return ctl_usage_status(argc, argv);
 }
