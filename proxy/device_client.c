@@ -374,32 +374,35 @@ void device_client_observe(struct exchange *exchange)
 	report_if_due(exchange);
 }
 
+/* A Ping that sleeps is answered, so that its phone comes again and is asked about. What else is under way ends
+ * soon by itself. */
+static bool end_poll(struct exchange *exchange)
+{
+	if (!exchange->is_poll || exchange->answer != EXCHANGE_NO_ANSWER ||
+		exchange->room != ROOM_UPSTREAM || exchange->ends_poll)
+		return false;
+	snprintf(exchange->reason, sizeof(exchange->reason),
+		"poll ended: the device was forgotten, or its certificate renewed");
+	return exchange_end_poll(exchange, POLL_END_MS);
+}
+
 bool device_client_recheck(struct exchange *exchange)
 {
 	const struct worker *worker = exchange->session->worker;
 	struct device_entry *entry = exchange->device;
-	struct device_finding finding;
-	bool is_asleep = exchange->is_poll && exchange->answer == EXCHANGE_NO_ANSWER;
+	struct device_finding finding = {.state = DEVICE_ALLOWED};
 
-	if (entry == NULL || exchange->room != ROOM_UPSTREAM || exchange->waits ||
-		exchange->stage == EXCHANGE_OVER || exchange->refusal != REFUSAL_NONE ||
-		!find(worker, entry, &finding))
+	if (entry == NULL || exchange->waits || exchange->stage == EXCHANGE_OVER)
 		return false;
-	if (finding.state == DEVICE_ALLOWED && entry->grant.version >= finding.grants)
-		return false; /* admitted since */
-	/* It comes again at once, and is told what it may do, in words that it knows. */
-	if (is_asleep &&
-		(finding.state == DEVICE_ALLOWED || finding.state == DEVICE_QUARANTINED)) {
-		snprintf(exchange->reason, sizeof(exchange->reason), "poll ended: %s",
-			finding.state == DEVICE_ALLOWED ? "the device was forgotten, or renewed"
-							: "the device is in quarantine");
-		return exchange->ends_poll || exchange_end_poll(exchange, POLL_END_MS);
-	}
-	if (finding.state == DEVICE_ALLOWED)
-		return false;
-	exchange_refuse(exchange, device_state_refusal(finding.state),
-		"the device may not come in any more");
-	return true;
+	if (!find(worker, entry, &finding) && has_grant(worker, exchange))
+		return false; /* as far as its grant goes */
+	if (finding.state == DEVICE_ALLOWED && entry->grant.version < finding.grants &&
+		end_poll(exchange))
+		return true;
+	entry->grant.state = finding.state;
+	entry->grant.wipe = finding.wipe;
+	room_recheck(exchange);
+	return exchange->stage == EXCHANGE_OVER;
 }
 
 /* What must not be lost */

@@ -32,18 +32,3 @@ bool device_state_is_wipe(enum device_state state)
 {
 	return state == DEVICE_WIPE_ACCOUNT || state == DEVICE_WIPE_ALL;
 }
-
-enum refusal device_state_refusal(enum device_state state)
-{
-	static const enum refusal refusals[DEVICE_STATE_COUNT] = {
-		[DEVICE_ALLOWED] = REFUSAL_NONE,
-		[DEVICE_BLOCKED] = REFUSAL_DEVICE_BLOCKED,
-		[DEVICE_QUARANTINED] = REFUSAL_DEVICE_QUARANTINED,
-		[DEVICE_WIPE_ACCOUNT] = REFUSAL_DEVICE_WIPE,
-		[DEVICE_WIPE_ALL] = REFUSAL_DEVICE_WIPE,
-		[DEVICE_WIPED] = REFUSAL_DEVICE_WIPED,
-		[DEVICE_WIPE_FAILED] = REFUSAL_DEVICE_WIPE,
-	};
-
-	return (unsigned int)state < DEVICE_STATE_COUNT ? refusals[state] : REFUSAL_DEVICE_BLOCKED;
-}

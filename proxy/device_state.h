@@ -6,7 +6,6 @@
 
 #include <stdbool.h>
 
-#include "config/refusal.h"
 #include "proxy/device_grant.h"
 
 /* "wipe-account"; NULL for what is none. */
@@ -17,8 +16,5 @@ bool device_state_read(const char *name, enum device_state *state);
 
 /* Whether the device is to be wiped, and has not answered yet. */
 bool device_state_is_wipe(enum device_state state);
-
-/* With what a request of such a device is refused, unless a room answers it. */
-enum refusal device_state_refusal(enum device_state state);
 
 #endif

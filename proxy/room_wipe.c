@@ -1,13 +1,10 @@
 #include "proxy/room_wipe.h"
 
-#include <stdio.h>
-#include <string.h>
-
+#include "proxy/device_client.h"
 #include "proxy/device_table.h"
 #include "proxy/exchange.h"
 #include "proxy/log.h"
 #include "proxy/room_wipe_reply.h"
-#include "proxy/worker_control.h"
 
 static enum room_wipe_kind kind_of_state(enum device_state state)
 {
@@ -67,38 +64,9 @@ static void log_acknowledgement(const struct exchange *exchange,
 	log_end(&line);
 }
 
-static void tell_control(struct exchange *exchange, const struct room_question *question)
+static enum device_state state_of_kind(enum room_wipe_kind kind)
 {
-	struct worker *worker = exchange->session->worker;
-	const struct credential *credential = exchange->session->credential;
-	struct message message = {.type = MESSAGE_DEVICE_WIPED};
-
-	snprintf(message.u.device_wiped.mailbox, sizeof(message.u.device_wiped.mailbox), "%s",
-		credential->mailbox);
-	snprintf(message.u.device_wiped.device_id, sizeof(message.u.device_wiped.device_id), "%s",
-		device_entry_id(exchange->device));
-	message.u.device_wiped.kind =
-		question->acknowledged == ROOM_WIPE_DEVICE ? DEVICE_WIPE_ALL : DEVICE_WIPE_ACCOUNT;
-	message.u.device_wiped.status = question->acknowledged_status;
-	message.u.device_wiped.version = question->version;
-	message.u.device_wiped.at = worker_now(worker);
-	memcpy(message.u.device_wiped.leaf_sha256, credential->leaf_sha256,
-		sizeof(message.u.device_wiped.leaf_sha256));
-	if (credential->link_count > 0)
-		message.u.device_wiped.serial = credential->links[0].serial;
-	worker_control_tell(worker, &message);
-}
-
-/* This worker knows it at once; control writes it down and tells the others. */
-static void note_acknowledgement(struct exchange *exchange, const struct room_wipe_order *order,
-	const struct room_question *question, const struct room_reply *reply)
-{
-	struct device_grant *grant = &exchange->device->grant;
-
-	log_acknowledgement(exchange, question, reply);
-	tell_control(exchange, question);
-	grant->wipe = order->kind == ROOM_WIPE_DEVICE ? DEVICE_WIPE_ALL : DEVICE_WIPE_ACCOUNT;
-	grant->state = reply->is_wiped ? DEVICE_WIPED : DEVICE_WIPE_FAILED;
+	return kind == ROOM_WIPE_DEVICE ? DEVICE_WIPE_ALL : DEVICE_WIPE_ACCOUNT;
 }
 
 void room_wipe_answer(struct exchange *exchange)
@@ -109,7 +77,12 @@ void room_wipe_answer(struct exchange *exchange)
 	struct room_reply reply = {0};
 
 	room_wipe_reply(&order, &question, &reply);
-	if (exchange->device != NULL && (reply.is_wiped || reply.has_failed_to_wipe))
-		note_acknowledgement(exchange, &order, &question, &reply);
+	if (exchange->device != NULL && (reply.is_wiped || reply.has_failed_to_wipe)) {
+		log_acknowledgement(exchange, &question, &reply);
+		device_client_wiped(exchange, state_of_kind(order.kind),
+			question.acknowledged_status);
+	}
+	if (exchange->device != NULL && reply.has_directive)
+		device_client_wipe_sent(exchange, state_of_kind(order.kind));
 	room_send(exchange, &reply);
 }

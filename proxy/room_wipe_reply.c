@@ -11,6 +11,7 @@ static void write_directive(
 {
 	struct wbxml_writer writer;
 
+	reply->has_directive = true;
 	room_reply_begin(reply, &writer, WBXML_PROVISION_PROVISION);
 	room_write_number(&writer, WBXML_PROVISION_STATUS, status);
 	wbxml_write_start(&writer, order->kind == ROOM_WIPE_DEVICE
