@@ -379,11 +379,10 @@ void device_client_observe(struct exchange *exchange)
 static bool end_poll(struct exchange *exchange)
 {
 	if (!exchange->is_poll || exchange->answer != EXCHANGE_NO_ANSWER ||
-		exchange->room != ROOM_UPSTREAM || exchange->ends_poll)
+		exchange->room != ROOM_UPSTREAM || exchange->ends_poll != NULL)
 		return false;
-	snprintf(exchange->reason, sizeof(exchange->reason),
-		"poll ended: the device was forgotten, or its certificate renewed");
-	return exchange_end_poll(exchange, POLL_END_MS);
+	return exchange_end_poll(exchange, POLL_END_MS,
+		"the device was forgotten, or its certificate renewed");
 }
 
 bool device_client_recheck(struct exchange *exchange)
