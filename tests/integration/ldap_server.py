@@ -24,9 +24,11 @@ attributetype ( 1.3.6.1.4.1.99999.1.5 NAME 'objectSid'
     EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 SINGLE-VALUE )
 attributetype ( 1.3.6.1.4.1.99999.1.6 NAME 'certificateUserIds'
     EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+attributetype ( 1.3.6.1.4.1.99999.1.7 NAME 'memberOf'
+    EQUALITY distinguishedNameMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.12 )
 objectclass ( 1.3.6.1.4.1.99999.2.1 NAME 'adPerson' SUP top AUXILIARY
     MAY ( proxyAddresses $ userPrincipalName $ altSecurityIdentities $ userAccountControl $ objectSid $
-        certificateUserIds ) )
+        certificateUserIds $ memberOf ) )
 """
 
 CONFIGURATION = """

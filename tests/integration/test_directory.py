@@ -17,6 +17,7 @@ import client
 import harness
 from certificates import der, general_names, openssl, principal_name, rfc822_name
 from ldap_server import BASE, READER, Slapd
+import wbxml
 
 SID = "S-1-5-21-1111111111-2222222222-3333333333-1104"
 
@@ -54,6 +55,11 @@ class Bound:
         self.serial = "X509:<I>%s<SR>%s" % (issuer, serial[::-1].hex())
         self.both = "X509:<I>%s<S>%s" % (issuer, subject)
         self.subject = "X509:<S>" + subject
+
+
+def rules_for(*groups):
+    """A policy that names them, and does nothing about them."""
+    return {"rule groups": {"group": list(groups), "action": "log"}}
 
 
 class DirectoryCase(harness.Case):
@@ -96,6 +102,12 @@ class DirectoryCase(harness.Case):
         phone = client.Device(lambda: self.proxy.dial(certificate=certificate), user)
         self.addCleanup(phone.close)
         self.assertEqual(phone.post("FolderSync", client.folder_sync()).status, status, user)
+
+    def groups_of(self, certificate):
+        """In which of the groups that rules name, as easproxyctl explain has it."""
+        done = subprocess.run([harness.EASPROXYCTL, "explain", "--json", "-s", self.proxy.control,
+                               certificate.certificate], stdout=subprocess.PIPE, timeout=harness.PATIENCE, check=False)
+        return json.loads(done.stdout)["mailbox"]["groups"]
 
     def wait_until_answered(self, certificate, answer, what, seconds=15):
         def is_answered():
@@ -187,6 +199,48 @@ class FileTest(DirectoryCase):
         self.write("bob@contoso.test\n")
         self.wait_until_answered(alice, (403, None), "alice to be unknown", 5)
 
+    def test_a_file_says_who_is_in_which_group(self):
+        alice, bob, carol = (self.certificate("g-" + name, principal_name(name.encode() + b"@contoso.test"))
+                             for name in ("alice", "bob", "carol"))
+        text = "alice@contoso.test group:SALES \"group:Field Staff\"\nbob@contoso.test%s\ncarol@contoso.test\n"
+        self.start_with({"backend": "file", "file": self.write(text % " group:nobody-asks")}, policy=rules_for(
+            "sales", "field staff"))
+        self.assertEqual(self.groups_of(alice), ["sales", "field staff"])
+        self.assertEqual(self.groups_of(bob), [])
+        self.assertEqual(self.groups_of(carol), [])
+        self.write(text % " group:sales")
+        harness.wait_for("bob to be in it", lambda: self.groups_of(bob) == ["sales"], 5, self.proxy)
+
+    def test_a_ping_ends_when_its_owner_is_in_other_groups(self):
+        alice, bob = (self.certificate("g-%s2" % name, principal_name(name.encode() + b"@contoso.test"))
+                      for name in ("alice", "bob"))
+        path = self.write("alice@contoso.test\nbob@contoso.test\n")
+        over = threading.Event()
+        self.addCleanup(over.set)
+        self.recorder = self.start_recorder(lambda received, connection: over.wait(60) and None)
+        self.proxy = self.start_proxy("http://127.0.0.1:%d" % self.recorder.port, {
+            "directory": {"backend": "file", "file": path}, "policy": rules_for("sales")})
+        asleep = []
+        for certificate, user in ((alice, "alice"), (bob, "bob")):
+            phone = client.Device(lambda c=certificate: self.proxy.dial(certificate=c), user + "@contoso.test")
+            self.addCleanup(phone.close)
+            phone.connection = phone.dial()
+            phone.connection.send(client.request_bytes("POST", phone.target("Ping"), phone.headers(
+                ("Content-Type", "application/vnd.ms-sync.wbxml")), wbxml.encode(client.ping(600))))
+            asleep.append(phone.connection)
+        harness.wait_for("both to sleep", lambda: len(self.recorder.whole()) == 2, None, self.proxy)
+        self.write("alice@contoso.test\nbob@contoso.test group:sales\n")
+        answer = asleep[1].read_answer()
+        self.assertEqual((answer.status, answer.wbxml().get("Status")), (200, "1"))
+        self.assertFalse(asleep[0].is_closed_within(0.5))
+        self.assertEqual(asleep[0].buffer, b"")
+        harness.wait_for("its line", lambda: self.proxy.lines("request", reason="poll ended: other groups"), 5)
+
+    def test_a_group_without_a_directory_is_a_warning(self):
+        proxy = harness.Proxy(self, "http://127.0.0.1:9", {"policy": rules_for("sales")}, arguments=["-t"])
+        self.assertEqual(proxy.wait(), 0, proxy.output())
+        self.assertIn("a rule names the group 'sales', but with backend = none nobody is in any", proxy.output())
+
     def test_a_faulty_file_is_told_at_the_start(self):
         path = self.write("alice@contoso.test\n\nbob smtp:x\n")
         proxy = harness.Proxy(self, "http://127.0.0.1:9", {"directory": {"backend": "file", "file": path}},
@@ -258,6 +312,8 @@ class SlapdTest(DirectoryCase):
         people["entra"] = {"mail": "entra@contoso.test", "certificateUserIds": [
             Bound(cls.phones["entra-ski"]).ski, Bound(cls.phones["entra-key"]).key.upper(),
             "X509:<PN>card-1234@corp.local"]}
+        people["user1"]["memberOf"] = ["cn=sales,ou=groups," + BASE, "cn=Jane\\2C Smith's,ou=groups," + BASE]
+        people["user2"]["memberOf"] = ["cn=sales,ou=old groups," + BASE]
         people["off"] = {"mail": "off@contoso.test", "userAccountControl": "514"}
         people["twin1"] = {"mail": "twin1@contoso.test", "proxyAddresses": ["smtp:twins@contoso.test"]}
         people["twin2"] = {"mail": "twin2@contoso.test", "proxyAddresses": ["smtp:twins@contoso.test"]}
@@ -298,6 +354,22 @@ class SlapdTest(DirectoryCase):
             with self.subTest(name):
                 self.assert_refused(self.certificate("l-x%s" % name.hex(), principal_name(name)), "user-unknown")
         self.assertEqual(proxy.lines(level="error"), [])
+
+    def test_groups_are_those_of_memberof(self):
+        sales, jane = "CN=Sales, OU=Groups, " + BASE.upper(), "cn=Jane\\, Smith's,ou=groups," + BASE
+        for nesting in (False, True):  # which other servers than Active Directory know nothing of
+            with self.subTest(nesting=nesting):
+                slapd = getattr(self, "slapd", None) or self.start_slapd()
+                proxy = self.start_with({
+                    "backend": "ldap", "urls": [slapd.tls_url], "ca": self.pki.ca, "base": BASE,
+                    "bind-name": READER, "bind-password-file": slapd.password_file, "group-nesting": nesting},
+                    policy=rules_for(sales, jane, "sales"))
+                self.assert_opens(self.phones["user1"], "user1@contoso.test")
+                self.assertEqual(self.groups_of(self.phones["user1"]), [sales.lower(), jane.lower()])
+                self.assertEqual(self.groups_of(self.phones["user0"]), [])
+                self.assertEqual(self.groups_of(self.phones["user2"]), [])
+                self.assertEqual(proxy.lines("directory-failed"), [])
+                proxy.stop()
 
     def test_values_of_entra_s_certificate_user_ids_bind(self):
         self.start_ldap(mailbox={"names": ["principal-name", "ski", "sha1-public-key"]})

@@ -9,7 +9,7 @@ import unittest
 import harness
 from ad.domain import BASE, READER, REALM, Domain
 from certificates import principal_name, rfc822_name
-from test_directory import Bound, DirectoryCase, sid_extension
+from test_directory import Bound, DirectoryCase, rules_for, sid_extension
 
 
 class ActiveDirectoryTest(DirectoryCase):
@@ -21,10 +21,10 @@ class ActiveDirectoryTest(DirectoryCase):
         cls.domain = Domain(folder).start()
         cls.addClassCleanup(cls.domain.stop)
 
-    def start_ad(self, changes=None, mailbox=None, **options):
+    def start_ad(self, changes=None, mailbox=None, policy=None, **options):
         self.recorder = self.start_recorder()
         self.proxy = self.start_proxy("http://127.0.0.1:%d" % self.recorder.port, {
-            "mailbox": mailbox or {}, "directory": harness.merge({
+            "mailbox": mailbox or {}, "policy": policy or {}, "directory": harness.merge({
                 "backend": "ldap", "urls": [self.domain.tls_url], "ca": self.domain.ca, "base": BASE,
                 "bind-name": "%s@%s" % (READER, REALM.lower()), "bind-password-file": self.domain.password_file,
                 "filter": "(objectCategory=person)", "cache-time": "1s", "negative-cache-time": "1s",
@@ -89,6 +89,22 @@ class ActiveDirectoryTest(DirectoryCase):
                 proxy = self.start_ad(changes, environment={"KRB5_CONFIG": self.domain.krb5_config})
                 self.assert_opens(alice, "alice@contoso.test")
                 self.assertEqual(proxy.lines("directory-failed") + proxy.lines("directory-helper-died"), [])
+                proxy.stop()
+
+    def test_groups_within_groups_count_where_they_are_asked_for(self):
+        inner, outer, other = ("CN=%s,CN=Users,%s" % (name, BASE) for name in ("Inner", "Outer, all", "Other"))
+        outer = outer.replace("Outer, all", "Outer\\, all")
+        for name, member in (("Inner", "CN=alice,CN=Users," + BASE), ("Outer\\, all", inner), ("Other", outer)):
+            self.domain.add(name, "objectClass: group\nsAMAccountName: %s\nmember: %s\n" % (
+                name.partition("\\")[0], member))
+        alice, bob = self.upn("alice@contoso.test"), self.upn("bob@contoso.test")
+        for nesting, groups in ((False, [inner]), (True, [inner, outer, other])):
+            with self.subTest(nesting=nesting):
+                proxy = self.start_ad({"group-nesting": nesting}, policy=rules_for(
+                    inner, outer, other, "CN=Domain Users,CN=Users," + BASE))
+                self.assertEqual(self.groups_of(alice), [group.lower() for group in groups])
+                self.assertEqual(self.groups_of(bob), [])
+                self.assertEqual(proxy.lines("directory-failed"), [])
                 proxy.stop()
 
     def test_what_is_changed_there_holds_here_after_the_cache_time(self):

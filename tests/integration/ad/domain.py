@@ -154,6 +154,11 @@ class Domain:
         self._run("ldapmodify", "-x", "-H", self.tls_url, "-D", "Administrator@" + DOMAIN, "-w",
                   self.passwords["Administrator"], "-f", self.path("change.ldif"))
 
+    def add(self, name, ldif):
+        self._write("change.ldif", "dn: CN=%s,CN=Users,%s\nchangetype: add\n%s" % (name, BASE, ldif))
+        self._run("ldapmodify", "-x", "-H", self.tls_url, "-D", "Administrator@" + DOMAIN, "-w",
+                  self.passwords["Administrator"], "-f", self.path("change.ldif"))
+
     def stop(self):
         if self.process is None or self.process.poll() is not None:
             return
