@@ -1,18 +1,14 @@
 #include "tests/unit/check.h"
 
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "proxy/device_slots.h"
 
-static struct device_slots *slots;
+static struct device_slots memory, *const slots = &memory;
 
 static void begin(void)
 {
-	free(slots);
-	slots = aligned_alloc(64, sizeof(*slots));
-	CU_ASSERT_PTR_NOT_NULL_FATAL(slots);
 	memset(slots, 0, sizeof(*slots));
 }
 
@@ -103,8 +99,5 @@ static const struct check checks[] = {
 
 int main(void)
 {
-	int status = check_run("proxy/device_slots", checks, sizeof(checks) / sizeof(checks[0]));
-
-	free(slots);
-	return status;
+	return check_run("proxy/device_slots", checks, sizeof(checks) / sizeof(checks[0]));
 }

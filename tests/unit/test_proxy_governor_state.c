@@ -5,7 +5,8 @@
 
 #include "proxy/governor_state.h"
 
-enum { MIDDLE = 0x80000000, SECOND = 1000, MINUTE = 60 * SECOND };
+static const uint32_t middle = 0x80000000;
+static const int64_t second = 1000, minute = 60000;
 
 static const struct governor_limits usual = {.repeats = 10, .per_minute = 60};
 
@@ -15,12 +16,12 @@ static int64_t now_ms;
 static void begin(void)
 {
 	memset(&state, 0, sizeof(state));
-	now_ms = 1000 * SECOND;
+	now_ms = 1000 * second;
 }
 
 static struct governor_ruling ask(uint32_t key)
 {
-	return governor_state_rule(&state, &usual, key, now_ms, (uint32_t)MIDDLE);
+	return governor_state_rule(&state, &usual, key, now_ms, middle);
 }
 
 /* The same Sync once a second, until it is refused; returns how often it passed. */
@@ -30,7 +31,7 @@ static int repeat_until_refused(uint32_t key, struct governor_ruling *ruling)
 		*ruling = ask(key);
 		if (ruling->retry_after_s > 0)
 			return i;
-		now_ms += SECOND;
+		now_ms += second;
 	}
 	return 100;
 }
@@ -53,13 +54,13 @@ static void test_it_is_refused_until_the_time_that_it_was_told(void)
 
 	begin();
 	repeat_until_refused(7, &ruling);
-	now_ms += 10 * SECOND;
+	now_ms += 10 * second;
 	ruling = ask(7);
 	CU_ASSERT_EQUAL(ruling.retry_after_s, GOVERNOR_RETRY_S - 10);
 	CU_ASSERT_EQUAL(ruling.begun, GOVERNOR_NO_LOOP);
 	CU_ASSERT_EQUAL(ask(8).retry_after_s, 0); /* others pass */
 	CU_ASSERT_EQUAL(ask(0).retry_after_s, 0);
-	now_ms += 20 * SECOND;
+	now_ms += 20 * second;
 	CU_ASSERT_EQUAL(ask(7).retry_after_s, 0);
 }
 
@@ -72,9 +73,9 @@ static void test_the_pause_grows_while_it_goes_on(void)
 	repeat_until_refused(7, &ruling);
 	for (size_t i = 0; i < sizeof(pauses) / sizeof(pauses[0]); i++) {
 		CU_ASSERT_EQUAL(ruling.retry_after_s, pauses[i]);
-		now_ms += ruling.retry_after_s * (int64_t)SECOND;
+		now_ms += ruling.retry_after_s * second;
 		CU_ASSERT_EQUAL(ask(7).retry_after_s, 0); /* one is let through */
-		now_ms += SECOND;
+		now_ms += second;
 		ruling = ask(7);
 		CU_ASSERT_EQUAL(ruling.begun, GOVERNOR_NO_LOOP); /* the same episode */
 	}
@@ -87,10 +88,10 @@ static void test_it_is_over_when_the_phone_gets_on(void)
 
 	begin();
 	repeat_until_refused(7, &ruling);
-	now_ms += ruling.retry_after_s * (int64_t)SECOND;
+	now_ms += ruling.retry_after_s * second;
 	ask(7);
 	for (uint32_t key = 100; key < 110; key++) {
-		now_ms += MINUTE;
+		now_ms += minute;
 		ended |= ask(key).ended;
 	}
 	CU_ASSERT_EQUAL(ended, GOVERNOR_LOOP_KEY);
@@ -104,7 +105,7 @@ static void test_a_sync_that_polls_is_no_loop(void)
 	begin();
 	for (int i = 0; i < 500; i++) {
 		CU_ASSERT_EQUAL(ask(7).retry_after_s, 0);
-		now_ms += MINUTE;
+		now_ms += minute;
 	}
 }
 
@@ -115,7 +116,7 @@ static void test_a_loop_over_several_folders_is_one(void)
 	begin();
 	for (int i = 0; i < 100; i++) {
 		refused += ask(1 + (uint32_t)i % 4).retry_after_s > 0;
-		now_ms += 2 * SECOND;
+		now_ms += 2 * second;
 	}
 	CU_ASSERT_TRUE(refused > 0);
 }
@@ -128,7 +129,7 @@ static void test_a_first_fetch_of_many_folders_is_none(void)
 
 		CU_ASSERT_EQUAL(ruling.retry_after_s, 0);
 		CU_ASSERT_EQUAL(ruling.delay_ms, 0);
-		now_ms += SECOND / 2;
+		now_ms += second / 2;
 	}
 	CU_ASSERT_FALSE(governor_state_is_looping(&state));
 }
@@ -138,7 +139,7 @@ static void test_sixty_requests_a_minute_pass(void)
 	begin();
 	for (int i = 0; i < 600; i++) {
 		CU_ASSERT_EQUAL(ask(0).delay_ms, 0);
-		now_ms += SECOND;
+		now_ms += second;
 	}
 }
 
@@ -151,7 +152,7 @@ static void test_more_are_slowed_down_to_that(void)
 	begin();
 	began_ms = now_ms;
 	/* One after the other, each as soon as the last is answered. */
-	while (now_ms < began_ms + 10 * MINUTE) {
+	while (now_ms < began_ms + 10 * minute) {
 		struct governor_ruling ruling = ask(0);
 
 		CU_ASSERT_EQUAL(ruling.retry_after_s, 0);
@@ -178,7 +179,7 @@ static void test_many_at_once_are_refused_but_some(void)
 	}
 	CU_ASSERT_EQUAL(held, 10); /* a second each */
 	CU_ASSERT_EQUAL(refused, 200 - 60 - 10);
-	now_ms += MINUTE;
+	now_ms += minute;
 	CU_ASSERT_EQUAL(ask(0).retry_after_s, 0);
 }
 
@@ -188,7 +189,7 @@ static void test_asking_too_often_is_over_with_a_pause(void)
 	for (int i = 0; i < 100; i++)
 		ask(0);
 	CU_ASSERT_TRUE(governor_state_is_looping(&state));
-	now_ms += MINUTE;
+	now_ms += minute;
 	CU_ASSERT_EQUAL(ask(0).ended, GOVERNOR_LOOP_RATE);
 	CU_ASSERT_FALSE(governor_state_is_looping(&state));
 }
@@ -232,7 +233,7 @@ static void test_retry_after_is_scattered(void)
 	}
 	CU_ASSERT_EQUAL(governor_scatter(30, 0), 15);
 	CU_ASSERT_EQUAL(governor_scatter(30, UINT32_MAX), 45);
-	CU_ASSERT_EQUAL(governor_scatter(30, (uint32_t)MIDDLE), 30);
+	CU_ASSERT_EQUAL(governor_scatter(30, middle), 30);
 	CU_ASSERT_EQUAL(governor_scatter(1, 0), 1);
 	CU_ASSERT_EQUAL(governor_scatter(0, 0), 1);
 }
