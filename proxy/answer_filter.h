@@ -56,17 +56,17 @@ struct answer_filter;
 
 /* NULL when memory runs out. */
 struct answer_filter *answer_filter_new(const struct answer_filter_terms *terms);
-void answer_filter_free(struct answer_filter *filter); /* NULL: nothing */
+void answer_filter_free(struct answer_filter *answer); /* NULL: nothing */
 
 /* Takes the next piece. 0, or -1: answer_filter_fault(). */
-int answer_filter_feed(struct answer_filter *filter, struct span piece);
+int answer_filter_feed(struct answer_filter *answer, struct span piece);
 
 /* The end of the answer. 0: it was whole, and all of it is out. */
-int answer_filter_finish(struct answer_filter *filter);
+int answer_filter_finish(struct answer_filter *answer);
 
 /* Static: "the document ends too early". NULL: none, or one of out's. */
-const char *answer_filter_fault(const struct answer_filter *filter);
+const char *answer_filter_fault(const struct answer_filter *answer);
 
-const struct answer_counts *answer_filter_counts(const struct answer_filter *filter);
+const struct answer_counts *answer_filter_counts(const struct answer_filter *answer);
 
 #endif

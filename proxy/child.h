@@ -39,8 +39,8 @@ struct child {
 	const struct trust_store *trust; /* workers, revocation, control (names only) */
 	struct shared *shared;
 	struct folder_table *folders; /* workers: what classes the folders of phones are of */
-	int supervisor;      /* SOCK_SEQPACKET, non-blocking */
-	size_t socket_count; /* workers */
+	int supervisor;               /* SOCK_SEQPACKET, non-blocking */
+	size_t socket_count;          /* workers */
 	const struct child_socket *sockets;
 	int state_directory; /* revocation: for its indexes; control: for its store; else -1 */
 	int spool_directory; /* workers: where openat(O_TMPFILE) is allowed; else -1 */

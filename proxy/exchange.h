@@ -96,16 +96,16 @@ struct exchange {
 	struct answer_changes
 		changes; /* what is taken out of it; set before the request is released */
 	struct answer_filter *filter; /* NULL: nothing is taken out or learned */
-	bool answer_is_changed;       /* what the filter makes is what the phone gets */
-	bool download_is_refused;     /* an attachment that is taken out, GetAttachment */
 	struct parcel *parcel;        /* while bytes of it are taken in */
 	bool link_is_reusable, answer_is_chunked, answer_closes, answer_is_malformed;
-	bool answer_is_dropped; /* a page for people, which phones do not get */
-	const char *ends_poll;  /* the timer ends a long poll, and this is why; NULL: it does not */
+	bool answer_is_dropped;   /* a page for people, which phones do not get */
+	bool answer_is_changed;   /* what the filter makes is what the phone gets */
+	bool download_is_refused; /* an attachment that is taken out, GetAttachment */
 	bool is_poll;
 	bool came_by_url; /* Host is that of autodiscover/url */
-	char *base;       /* where the phone finds us, for Autodiscover; NULL otherwise */
 	bool is_health_check;
+	const char *ends_poll; /* the timer ends a long poll, and this is why; NULL: it does not */
+	char *base;            /* where the phone finds us, for Autodiscover; NULL otherwise */
 
 	struct exchange_traced *traced; /* NULL: nobody follows it (exchange_trace.h) */
 
@@ -227,8 +227,8 @@ enum refusal exchange_folders_unknown(struct exchange *exchange);
 /* A FolderSync of a phone that was told so: it is answered here with Status 9, so that it starts over and
  * gets all of its folders. False: nothing is to be done. */
 bool exchange_folders_start_over(struct exchange *exchange);
-/* exchange_answer.c: content for the phone. */
-int exchange_answer_out(void *exchange, struct span bytes);
+/* exchange_answer.c: content for the phone. context: the exchange. */
+int exchange_answer_out(void *context, struct span bytes);
 
 /* For the link's calls, in exchange_answer.c. */
 void exchange_link_readable(void *owner);

@@ -11,8 +11,8 @@
 #include <sys/types.h>
 
 #include "config/error.h"
-#include "proxy/message.h"
 #include "proxy/folder_table.h"
+#include "proxy/message.h"
 #include "proxy/shared.h"
 #include "proxy/supervisor_generation.h"
 #include "proxy/supervisor_sockets.h"
