@@ -14,8 +14,8 @@
 enum { TEXT_ROOM = 4096 /* of XML beside four times the document */ };
 
 struct exchange_traced {
-	uint32_t ids[TRACES_MAX]; /* of those who follow; 0: none in this place */
-	size_t body_max;          /* 0: bodies are not copied */
+	uint32_t serials[TRACES_MAX]; /* of those who follow; 0: none in this place */
+	size_t body_max;              /* 0: bodies are not copied */
 	struct wbxml_buffer request, answer;
 	uint64_t request_len, answer_len; /* of what passed */
 };
@@ -104,7 +104,7 @@ static struct trace *follower(struct exchange *exchange, unsigned int place)
 {
 	struct trace *trace = worker_trace_at(exchange->session->worker, place);
 
-	return trace != NULL && trace->id == exchange->traced->ids[place] ? trace : NULL;
+	return trace != NULL && trace->serial == exchange->traced->serials[place] ? trace : NULL;
 }
 
 void exchange_trace_begin(struct exchange *exchange)
@@ -126,7 +126,7 @@ void exchange_trace_begin(struct exchange *exchange)
 
 		if ((places & 1U << i) == 0 || trace == NULL)
 			continue;
-		traced->ids[i] = trace->id;
+		traced->serials[i] = trace->serial;
 		if (trace->with_bodies && traced->body_max < trace->body_max)
 			traced->body_max = trace->body_max;
 		send_event(exchange, trace, traced_event(exchange, "begin"));

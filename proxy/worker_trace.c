@@ -34,6 +34,8 @@ struct traces {
 	uint64_t progress_us;
 };
 
+static uint32_t last_serial;
+
 static void drop_first(struct traces *traces)
 {
 	struct event_text *event = STAILQ_FIRST(&traces->queue);
@@ -97,7 +99,10 @@ static void trace_begin(struct worker *worker, const struct message *message)
 	trace = place_of(traces, 0);
 	if (trace == NULL || place_of(traces, message->u.trace.id) != NULL)
 		return;
+	if (++last_serial == 0)
+		last_serial = 1;
 	*trace = (struct trace){.id = message->u.trace.id,
+		.serial = last_serial,
 		.ends_us = clock_us() + (uint64_t)message->u.trace.time_ms * 1000,
 		.body_max = message->u.trace.body_max < TRACE_BODY_MAX ? message->u.trace.body_max
 								       : TRACE_BODY_MAX,

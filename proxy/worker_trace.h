@@ -24,7 +24,8 @@ enum {
 };
 
 struct trace {
-	uint32_t id; /* 0: this place is free */
+	uint32_t id;     /* control's; 0: this place is free */
+	uint32_t serial; /* ours, never 0: a later control process counts its ids anew */
 	uint64_t ends_us;
 	uint32_t body_max;
 	uint32_t dropped; /* events since the last one that was queued */

@@ -350,6 +350,30 @@ class TraceTest(harness.Case):
         self.assertIn(b"control process of easproxyd has ended", trace.process.stderr.read())
         self.assertEqual(self.phone(proxy, "bob").post("FolderSync", client.folder_sync()).status, 200)
 
+    def test_after_a_new_control_process_nobody_sees_whom_the_last_one_followed(self):
+        woken = threading.Event()
+
+        def wake(_received):
+            woken.wait(harness.PATIENCE)
+            return answer_bytes(200, wbxml.encode(Node("Ping:Ping", Node("Ping:Status", "2"))), WBXML)
+        self.answers["Ping"] = wake
+        proxy = self.begin(workers=1)
+        bob, alice = self.phone(proxy, "bob"), self.phone(proxy, "alice")
+        Trace(self, proxy, bob.id)
+        pinging = threading.Thread(target=lambda: bob.post("Ping", client.ping(480)))
+        pinging.start()
+        harness.wait_for("the Ping to sleep", lambda: [r for r in self.recorder.whole() if "Cmd=Ping" in r.target])
+        os.kill(proxy.pids("control")[0], signal.SIGKILL)
+        harness.wait_for("another control process", lambda: len(proxy.pids("control")) == 1, None, proxy)
+        trace = Trace(self, proxy, alice.id)
+        harness.wait_for("the worker to be followed", lambda: trace.events[0]["workers"] == 1 or trace.of("worker-came"),
+                         None, proxy)
+        woken.set()
+        pinging.join()
+        alice.post("FolderSync", client.folder_sync())
+        trace.wait("end", mailbox="alice@contoso.test")
+        self.assertNotIn(b"bob@contoso.test", trace.text)
+
     def test_a_wrong_command_line_is_told(self):
         for arguments in ((), ("a", "b"), ("a", "--for", "2h"), ("a", "--for", "0s"), ("a", "--bodies", "maybe"),
                           ("a", "--max-body", "1GB"), ("a", "--nonsense")):
