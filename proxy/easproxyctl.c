@@ -14,6 +14,7 @@
 #include "proxy/easproxyctl_device.h"
 #include "proxy/easproxyctl_explain.h"
 #include "proxy/easproxyctl_history.h"
+#include "proxy/easproxyctl_policy.h"
 #include "proxy/easproxyctl_profile.h"
 #include "proxy/easproxyctl_refusals.h"
 #include "proxy/easproxyctl_status.h"
@@ -49,6 +50,8 @@ static const struct command {
 	{"trace", "DEVICE|MAILBOX", "follow what a phone and its server say to each other",
 		ctl_trace},
 	{"device", "COMMAND...", "see devices, and block, quarantine or wipe them", ctl_device},
+	{"policy", "list | test", "show the rules, and what they would make of a request",
+		ctl_policy},
 	{"seen", "", "list the certificates that came, and what became of them", ctl_seen},
 	{"explain", "CERT", "show the way of a certificate, and what would stop it", ctl_explain},
 	{"profile", "... | lint FILE", "make or check a configuration profile for a phone",

@@ -6,6 +6,7 @@
 
 #include "config/clock.h"
 #include "proxy/exchange.h"
+#include "proxy/policy_body.h"
 #include "proxy/policy_rate.h"
 
 static struct policy *policy_of(const struct exchange *exchange)
@@ -43,82 +44,14 @@ static void take_request(const struct exchange *exchange, struct policy_facts *f
 	facts->has_body = exchange->kind != EAS_BODY_NONE;
 }
 
-/* What the phone says of a folder, and what FolderSync said: where they differ, both count. */
-static uint8_t classes_of(const struct exchange *exchange, const struct eas_body *body)
+static unsigned int class_of_folder(void *context, struct span id)
 {
-	struct folder_table *table = exchange->session->worker->child->folders;
+	const struct exchange *exchange = context;
 	const struct folder_owner owner = {
 		exchange->session->credential->mailbox, exchange->request.device_id};
-	uint64_t now_s = (uint64_t)worker_now(exchange->session->worker);
-	uint32_t classes = body->classes;
 
-	/* Of those that have no name here nobody knows: they may be anything. */
-	if (body->collection_count > EAS_COLLECTIONS_NAMED)
-		return UINT8_MAX & ~(1U << EAS_CLASS_UNSAID);
-	for (uint32_t i = 0; i < body->collection_count; i++) {
-		struct span id = span_of_string(eas_body_collection_id(body, i));
-		unsigned int class = folder_table_class(table, &owner, id, now_s);
-
-		if (class != EAS_CLASS_UNSAID)
-			classes |= 1U << class;
-		else if (body->collections[i].class == EAS_CLASS_UNSAID)
-			classes |= 1U << EAS_CLASS_UNSAID;
-	}
-	return (uint8_t)classes;
-}
-
-static uint32_t acts_of(const struct exchange *exchange, const struct eas_body *body)
-{
-	bool is_sync = exchange->request.command == EAS_SYNC;
-	bool is_operations = exchange->request.command == EAS_ITEM_OPERATIONS;
-	uint32_t acts = 0;
-
-	acts |= body->sends_mail ? POLICY_ACT_SEND : 0;
-	acts |= is_sync && body->adds > 0 ? POLICY_ACT_ADD : 0;
-	acts |= is_sync && body->changes > 0 ? POLICY_ACT_CHANGE : 0;
-	acts |= is_sync && body->deletes > 0 ? POLICY_ACT_DELETE : 0;
-	acts |= is_operations && body->changes > 0 ? POLICY_ACT_MOVE : 0;
-	acts |= body->empties_folder ? POLICY_ACT_EMPTY : 0;
-	acts |= (body->settings & (EAS_SETTING_OOF | EAS_SETTING_DEVICE_PASSWORD)) != 0
-			? POLICY_ACT_SET
-			: 0;
-	acts |= is_operations && body->file_reference_count > 0 ? POLICY_ACT_ATTACHMENT : 0;
-	acts |= (body->stores & EAS_STORE_MAILBOX) != 0 ? POLICY_ACT_SEARCH_MAILBOX : 0;
-	acts |= (body->stores & EAS_STORE_GAL) != 0 ? POLICY_ACT_SEARCH_GAL : 0;
-	/* Of a store that MS-ASCMD does not know nobody knows where it leads. */
-	acts |= (body->stores & (EAS_STORE_DOCUMENT_LIBRARY | EAS_STORE_OTHER)) != 0
-			? POLICY_ACT_SEARCH_DOCUMENTS
-			: 0;
-	return acts;
-}
-
-static void take_files(const struct eas_body *body, struct policy_facts *facts)
-{
-	size_t count = body->attachment_count;
-
-	facts->attachments_are_cut = count > EAS_ATTACHMENTS_NAMED || body->texts_are_cut;
-	if (count > EAS_ATTACHMENTS_NAMED)
-		count = EAS_ATTACHMENTS_NAMED;
-	for (size_t i = 0; i < count; i++) {
-		const struct eas_attachment *file = &body->attachments[i];
-
-		facts->attachments[i].name = span_of_string(eas_body_text(body, file->name));
-		facts->attachments[i].type = span_of_string(eas_body_text(body, file->type));
-	}
-	facts->attachment_count = count;
-	facts->attachment_largest = body->largest_attachment;
-}
-
-static void take_recipients(const struct eas_body *body, struct policy_facts *facts)
-{
-	size_t count = body->recipient_count;
-
-	facts->recipients_are_cut = count > EAS_RECIPIENTS_NAMED || body->texts_are_cut;
-	if (count > EAS_RECIPIENTS_NAMED)
-		count = EAS_RECIPIENTS_NAMED;
-	for (size_t i = 0; i < count; i++)
-		facts->recipients[i] = span_of_string(eas_body_recipient(body, i));
-	facts->recipient_count = count;
+	return folder_table_class(exchange->session->worker->child->folders, &owner, id,
+		(uint64_t)worker_now(exchange->session->worker));
 }
 
 static void take_document(const struct exchange *exchange, struct policy_facts *facts)
@@ -134,16 +67,11 @@ static void take_document(const struct exchange *exchange, struct policy_facts *
 	facts->document = span_of(kept->data, kept->len);
 }
 
-static void take_body(const struct exchange *exchange, struct policy_facts *facts)
+static void take_body(struct exchange *exchange, struct policy_facts *facts)
 {
-	const struct eas_body *body = exchange->request_facts;
-
-	if (body == NULL)
+	if (exchange->request_facts == NULL)
 		return;
-	facts->classes = classes_of(exchange, body);
-	facts->acts = acts_of(exchange, body);
-	take_files(body, facts);
-	take_recipients(body, facts);
+	policy_take_body(facts, exchange->request_facts, class_of_folder, exchange);
 	take_document(exchange, facts);
 }
 

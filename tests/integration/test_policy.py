@@ -1,5 +1,6 @@
 """Rules of the policy: who is refused what, in which words, what never reaches the mail server, and
 what phones do with it."""
+import json
 import subprocess
 import time
 import unittest
@@ -337,6 +338,113 @@ class ConfigurationTest(PolicyTest):
                 self.assertIn(wanted, result.stderr + result.stdout)
         subprocess.run([EASPROXYCTL, "reload", "-s", self.proxy.control], capture_output=True, timeout=60, check=False)
         self.expect(self.proxy.phone("bob"), "FolderSync", client.folder_sync(), status=130)
+
+
+class CommandLineTest(PolicyTest):
+    """easproxyctl policy: without a running easproxyd."""
+
+    def configure(self, policy):
+        proxy = harness.Proxy.__new__(harness.Proxy)
+        proxy.config_path = self.path("rules.conf")
+        proxy.configure({
+            "user": "nobody", "listener phones": {
+                "address": ["127.0.0.1:8443"],
+                "certificate ecdsa": {"chain": self.pki.server.certificate, "key": self.pki.server.key}},
+            "trust": {"store": self.pki.trust}, "mailbox": {"domains": ["contoso.test"]},
+            "upstream mail": {"endpoints": ["http://127.0.0.1:80"], "headers": ["X-Mailbox: %{mailbox}"]},
+            "policy": policy})
+        self.config = proxy.config_path
+
+    def run_policy(self, *arguments, data=None):
+        return subprocess.run([EASPROXYCTL, "policy", *arguments, "-c", self.config], input=data, capture_output=True,
+                              timeout=60, check=False)
+
+    def judge(self, *arguments, data=None):
+        """The exit status, and the answer as JSON."""
+        result = self.run_policy("test", "--json", *arguments, data=data)
+        self.assertEqual(result.stderr, b"")
+        return result.returncode, json.loads(result.stdout)
+
+    def test_rules_are_listed_in_their_order_with_those_of_sets(self):
+        self.configure([("use", ["min-protocol 14.1"]),
+                        ("rule night", {"does": ["send"], "recipient-domain": ["!contoso.test"], "time": ["!mon-fri"],
+                                        "action": "deny", "status": 126}),
+                        ("rule guests", {"mailbox": ["alice@*"], "action": "use", "use": ["calendar-only"],
+                                         "shadow": True})])
+        result = self.run_policy("list")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        text = result.stdout.decode()
+        self.assertIn('1. min-protocol: deny, of the set min-protocol 14.1\n\tprotocol = {"<14.1"}\n', text)
+        self.assertIn('2. night: deny\n', text)
+        self.assertIn('\t-> status = 126\n', text)
+        self.assertIn('3. guests: deny, of the set calendar-only, in shadow\n\tmailbox = {"alice@*"}\n', text)
+        rules = json.loads(self.run_policy("list", "--json").stdout)
+        self.assertEqual([r["name"] for r in rules], ["min-protocol", "night"] + ["guests"] * 5)
+        self.assertEqual(rules[1]["conditions"]["recipient-domain"], ["!contoso.test"])
+
+    def test_a_request_is_tried_as_a_whole_as_its_body_or_by_words(self):
+        self.configure([("rule secrets", {"xpath": ["//email:Subject[contains(., 'Secret')]"], "mailbox": ["bob@*"],
+                                          "action": "deny"}),
+                        ("rule old", {"protocol": ["<14.1"], "user-agent": ["easproxy-test/*"], "action": "quarantine"})])
+        phone = client.Device(None, "Bob@contoso.test")
+        body = wbxml.encode(sync(collection("5", change("Secret plans"))))
+        whole = client.request_bytes("POST", phone.target("Sync"), phone.headers(
+            ("Content-Type", "application/vnd.ms-sync.wbxml")), body)
+        status, answer = self.judge("--request", "-", data=whole)
+        self.assertEqual((status, answer["decision"], answer["rule"]), (1, "deny", "secrets"))
+        chunked = client.request_bytes("POST", phone.target("Sync"), phone.headers(
+            ("Content-Type", "application/vnd.ms-sync.wbxml")), [body[:7], body[7:]])
+        self.assertEqual(self.judge("--request", "-", data=chunked)[1]["rule"], "secrets")
+        status, answer = self.judge("--request", "-", "--mailbox", "bob@contoso.test", "--version", "16.1", data=body)
+        self.assertEqual((status, answer["rule"], answer["command"]), (1, "secrets", "Sync"))
+        status, answer = self.judge("--request", "-", "--mailbox", "eve@contoso.test", "--version", "16.1", data=body)
+        self.assertEqual((status, answer["decision"]), (0, "allow"))
+        self.assertEqual([(r["result"], r.get("condition"), r.get("value")) for r in answer["rules"]], [
+            ("does not hold", "does", None),
+            ("does not hold", "mailbox", "eve@contoso.test"), ("does not hold", "protocol", None)])
+        status, answer = self.judge("--command", "FolderSync", "--version", "12.1", "--user-agent", "EASProxy-Test/2")
+        self.assertEqual((status, answer["decision"], answer["rule"]), (1, "quarantine", "old"))
+        # What the body would say is not known, and not guessed.
+        status, answer = self.judge("--command", "Sync", "--version", "16.1", "--mailbox", "bob@contoso.test")
+        self.assertEqual((status, answer["decision"]), (1, "depends on the body"))
+
+    def test_every_fact_can_be_given(self):
+        facts = {"device": ("X1", "device"), "device-type": ("iPhone", "device-type"), "model": ("iPhone12C1", "model"),
+                 "os": ("iOS 18", "os"), "source": ("192.0.2.7", "source"), "group": ("staff", "group"),
+                 "issuer": ("CN=Phones CA,O=X", "issuer")}
+        for option, (value, name) in facts.items():
+            with self.subTest(option):
+                self.configure({"rule one": {name: [value], "action": "deny"}})
+                self.assertEqual(self.judge("--command", "OPTIONS")[0], 0)
+                self.assertEqual(self.judge("--command", "OPTIONS", "--" + option, value)[0], 1)
+        self.configure({"rule one": {"time": ["sat,sun"], "action": "deny"}})
+        self.assertEqual(self.judge("--command", "OPTIONS", "--time", "2026-11-26T12:00:00Z")[0], 0)
+        self.assertEqual(self.judge("--command", "OPTIONS", "--time", "2026-11-28T12:00:00Z")[0], 1)
+        self.configure({"rule one": {"issuer": ["!CN=Nobody"], "action": "deny"}})
+        self.assertEqual(self.judge("--command", "OPTIONS", "--cert", self.pki.user("bob").certificate)[0], 1)
+
+    def test_the_set_that_would_change_the_answer_is_named(self):
+        self.configure({"use": ["no-attachments"], "rule slow": {"action": "limit", "rate": "1/1m"}})
+        result = self.run_policy("test", "--request", "-", "--version", "16.1", data=wbxml.encode(sync(collection())))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn(b"its answer is changed by the rule no-attachments", result.stdout)
+        self.assertIn(b"within the limits of the rule slow", result.stdout)
+
+    def test_what_cannot_be_tried_says_why(self):
+        self.configure({"rule one": {"action": "deny"}})
+        for arguments, data, wanted in (
+                (("--version", "12"), None, b"'12' is no protocol version"),
+                (("--command", "Sink"), None, b"'Sink' is not a command"),
+                (("--source", "here"), None, b"'here' is not an address"),
+                (("--time", "noon"), None, b"--time: "),
+                (("--cert", "/nowhere"), None, b"opening /nowhere"),
+                (("--request", "-"), b"\x03\x01\x6a\x00\x45", b"refused before any rule: wbxml-malformed"),
+                (("--request", "-"), b"POST /elsewhere HTTP/1.1\r\nHost: x\r\n\r\n", b"path-not-found"),
+                (("--nothing",), None, b"usage: easproxyctl policy test")):
+            with self.subTest(arguments):
+                result = self.run_policy("test", *arguments, data=data)
+                self.assertEqual(result.returncode, 2)
+                self.assertIn(wanted, result.stderr)
 
 
 if __name__ == "__main__":
