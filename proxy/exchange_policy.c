@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config/clock.h"
+#include "proxy/device_client.h"
 #include "proxy/exchange.h"
 #include "proxy/policy_body.h"
 #include "proxy/policy_rate.h"
@@ -80,9 +81,12 @@ static void take_body(struct exchange *exchange, struct policy_facts *facts)
 /* A device that is not there cannot be put anywhere. */
 static enum refusal restrict_device(struct exchange *exchange, enum device_state state)
 {
+	char rule[80];
+
 	if (exchange->device == NULL)
 		return REFUSAL_POLICY_DENIED;
-	exchange->device->grant.state = state;
+	snprintf(rule, sizeof(rule), "rule %s", exchange->policy.decision.rule);
+	device_client_order(exchange, state, rule);
 	return room_choose(exchange);
 }
 
