@@ -206,6 +206,18 @@ class TraceTest(harness.Case):
         self.assertIn("[part 1: %d bytes]" % len(BODY), second["text"])
         self.assertNotIn(BODY.encode(), trace.text)
 
+    def test_where_the_server_reads_xml_the_phones_side_is_shown(self):
+        self.answers["FolderSync"] = answer_bytes(
+            200, b"<FolderSync xmlns='FolderHierarchy'><Status>1</Status></FolderSync>", [("Content-Type", "text/xml")])
+        proxy = self.begin(**{"upstream exchange": {"body": "xml", "xml-dialect": "exact"}})
+        bob = self.phone(proxy, "bob")
+        trace = Trace(self, proxy, bob.id)
+        bob.post("FolderSync", client.folder_sync())
+        end = trace.wait("end")
+        self.assertEqual((end["request"]["form"], end["answer"]["form"]), ("wbxml", "wbxml"))
+        self.assertIn("<SyncKey>0</SyncKey>", end["request"]["text"])
+        self.assertIn("<Status>1</Status>", end["answer"]["text"])
+
     def test_a_long_body_is_cut_and_what_is_shown_of_it_is_whole_xml(self):
         self.answers["Sync"] = answer_bytes(200, mail_answer("x" * 50000), WBXML)
         proxy = self.begin()
