@@ -98,7 +98,7 @@ bool answer_field_cookie(struct span cookie, char *text, size_t size)
 /* "Sun, 06 Nov 1994 08:49:37 GMT", RFC 9110 5.6.7. */
 static bool is_date(struct span value)
 {
-	static const char form[] = "Aaa, 00 Aaa 0000 00:00:00 GMT";
+	static const uint8_t form[] = "Aaa, 00 Aaa 0000 00:00:00 GMT";
 
 	if (value.len != sizeof(form) - 1)
 		return false;

@@ -17,7 +17,7 @@ const size_t answer_status_count = sizeof(answer_statuses) / sizeof(answer_statu
 #define ANSWER_STATUS(first, last, way, status, refusal, text)
 const struct answer_field_row answer_fields[] = {
 #define ANSWER_FIELD(name, way, text)                                                              \
-	{name, sizeof(name) - 1 - (name[sizeof(name) - 2] == '*'), FIELD_##way, text},
+	{name, sizeof(name) - 1 - ((name)[sizeof(name) - 2] == '*'), FIELD_##way, text},
 #include "proxy/answer_table.def"
 #undef ANSWER_FIELD
 };

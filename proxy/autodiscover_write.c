@@ -59,7 +59,7 @@ static const char *fault_message(enum autodiscover_fault fault)
 /* MS-ASCMD 2.2.3.60.1: an error of the framework, which answers before any provider is asked. */
 static void write_frame_error(struct writing *writing, const struct autodiscover_answer *answer)
 {
-	uint64_t of_day_ms = answer->now_us / 1000 % (24 * 60 * 60 * 1000);
+	uint64_t of_day_ms = answer->now_us / 1000 % UINT64_C(86400000);
 	char time[16], number[16];
 
 	snprintf(time, sizeof(time), "%02u:%02u:%02u.%03u", (unsigned int)(of_day_ms / 3600000),

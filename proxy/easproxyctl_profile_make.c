@@ -34,7 +34,8 @@ struct making {
 	size_t p12_len;
 	char *password;
 	struct profile_pkcs12 pkcs12;
-	struct span authorities[AUTHORITY_COUNT_MAX]; /* DER of their own */
+	unsigned char *authority_der[AUTHORITY_COUNT_MAX];
+	struct span authorities[AUTHORITY_COUNT_MAX]; /* of that */
 	bool authority_is_root[AUTHORITY_COUNT_MAX];
 	char host[320];
 };
@@ -194,7 +195,6 @@ static int read_authorities(struct making *making, struct error *err)
 	for (size_t i = 0; i < making->arguments->authority_count; i++) {
 		const char *path = making->arguments->authorities[i];
 		X509 *certificate = NULL;
-		unsigned char *der = NULL;
 		uint8_t *data = NULL;
 		size_t len = 0;
 		int der_len;
@@ -207,9 +207,10 @@ static int read_authorities(struct making *making, struct error *err)
 			return error_set(err, "%s is no certificate", path);
 		}
 		free(data);
-		der_len = i2d_X509(certificate, &der);
+		der_len = i2d_X509(certificate, &making->authority_der[i]);
 		making->authority_is_root[i] = X509_self_signed(certificate, 1) == 1;
-		making->authorities[i] = span_of(der, der_len > 0 ? (size_t)der_len : 0);
+		making->authorities[i] =
+			span_of(making->authority_der[i], der_len > 0 ? (size_t)der_len : 0);
 		X509_free(certificate);
 		if (der_len <= 0)
 			return error_set(err, "%s: out of memory", path);
@@ -308,7 +309,7 @@ static int end(struct making *making, int status, const struct error *err)
 		OPENSSL_cleanse(making->p12, making->p12_len);
 	free(making->p12);
 	for (size_t i = 0; i < AUTHORITY_COUNT_MAX; i++)
-		OPENSSL_free((void *)(uintptr_t)making->authorities[i].data);
+		OPENSSL_free(making->authority_der[i]);
 	config_free(making->config);
 	if (status != 0) {
 		fprintf(stderr, "easproxyctl profile: %s\n", err->text);

@@ -7,7 +7,7 @@ import client
 import harness
 import wbxml
 from client import PATH
-from harness import wait_for
+from harness import EASSIM, wait_for
 from recorder import answer_bytes
 
 SCHEMAS = "http://schemas.microsoft.com/exchange/autodiscover/"
@@ -441,6 +441,68 @@ class UpstreamAnswerTest(harness.Case):
         self.assertEqual(self.recorder.begun(), [])
         for refusal in ("protocol-closed", "command-closed"):
             wait_for("lines in the log", lambda r=refusal: len(proxy.lines("request", refusal=r)) == 3, 5, proxy)
+
+
+class PhoneTest(harness.Case):
+    """What a phone of eassim makes of it."""
+
+    def setUp(self):
+        super().setUp()
+        self.server_port = harness.free_port()
+        server = self.start(harness.Program("eassim-serve", [
+            EASSIM, "serve", "--listen", "127.0.0.1:%d" % self.server_port, "--quiet", "--heartbeat-min", "1"],
+            self.directory))
+        wait_for("eassim serve", lambda: harness.is_listening(self.server_port), None, server)
+        self.server = "http://127.0.0.1:%d" % self.server_port
+        self.recorder = self.start_recorder()
+
+    def proxy_to(self, *endpoints, **changes):
+        proxy = self.start_proxy(list(endpoints), harness.merge({
+            "workers": 1, "upstream exchange": {"headers": ["x-webobjects-remote-user: %{mailbox}"]}}, changes))
+        proxy.wait_until_answering()
+        return proxy
+
+    def phone_ends(self, proxy, *options, status=0):
+        phone = self.start(harness.Program("phone", [
+            EASSIM, "phone", "--url", "https://localhost:%d%s" % (proxy.port, PATH), "--pki", self.pki.directory,
+            "--user", "bob", *options], self.directory))
+        self.assertEqual(phone.wait(30), status, phone.tail(20))
+        return phone.output()
+
+    def test_of_a_redirect_that_is_followed_it_notices_nothing(self):
+        proxy = self.proxy_to(url(self.recorder), self.server)
+        self.recorder.answer = lambda *_: answer_bytes(451, b"", [("X-MS-Location", self.server + PATH)])
+        for version in ("12.1", "14.1", "16.1"):
+            self.phone_ends(proxy, "--version", version, "--strict")
+        self.assertTrue(self.recorder.whole())
+
+    def test_where_the_mail_server_leads_elsewhere_it_waits_and_does_not_leave_us(self):
+        proxy = self.proxy_to(url(self.recorder))
+        self.recorder.answer = lambda *_: answer_bytes(451, b"", [("X-MS-Location", "https://ex1.corp.local" + PATH)])
+        told = self.phone_ends(proxy, "--duration", "3", status=1)
+        self.assertNotIn("another server", told)
+        self.assertNotIn("corp.local", told)
+        self.assertIn("503", told)
+
+    def test_without_our_table_it_would_ask_for_a_password(self):
+        proxy = self.proxy_to(url(self.recorder))
+        for status in (401, 407, 457):
+            self.recorder.answer = lambda *_, s=status: answer_bytes(s, b"", [("WWW-Authenticate", "Basic")])
+            told = self.phone_ends(proxy, "--duration", "2", status=1)
+            self.assertNotIn("password", told)
+
+    def test_it_takes_the_versions_that_are_open(self):
+        proxy = self.proxy_to(self.server, activesync={"min-protocol": "14.0", "max-protocol": "14.1"})
+        self.phone_ends(proxy, "--version", "14.1")
+        for version in ("12.1", "16.1"):
+            told = self.phone_ends(proxy, "--version", version, "--duration", "2", status=1)
+            self.assertIn("OPTIONS does not offer the version", told)
+
+    def test_a_closed_command_is_told_so(self):
+        proxy = self.proxy_to(self.server, activesync={"closed-commands": ["Ping"]})
+        told = self.phone_ends(proxy, "--duration", "3", status=1)
+        self.assertIn("137", told)
+        wait_for("a line in the log", lambda: proxy.lines("request", refusal="command-closed"), 5, proxy)
 
 
 if __name__ == "__main__":
