@@ -319,7 +319,7 @@ class UpstreamAnswerTest(harness.Case):
                     wait_for("a line in the log", lambda r=refusal, s=status: proxy.lines(
                         "request", refusal=r, endpoint_status=s), 5, proxy)
                 if told == 503:
-                    self.assertEqual(answer.header("Retry-After"), "30")
+                    self.assertGreater(int(answer.header("Retry-After")), 0)
                 if told == 449:
                     self.assertEqual(answer.reason, "Retry after sending a PROVISION command")
 
