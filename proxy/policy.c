@@ -326,8 +326,8 @@ static enum policy_result judge_tests(struct policy *policy, const struct policy
 {
 	enum policy_result result = POLICY_HOLDS;
 
-	for (const struct policy_test *test = rule->tests; test < rule->tests + rule->test_count;
-		test++) {
+	for (uint32_t i = 0; i < rule->test_count; i++) {
+		const struct policy_test *test = &rule->tests[i];
 		enum policy_result one = test_result(policy, test, findings);
 
 		if (one == POLICY_FAILS) {
@@ -510,10 +510,13 @@ static bool go_through(
 			       UINT64_C(1) << POLICY_TIME_SHIFT |
 			       UINT64_C(1) << POLICY_ISSUER_SHIFT;
 	const uint64_t groups = findings->facts->groups;
-	const struct policy_glance *end = policy->glances + policy->rule_count;
-	const struct policy_glance *glance = policy->glances + decision->next;
+	const struct policy_glance *end, *glance;
 	bool is_open = false;
 
+	if (policy->rule_count == 0)
+		return true;
+	end = policy->glances + policy->rule_count;
+	glance = policy->glances + decision->next;
 	for (; glance < end; glance++) {
 		const struct policy_rule *rule;
 		const struct policy_test *failed;
