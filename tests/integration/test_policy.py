@@ -300,6 +300,57 @@ class PhoneTest(PolicyTest):
         status, output = self.phone("--expect", "blocked", "--version", "12.1")
         self.assertEqual(status, 0, output)
 
+    def test_a_phone_that_a_rule_wipes_is_wiped(self):
+        self.serve({"rule lost": {"action": "wipe", "user-agent": ["eassim*"], "mailbox": ["bob@*"],
+                                  "command": ["Sync"]}})
+        status, output = self.phone("--expect", "account-wiped", "--version", "16.1")
+        self.assertEqual(status, 0, output)
+        self.assertTrue(self.proxy.lines("request", rule="lost"), output)
+
+    def test_an_older_phone_that_a_rule_wipes_is_kept_out(self):
+        """It could only be wiped as a whole, which nobody has ordered."""
+        self.serve({"rule lost": {"action": "wipe", "command": ["Sync"]}})
+        status, output = self.phone("--expect", "blocked", "--version", "14.1")
+        self.assertEqual(status, 0, output)
+
+    def test_a_phone_in_quarantine_sees_one_message(self):
+        self.serve({"rule strange": {"action": "quarantine", "device-type": ["*"], "command": ["FolderSync"]}})
+        status, output = self.phone("--foreign", "--verbose", "--duration", "2")
+        self.assertEqual(status, 0, output)
+        folders = self.proxy.lines("request", command="FolderSync")
+        self.assertEqual(folders[0]["rule"], "strange")
+        self.assertNotIn("endpoint_status", folders[0])
+
+    def test_a_phone_that_sees_calendars_alone(self):
+        self.serve({"use": ["calendar-only"]})
+        phone = self.proxy.phone("bob")
+        folders = phone.post("FolderSync", client.folder_sync()).wbxml()
+        self.assertEqual({f.child("Type") for f in folders.find_all("Add")}, {"8"})
+        calendar = next(folders.find_all("Add")).child("ServerId")
+        answer = phone.post("Sync", sync(collection(calendar, key="0"))).wbxml()
+        self.assertEqual(answer.get("Status"), "1")
+        # The inbox is not shown, and not there for who knows of it.
+        answer = phone.post("Sync", sync(collection("5", key="0"))).wbxml()
+        self.assertEqual((answer.name, answer.child("Status")), ("AirSync:Sync", "12"))
+        answer = phone.post("Ping", client.ping(60, "5")).wbxml()
+        self.assertEqual(answer.child("Status"), "7")
+        answer = phone.post("SendMail", client.send_mail(b"To: x@contoso.test\r\n\r\nhello")).wbxml()
+        self.assertEqual(answer.child("Status"), "167")
+
+    def test_a_phone_without_attachments_is_content(self):
+        self.serve({"use": ["no-attachments"]})
+        status, output = self.phone("--verbose", "--duration", "1")
+        self.assertEqual(status, 0, output)
+        self.assertIn("Mail 5", output)
+        self.assertNotIn("attachment", output)
+        self.assertTrue([r for r in self.proxy.lines("request", command="Sync") if r.get("stripped")])
+
+    def test_a_phone_that_may_only_read_does(self):
+        self.serve({"use": ["read-only"]})
+        status, output = self.phone("--verbose", "--duration", "1")
+        self.assertEqual(status, 0, output)
+        self.assertIn("Mail 5", output)
+
     def test_phones_live_under_rules_that_let_them(self):
         self.serve({"use": ["block-document-library", "min-protocol 12.1"],
                     "rule watched": {"action": "log"},
