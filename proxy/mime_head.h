@@ -61,7 +61,7 @@ struct mime_head {
 	uint32_t head_len;
 	uint8_t name_len; /* of field_name; one more than there is room for: too long */
 	uint16_t value_len;
-	char field_name[24];
+	char field_name[28]; /* "content-transfer-encoding" is the longest that is looked for */
 	char value[MIME_VALUE_MAX];
 	/* Of a body's line as much as a boundary needs; its length; and its last bytes. */
 	uint8_t line[MIME_BOUNDARY_MAX + 16];
