@@ -6,6 +6,7 @@
 
 #include "proxy/answer_filter.h"
 #include "proxy/eas_body.h"
+#include "proxy/mime_head.h"
 #include "proxy/spool.h"
 #include "wbxml/filter.h"
 
@@ -42,7 +43,7 @@ struct answer_strip {
 	bool is_mime;
 	bool truncated_is_said, is_truncated;
 	uint32_t mime_depth;
-	struct eas_body *mime; /* what is in it, while it passes */
+	struct mime_head *mime; /* what is in it, while it passes */
 };
 
 /* answer_folders.c. */

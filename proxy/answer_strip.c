@@ -343,8 +343,6 @@ static bool is_mime_text(uint16_t tag)
 static enum wbxml_filter_choice in_body_start(struct answer_filter *answer, uint16_t tag)
 {
 	struct answer_strip *strip = &answer->strip;
-	const struct eas_body_terms terms = {
-		.kind = EAS_BODY_MIME, .command = EAS_NO_COMMAND, .is_answer = true};
 
 	if (tag == WBXML_AIRSYNCBASE_TYPE && strip->truncated_tag == WBXML_AIRSYNCBASE_TRUNCATED)
 		return WBXML_FILTER_KEEP;
@@ -352,17 +350,21 @@ static enum wbxml_filter_choice in_body_start(struct answer_filter *answer, uint
 		return WBXML_FILTER_HOLD;
 	if (strip->is_mime && is_mime_text(tag) && !answer->filter.reader.is_empty) {
 		strip->mime_depth = strip->body_depth + 1;
-		strip->mime = eas_body_new(&terms);
+		strip->mime = malloc(sizeof(*strip->mime));
+		if (strip->mime != NULL)
+			mime_head_begin(strip->mime);
 		return WBXML_FILTER_HOLD;
 	}
-	if (!strip->is_mime || is_mime_text(tag))
+	/* What stands behind the text. */
+	if (!strip->is_mime || is_mime_text(tag) || tag == WBXML_AIRSYNCBASE_PREVIEW ||
+		tag == WBXML_ITEMOPERATIONS_PART)
 		truncated_write(answer);
 	return WBXML_FILTER_KEEP;
 }
 
 static void mime_over(struct answer_strip *strip)
 {
-	eas_body_free(strip->mime);
+	free(strip->mime);
 	strip->mime = NULL;
 	strip->mime_depth = 0;
 }
@@ -379,34 +381,28 @@ static void mime_withhold(struct answer_filter *answer)
 	answer->counts.bodies++;
 }
 
-/* Whether something in it has to go, as far as it was seen. What cannot be seen could be anything. */
-static bool mime_goes(const struct answer_filter *answer, bool is_whole)
+/* Whether a part that has ended has to go. What cannot be seen could be anything. */
+static bool mime_goes(const struct answer_filter *answer)
 {
-	const struct eas_body *mime = answer->strip.mime;
+	struct mime_head *mime = answer->strip.mime;
+	const struct mime_part *part = &mime->part;
+	enum mime_event event;
 
-	if (mime->largest_attachment > 0 &&
-		goes(answer, (struct span){0}, (struct span){0}, mime->largest_attachment))
-		return true;
-	if (!is_whole)
-		return false;
-	for (uint32_t i = 0; i < mime->attachment_count && i < EAS_ATTACHMENTS_NAMED; i++) {
-		const struct eas_attachment *attachment = &mime->attachments[i];
-
-		if (goes(answer, span_of_string(eas_body_text(mime, attachment->name)),
-			    span_of_string(eas_body_text(mime, attachment->type)),
-			    attachment->size > 0 ? attachment->size : UINT64_MAX) ||
-			(attachment->name == 0 && mime->texts_are_cut))
+	while ((event = mime_head_next(mime)) != MIME_MORE)
+		if (event == MIME_PART && part->is_attachment &&
+			goes(answer, span_of_string(part->name), span_of_string(part->type),
+				part->size))
 			return true;
-	}
-	return mime->attachment_count > EAS_ATTACHMENTS_NAMED;
+	return mime->is_beyond;
 }
 
 static void mime_text(struct answer_filter *answer)
 {
-	struct eas_body *mime = answer->strip.mime;
+	struct mime_head *mime = answer->strip.mime;
 
-	if (mime == NULL || eas_body_feed(mime, answer->filter.reader.text) != REFUSAL_NONE ||
-		mime_goes(answer, false) || is_too_much(answer))
+	if (mime != NULL)
+		mime_head_feed(mime, answer->filter.reader.text);
+	if (mime == NULL || mime_goes(answer) || is_too_much(answer))
 		mime_withhold(answer);
 }
 
@@ -414,10 +410,9 @@ static void mime_end(struct answer_filter *answer)
 {
 	struct answer_strip *strip = &answer->strip;
 
-	/* A truncated one is not whole, and that is no fault of it. */
 	if (strip->mime != NULL)
-		eas_body_end(strip->mime);
-	if (strip->mime == NULL || mime_goes(answer, true)) {
+		mime_head_finish(strip->mime);
+	if (strip->mime == NULL || mime_goes(answer)) {
 		mime_withhold(answer);
 		return;
 	}

@@ -386,6 +386,26 @@ static void test_a_call_that_fails_ends_it(void)
 	stage_free(stage);
 }
 
+static void test_tags_that_nobody_knows_pass_byte_for_byte(void)
+{
+	static const struct wbxml_limits lenient = {.lets_unknown_pass = true};
+	static const uint8_t document[] = {HEADER, 0x45, 0x7F, 0x03, 'a', 0x00, 0x3E, 0x01, 0x00,
+		0x0D, 0x7F, 0xC3, 0x02, 0x00, 0x01, 0x01, 0x01};
+	static const uint8_t without[] = {
+		HEADER, 0x45, 0x00, 0x0D, 0x7F, 0xC3, 0x02, 0x00, 0x01, 0x01, 0x01};
+
+	for (int is_dropped = 0; is_dropped < 2; is_dropped++) {
+		struct stage *stage = stage_new(is_dropped ? DROP : NOTHING, 0x003F);
+
+		wbxml_filter_init(&stage->filter, &stage_calls, stage, &lenient);
+		CU_ASSERT_EQUAL(stage_run(stage, span_of(document, sizeof(document)), 1), 0);
+		CU_ASSERT(span_equal(span_of_buffer(&stage->out),
+			is_dropped ? span_of(without, sizeof(without))
+				   : span_of(document, sizeof(document))));
+		stage_free(stage);
+	}
+}
+
 static void test_the_filter_is_small(void)
 {
 	CU_ASSERT(sizeof(struct wbxml_filter) < 1024);
@@ -404,6 +424,8 @@ static const struct check checks[] = {
 	{"a value of another page in front leaves the page as it was",
 		test_a_value_of_another_page_in_front_leaves_the_page_as_it_was},
 	{"a call that fails ends it", test_a_call_that_fails_ends_it},
+	{"tags that nobody knows pass byte for byte",
+		test_tags_that_nobody_knows_pass_byte_for_byte},
 	{"the filter is small", test_the_filter_is_small},
 };
 
