@@ -320,11 +320,43 @@ static int carry_out(struct control *control, struct asked *asked, struct error 
 	return result == -1 ? -1 : 0;
 }
 
+/* Which device it is a phone only says. By a revoked certificate it is believed of a device that came with that
+ * certificate last, or of one that never came: else who has the key of a lost phone could have its owner's
+ * next one count as wiped. 1, 0 where it is not believed, -1. */
+static int weigh_revoked(
+	struct control *control, const struct message_device_wiped *wiped, struct error *err)
+{
+	struct device_facts facts = {.version = wiped->version,
+		.serial = wiped->serial,
+		.not_before = wiped->not_before};
+	struct state_device device;
+	int known =
+		state_devices_find(control->store, wiped->mailbox, wiped->device_id, &device, err);
+
+	if (known == -1)
+		return -1;
+	if (known == 1 && device.facts.issuer[0] != '\0')
+		return memcmp(device.facts.leaf_sha256, wiped->leaf_sha256,
+			       sizeof(wiped->leaf_sha256)) == 0;
+	if (known == 0)
+		memset(&device, 0, sizeof(device));
+	snprintf(facts.mailbox, sizeof(facts.mailbox), "%s", wiped->mailbox);
+	snprintf(facts.id, sizeof(facts.id), "%s", wiped->device_id);
+	snprintf(facts.issuer, sizeof(facts.issuer), "%s", wiped->issuer);
+	memcpy(facts.leaf_sha256, wiped->leaf_sha256, sizeof(facts.leaf_sha256));
+	if (!device_facts_clean(&facts))
+		return 0;
+	state_device_say(&device, &facts, wiped->at);
+	return state_devices_put(control->store, &device, err) == -1 ? -1 : 1;
+}
+
 static int note_wipe(struct control *control, struct asked *asked, struct error *err)
 {
 	const struct message_device_wiped *wiped = &asked->u.wiped;
-	int result;
+	int result = wiped->is_revoked == 1 ? weigh_revoked(control, wiped, err) : 1;
 
+	if (result != 1)
+		return result;
 	if (wiped->is_sent == 1)
 		return state_devices_wipe_sent_step(
 			control->store, wiped->mailbox, wiped->device_id, wiped->at, err);

@@ -276,6 +276,17 @@ static enum refusal last_refusal(const struct worker *worker, const struct excha
 	return watch->refusal;
 }
 
+void device_client_look(struct exchange *exchange)
+{
+	struct device_entry *entry = exchange->device;
+	struct device_finding finding;
+
+	if (!find(exchange->session->worker, entry, &finding) || finding.state == DEVICE_ALLOWED)
+		return;
+	entry->grant.state = finding.state;
+	entry->grant.wipe = finding.wipe;
+}
+
 enum refusal device_client_admit(struct exchange *exchange, bool *waits)
 {
 	struct worker *worker = exchange->session->worker;
@@ -497,6 +508,7 @@ static void tell_wipe(
 	snprintf(wiped->mailbox, sizeof(wiped->mailbox), "%s", device_entry_mailbox(entry));
 	snprintf(wiped->device_id, sizeof(wiped->device_id), "%s", device_entry_id(entry));
 	wiped->is_sent = is_sent;
+	wiped->is_revoked = exchange->session->is_wipe_only;
 	wiped->kind = kind;
 	wiped->status = status;
 	wiped->version = exchange->request.version;
@@ -504,6 +516,8 @@ static void tell_wipe(
 	memcpy(wiped->leaf_sha256, credential->leaf_sha256, sizeof(wiped->leaf_sha256));
 	if (credential->link_count > 0)
 		wiped->serial = credential->links[0].serial;
+	snprintf(wiped->issuer, sizeof(wiped->issuer), "%.255s", credential->issuer);
+	wiped->not_before = credential->leaf_not_before;
 	note_send(client, note);
 	tick_soon(client);
 }
@@ -515,7 +529,9 @@ void device_client_wipe_sent(struct exchange *exchange, enum device_state kind)
 
 void device_client_wiped(struct exchange *exchange, enum device_state kind, uint32_t status)
 {
-	hold(exchange, status == 1 ? DEVICE_WIPED : DEVICE_WIPE_FAILED, kind);
+	/* What a revoked certificate says of a device control has to weigh first. */
+	if (!exchange->session->is_wipe_only)
+		hold(exchange, status == 1 ? DEVICE_WIPED : DEVICE_WIPE_FAILED, kind);
 	tell_wipe(exchange, false, kind, status);
 }
 

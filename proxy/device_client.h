@@ -31,6 +31,9 @@ void device_client_hear(struct exchange *exchange, const struct http_head *head)
  * says how far. *waits: control has to be asked first; exchange_gate_again() follows. */
 enum refusal device_client_admit(struct exchange *exchange, bool *waits);
 
+/* What is held against the device, for a session that is not let in anyhow: exchange->device->grant.state. */
+void device_client_look(struct exchange *exchange);
+
 /* It does not wait any more, for whatever reason. */
 void device_client_leave(struct exchange *exchange);
 
@@ -48,7 +51,8 @@ void device_client_order(
 
 /* The device was sent its wipe, of that kind (DEVICE_WIPE_ACCOUNT or DEVICE_WIPE_ALL); or has acknowledged it
  * with that status (MS-ASPROV: 1 done, 2 failed), after which grant.state is another. Told control as orders
- * are. */
+ * are. Of a session whose certificate is revoked control believes it only about the device that came with that
+ * certificate last, and grant.state stays until then. */
 void device_client_wipe_sent(struct exchange *exchange, enum device_state kind);
 void device_client_wiped(struct exchange *exchange, enum device_state kind, uint32_t status);
 

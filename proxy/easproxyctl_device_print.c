@@ -64,16 +64,33 @@ static void print_wipe(const json_t *wipe)
 
 	if (wipe == NULL)
 		return;
-	printf("  wipe        of %s, ordered %s, sent %s,",
-		strcmp(answer_text(wipe, "kind"), "all") == 0 ? "all that is on it" : "the account",
-		answer_moment(answer_number(wipe, "ordered_at"), moment),
-		answer_moment(answer_number(wipe, "sent_at"), (char[MOMENT_TEXT_SIZE]){""}));
-	printf(" acknowledged %s",
-		answer_moment(answer_number(wipe, "acknowledged_at"), moment));
+	if (answer_number(wipe, "ordered_at") == 0)
+		printf("  wipe        for its revoked certificate,");
+	else
+		printf("  wipe        of %s, ordered %s, sent %s,",
+			strcmp(answer_text(wipe, "kind"), "all") == 0 ? "all that is on it"
+								      : "the account",
+			answer_moment(answer_number(wipe, "ordered_at"), moment),
+			answer_moment(
+				answer_number(wipe, "sent_at"), (char[MOMENT_TEXT_SIZE]){""}));
+	printf(" acknowledged %s", answer_moment(answer_number(wipe, "acknowledged_at"), moment));
 	if (answer_number(wipe, "acknowledged_at") != 0)
 		printf(" with status %lld (%s)", answer_number(wipe, "status"),
 			answer_number(wipe, "status") == 1 ? "done" : "failed");
 	printf("\n");
+}
+
+/* MS-ASPROV 2.2.2.1: AccountOnlyRemoteWipe is of 16.1. */
+static void print_hindrance(const json_t *device)
+{
+	const char *protocol = answer_text(device, "protocol");
+
+	if (strcmp(answer_text(device, "state"), "wipe-account") == 0 && protocol[0] != '\0' &&
+		strcmp(protocol, "16.1") != 0)
+		printf("  blocked     it speaks %s, and the account alone can be wiped from 16.1 "
+		       "on; "
+		       "device wipe --erase-whole-device wipes all of it\n",
+			protocol);
 }
 
 void ctl_print_device(const json_t *device)
@@ -89,6 +106,7 @@ void ctl_print_device(const json_t *device)
 	printf("%s of %s\n", answer_text(device, "id"), answer_text(device, "mailbox"));
 	print_state(device);
 	print_wipe(json_object_get(device, "wipe"));
+	print_hindrance(device);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (answer_text(device, rows[i].key)[0] != '\0')
 			printf("  %-10s  %s\n", rows[i].title, answer_text(device, rows[i].key));

@@ -24,9 +24,13 @@ static enum refusal gate_device(
 		exchange->request.device_id);
 	if (exchange->device == NULL)
 		return REFUSAL_INTERNAL;
+	/* Who is only to be told to wipe is not let in anyhow, and nothing he says is taken for the device's. */
+	if (session->is_wipe_only) {
+		device_client_look(exchange);
+		return REFUSAL_NONE;
+	}
 	device_client_hear(exchange, head);
-	/* Who is only to be told to wipe is not let in anyhow. */
-	return session->is_wipe_only ? REFUSAL_NONE : device_client_admit(exchange, waits);
+	return device_client_admit(exchange, waits);
 }
 
 enum refusal exchange_gate(struct exchange *exchange, const struct http_head *head)
@@ -38,7 +42,8 @@ enum refusal exchange_gate(struct exchange *exchange, const struct http_head *he
 		refusal = gate_device(exchange, head, &waits);
 	if (refusal == REFUSAL_NONE && !waits)
 		refusal = gate_admitted(exchange);
-	if (refusal == REFUSAL_NONE)
+	/* No rule stands between a phone and its wipe. */
+	if (refusal == REFUSAL_NONE && exchange->room != ROOM_WIPE)
 		refusal = exchange_policy_head(exchange, head, waits);
 	return refusal;
 }
@@ -59,10 +64,10 @@ enum refusal exchange_judge(struct exchange *exchange)
 {
 	enum refusal refusal;
 
-	if (exchange->device != NULL)
+	if (exchange->device != NULL && !exchange->session->is_wipe_only)
 		device_client_observe(exchange);
 	refusal = governor_judge(exchange);
-	if (refusal == REFUSAL_NONE)
+	if (refusal == REFUSAL_NONE && exchange->room != ROOM_WIPE)
 		refusal = exchange_policy_whole(exchange);
 	if (refusal != REFUSAL_NONE || exchange->room != ROOM_UPSTREAM)
 		return refusal;

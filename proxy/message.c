@@ -236,7 +236,9 @@ static bool has_sound_content(struct message *message)
 	case MESSAGE_DEVICE_WIPED:
 		message->u.device_wiped.mailbox[MAILBOX_MAX] = '\0';
 		message->u.device_wiped.device_id[EAS_DEVICE_ID_MAX] = '\0';
+		message->u.device_wiped.issuer[DEVICE_ISSUER_MAX] = '\0';
 		return message->u.device_wiped.is_sent <= 1 &&
+		       message->u.device_wiped.is_revoked <= 1 &&
 		       (message->u.device_wiped.kind == DEVICE_WIPE_ACCOUNT ||
 			       message->u.device_wiped.kind == DEVICE_WIPE_ALL);
 	case MESSAGE_HISTORY_QUERY:

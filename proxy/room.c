@@ -96,7 +96,7 @@ void room_send(struct exchange *exchange, struct room_reply *reply)
 	case ROOM_HOLD: hold(exchange, reply->hold_s); break;
 	case ROOM_REFUSE:
 		exchange->refusal_http_status = (uint16_t)reply->http_status;
-		exchange_refuse(exchange, reply->refusal, NULL);
+		exchange_refuse(exchange, reply->refusal, reply->reason);
 		break;
 	}
 	room_reply_free(reply);

@@ -28,6 +28,7 @@ struct room_reply {
 	enum room_outcome outcome;
 	enum refusal refusal;     /* ROOM_REFUSE */
 	unsigned int http_status; /* ROOM_REFUSE of a version up to 12.1; 0: the refusal's own */
+	const char *reason;       /* for the log, static; NULL: none */
 	uint32_t hold_s;
 	bool is_wiped, has_failed_to_wipe; /* what was acknowledged with this request */
 	bool has_directive;                /* the document tells it to wipe */

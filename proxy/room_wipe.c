@@ -37,6 +37,14 @@ static struct room_wipe_order order_of(const struct exchange *exchange)
 	return order;
 }
 
+/* Not only by its revoked certificate. */
+static bool has_order(const struct exchange *exchange)
+{
+	enum device_state state = exchange->device->grant.state;
+
+	return state == DEVICE_WIPE_FAILED || kind_of_state(state) != ROOM_WIPE_NONE;
+}
+
 static const char *kind_name(enum room_wipe_kind kind)
 {
 	return kind == ROOM_WIPE_DEVICE ? "device" : "account";
@@ -79,10 +87,10 @@ void room_wipe_answer(struct exchange *exchange)
 	room_wipe_reply(&order, &question, &reply);
 	if (exchange->device != NULL && (reply.is_wiped || reply.has_failed_to_wipe)) {
 		log_acknowledgement(exchange, &question, &reply);
-		device_client_wiped(exchange, state_of_kind(order.kind),
-			question.acknowledged_status);
+		device_client_wiped(
+			exchange, state_of_kind(order.kind), question.acknowledged_status);
 	}
-	if (exchange->device != NULL && reply.has_directive)
+	if (exchange->device != NULL && reply.has_directive && has_order(exchange))
 		device_client_wipe_sent(exchange, state_of_kind(order.kind));
 	room_send(exchange, &reply);
 }

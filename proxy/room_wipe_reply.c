@@ -47,13 +47,19 @@ static void answer_provision(const struct room_wipe_order *order,
 		write_directive(reply, order, 1);
 }
 
+static void refuse_impossible(struct room_reply *reply)
+{
+	room_reply_refuse(reply, REFUSAL_DEVICE_BLOCKED, 0);
+	reply->reason = "its account alone is to be wiped, which takes protocol 16.1";
+}
+
 void room_wipe_reply(const struct room_wipe_order *order, const struct room_question *question,
 	struct room_reply *reply)
 {
 	if (question->is_options)
 		reply->outcome = ROOM_OPTIONS;
 	else if (!order->is_done && !room_wipe_is_possible(order, question->version))
-		room_reply_refuse(reply, REFUSAL_DEVICE_BLOCKED, 0);
+		refuse_impossible(reply);
 	else if (question->command == EAS_PROVISION)
 		answer_provision(order, question, reply);
 	else if (order->is_done)

@@ -520,8 +520,9 @@ int state_devices_wiped_step(struct state_store *store, const char *mailbox, con
 		return -1;
 	if (known == 0)
 		name_device(&device, mailbox, id);
-	/* Said a second time, or about a wipe that was called off since. */
-	if (device.wipe_acknowledged_at == at || device.state_at > at)
+	/* Said a second time, or about a wipe that was called off since. What was done stays so. */
+	if ((device.wipe_acknowledged_at == at && device.wipe_status == status) ||
+		device.state_at > at || device.state == DEVICE_WIPED)
 		return 0;
 	apply(&device, &order);
 	device.wipe_acknowledged_at = at;

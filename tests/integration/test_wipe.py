@@ -4,6 +4,7 @@ import functools
 import http.server
 import json
 import os
+import subprocess
 import threading
 import time
 import unittest
@@ -14,7 +15,7 @@ import client
 import crls
 import harness
 from client import PATH
-from harness import EASSIM, wait_for
+from harness import EASPROXYCTL, EASSIM, wait_for
 from wbxml import Node
 
 SEED = 7
@@ -42,10 +43,12 @@ class WipeCase(harness.Case):
     def changes(self):
         return {}
 
-    def start_here(self, **options):
+    def start_here(self, state=None, control=None):
+        again = {"state-directory": state, "control-socket": control} if state else {}
         proxy = self.start_proxy("http://127.0.0.1:%d" % self.server_port, harness.merge({
             "upstream exchange": {"headers": ["x-webobjects-remote-user: %{mailbox}"]},
-            "revocation": {"refresh": "1s", "retry": "200ms"}}, self.changes()), **options)
+            "revocation": {"refresh": "1s", "retry": "200ms"}}, {**self.changes(), **again}))
+        proxy.control = control or proxy.control
         proxy.wait_until_answering()
         return proxy
 
@@ -71,6 +74,100 @@ class WipeCase(harness.Case):
             url += "?mailbox=" + mailbox
         with urllib.request.urlopen(url) as answer:
             return json.load(answer)
+
+
+class OrderTest(WipeCase):
+    """easproxyctl device wipe."""
+
+    def device(self, command, *options, device=DEVICE, mailbox="alice@contoso.test"):
+        return subprocess.run([EASPROXYCTL, "device", command, device, "--mailbox", mailbox, *options, "-s",
+                               self.proxy.control], check=True, timeout=20, stdout=subprocess.PIPE, text=True).stdout
+
+    def shown(self, device=DEVICE):
+        """The device as device show has it."""
+        return json.loads(self.device("show", "--json", device=device))
+
+    def reached(self):
+        """What of alice's phones has reached the mail server but OPTIONS, in which no phone says which device it is."""
+        return [r for r in self.upstream_requests("alice@contoso.test") if r["method"] == "POST"]
+
+    def test_every_version_is_wiped_as_a_whole(self):
+        for number, version in enumerate(("12.1", "14.0", "14.1", "16.0", "16.1")):
+            device = "eassim%08x%06u" % (number, 0)
+            self.device("wipe", "--erase-whole-device", device=device)
+            said = self.phone_ends("alice", "--version", version, "--expect", "wiped", "--seed", str(number))
+            self.assertIn("is wiped, all of it", said)
+            wait_for("the registry", lambda d=device: self.shown(d)["state"] == "wiped", None, self.proxy)
+        self.assertEqual(self.reached(), [])
+
+    def test_the_account_alone_from_16_1(self):
+        self.device("wipe", "--account-only")
+        for version in ("12.1", "14.1", "16.0"):
+            self.phone_ends("alice", "--version", version, "--expect", "blocked")
+        self.assertIn("16.1", self.proxy.lines("request", refusal="device-blocked")[0]["reason"])
+        wait_for("device show to say why", lambda: "it speaks 16.0" in self.device("show"), None, self.proxy)
+        begun = int(time.time())
+        self.phone_ends("alice", "--version", "16.1", "--expect", "account-wiped")
+        wait_for("the registry", lambda: self.shown()["state"] == "wiped", None, self.proxy)
+        self.assertEqual(self.reached(), [])
+        # Afterwards it is out, also over a restart, and not wiped a second time.
+        self.phone_ends("alice", "--version", "16.1", "--expect", "blocked")
+        self.restart()
+        said = self.phone_ends("alice", "--version", "16.1", "--expect", "blocked")
+        self.assertIn("Status 129", said)
+        shown = self.shown()["wipe"]
+        self.assertEqual((shown["kind"], shown["status"]), ("account", 1))
+        self.assertLessEqual(begun, shown["acknowledged_at"])
+        self.assertLessEqual(shown["sent_at"], shown["acknowledged_at"])
+        self.assertLessEqual(shown["ordered_at"], begun)
+        self.device("allow")
+        self.phone_ends("alice", "--version", "16.1")
+        self.assertTrue(self.reached())
+
+    def restart(self):
+        state, control = self.proxy.state, self.proxy.control
+        self.proxy.stop()
+        self.proxy = self.start_here(state=state, control=control)
+
+    def test_an_order_outlives_a_restart(self):
+        self.device("wipe", "--erase-whole-device")
+        self.restart()
+        self.phone_ends("alice", "--version", "14.1", "--expect", "wiped")
+        self.assertEqual(self.reached(), [])
+
+    def test_a_phone_that_sleeps_is_woken(self):
+        for version, fate, kind in (("16.1", "account-wiped", "--account-only"), ("12.1", "wiped", "--erase-whole-device")):
+            seed = version.replace(".", "")
+            phone = self.eassim("alice", "--version", version, "--duration", "600", "--heartbeat", "600", "--expect", fate,
+                                "--seed", seed)
+            device = "eassim%08x%06u" % (int(seed), 0)
+            wait_for("the phone to sleep", lambda d=device: [
+                r for r in self.reached() if "Cmd=Ping" in r["target"] and d in r["target"].lower()], None, phone)
+            reached, begun = len(self.reached()), time.monotonic()
+            self.device("wipe", kind, device=device)
+            self.assertEqual(phone.wait(20), 0, phone.tail(20))
+            self.assertLess(time.monotonic() - begun, 5)
+            self.assertEqual(len(self.reached()), reached)
+
+    def test_phones_that_refuse_or_do_not_heed(self):
+        self.device("wipe", "--erase-whole-device")
+        self.phone_ends("alice", "--version", "14.1", "--wipe", "ignore", "--expect", "wipe-ignored")
+        self.assertEqual(self.shown()["state"], "wipe-all")
+        self.phone_ends("alice", "--version", "14.1", "--wipe", "refuse", "--expect", "wipe-refused")
+        wait_for("the registry", lambda: self.shown()["state"] == "wipe-failed", None, self.proxy)
+        self.assertEqual(self.reached(), [])
+        # The order stands, as it was.
+        said = self.phone_ends("alice", "--version", "16.1", "--ordinary-provision", "--expect", "wiped")
+        self.assertIn("all of it", said)
+        wait_for("the registry", lambda: self.shown()["state"] == "wiped", None, self.proxy)
+
+    def test_a_poll_by_sync_is_woken_too(self):
+        phone = self.eassim("alice", "--version", "16.1", "--duration", "600", "--heartbeat", "600", "--poll", "sync",
+                            "--expect", "account-wiped", "--ordinary-provision")
+        wait_for("the phone to sleep", lambda: len([r for r in self.reached() if "Cmd=Sync" in r["target"]]) >= 3, None,
+                 phone)
+        self.device("wipe", "--account-only")
+        self.assertEqual(phone.wait(20), 0, phone.tail(20))
 
 
 class RevokedCase(WipeCase):
@@ -201,6 +298,43 @@ class RevokedTest(RevokedCase):
         self.assertTrue(connection.is_closed_within(5), "still in the room")
         self.phone_ends("alice", "--version", "16.1")
         self.assertTrue(self.upstream_requests("alice@contoso.test"))
+
+    def devices(self):
+        """The registry, by device id."""
+        out = subprocess.run([EASPROXYCTL, "device", "list", "--json", "-s", self.proxy.control], check=True, timeout=20,
+                             stdout=subprocess.PIPE, text=True).stdout
+        return {device["id"]: device for device in map(json.loads, out.splitlines())}
+
+    def test_the_registry_has_device_certificate_and_time(self):
+        self.revoke(("alice", KEY_COMPROMISE))
+        begun = int(time.time())
+        self.phone_ends("alice", "--version", "16.1", "--expect", "account-wiped")
+        device = wait_for("the registry", lambda: self.devices().get(DEVICE), None, self.proxy)
+        self.assertEqual(device["state"], "wiped")
+        self.assertIn(self.proxy.lines("wiped")[0]["serial"].lower(), json.dumps(device["certificate"]).lower())
+        self.assertGreaterEqual(device["wipe"]["acknowledged_at"], begun)
+        # From now on it is out; and not wiped anew.
+        self.phone_ends("alice", "--version", "16.1", "--expect", "blocked")
+        self.assertEqual(len(self.proxy.lines("wiped")), 1)
+
+    def test_a_thief_cannot_have_the_next_phone_count_as_wiped(self):
+        """Who has the key of the lost phone says that it is the new one."""
+        new = self.issuing.issue("alice2", certificates.general_names(certificates.principal_name(b"alice@contoso.test")))
+        phone = client.Device(lambda: self.proxy.dial(certificate=new), "alice@contoso.test", version="16.1")
+        self.addCleanup(phone.close)
+        self.assertEqual(phone.post("FolderSync", client.folder_sync()).wbxml().get("Status"), "1")
+        wait_for("the registry", lambda: phone.id.lower() in self.devices(), None, self.proxy)
+        self.revoke(("alice", KEY_COMPROMISE))
+        thief = self.proxy.phone("alice", version="16.1")
+        self.addCleanup(thief.close)
+        thief.id = phone.id
+        for _ in range(3):
+            self.assertIsNotNone(thief.post("Provision", Node("Provision:Provision")).wbxml().get("AccountOnlyRemoteWipe"))
+            self.assertEqual(thief.post("Provision", Node("Provision:Provision", Node(
+                "Provision:AccountOnlyRemoteWipe", Node("Provision:Status", "1")))).wbxml().get("Status"), "1")
+        time.sleep(1)
+        self.assertEqual(self.devices()[phone.id.lower()]["state"], "allowed")
+        self.assertEqual(phone.post("FolderSync", client.folder_sync()).wbxml().get("Status"), "1")
 
     def test_phones_that_refuse_or_do_not_heed(self):
         self.revoke(("alice", KEY_COMPROMISE))
