@@ -181,13 +181,14 @@ static void put_text(struct wbxml_buffer *out, struct span text)
 static int show_wbxml(
 	struct span document, const struct body_show_options *options, struct body_shown *shown)
 {
-	const struct wbxml_xml_options xml = {.indent = true,
+	const struct wbxml_xml_options xml = {.limits = {.lets_unknown_pass = true},
+		.indent = true,
 		.shows_opaque_text = true,
 		.shows_faulty = true,
 		.redact = options->redact};
 	struct wbxml_reader reader;
 
-	wbxml_reader_init(&reader, NULL);
+	wbxml_reader_init(&reader, &xml.limits);
 	wbxml_reader_feed(&reader, document.data, document.len);
 	if (wbxml_reader_next(&reader) == WBXML_START)
 		shown->root = reader.tag->id;

@@ -46,7 +46,6 @@ static const struct command {
 	{"ca", "COMMAND...", "see and change the certificate authorities", ctl_ca},
 	{"crl", "list | refresh [CA]", "show the CRLs in use, or look for newer ones", ctl_crl},
 	{"user", "COMMAND...", "shut a user's phones out, or let them in again", ctl_user},
-	{"device", "history ID", "show the last exchanges of a phone", ctl_device},
 	{"trace", "DEVICE|MAILBOX", "follow what a phone and its server say to each other",
 		ctl_trace},
 	{"device", "COMMAND...", "see devices, and block, quarantine or wipe them", ctl_device},

@@ -101,6 +101,13 @@ static void note_command(
 	note(text);
 }
 
+/* In text, "<" and ">" are written otherwise. */
+static bool has_text(const struct body_shown *shown, const char *text)
+{
+	return shown->text.len > 0 &&
+	       memmem(shown->text.data, shown->text.len, text, strlen(text)) != NULL;
+}
+
 static void note_all(const struct arguments *arguments, const struct decode_message *message,
 	const struct body_shown *shown)
 {
@@ -115,8 +122,9 @@ static void note_all(const struct arguments *arguments, const struct decode_mess
 	if (shown->form == BODY_EMPTY)
 		note(meaning_of_nothing(command));
 	note_command(arguments, shown, command);
-	if (shown->text.len > 0 &&
-		memmem(shown->text.data, shown->text.len, " w:masked=\"secret\">", 19) != NULL)
+	if (has_text(shown, "<unknown-"))
+		note("elements that ActiveSync does not have are named by their tokens");
+	if (has_text(shown, " w:masked=\"secret\">"))
 		note("secrets are masked; --show-secrets shows them, and encode needs them");
 }
 

@@ -31,7 +31,8 @@ int ctl_dialect_read(const char *text, enum wbxml_dialect *dialect)
 
 static int encode(const struct arguments *arguments, const char *command)
 {
-	const struct wbxml_xml_options options = {.dialect = arguments->dialect};
+	const struct wbxml_xml_options options = {
+		.dialect = arguments->dialect, .limits = {.lets_unknown_pass = true}};
 	struct wbxml_buffer input = {.limit = input_max}, output = {.limit = output_max};
 	struct error err = {""};
 	int result = bytes_load(arguments->input, &input, &err);

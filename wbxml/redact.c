@@ -56,7 +56,8 @@ static enum wbxml_mask mask_find(uint16_t tag)
 	for (size_t i = 0; i < sizeof(content_pages); i++)
 		if (content_pages[i] == tag >> 8)
 			return WBXML_MASK_CONTENT;
-	return WBXML_MASK_NONE;
+	/* What nobody knows could be anything. */
+	return wbxml_tag_find(tag >> 8, tag & 0x3F) == NULL ? WBXML_MASK_CONTENT : WBXML_MASK_NONE;
 }
 
 enum wbxml_mask wbxml_mask_of(uint16_t tag, unsigned int redact)

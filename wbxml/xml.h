@@ -6,7 +6,8 @@
  * w:opaque="base64" (namespace urn:easproxy:wbxml), CR as &#13;. Where that is asked for, opaque
  * values that are text are shown as such, with w:opaque="text", or "lines" where every line ends
  * in CR LF, of which the CR is then left out. Refused, because XML cannot say it: opaque data
- * beside text or elements. Strings in a row become one, an empty one becomes none, and on the way
+ * beside text or elements. A token for which its page has no tag is unknown-3E (of the token 3E), where
+ * limits let it pass. Strings in a row become one, an empty one becomes none, and on the way
  * back white space alone beside child elements is layout. What is masked has w:masked, and is
  * refused on the way back.
  *

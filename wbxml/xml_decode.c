@@ -215,6 +215,7 @@ static int decode_start(struct decoder *decoder)
 	uint16_t tag = decoder->reader.tag->id;
 	uint8_t page = (uint8_t)(tag >> 8);
 	enum wbxml_mask mask = wbxml_mask_of(tag, decoder->options->redact);
+	char name[XML_NAME_SIZE];
 
 	if ((decoder->has_opaque & parent) != 0)
 		return refuse_mixture(decoder);
@@ -222,7 +223,7 @@ static int decode_start(struct decoder *decoder)
 	if (level > 1 && (decoder->has_text & parent) == 0)
 		put_line(decoder, level);
 	put(decoder, "<");
-	put(decoder, decoder->reader.tag->name);
+	put(decoder, xml_tag_name(tag, name));
 	if (level == 1 || decoder->pages[level - 1] != page) {
 		put(decoder, " xmlns=\"");
 		put(decoder, wbxml_page_name(page));
@@ -288,8 +289,9 @@ static void put_held_back(struct decoder *decoder, uint32_t level, bool is_cut)
 	base64_write_end(&decoder->group, decoder->out);
 }
 
-static void put_end(struct decoder *decoder, uint32_t level, const struct wbxml_tag *tag)
+static void put_end(struct decoder *decoder, uint32_t level, uint16_t tag)
 {
+	char name[XML_NAME_SIZE];
 	uint64_t self = xml_level_bit(level);
 
 	if (decoder->tag_is_open) {
@@ -300,7 +302,7 @@ static void put_end(struct decoder *decoder, uint32_t level, const struct wbxml_
 	if ((decoder->has_child & self) != 0 && (decoder->has_text & self) == 0)
 		put_line(decoder, level);
 	put(decoder, "</");
-	put(decoder, tag->name);
+	put(decoder, xml_tag_name(tag, name));
 	put(decoder, ">");
 }
 
@@ -309,7 +311,7 @@ static int decode_end(struct decoder *decoder)
 	uint32_t level = decoder->reader.depth + 1;
 
 	put_held_back(decoder, level, false);
-	put_end(decoder, level, decoder->reader.tag);
+	put_end(decoder, level, decoder->reader.tag->id);
 	decoder->level = level - 1;
 	return 0;
 }
@@ -367,7 +369,7 @@ static void close_elements(struct decoder *decoder)
 		uint16_t tag = decoder->reader.stack[level - 1];
 
 		put_held_back(decoder, level, true);
-		put_end(decoder, level, wbxml_tag_find(tag >> 8, tag & 0x3F));
+		put_end(decoder, level, tag);
 	}
 	put(decoder, "\n");
 }

@@ -9,7 +9,8 @@
 struct encoder {
 	struct wbxml_writer writer;
 	struct wbxml_buffer opaque; /* the bytes of the value under way */
-	enum xml_opaque due;        /* of the element under way, its content is not written yet */
+	bool lets_unknown_pass;
+	enum xml_opaque due; /* of the element under way, its content is not written yet */
 };
 
 static int encode_start(void *context, unsigned int page, const char *name, enum xml_opaque opaque,
@@ -18,9 +19,13 @@ static int encode_start(void *context, unsigned int page, const char *name, enum
 	struct encoder *encoder = context;
 	const struct wbxml_tag *tag = wbxml_tag_find_name(page, name, strlen(name));
 
-	if (tag == NULL)
+	uint16_t id = tag != NULL ? tag->id : 0;
+
+	if (id == 0 && encoder->lets_unknown_pass)
+		id = xml_unknown_tag(page, name);
+	if (id == 0)
 		return error_set(err, "no tag %.64s in namespace %s", name, wbxml_page_name(page));
-	wbxml_write_start(&encoder->writer, tag->id);
+	wbxml_write_start(&encoder->writer, id);
 	encoder->due = opaque;
 	return 0;
 }
@@ -88,7 +93,8 @@ int xml_encode_exact(struct span document, const struct wbxml_xml_options *optio
 	struct wbxml_buffer *out, struct error *err)
 {
 	/* Lines grow on the way back: each by one byte. */
-	struct encoder encoder = {.opaque = {.limit = 2 * document.len}};
+	struct encoder encoder = {.opaque = {.limit = 2 * document.len},
+		.lets_unknown_pass = options->limits.lets_unknown_pass};
 	struct xml_sink sink = {encode_start, encode_text, encode_end, &encoder};
 	struct xml_parse_options parse = {
 		.limits = options->limits, .dialect = WBXML_DIALECT_EXACT};

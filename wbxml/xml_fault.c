@@ -26,7 +26,7 @@ static void path_write(const struct wbxml_reader *reader, char *text, size_t siz
 		add(text, size, from > 0 ? ", in .../" : ", in ");
 	for (uint32_t i = from; i < reader->depth; i++) {
 		unsigned int id = reader->stack[i];
-		const struct wbxml_tag *tag = wbxml_tag_find(id >> 8, id & 0x3F);
+		char name[XML_NAME_SIZE];
 
 		if (i > from)
 			add(text, size, "/");
@@ -35,7 +35,7 @@ static void path_write(const struct wbxml_reader *reader, char *text, size_t siz
 			add(text, size, ":");
 		}
 		page = (int)(id >> 8);
-		add(text, size, tag->name);
+		add(text, size, xml_tag_name((uint16_t)id, name));
 	}
 }
 

@@ -37,6 +37,14 @@ int xml_decode_libwbxml(struct span document, const struct wbxml_xml_options *op
 int xml_encode_libwbxml(struct span document, const struct wbxml_xml_options *options,
 	struct wbxml_buffer *out, struct error *err);
 
+/* What an element is called: by its tag, or, where a page has none for the token, "unknown-3E". Returns
+ * text, or the tag's own name. */
+enum { XML_NAME_SIZE = 16 };
+const char *xml_tag_name(uint16_t tag, char text[XML_NAME_SIZE]);
+
+/* The tag of such a name; 0: it is none, or that of a token that has a tag. */
+uint16_t xml_unknown_tag(unsigned int page, const char *name);
+
 /* Appends text with what XML needs escaped; CR too, which a parser would turn into LF. */
 void xml_text_append(struct wbxml_buffer *out, struct span text);
 

@@ -148,13 +148,21 @@ class DecodeTest(harness.Case):
         self.assertEqual(self.decode(document, "--command", "Ping")[1], "")
         self.assertIn("a document of Ping, not of Sync", self.decode(document, "--command", "Sync")[1])
 
+    def test_an_element_that_nobody_knows_is_shown_by_its_token(self):
+        document = sample("ping-request")
+        document = document[:7] + b"\x7f\x03?\0\x01" + document[7:]
+        xml, note = self.decode(document)
+        self.assertIn(b"<unknown-3F>?</unknown-3F>", xml)
+        self.assertIn("named by their tokens", note)
+        self.assertEqual(self.encode(xml)[0], document)
+
     def test_a_fault_says_where_it_is_and_what_was_expected(self):
         document = sample("ping-request")
         for data, words in (
                 (b"\x02" + document[1:], ("byte 0", "02; expected 03 01 6a 00")),
                 (document[:-1], ("ends too early; expected", "in Ping:Ping")),
                 (document + b"\x45", ("after the end", "expected nothing after the root")),
-                (document[:7] + b"\x7f\x01", ("byte 7", "7f, not one of code page 13 (Ping)", "from there: 7f 01")),
+                (document[:7] + b"\x85\x01", ("byte 7", "85; expected a tag without the bit 80", "from there: 85 01")),
                 (b"Hello", ("byte 0", "expected 03 01 6a 00"))):
             output, fault = self.decode(data, status=1)
             self.assertEqual(output, b"")

@@ -196,8 +196,9 @@ class TraceTest(harness.Case):
         bob = self.phone(proxy, "bob")
         trace = Trace(self, proxy, bob.id)
         bob.post("Sync", sync_request(), extra=[("Accept-Encoding", "gzip")])
-        bob.post("ItemOperations", Node("ItemOperations:ItemOperations", Node("ItemOperations:Fetch", Node(
-            "ItemOperations:Store", "Mailbox"))), extra=[("MS-ASAcceptMultiPart", "T")])
+        bob.post("ItemOperations", Node("ItemOperations:ItemOperations", Node(
+            "ItemOperations:Fetch", Node("ItemOperations:Store", "Mailbox"), Node("AirSync:CollectionId", "5"),
+            Node("AirSync:ServerId", "5:1"))), extra=[("MS-ASAcceptMultiPart", "T")])
         first, second = trace.wait("end", 1)["answer"], trace.wait("end", 2)["answer"]
         self.assertTrue(first["gzip"])
         self.assertIn("<SyncKey>2</SyncKey>", first["text"])
@@ -239,7 +240,7 @@ class TraceTest(harness.Case):
         end = trace.wait("end")
         self.assertEqual((end["status"], end["refusal"], end["answer"]["form"]), (403, "user-mismatch", "text"))
         self.assertIn("user-mismatch: ", end["answer"]["text"])
-        bob.post("FolderSync", body=b"\x03\x01\x6a\x00nonsense")
+        bob.post("FolderSync", body=b"\x03\x01\x6a\x00\x02")
         end = trace.wait("end", 2)
         self.assertEqual(end["refusal"], "wbxml-malformed")
         self.assertIn("byte 4", end["request"]["fault"])

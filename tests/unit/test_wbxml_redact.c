@@ -112,6 +112,12 @@ static void test_what_is_not_asked_for_is_not_masked(void)
 	CU_ASSERT_EQUAL(wbxml_mask_of(WBXML_AIRSYNC_SYNCKEY, ALL), WBXML_MASK_NONE);
 }
 
+static void test_what_nobody_knows_is_content(void)
+{
+	CU_ASSERT_EQUAL(wbxml_mask_of(0x003E, ALL), WBXML_MASK_CONTENT);
+	CU_ASSERT_EQUAL(wbxml_mask_of(0x003E, WBXML_REDACT_SECRETS), WBXML_MASK_NONE);
+}
+
 /* The wire format knows no schema: elements, opaque data, several strings inside a password. */
 static void test_everything_inside_a_secret_is_masked(void)
 {
@@ -207,6 +213,7 @@ static const struct check checks[] = {
 	{"content is its length", test_content_is_its_length},
 	{"where there is nothing nothing is masked", test_where_there_is_nothing_nothing_is_masked},
 	{"what is not asked for is not masked", test_what_is_not_asked_for_is_not_masked},
+	{"what nobody knows is content", test_what_nobody_knows_is_content},
 	{"everything inside a secret is masked", test_everything_inside_a_secret_is_masked},
 	{"of a message the header is shown without its subject",
 		test_of_a_message_the_header_is_shown_without_its_subject},

@@ -230,6 +230,36 @@ static void test_xml_is_read_as_xml(void)
 		umlaut, sizeof(umlaut));
 }
 
+static void test_an_unknown_tag_is_known_by_its_token_where_it_may_pass(void)
+{
+	static const uint8_t body[] = {
+		0x03, 0x01, 0x6A, 0x00, 0x45, 0x7F, 0x03, 'a', 0x00, 0x4B, 0x3E, 0x01, 0x01, 0x01};
+	const struct wbxml_xml_options lenient = {.limits = {.lets_unknown_pass = true}};
+	struct wbxml_buffer xml = decode(span_of(body, sizeof(body)), &lenient);
+	struct wbxml_buffer back = encode(span_of_buffer(&xml), &lenient);
+	struct wbxml_buffer none = {.limit = 4096};
+	size_t skip = strlen(declaration);
+	struct error err;
+
+	CU_ASSERT_FATAL(xml.len > skip);
+	CU_ASSERT(span_equal(span_of(xml.data + skip, xml.len - skip),
+		span_of_string(
+			"<Sync xmlns=\"AirSync\"><unknown-3F>a<SyncKey><unknown-3E/></SyncKey>"
+			"</unknown-3F></Sync>\n")));
+	CU_ASSERT(span_equal(span_of_buffer(&back), span_of(body, sizeof(body))));
+	CU_ASSERT_EQUAL(wbxml_from_xml(span_of_buffer(&xml), &exact, &none, &err), -1);
+	CU_ASSERT_STRING_EQUAL(err.text, "line 2: no tag unknown-3F in namespace AirSync");
+	CU_ASSERT_EQUAL(wbxml_from_xml(span_of_string("<unknown-05 xmlns='AirSync'/>"), &lenient,
+				&none, &err),
+		-1);
+	CU_ASSERT_EQUAL(wbxml_from_xml(span_of_string("<unknown-40 xmlns='AirSync'/>"), &lenient,
+				&none, &err),
+		-1);
+	wbxml_buffer_free(&none);
+	wbxml_buffer_free(&back);
+	wbxml_buffer_free(&xml);
+}
+
 static void test_white_space_alone_is_kept_where_there_is_no_child(void)
 {
 	static const uint8_t body[] = {0x45, 0x4B, 0x03, ' ', '\t', 0x00, 0x01, 0x01};
@@ -422,6 +452,8 @@ static const struct check checks[] = {
 	{"indented XML has two blanks a level", test_indented_xml_has_two_blanks_a_level},
 	{"refused XML is named with its line", test_refused_xml_is_named_with_its_line},
 	{"XML is read as XML", test_xml_is_read_as_xml},
+	{"an unknown tag is known by its token where it may pass",
+		test_an_unknown_tag_is_known_by_its_token_where_it_may_pass},
 	{"white space alone is kept where there is no child",
 		test_white_space_alone_is_kept_where_there_is_no_child},
 	{"limits hold for XML", test_limits_hold_for_xml},
