@@ -311,13 +311,34 @@ static bool is_xml_answer(const struct exchange *exchange, const struct http_hea
 		       http_media_type_is(type, "application/xml"));
 }
 
+static bool has_content(const struct http_head *head)
+{
+	return head->framing != HTTP_NO_BODY &&
+	       !(head->framing == HTTP_LENGTH && head->content_length == 0);
+}
+
+/* A page for people in place of an answer, such as one to sign in: the request did not get to ActiveSync.
+ * An attachment may be one. */
+static bool is_page_for_answer(const struct exchange *exchange, const struct http_head *head)
+{
+	struct span type = {0};
+
+	http_field_find(head, "content-type", &type);
+	return head->status < 300 && has_content(head) &&
+	       exchange->request.command != EAS_GET_ATTACHMENT &&
+	       exchange->request.command != EAS_NO_COMMAND && http_media_type_is(type, "text/html");
+}
+
 /* Pages that servers write for people name them, and their paths. A phone shows none. */
 static bool is_page(const struct http_head *head)
 {
 	struct span type = {0};
 
 	http_field_find(head, "content-type", &type);
-	return head->status >= 300 && head->framing != HTTP_NO_BODY &&
+	if (head->status < 300) /* of an answer to OPTIONS that has one */
+		return head->framing != HTTP_NO_BODY && http_media_type_is(type, "text/html") &&
+		       head->method == HTTP_OPTIONS;
+	return head->framing != HTTP_NO_BODY &&
 	       !http_media_type_is(type, "application/vnd.ms-sync.wbxml") &&
 	       !http_media_type_is(type, "application/vnd.ms-sync") &&
 	       !http_media_type_is(type, "application/vnd.ms-sync.multipart");
@@ -426,6 +447,11 @@ static void answer_begin(struct exchange *exchange, struct parcel *parcel, struc
 	/* What Autodiscover says is never passed on as it is. */
 	if (exchange->request.path == EAS_PATH_AUTODISCOVER && head->status < 300) {
 		begin_xml(exchange, AUTODISCOVER_SIZE_MAX);
+		return;
+	}
+	if (is_page_for_answer(exchange, head)) {
+		exchange_refuse(exchange, REFUSAL_UPSTREAM_MALFORMED,
+			"a page for people (text/html), and no answer of ActiveSync");
 		return;
 	}
 	begin_looking(exchange, head);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "config/clock.h"
 #include "proxy/exchange.h"
@@ -647,12 +648,29 @@ static void answer_health_check(struct exchange *exchange, bool keeps_alive)
 	exchange_finish(exchange, !keeps_alive || is_draining);
 }
 
+/* The port of https may stand in either. */
+static struct span without_port(struct span host)
+{
+	static const char port[] = ":443";
+	size_t len = sizeof(port) - 1;
+
+	if (host.len > len && memcmp(host.data + host.len - len, port, len) == 0)
+		host.len -= len;
+	return host;
+}
+
 static bool is_by_url(const struct config *config, struct span host)
 {
 	static const char scheme[] = "https://";
 	const char *url = config->autodiscover.url;
+	struct span ours;
 
-	return url[0] != '\0' && span_equal_nocase(host, url + sizeof(scheme) - 1);
+	if (url[0] == '\0')
+		return false;
+	ours = without_port(span_of_string(url + sizeof(scheme) - 1));
+	host = without_port(host);
+	return host.len == ours.len &&
+	       strncasecmp((const char *)host.data, (const char *)ours.data, ours.len) == 0;
 }
 
 void exchange_begin(struct session *session, const struct http_head *head)

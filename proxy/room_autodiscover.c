@@ -65,6 +65,12 @@ static void greet_xml(struct exchange *exchange, const char *base)
 		exchange, &(struct own_answer){.status = 302, .fields = fields, .field_count = 1});
 }
 
+/* Who is let in to be wiped gets nothing else. */
+static bool may_ask(const struct session *session)
+{
+	return !session->is_wipe_only && session_check(session) == REFUSAL_NONE;
+}
+
 bool room_autodiscover_greet(struct exchange *exchange, const struct http_head *head)
 {
 	const struct config_autodiscover *config = &config_of(exchange)->autodiscover;
@@ -77,7 +83,7 @@ bool room_autodiscover_greet(struct exchange *exchange, const struct http_head *
 	if (!(path == EAS_PATH_AUTODISCOVER_JSON && config->has_v2) &&
 		!(path == EAS_PATH_AUTODISCOVER && config->mode != CONFIG_AUTODISCOVER_OFF))
 		return false;
-	if (!config->is_anonymous && session_check(exchange->session) != REFUSAL_NONE)
+	if (!config->is_anonymous && !may_ask(exchange->session))
 		return false;
 	exchange->request.path = path;
 	session_request_read(exchange->session);

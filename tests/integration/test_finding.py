@@ -323,6 +323,24 @@ class UpstreamAnswerTest(harness.Case):
                 if told == 449:
                     self.assertEqual(answer.reason, "Retry after sending a PROVISION command")
 
+    def test_a_page_is_no_answer(self):
+        proxy = self.start_with()
+        self.recorder.answer = lambda *_: answer_bytes(200, b"<html>sign in at ex1.corp.local</html>", [
+            ("Content-Type", "text/html; charset=utf-8")])
+        answer = self.sync(proxy)
+        self.assertEqual(answer.status, 502)
+        self.assertNotIn(b"corp.local", answer.body)
+        answer = self.options(proxy)
+        self.assertEqual((answer.status, answer.body), (200, b""))
+        with proxy.dial("bob") as connection:
+            answer = connection.request(
+                "POST", PATH + "?Cmd=GetAttachment&AttachmentName=a&User=bob%40contoso.test&DeviceId=D1&DeviceType=T",
+                [("MS-ASProtocolVersion", "12.1")], b"")
+        self.assertEqual((answer.status, answer.body), (200, b"<html>sign in at ex1.corp.local</html>"))
+        # An empty one is what some servers say when there is nothing to say.
+        self.recorder.answer = lambda *_: answer_bytes(200, b"", [("Content-Type", "text/html")])
+        self.assertEqual(self.sync(proxy).status, 200)
+
     def test_throttling_passes(self):
         proxy = self.start_with()
         self.recorder.answer = lambda *_: answer_bytes(503, b"", [
@@ -413,8 +431,9 @@ class UpstreamAnswerTest(harness.Case):
         answer = self.sync(proxy)
         self.assertEqual(answer.status, 451)
         self.assertEqual(answer.header("X-MS-Location"), "https://phones.contoso.test/Microsoft-Server-ActiveSync")
-        answer = self.sync(proxy, headers=[("Host", "phones.contoso.test")])
-        self.assertEqual(answer.status, 503)
+        for host in ("phones.contoso.test", "Phones.Contoso.Test:443"):
+            answer = self.sync(proxy, headers=[("Host", host)])
+            self.assertEqual(answer.status, 503)
 
     def test_versions_and_commands_are_narrowed_and_closed(self):
         proxy = self.start_with(activesync={"min-protocol": "12.1", "max-protocol": "14.1",
