@@ -139,11 +139,13 @@ static bool is_of_a_name(uint8_t c)
 static bool has_word(struct span value, const char *word)
 {
 	size_t len = strlen(word);
+	int first = word[0] | 0x20; /* a letter in lower case; digits stay as they are */
 
 	for (size_t at = 0; at + len <= value.len; at++) {
 		const uint8_t *found = value.data + at;
 
-		if (strncasecmp((const char *)found, word, len) != 0 ||
+		if ((found[0] | 0x20) != first ||
+			strncasecmp((const char *)found, word, len) != 0 ||
 			(at > 0 && is_of_a_name(found[-1])) ||
 			(at + len < value.len && is_of_a_name(found[len])))
 			continue;
