@@ -44,7 +44,8 @@ const char *phone_fate_words(enum phone_fate fate)
 
 static int phone_ends(struct phone *phone, enum phone_fate fate, const char *why)
 {
-	snprintf(phone->fleet->fate_text, sizeof(phone->fleet->fate_text), "%s", why);
+	snprintf(phone->fleet->fate_text, sizeof(phone->fleet->fate_text), "%.*s",
+		(int)sizeof(phone->fleet->fate_text) - 1, why);
 	phone->fate = (uint8_t)fate;
 	return PHONE_ENDED;
 }
