@@ -27,6 +27,8 @@ struct eas_body *eas_body_new(const struct eas_body_terms *terms)
 	limits.lets_unknown_pass = !terms->needs_known_tags;
 	wbxml_reader_init(&work->reader, &limits);
 	eas_structure_begin(&work->structure, terms->command, terms->version, terms->is_strict);
+	work->folder_class = terms->folder_class;
+	work->context = terms->context;
 	work->is_answer = terms->is_answer;
 	work->is_judged = !terms->is_answer && !terms->judges_nothing;
 	work->kind = (uint8_t)terms->kind;

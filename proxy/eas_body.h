@@ -18,7 +18,7 @@
 #include "wbxml/reader.h"
 
 enum {
-	EAS_COLLECTIONS_NAMED = 8, /* further ones are counted, and their classes noted */
+	EAS_COLLECTIONS_NAMED = 8, /* further ones are counted; eas_body.unnamed_classes */
 	EAS_ATTACHMENTS_NAMED = 8,
 	EAS_RECIPIENTS_NAMED = 16,
 	EAS_COLLECTION_NAME_MAX = 64,
@@ -82,15 +82,16 @@ struct eas_attachment {
 };
 
 struct eas_body {
-	uint16_t root;        /* enum wbxml_tag_id; 0 before the root, and in a MIME body */
-	bool is_whole;        /* decoded to its end without a fault */
-	bool texts_are_cut;   /* a text was longer than is kept, or they filled the arena */
-	uint32_t status;      /* the global Status of an answer (commands.tsv); 0: none seen */
-	uint32_t heartbeat_s; /* Ping and Sync HeartbeatInterval, or Wait times 60; 0: none */
+	uint16_t root;          /* enum wbxml_tag_id; 0 before the root, and in a MIME body */
+	bool is_whole;          /* decoded to its end without a fault */
+	bool texts_are_cut;     /* a text was longer than is kept, or they filled the arena */
+	uint32_t status;        /* the global Status of an answer (commands.tsv); 0: none seen */
+	uint32_t heartbeat_s;   /* Ping and Sync HeartbeatInterval, or Wait times 60; 0: none */
 	bool heartbeat_is_wait; /* it was said in minutes */
 	/* Collections of a Sync, a GetItemEstimate or a Ping; folders that other commands act on. */
 	uint32_t collection_count;
 	struct eas_collection collections[EAS_COLLECTIONS_NAMED];
+	uint32_t unnamed_classes; /* of those beyond: 1 << what eas_body_terms.folder_class said */
 	uint32_t classes; /* 1 << enum eas_class, of every class said anywhere; 0: none was */
 
 	/* Items: below Commands and Responses of a Sync, or what another command does to one. */
@@ -155,6 +156,10 @@ struct eas_body_terms {
 	bool judges_nothing;        /* neither is that of this request */
 	bool is_strict;             /* activesync/structure = strict */
 	bool needs_known_tags;      /* unknown ones are malformed: nobody behind us reads them */
+	/* What FolderSync has said of the folder of that id: enum eas_class, UNSAID where nobody knows.
+	 * Asked for collections beyond those that are named. NULL: nobody knows of any. */
+	unsigned int (*folder_class)(void *context, struct span id);
+	void *context;
 };
 
 /* NULL when memory runs out. For eas_body_free(). */

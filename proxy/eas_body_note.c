@@ -72,9 +72,14 @@ static struct eas_collection *collection_of(struct eas_body *body)
 static void collection_id_note(struct eas_body *body)
 {
 	struct eas_collection *collection = collection_of(body);
+	const struct eas_body_work *work = body->work;
 
 	if (collection != NULL)
 		collection->id = eas_body_text_add(body, captured(body), EAS_COLLECTION_NAME_MAX);
+	else if (work->folder_class != NULL)
+		body->unnamed_classes |= 1U << work->folder_class(work->context, captured(body));
+	else
+		body->unnamed_classes |= 1U << EAS_CLASS_UNSAID;
 }
 
 /* A folder that is acted on, once. */

@@ -22,6 +22,8 @@ struct eas_body_level {
 struct eas_body_work {
 	struct wbxml_reader reader;
 	struct eas_structure structure;
+	unsigned int (*folder_class)(void *context, struct span id); /* eas_body_terms */
+	void *context;
 	bool is_answer;
 	bool is_judged;     /* by eas_structure */
 	uint8_t kind;       /* enum eas_body_kind */

@@ -221,6 +221,8 @@ enum refusal exchange_filter_begin(
 	struct exchange *exchange, struct http_head *head, const char **reason);
 /* Makes the filter for a document; it hands on what it makes to exchange_answer_out(). -1: no memory. */
 int exchange_filter_make(struct exchange *exchange);
+/* What FolderSync has said of a folder of this phone: enum eas_class. context: the exchange. */
+unsigned int exchange_folder_class(void *context, struct span id);
 /* The request is whole and may concern folders of a class that no table knows: the phone is to look at its
  * folders again. Returns what it is refused with, and says in the exchange with which status. */
 enum refusal exchange_folders_unknown(struct exchange *exchange);

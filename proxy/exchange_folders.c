@@ -26,6 +26,14 @@ static uint64_t now_of(const struct exchange *exchange)
 	return (uint64_t)worker_now(exchange->session->worker);
 }
 
+unsigned int exchange_folder_class(void *context, struct span id)
+{
+	const struct exchange *exchange = context;
+	const struct folder_owner owner = owner_of(exchange);
+
+	return folder_table_class(table_of(exchange), &owner, id, now_of(exchange));
+}
+
 enum refusal exchange_folders_unknown(struct exchange *exchange)
 {
 	const struct folder_owner owner = owner_of(exchange);

@@ -45,16 +45,6 @@ static void take_request(const struct exchange *exchange, struct policy_facts *f
 	facts->has_body = exchange->kind != EAS_BODY_NONE;
 }
 
-static unsigned int class_of_folder(void *context, struct span id)
-{
-	const struct exchange *exchange = context;
-	const struct folder_owner owner = {
-		exchange->session->credential->mailbox, exchange->request.device_id};
-
-	return folder_table_class(exchange->session->worker->child->folders, &owner, id,
-		(uint64_t)worker_now(exchange->session->worker));
-}
-
 static void take_document(const struct exchange *exchange, struct policy_facts *facts)
 {
 	const struct wbxml_buffer *kept = exchange->policy.document;
@@ -72,7 +62,7 @@ static void take_body(struct exchange *exchange, struct policy_facts *facts)
 {
 	if (exchange->request_facts == NULL)
 		return;
-	policy_take_body(facts, exchange->request_facts, class_of_folder, exchange);
+	policy_take_body(facts, exchange->request_facts, exchange_folder_class, exchange);
 	take_document(exchange, facts);
 }
 

@@ -550,7 +550,9 @@ static int prepare_body(struct exchange *exchange)
 		/* Who is to be wiped learns it, whatever it sends. */
 		.judges_nothing = exchange->room == ROOM_WIPE,
 		/* XML has no name for others. */
-		.needs_known_tags = config->upstream.body == CONFIG_BODY_XML};
+		.needs_known_tags = config->upstream.body == CONFIG_BODY_XML,
+		.folder_class = exchange_folder_class,
+		.context = exchange};
 	uint64_t memory_max = config->upstream.request_buffering ? config->upstream.buffer_memory
 								 : 2 * (uint64_t)WORKER_QUEUE_MAX;
 

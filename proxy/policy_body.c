@@ -3,12 +3,9 @@
 /* What the phone says of a folder, and what FolderSync said: where they differ, both count. */
 static uint8_t classes_of(const struct eas_body *body, policy_class_of *class_of, void *context)
 {
-	uint32_t classes = body->classes;
+	uint32_t classes = body->classes | body->unnamed_classes;
 
-	/* Of those that have no name here nobody knows: they may be anything. */
-	if (body->collection_count > EAS_COLLECTIONS_NAMED)
-		return (uint8_t) ~(1U << EAS_CLASS_UNSAID);
-	for (uint32_t i = 0; i < body->collection_count; i++) {
+	for (uint32_t i = 0; i < body->collection_count && i < EAS_COLLECTIONS_NAMED; i++) {
 		struct span id = span_of_string(eas_body_collection_id(body, i));
 		unsigned int class = class_of(context, id);
 

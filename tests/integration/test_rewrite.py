@@ -324,6 +324,22 @@ class RewriteTest(harness.Case):
         self.assertEqual((answer.status, bool(answer.header("Retry-After"))), (503, True))
         self.assertTrue(self.logged(refusal="folders-unknown"))
 
+    def test_every_folder_of_a_request_counts(self):
+        phone = self.serve(CALENDAR_ONLY)
+        calendars = ["c%d" % n for n in range(20)]
+        self.next = folders("1", folder("Add", "5", 2), *(folder("Add", c, 13) for c in calendars))
+        phone.post("FolderSync", client.folder_sync())
+        self.next = sync(collection="c1")
+
+        def ask(*collections):
+            return phone.post("Sync", Node("AirSync:Sync", Node("AirSync:Collections", *(
+                Node("AirSync:Collection", Node("AirSync:SyncKey", "1"), Node("AirSync:CollectionId", c))
+                for c in collections))))
+
+        self.assertEqual(ask(*calendars).wbxml().get("Status"), "1")
+        self.assertEqual(ask(*calendars, "5").wbxml().get("Status"), "12")
+        self.assertEqual(ask(*calendars, "unheard-of").status, 503)
+
     # Phones
 
     def test_a_fleet_without_attachments_is_content(self):

@@ -228,6 +228,39 @@ static void test_collections_are_named_within_bounds(void)
 	eas_body_free(body);
 }
 
+/* Folder "h" is a calendar, "i" is not known. */
+static unsigned int class_of_h(void *context, struct span id)
+{
+	(*(unsigned int *)context)++;
+	return span_equal(id, span_of_string("h")) ? EAS_CLASS_CALENDAR : EAS_CLASS_UNSAID;
+}
+
+static void test_collections_beyond_those_named_still_tell_their_class(void)
+{
+	static const char *const names[] = {"0", "1", "2", "3", "4", "5", "6", "7", "h", "i"};
+	struct eas_body_terms terms = any_answer;
+	unsigned int asked = 0;
+	struct made made;
+	struct eas_body *body;
+
+	terms.folder_class = class_of_h;
+	terms.context = &asked;
+	for (size_t count = 8; count <= 10; count++) {
+		made_begin(&made, collection, 2);
+		for (size_t i = 0; i < count; i++) {
+			wbxml_write_start(&made.writer, WBXML_AIRSYNC_COLLECTION);
+			wbxml_write_element(&made.writer, WBXML_AIRSYNC_COLLECTIONID, names[i]);
+			wbxml_write_end(&made.writer);
+		}
+		body = made_end(&made, 2, &terms, REFUSAL_NONE);
+		CU_ASSERT_EQUAL(
+			body->unnamed_classes, (count > 8 ? 1U << EAS_CLASS_CALENDAR : 0) |
+						       (count > 9 ? 1U << EAS_CLASS_UNSAID : 0));
+		eas_body_free(body);
+	}
+	CU_ASSERT_EQUAL(asked, 3);
+}
+
 static void test_poll_times(void)
 {
 	static const struct {
@@ -354,6 +387,8 @@ static const struct check checks[] = {
 	{"opaque and split strings count", test_opaque_and_split_strings_count},
 	{"the place in the document counts", test_the_place_counts},
 	{"collections are named within bounds", test_collections_are_named_within_bounds},
+	{"collections beyond those named still tell their class",
+		test_collections_beyond_those_named_still_tell_their_class},
 	{"poll times follow from what was asked", test_poll_times},
 	{"it stays small", test_it_stays_small},
 	{"texts are bounded", test_texts_are_bounded},
