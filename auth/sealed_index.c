@@ -178,8 +178,8 @@ static int check(struct sealed_index *index, struct error *err)
 	return 0;
 }
 
-int sealed_index_open(const struct sealed_index_form *form, int fd, struct sealed_index *index,
-	struct error *err)
+int sealed_index_open(
+	const struct sealed_index_form *form, int fd, struct sealed_index *index, struct error *err)
 {
 	int has = fcntl(fd, F_GET_SEALS);
 	struct stat st;

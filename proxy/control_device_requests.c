@@ -119,8 +119,8 @@ struct targets {
 static void name_target(struct targets *targets, const char *mailbox)
 {
 	memset(&targets->devices[0], 0, sizeof(targets->devices[0]));
-	snprintf(targets->devices[0].facts.mailbox, sizeof(targets->devices[0].facts.mailbox),
-		"%s", mailbox);
+	snprintf(targets->devices[0].facts.mailbox, sizeof(targets->devices[0].facts.mailbox), "%s",
+		mailbox);
 	snprintf(targets->devices[0].facts.id, sizeof(targets->devices[0].facts.id), "%s",
 		targets->id);
 	targets->count = 1;
@@ -140,11 +140,10 @@ static bool find_targets(struct control *control, struct control_client *client,
 			!control_read_mailbox(control, client, request, mailbox)))
 		return false;
 	control_devices_flush(control);
-	targets->count = targets->is_one_mailbox
-				 ? state_devices_find(control->store, mailbox, targets->id,
-					   &targets->devices[0], &err)
-				 : state_devices_of_id(control->store, targets->id,
-					   targets->devices, TARGETS_MAX, &err);
+	targets->count = targets->is_one_mailbox ? state_devices_find(control->store, mailbox,
+							   targets->id, &targets->devices[0], &err)
+						 : state_devices_of_id(control->store, targets->id,
+							   targets->devices, TARGETS_MAX, &err);
 	if (targets->count == -1) {
 		control_answer_error(client, "%s", err.text);
 		return false;
@@ -187,8 +186,7 @@ static bool passes(const struct filter *filter, const struct state_device *devic
 
 /* False when the client has been told what is wrong with it. */
 static bool read_filter(struct control *control, struct control_client *client,
-	const struct control_request *request, struct filter *filter,
-	char mailbox[MAILBOX_MAX + 1])
+	const struct control_request *request, struct filter *filter, char mailbox[MAILBOX_MAX + 1])
 {
 	const char *state = control_argument(request, "state");
 
@@ -229,8 +227,8 @@ static bool is_past(const struct filter *filter, const struct page *page)
 	return filter->mailbox != NULL && strcmp(page->mailbox, filter->mailbox) > 0;
 }
 
-static int scan(struct control *control, const struct filter *filter, struct page *page,
-	struct error *err)
+static int scan(
+	struct control *control, const struct filter *filter, struct page *page, struct error *err)
 {
 	static struct state_device devices[SCAN_STEP];
 
@@ -334,8 +332,8 @@ static json_t *answer_new(const struct targets *targets)
 	return answer;
 }
 
-static void answer_add(json_t *answer, const struct state_device *device,
-	enum device_state before, enum device_state state, bool has_changed)
+static void answer_add(json_t *answer, const struct state_device *device, enum device_state before,
+	enum device_state state, bool has_changed)
 {
 	json_array_append_new(json_object_get(answer, "devices"),
 		json_pack("{s:s,s:s,s:s,s:s,s:b}", "mailbox", device->facts.mailbox, "id",
@@ -482,8 +480,7 @@ void control_request_device_add(struct control *control, struct control_client *
 	control_devices_flush(control);
 	result = state_devices_register(
 		control->store, mailbox, id, who(request, by), (int64_t)time(NULL), &err);
-	if (result == -1 ||
-		state_devices_find(control->store, mailbox, id, &device, &err) == -1) {
+	if (result == -1 || state_devices_find(control->store, mailbox, id, &device, &err) == -1) {
 		answer_failed(control, client, NULL, &err);
 		return;
 	}

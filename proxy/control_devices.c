@@ -13,10 +13,10 @@
 #include "proxy/log.h"
 
 enum {
-	ASKED_MAX = 128,     /* questions, orders and wipes that are written together */
-	REPORTS_MAX = 256,   /* reports that are */
-	PRUNE_TICKS = 60,    /* seconds between two looks at what is to be forgotten */
-	PRUNE_WRITES = 2000, /* or so many new devices */
+	ASKED_MAX = 128,        /* questions, orders and wipes that are written together */
+	REPORTS_MAX = 256,      /* reports that are */
+	PRUNE_TICKS = 60,       /* seconds between two looks at what is to be forgotten */
+	PRUNE_WRITES = 2000,    /* or so many new devices */
 	TELL_LATER_US = 200000, /* what no operator waits for is compiled at most so often */
 };
 
@@ -237,14 +237,13 @@ static int judge(struct control *control, struct asked *asked, struct state_devi
 			       : state_devices_pinned_by(
 					 control->store, facts->leaf_sha256, &holder, err);
 
-	if (held == -1 || state_devices_count_of(control->store, facts->mailbox,
-				  &about.mailbox_count, err) == -1)
+	if (held == -1 || state_devices_count_of(
+				  control->store, facts->mailbox, &about.mailbox_count, err) == -1)
 		return -1;
 	*is_known = found == 1;
 	about.known = found == 1 ? known : NULL;
 	about.holder = held == 1 ? &holder : NULL;
-	asked->verdict =
-		device_admission_judge(&control->child->config->devices, &about);
+	asked->verdict = device_admission_judge(&control->child->config->devices, &about);
 	return 0;
 }
 
@@ -262,6 +261,48 @@ static int answer_at_once(struct control *control, struct asked *asked, struct e
 	if (asked->verdict.refusal == REFUSAL_NONE)
 		keep_report(control, &asked->u.facts);
 	return fill_grant(control, asked, is_known ? &known : NULL, err);
+}
+
+/* Of a request that is neither for provisioning nor for what a room serves. */
+static enum refusal refusal_of_state(enum device_state state)
+{
+	static const enum refusal refusals[DEVICE_STATE_COUNT] = {
+		[DEVICE_ALLOWED] = REFUSAL_NONE,
+		[DEVICE_BLOCKED] = REFUSAL_DEVICE_BLOCKED,
+		[DEVICE_QUARANTINED] = REFUSAL_DEVICE_QUARANTINED,
+		[DEVICE_WIPE_ACCOUNT] = REFUSAL_DEVICE_WIPE,
+		[DEVICE_WIPE_ALL] = REFUSAL_DEVICE_WIPE,
+		[DEVICE_WIPED] = REFUSAL_DEVICE_WIPED,
+		[DEVICE_WIPE_FAILED] = REFUSAL_DEVICE_WIPE,
+	};
+
+	return refusals[state];
+}
+
+enum refusal control_devices_explain(
+	struct control *control, const struct device_facts *facts, json_t *object)
+{
+	static struct asked asked; /* large */
+	struct state_device known;
+	enum device_state state;
+	enum refusal refusal;
+	bool is_known;
+	struct error err;
+
+	memset(&asked, 0, sizeof(asked));
+	asked.u.facts = *facts;
+	control_devices_flush(control);
+	if (judge(control, &asked, &known, &is_known, &err) == -1)
+		return REFUSAL_DEVICE_UNAVAILABLE;
+	state = is_known ? known.state : asked.verdict.state;
+	refusal = asked.verdict.refusal != REFUSAL_NONE ? asked.verdict.refusal
+							: refusal_of_state(state);
+	json_object_set_new(object, "known", json_boolean(is_known));
+	json_object_set_new(object, "state", json_string(device_state_name(state)));
+	json_object_set_new(object, "refusal", json_string(refusal_row(refusal)->name));
+	json_object_set_new(object, "reason",
+		json_string(asked.verdict.reason == NULL ? "" : asked.verdict.reason));
+	return refusal;
 }
 
 /* In a transaction. */
@@ -360,8 +401,8 @@ static int note_wipe(struct control *control, struct asked *asked, struct error 
 	if (wiped->is_sent == 1)
 		return state_devices_wipe_sent_step(
 			control->store, wiped->mailbox, wiped->device_id, wiped->at, err);
-	result = state_devices_wiped_step(control->store, wiped->mailbox, wiped->device_id,
-		wiped->status, wiped->at, err);
+	result = state_devices_wiped_step(
+		control->store, wiped->mailbox, wiped->device_id, wiped->status, wiped->at, err);
 	asked->has_changed = result == 1;
 	asked->before = (enum device_state)wiped->kind;
 	return result == -1 ? -1 : 0;
@@ -567,8 +608,7 @@ static void prune(struct control *control)
 	struct control_devices *devices = control->devices;
 	size_t max = control->child->config->devices.known_max, left = 0;
 	struct error err;
-	int dropped = state_devices_prune(
-		control->store, (int64_t)time(NULL), max, &left, &err);
+	int dropped = state_devices_prune(control->store, (int64_t)time(NULL), max, &left, &err);
 
 	devices->writes = 0;
 	devices->ticks = 0;
@@ -578,7 +618,8 @@ static void prune(struct control *control)
 	}
 	if (dropped > 0)
 		log_message(CONFIG_LOG_INFO, "devices-forgotten",
-			"%d that were not seen for longest, of more than devices/known-max", dropped);
+			"%d that were not seen for longest, of more than devices/known-max",
+			dropped);
 	if (left > max && dropped > 0)
 		devices->ticks = PRUNE_TICKS; /* the rest a second from now */
 	if (left > max && dropped == 0 && !devices->is_full)
@@ -609,8 +650,7 @@ int control_devices_start(struct control *control, struct error *err)
 
 	control->devices = &devices;
 	devices.ticks = PRUNE_TICKS;
-	devices.makes_by_report =
-		!device_admission_is_needed(&control->child->config->devices);
+	devices.makes_by_report = !device_admission_is_needed(&control->child->config->devices);
 	devices.tick = event_new(control->base, -1, EV_PERSIST, on_tick, control);
 	devices.flush = evtimer_new(control->base, on_flush, control);
 	devices.tell_later = evtimer_new(control->base, on_tell_later, control);
@@ -632,7 +672,7 @@ json_t *control_devices_status(struct control *control)
 			json_object_set_new(object, device_state_name((enum device_state)i),
 				json_integer((json_int_t)counts.states[i]));
 	}
-	json_object_set_new(object, "reports_dropped",
-		json_integer((json_int_t)control->devices->dropped));
+	json_object_set_new(
+		object, "reports_dropped", json_integer((json_int_t)control->devices->dropped));
 	return object;
 }

@@ -19,8 +19,7 @@
 int control_devices_start(struct control *control, struct error *err);
 
 /* A worker's MESSAGE_DEVICE_QUERY, _REPORT, _ORDER or _WIPED. */
-void control_devices_take(
-	struct control *control, uint32_t slot, const struct message *message);
+void control_devices_take(struct control *control, uint32_t slot, const struct message *message);
 
 /* Writes what is waiting, so that the store can be asked, or before the end. */
 void control_devices_flush(struct control *control);
@@ -32,6 +31,11 @@ int control_devices_tell(struct control *control, struct error *err);
 /* A line about a device whose state is another now, or that is gone: state NULL. */
 void control_devices_log_state(const struct device_facts *facts, const char *before,
 	const char *state, const char *by, const char *reason);
+
+/* What would become of a device that comes with that certificate, and what is known of it: "known", "state",
+ * "refusal". */
+enum refusal control_devices_explain(
+	struct control *control, const struct device_facts *facts, json_t *object);
 
 /* What status says of them. */
 json_t *control_devices_status(struct control *control);

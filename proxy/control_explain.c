@@ -10,6 +10,7 @@
 #include "auth/ocsp_judge.h"
 #include "auth/trust_rule.h"
 #include "auth/verify.h"
+#include "proxy/control_devices.h"
 #include "proxy/control_identity.h"
 #include "proxy/control_ocsp.h"
 #include "proxy/explain_chain.h"
@@ -28,6 +29,7 @@ struct control_explanation {
 	uint32_t rules;
 	bool is_asking; /* a responder */
 	uint8_t leaf_sha256[32];
+	struct device_facts device; /* no id: none was given */
 	enum refusal names_refusal;
 	struct identity_names names;
 };
@@ -152,6 +154,18 @@ static json_t *name_groups(const struct config_policy *policy, uint64_t groups)
 	return names;
 }
 
+static void explain_device(
+	struct control *control, struct control_explanation *explanation, const char *mailbox)
+{
+	struct device_facts *device = &explanation->device;
+
+	if (device->id[0] == '\0')
+		return;
+	snprintf(device->mailbox, sizeof(device->mailbox), "%s", mailbox);
+	explanation_refuse(explanation, control_devices_explain(control, device,
+						json_object_get(explanation->answer, "device")));
+}
+
 void control_explain_identified(struct control *control, const struct mailbox_answer *found)
 {
 	struct control_explanation *explanation = LIST_FIRST(&control->explanations);
@@ -174,6 +188,7 @@ void control_explain_identified(struct control *control, const struct mailbox_an
 	if (refusal == REFUSAL_NONE) {
 		explain_rules(control, explanation, found->mailbox);
 		explain_user(control, explanation, found->mailbox);
+		explain_device(control, explanation, found->mailbox);
 	}
 	explanation_end(control, explanation);
 }
@@ -304,8 +319,8 @@ static json_t *explain_names(enum refusal refusal, const struct identity_names *
 	return object;
 }
 
-/* Nothing is kept of devices yet that could refuse one. */
-static json_t *explain_device(const char *device)
+/* Its form; what is known of it can be asked when the mailbox is known. */
+static void take_device(struct control_explanation *explanation, const char *device)
 {
 	size_t len = strlen(device);
 	bool is_good = len > 0 && len <= 32;
@@ -314,7 +329,10 @@ static json_t *explain_device(const char *device)
 		is_good &= (device[i] >= '0' && device[i] <= '9') ||
 			   (device[i] >= 'a' && device[i] <= 'z') ||
 			   (device[i] >= 'A' && device[i] <= 'Z');
-	return json_pack("{s:s,s:b}", "id", device, "well_formed", is_good);
+	if (is_good)
+		device_id_fold(device, explanation->device.id);
+	json_object_set_new(explanation->answer, "device",
+		json_pack("{s:s,s:b}", "id", device, "well_formed", is_good));
 }
 
 /* Asks the responder, where workers would; so never one that a certificate names without a path to a root.
@@ -353,6 +371,10 @@ static bool explain_path(struct control *control, struct control_explanation *ex
 	explanation->refusal = verdict_check(&verdict, trust, &control->revocation, now);
 	explanation->authority = verdict.link_count > 0 ? verdict.links[0].authority : -1;
 	explanation->rules = verdict.rules;
+	snprintf(explanation->device.issuer, sizeof(explanation->device.issuer), "%.255s",
+		verdict.issuer);
+	memcpy(explanation->device.leaf_sha256, verdict.leaf_sha256, sizeof(verdict.leaf_sha256));
+	explanation->device.not_before = verdict.leaf_not_before;
 	explanation->names_refusal = identity_names_read(leaf, &explanation->names);
 	json_object_set_new(explanation->answer, "path",
 		json_pack("{s:s,s:s}", "refusal", refusal_row(verdict.refusal)->name, "reason",
@@ -387,7 +409,7 @@ void control_request_explain(struct control *control, struct control_client *cli
 	is_asking = explain_path(control, explanation, sk_X509_value(chain, 0), chain);
 	sk_X509_pop_free(chain, X509_free);
 	if (device != NULL)
-		json_object_set_new(explanation->answer, "device", explain_device(device));
+		take_device(explanation, device);
 	explanation->number = control_await(client, CONTROL_WAIT_EXPLANATION,
 		IDENTITY_TIME_MS + 2 * control->child->config->revocation.ocsp_time_limit_ms,
 		"the identity process does not answer; see the log");

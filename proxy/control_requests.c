@@ -69,9 +69,9 @@ void control_request_status(struct control *control, struct control_client *clie
 	const struct control_request *request)
 {
 	(void)request;
-	control_answer_text(client, control_status(control->child, control->authorities,
-					    control_users_status(control),
-					    control_devices_status(control)));
+	control_answer_text(
+		client, control_status(control->child, control->authorities,
+				control_users_status(control), control_devices_status(control)));
 }
 
 void control_request_reload(struct control *control, struct control_client *client,

@@ -137,7 +137,8 @@ static void add_doubts(struct control *control, json_t *answer, const char *mail
 		control_add_note(
 			answer, "%s is not among mailbox/domains: no phone gets in for it", domain);
 	else if (state_seen_count_of(control->store, mailbox, &count, &err) == 0 && count == 0)
-		control_add_note(answer, "no certificate has come for this mailbox in the last %d days",
+		control_add_note(answer,
+			"no certificate has come for this mailbox in the last %d days",
 			STATE_SEEN_DAYS);
 }
 
@@ -230,7 +231,8 @@ void control_request_user_revoke(struct control *control, struct control_client 
 	answer = json_pack(
 		"{s:s,s:I}", "mailbox", user.mailbox, "valid_from", (json_int_t)user.valid_from);
 	if (is_future)
-		control_add_note(answer, "valid-from was in the future: it is set to the current time");
+		control_add_note(
+			answer, "valid-from was in the future: it is set to the current time");
 	if (latest > now)
 		control_add_note(answer,
 			"the clock of an authority is ahead of this host's: valid-from is the "

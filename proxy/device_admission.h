@@ -16,7 +16,8 @@
 struct device_case {
 	const struct device_facts *facts; /* who it says it is, and with which certificate */
 	const struct state_device *known; /* the same device in the registry; NULL: it is not */
-	const struct state_device *holder; /* the device that its certificate is pinned to; NULL: none */
+	const struct state_device
+		*holder;       /* the device that its certificate is pinned to; NULL: none */
 	int64_t mailbox_count; /* of devices that count, state_devices_count_of() */
 	bool is_full;          /* the registry, of devices that cannot be forgotten */
 };

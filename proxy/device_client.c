@@ -15,14 +15,14 @@
 #include "proxy/worker_control.h"
 
 enum {
-	ANSWER_MS = 5000,       /* that a request waits for control */
-	ASK_AGAIN_US = 1500000, /* a question without an answer, of which somebody waits */
+	ANSWER_MS = 5000,        /* that a request waits for control */
+	ASK_AGAIN_US = 1500000,  /* a question without an answer, of which somebody waits */
 	ASK_LATER_US = 60000000, /* one of which nobody does */
 	/* A refusal is believed for so long, so that a phone that hammers does not become control's burden. */
 	REFUSED_US = 10000000,
 	REPORT_AGAIN_S = 3600,
 	REPORTS_MAX = 20, /* of one device in that time */
-	NOTES_MAX = 4096,      /* orders and wipes that control has not written down yet */
+	NOTES_MAX = 4096, /* orders and wipes that control has not written down yet */
 	NOTE_AGAIN_US = 2000000,
 	POLL_END_MS = 500, /* Pings that have to come anew are spread over that time */
 };
@@ -62,9 +62,8 @@ struct device_client *device_client_new(struct worker *worker)
 	TAILQ_INIT(&client->notes);
 	client->tick = evtimer_new(worker->base, on_tick, client);
 	/* So that no answer to a worker of before is taken for one to us. */
-	if (client->tick == NULL ||
-		getrandom(&client->last_number, sizeof(client->last_number), 0) !=
-			(ssize_t)sizeof(client->last_number)) {
+	if (client->tick == NULL || getrandom(&client->last_number, sizeof(client->last_number),
+					    0) != (ssize_t)sizeof(client->last_number)) {
 		free(client);
 		return NULL;
 	}
@@ -224,28 +223,26 @@ void device_client_hear(struct exchange *exchange, const struct http_head *head)
 		if (span_equal_nocase(head->fields[i].name, "user-agent"))
 			value = head->fields[i].value;
 	len = value.len < DEVICE_USER_AGENT_MAX ? value.len : DEVICE_USER_AGENT_MAX;
-	if (len == 0 || (memcmp(entry->user_agent, value.data, len) == 0 &&
-				entry->user_agent[len] == '\0'))
+	if (len == 0 ||
+		(memcmp(entry->user_agent, value.data, len) == 0 && entry->user_agent[len] == '\0'))
 		return;
 	for (size_t i = 0; i < len; i++)
-		entry->user_agent[i] = value.data[i] >= ' ' && value.data[i] <= '~'
-					       ? (char)value.data[i]
-					       : '?';
+		entry->user_agent[i] =
+			value.data[i] >= ' ' && value.data[i] <= '~' ? (char)value.data[i] : '?';
 	entry->user_agent[len] = '\0';
 	entry->watch.is_changed = true;
 }
 
 /* False: nothing is held against it. What cannot be known is a block. */
-static bool find(const struct worker *worker, struct device_entry *entry,
-	struct device_finding *finding)
+static bool find(
+	const struct worker *worker, struct device_entry *entry, struct device_finding *finding)
 {
 	struct device_watch *watch = &entry->watch;
 
 	if (device_index_count(worker->device_index) == 0)
 		return false;
-	if (!watch->has_key &&
-		device_index_key(device_entry_mailbox(entry), device_entry_id(entry),
-			&watch->key) == -1) {
+	if (!watch->has_key && device_index_key(device_entry_mailbox(entry), device_entry_id(entry),
+				       &watch->key) == -1) {
 		*finding = (struct device_finding){.state = DEVICE_BLOCKED};
 		return true;
 	}
@@ -306,8 +303,7 @@ enum refusal device_client_admit(struct exchange *exchange, bool *waits)
 	entry->grant.state = DEVICE_ALLOWED;
 	if (!worker->device_client->must_ask) {
 		/* Nothing depends on the answer but what rules may ask about the device. */
-		if (entry->watch.question == 0 ||
-			clock_us() - entry->watch.asked_us > ASK_LATER_US)
+		if (entry->watch.question == 0 || clock_us() - entry->watch.asked_us > ASK_LATER_US)
 			ask(exchange, false);
 		return REFUSAL_NONE;
 	}
@@ -392,8 +388,8 @@ static bool end_poll(struct exchange *exchange)
 	if (!exchange->is_poll || exchange->answer != EXCHANGE_NO_ANSWER ||
 		exchange->room != ROOM_UPSTREAM || exchange->ends_poll != NULL)
 		return false;
-	return exchange_end_poll(exchange, POLL_END_MS,
-		"the device was forgotten, or its certificate renewed");
+	return exchange_end_poll(
+		exchange, POLL_END_MS, "the device was forgotten, or its certificate renewed");
 }
 
 bool device_client_recheck(struct exchange *exchange)
@@ -434,8 +430,7 @@ static void note_send(struct device_client *client, struct note *note)
 
 static struct note *note_new(struct device_client *client, const struct device_entry *entry)
 {
-	struct note *note =
-		client->note_count < NOTES_MAX ? calloc(1, sizeof(*note)) : NULL;
+	struct note *note = client->note_count < NOTES_MAX ? calloc(1, sizeof(*note)) : NULL;
 
 	if (note == NULL) {
 		struct log_line line;
@@ -466,8 +461,7 @@ static void hold(struct exchange *exchange, enum device_state state, enum device
 		sizeof(grant->leaf_sha256));
 }
 
-void device_client_order(
-	struct exchange *exchange, enum device_state state, const char *reason)
+void device_client_order(struct exchange *exchange, enum device_state state, const char *reason)
 {
 	struct device_client *client = exchange->session->worker->device_client;
 	const struct device_entry *entry = exchange->device;

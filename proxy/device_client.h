@@ -46,8 +46,7 @@ bool device_client_recheck(struct exchange *exchange);
 
 /* What the device is from now on, by a rule of the policy; only ever tighter than it is. Written down by
  * control, which is told again until it has. reason: "rule NAME". */
-void device_client_order(
-	struct exchange *exchange, enum device_state state, const char *reason);
+void device_client_order(struct exchange *exchange, enum device_state state, const char *reason);
 
 /* The device was sent its wipe, of that kind (DEVICE_WIPE_ACCOUNT or DEVICE_WIPE_ALL); or has acknowledged it
  * with that status (MS-ASPROV: 1 done, 2 failed), after which grant.state is another. Told control as orders

@@ -20,8 +20,8 @@ enum {
 
 /* Texts are "" where the device has not said it (yet). */
 struct device_facts {
-	char mailbox[MAILBOX_MAX + 1];   /* lower case */
-	char id[EAS_DEVICE_ID_MAX + 1];  /* lower case: ids are compared without case */
+	char mailbox[MAILBOX_MAX + 1];  /* lower case */
+	char id[EAS_DEVICE_ID_MAX + 1]; /* lower case: ids are compared without case */
 	char type[EAS_DEVICE_TYPE_MAX + 1];
 	char user_agent[DEVICE_USER_AGENT_MAX + 1];
 	char model[DEVICE_TEXT_MAX + 1];

@@ -55,7 +55,7 @@ int device_index_key(const char *mailbox, const char *id, struct device_key *key
 struct device_finding {
 	enum device_state state;
 	enum device_state wipe; /* with DEVICE_WIPE_FAILED: what was ordered */
-	uint64_t grants;        /* with DEVICE_ALLOWED: the device's grants before that do not hold */
+	uint64_t grants; /* with DEVICE_ALLOWED: the device's grants before that do not hold */
 };
 
 /* False: nothing is held against it. NULL index: never. */

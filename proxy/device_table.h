@@ -26,7 +26,7 @@ struct device_watch {
 	uint64_t question; /* to control, under way; 0: none */
 	uint64_t asked_us;
 	struct exchange_list waiting; /* for its answer */
-	enum refusal refusal;         /* control's last answer, to the certificate of refused_sha256 */
+	enum refusal refusal; /* control's last answer, to the certificate of refused_sha256 */
 	uint64_t refused_us, refused_version;
 	uint8_t refused_sha256[32];
 	/* What control was told: when an hour of reports began, how many there were in it, and of what. */
@@ -38,7 +38,7 @@ struct device_watch {
 };
 
 struct device_entry {
-	struct device_grant grant; /* its state is that of the request at hand */
+	struct device_grant grant;                  /* its state is that of the request at hand */
 	char user_agent[DEVICE_USER_AGENT_MAX + 1]; /* as it said it last, printable ASCII */
 	struct device_watch watch;
 	struct governor_state governor;

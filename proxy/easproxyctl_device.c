@@ -101,8 +101,8 @@ static int device_list(const struct arguments *arguments)
 static int device_show(const struct arguments *arguments)
 {
 	struct error err;
-	json_t *answer = ctl_request(
-		arguments->socket, make_request("device-show", arguments), &err);
+	json_t *answer =
+		ctl_request(arguments->socket, make_request("device-show", arguments), &err);
 	const json_t *device;
 	size_t i;
 
@@ -150,8 +150,7 @@ static int device_quarantine(const struct arguments *arguments)
 
 static int device_wipe(const struct arguments *arguments)
 {
-	return give_order(
-		arguments, "device-wipe", "is to be wiped", "was to be wiped already");
+	return give_order(arguments, "device-wipe", "is to be wiped", "was to be wiped already");
 }
 
 static int device_forget(const struct arguments *arguments)

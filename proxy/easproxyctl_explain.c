@@ -203,11 +203,27 @@ static void print_names(const json_t *answer)
 	print_groups(json_object_get(mailbox, "groups"));
 }
 
+static void print_device(const json_t *device)
+{
+	if (device == NULL)
+		return;
+	printf("%-*s%s: ", MARGIN, "device", answer_text(device, "id"));
+	if (!answer_is_true(device, "well_formed"))
+		printf("no DeviceId of MS-ASHTTP (1 to 32 letters and digits)\n");
+	else if (json_object_get(device, "state") == NULL)
+		printf("not looked for, without a mailbox\n");
+	else
+		printf("%s, %s%s%s\n", answer_is_true(device, "known") ? "known" : "new",
+			is_refused(device) ? answer_text(device, "refusal")
+					   : answer_text(device, "state"),
+			answer_text(device, "reason")[0] == '\0' ? "" : ": ",
+			answer_text(device, "reason"));
+}
+
 static void print_user(const json_t *answer)
 {
 	const json_t *user = json_object_get(answer, "user");
 	const json_t *rules = json_object_get(answer, "rules");
-	const json_t *device = json_object_get(answer, "device");
 	char from[MOMENT_TEXT_SIZE], effective[MOMENT_TEXT_SIZE];
 
 	if (answer_number(rules, "count") > 0)
@@ -224,11 +240,7 @@ static void print_user(const json_t *answer)
 			"user", moment_of(user, "valid_from", from),
 			moment_of(user, "effective", effective),
 			answer_is_true(user, "is_out") ? "still out" : "the CRL decides");
-	if (device != NULL)
-		printf("%-*s%s: %s\n", MARGIN, "device", answer_text(device, "id"),
-			answer_is_true(device, "well_formed")
-				? "nothing is kept of devices, so it changes nothing"
-				: "no DeviceId of MS-ASHTTP (1 to 32 letters and digits)");
+	print_device(json_object_get(answer, "device"));
 }
 
 static void print_verdict(const json_t *answer)

@@ -56,7 +56,7 @@ enum message_type {
 	MESSAGE_OCSP_QUERY,  /* u.ocsp_query */
 	MESSAGE_OCSP_ANSWER, /* u.ocsp_answer */
 	/* worker <-> control */
-	MESSAGE_DEVICE_QUERY,  /* u.device_query: a device that the worker does not know yet; answered */
+	MESSAGE_DEVICE_QUERY, /* u.device_query: a device that the worker does not know yet; answered */
 	MESSAGE_DEVICE_ANSWER, /* u.device_answer */
 	MESSAGE_DEVICE_REPORT, /* u.device_report: what a device that is known has said since */
 	MESSAGE_DEVICE_ORDER, /* u.device_order: a rule of the policy says what a device is from now on */
@@ -210,7 +210,8 @@ struct message {
 		} ocsp_answer;
 		struct {
 			uint64_t number;
-			uint32_t waits; /* 0: only to be told what is known, 1: whether it may come in */
+			uint32_t
+				waits; /* 0: only to be told what is known, 1: whether it may come in */
 			struct device_facts facts;
 		} device_query;
 		struct {

@@ -89,8 +89,7 @@ static void bind_device(sqlite3_stmt *put, const struct state_device *device)
 	bind_text(put, 10, facts->issuer);
 	sqlite3_bind_blob(
 		put, 11, facts->serial.octets, sizeof(facts->serial.octets), SQLITE_STATIC);
-	sqlite3_bind_blob(
-		put, 12, facts->leaf_sha256, sizeof(facts->leaf_sha256), SQLITE_STATIC);
+	sqlite3_bind_blob(put, 12, facts->leaf_sha256, sizeof(facts->leaf_sha256), SQLITE_STATIC);
 	sqlite3_bind_int64(put, 13, facts->not_before);
 	sqlite3_bind_int64(put, 14, device->first_seen);
 	sqlite3_bind_int64(put, 15, device->last_seen);
@@ -100,8 +99,8 @@ static void bind_device(sqlite3_stmt *put, const struct state_device *device)
 	sqlite3_bind_int64(put, 19, device->state_at);
 	bind_text(put, 20, device->state_by);
 	bind_text(put, 21, device->state_reason);
-	bind_text(put, 22,
-		device_state_is_wipe(device->wipe) ? device_state_name(device->wipe) : "");
+	bind_text(
+		put, 22, device_state_is_wipe(device->wipe) ? device_state_name(device->wipe) : "");
 	sqlite3_bind_int64(put, 23, device->wipe_ordered_at);
 	sqlite3_bind_int64(put, 24, device->wipe_sent_at);
 	sqlite3_bind_int64(put, 25, device->wipe_acknowledged_at);
@@ -191,9 +190,8 @@ int state_devices_count(
 	if (result != SQLITE_DONE)
 		state_sql_error(store, err, what);
 	sqlite3_reset(states);
-	if (result != SQLITE_DONE ||
-		state_sql_number(store, state_sql(store, STATE_DEVICES_COUNT), &counts->all, err,
-			what) == -1)
+	if (result != SQLITE_DONE || state_sql_number(store, state_sql(store, STATE_DEVICES_COUNT),
+					     &counts->all, err, what) == -1)
 		return -1;
 	counts->states[DEVICE_ALLOWED] = counts->all - restricted;
 	return 0;
@@ -279,8 +277,7 @@ static void merge_facts(struct state_device *device, const struct device_facts *
 	kept->not_before = facts->not_before;
 }
 
-void state_device_say(
-	struct state_device *device, const struct device_facts *facts, int64_t now)
+void state_device_say(struct state_device *device, const struct device_facts *facts, int64_t now)
 {
 	if (device->facts.id[0] == '\0') {
 		memcpy(device->facts.mailbox, facts->mailbox, sizeof(device->facts.mailbox));

@@ -34,7 +34,7 @@ struct state_device {
 	bool is_pinned;                /* the certificate is the only one it may come with */
 	bool is_registered;            /* by "device add" */
 	enum device_state state;
-	int64_t state_at; /* since when; 0: from the beginning */
+	int64_t state_at;                               /* since when; 0: from the beginning */
 	char state_by[STATE_DEVICE_BY_MAX + 1];         /* "user 1000", "rule NAME", "admission" */
 	char state_reason[STATE_DEVICE_REASON_MAX + 1]; /* "": none was given */
 	/* Of the last wipe that was ordered; DEVICE_ALLOWED: none. Times are 0 for what did not happen yet. */
@@ -93,8 +93,7 @@ int state_devices_commit(struct state_store *store, struct error *err);
 void state_devices_rollback(struct state_store *store);
 
 /* Writes what a device says now over what is kept of it, in the struct alone. Of a new one, all zeros. */
-void state_device_say(
-	struct state_device *device, const struct device_facts *facts, int64_t now);
+void state_device_say(struct state_device *device, const struct device_facts *facts, int64_t now);
 
 /* What phones said: with makes, devices that are not known yet become allowed ones; without, nothing is kept of
  * them. Texts that were said once are kept

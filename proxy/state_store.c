@@ -68,7 +68,7 @@ static const char *const layouts[] = {
 	" state_at INTEGER NOT NULL,"
 	" state_by TEXT NOT NULL,"
 	" state_reason TEXT NOT NULL,"
-	" wipe TEXT NOT NULL," /* the state that was ordered last; '': none ever */
+	" wipe TEXT NOT NULL,"               /* the state that was ordered last; '': none ever */
 	" wipe_ordered_at INTEGER NOT NULL," /* 0: not yet */
 	" wipe_sent_at INTEGER NOT NULL,"
 	" wipe_acknowledged_at INTEGER NOT NULL,"
@@ -150,9 +150,8 @@ static const char *const statements[STATE_STATEMENT_COUNT] = {
 	[STATE_DEVICES_CHANGED] = "UPDATE counter SET value = value + 1 WHERE name = 'devices'",
 	[STATE_DEVICES_ASK_ANEW] =
 		"UPDATE counter SET value = value + 1 WHERE name IN ('devices', 'grants')",
-	[STATE_DEVICE_ASK] =
-		"INSERT OR REPLACE INTO device_ask (mailbox, id, grants, asked_at)"
-		" SELECT ?1, ?2, value, ?3 FROM counter WHERE name = 'grants'",
+	[STATE_DEVICE_ASK] = "INSERT OR REPLACE INTO device_ask (mailbox, id, grants, asked_at)"
+			     " SELECT ?1, ?2, value, ?3 FROM counter WHERE name = 'grants'",
 	[STATE_DEVICE_ASK_DROP] = "DELETE FROM device_ask WHERE asked_at < ?1",
 	[STATE_DEVICE_FIND] =
 		"SELECT " DEVICE_COLUMNS " FROM device WHERE mailbox = ?1 AND id = ?2",
@@ -179,7 +178,8 @@ static const char *const statements[STATE_STATEMENT_COUNT] = {
 		"UPDATE device SET wipe_sent_at = ?3 WHERE mailbox = ?1 AND id = ?2",
 	[STATE_DEVICES_RESTRICTED] =
 		"SELECT mailbox, id, state, wipe, 0 FROM device WHERE state <> 'allowed'"
-		" UNION ALL SELECT mailbox, id, 'allowed', '', grants FROM device_ask WHERE NOT EXISTS"
+		" UNION ALL SELECT mailbox, id, 'allowed', '', grants FROM device_ask WHERE NOT "
+		"EXISTS"
 		" (SELECT 1 FROM device WHERE device.mailbox = device_ask.mailbox"
 		" AND device.id = device_ask.id AND state <> 'allowed')",
 	[STATE_DEVICES_DROP_CROWD] =
@@ -205,7 +205,8 @@ sqlite3_stmt *state_sql(const struct state_store *store, enum state_statement st
 
 static const char mending[] =
 	"; restore it from a backup, or move it away together with " FILE_NAME "-wal and " FILE_NAME
-	"-shm: a new one is made then, and users and devices that were shut out must be shut out again";
+	"-shm: a new one is made then, and users and devices that were shut out must be shut out "
+	"again";
 
 int state_sql_error(const struct state_store *store, struct error *err, const char *what)
 {

@@ -132,8 +132,8 @@ static _Noreturn void live(
 					   : -1,
 		.spool_directory = is_worker ? generation->spool_directory : -1,
 		.control_socket = record->role == ROLE_CONTROL ? generation->control_socket : -1,
-		.has_store = generation->has_store ||
-			     generation->lists[GENERATION_LIST_USERS] != -1,
+		.has_store =
+			generation->has_store || generation->lists[GENERATION_LIST_USERS] != -1,
 		.has_sandbox = children->has_sandbox,
 	};
 	struct error err;

@@ -165,8 +165,8 @@ void generation_keep_list(struct generation *generation, enum generation_list li
 	generation->lists[list] = passed_fd;
 }
 
-int generation_copy_list(struct generation *generation, enum generation_list list,
-	const struct generation *from)
+int generation_copy_list(
+	struct generation *generation, enum generation_list list, const struct generation *from)
 {
 	int fd;
 

@@ -60,11 +60,10 @@ bool generation_keep_index(
 bool generation_keep_report(struct generation *generation, const struct message *message);
 
 /* Keeps a list of control's; takes passed_fd over. */
-void generation_keep_list(
-	struct generation *generation, enum generation_list list, int passed_fd);
+void generation_keep_list(struct generation *generation, enum generation_list list, int passed_fd);
 /* The same as another generation, who has heard of it later. 0, or -1 when descriptors run out. */
-int generation_copy_list(struct generation *generation, enum generation_list list,
-	const struct generation *from);
+int generation_copy_list(
+	struct generation *generation, enum generation_list list, const struct generation *from);
 
 /* MESSAGE_USERS, MESSAGE_DEVICES. */
 enum message_type generation_list_message(enum generation_list list);

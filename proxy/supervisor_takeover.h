@@ -54,8 +54,8 @@ void takeover_kill(struct supervisor *s, const struct generation *generation);
 
 /* The control process of a generation has said who is out: its workers hear it, and those of all other
  * generations that go by the same state, or are older, whose own control has gone. */
-void takeover_spread_list(struct supervisor *s, const struct generation *from,
-	enum generation_list list);
+void takeover_spread_list(
+	struct supervisor *s, const struct generation *from, enum generation_list list);
 
 void takeover_reopen_log(struct supervisor *s, const struct config *config);
 

@@ -181,7 +181,8 @@ static void worker_take_devices(struct worker *worker, int fd)
 
 	if (devices == NULL) {
 		/* What was held against them stays so. */
-		log_message(CONFIG_LOG_ERROR, "device-index", "%s", fd != -1 ? err.text : "no file");
+		log_message(
+			CONFIG_LOG_ERROR, "device-index", "%s", fd != -1 ? err.text : "no file");
 		return;
 	}
 	device_index_close(worker->device_index);
@@ -310,8 +311,8 @@ static int worker_allocate(struct worker *worker, struct error *err)
 	worker->ocsp = ocsp_client_new(worker);
 	if (worker->base == NULL || worker->verdicts == NULL || worker->tls_servers == NULL ||
 		worker->listeners == NULL || worker->sources == NULL || worker->devices == NULL ||
-		worker->device_client == NULL ||
-		worker->policy == NULL || worker->identity == NULL || worker->ocsp == NULL ||
+		worker->device_client == NULL || worker->policy == NULL ||
+		worker->identity == NULL || worker->ocsp == NULL ||
 		getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return error_set(err, "out of memory");
 	snprintf(worker->id_prefix, sizeof(worker->id_prefix), "%08x", seed);

@@ -65,7 +65,8 @@ struct worker {
 	int control_fd;        /* the channel to control; -1: none now (worker_control.h) */
 	struct event *control_event;
 	struct device_table *devices;
-	struct device_index *device_index; /* what is held against them; NULL until control has said */
+	struct device_index
+		*device_index; /* what is held against them; NULL until control has said */
 	struct device_client *device_client;
 	struct policy *policy;
 	struct seen seen;

@@ -75,8 +75,8 @@ static void accepted_content_is_sound(const struct message *message)
 		break;
 	case MESSAGE_DEVICE_ORDER:
 		require(message->u.device_order.state < DEVICE_STATE_COUNT);
-		require(is_ended(message->u.device_order.reason,
-			sizeof(message->u.device_order.reason)));
+		require(is_ended(
+			message->u.device_order.reason, sizeof(message->u.device_order.reason)));
 		break;
 	/* Never without the descriptor that it is about. */
 	case MESSAGE_DEVICES:

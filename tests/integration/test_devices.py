@@ -158,7 +158,7 @@ class RegistryTest(DevicesCase):
         self.assertEqual(self.ids(proxy, "--seen-before", "2020-01-01"), [])
         self.assertEqual(self.ids(proxy, "--seen-after", "2020-01-01"), ["a1", "b1", "b2"])
         self.assertIn("is no state: allowed, blocked", self.fails(proxy, "device", "list", "--state", "adored"))
-        self.assertRegex(self.done(proxy, "device", "list"), r"last seen .*\n\S+  allowed +alice@contoso\.test +a1 ")
+        self.assertRegex(self.done(proxy, "device", "list"), r"last seen .*\n\S+ +allowed +alice@contoso\.test +a1 +Test, iPhone15, i 17\n")
 
     def test_a_long_list_comes_in_pages(self):
         proxy = self.start_with()

@@ -46,6 +46,7 @@ class ExplainTest(harness.Case):
         self.assertEqual(answer["mailbox"]["mailbox"], "bob@contoso.test")
         self.assertFalse(answer["user"]["revoked"])
         self.assertTrue(answer["device"]["well_formed"])
+        self.assertEqual((answer["device"]["known"], answer["device"]["state"]), (False, "allowed"))
 
     def test_the_words_say_what_the_json_says(self):
         status, out, _ = self.run_explain(self.pki.user("carol").certificate)

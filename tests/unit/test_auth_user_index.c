@@ -226,8 +226,8 @@ static void test_entries_out_of_order_are_refused(void)
 	memcpy(first + sizeof(key), key, sizeof(key));
 	EVP_DigestInit_ex(digest, EVP_sha256(), NULL);
 	EVP_DigestUpdate(digest, content, SEALED_INDEX_SUM_AT);
-	EVP_DigestUpdate(digest, content + SEALED_INDEX_NUMBER_AT,
-		sizeof(content) - SEALED_INDEX_NUMBER_AT);
+	EVP_DigestUpdate(
+		digest, content + SEALED_INDEX_NUMBER_AT, sizeof(content) - SEALED_INDEX_NUMBER_AT);
 	EVP_DigestFinal_ex(digest, content + SEALED_INDEX_SUM_AT, NULL);
 	EVP_MD_CTX_free(digest);
 	expect_refused(sealed(content, sizeof(content)), "entries out of order");

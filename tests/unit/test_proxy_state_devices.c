@@ -109,7 +109,8 @@ static void report(const char *mailbox, const char *id, uint8_t certificate, int
 	struct error err = {""};
 	bool is_new;
 
-	CU_ASSERT_EQUAL(state_devices_report(fixture.store, &facts, 1, now, true, &is_new, &err), 0);
+	CU_ASSERT_EQUAL(
+		state_devices_report(fixture.store, &facts, 1, now, true, &is_new, &err), 0);
 	CU_ASSERT_STRING_EQUAL(err.text, "");
 }
 
@@ -129,8 +130,8 @@ static bool is_known(const char *mailbox, const char *id)
 	return device_of(mailbox, id).facts.id[0] != '\0';
 }
 
-static int order_at(
-	const char *mailbox, const char *id, enum device_state state, bool only_tightens, int64_t at)
+static int order_at(const char *mailbox, const char *id, enum device_state state,
+	bool only_tightens, int64_t at)
 {
 	const struct state_device_order order = {.mailbox = mailbox,
 		.id = id,
@@ -195,12 +196,14 @@ static void test_what_was_said_once_is_kept_until_another_is_said(void)
 	fixture_open();
 	strcpy(facts.model, "iPhone12C1");
 	strcpy(facts.os, "iOS 17.1");
-	CU_ASSERT_EQUAL(state_devices_report(fixture.store, &facts, 1, 1000, true, &is_new, &err), 0);
+	CU_ASSERT_EQUAL(
+		state_devices_report(fixture.store, &facts, 1, 1000, true, &is_new, &err), 0);
 	CU_ASSERT_TRUE(is_new);
 	facts = facts_of(bob, "appl1", 2);
 	strcpy(facts.os, "iOS 17.2");
 	facts.user_agent[0] = '\0';
-	CU_ASSERT_EQUAL(state_devices_report(fixture.store, &facts, 1, 5000, true, &is_new, &err), 0);
+	CU_ASSERT_EQUAL(
+		state_devices_report(fixture.store, &facts, 1, 5000, true, &is_new, &err), 0);
 	CU_ASSERT_FALSE(is_new);
 	device = device_of(bob, "appl1");
 	CU_ASSERT_STRING_EQUAL(device.facts.model, "iPhone12C1");
@@ -277,14 +280,12 @@ static void test_whose_pinned_certificate_it_is_can_be_asked(void)
 	CU_ASSERT_EQUAL(state_devices_put(fixture.store, &device, &err), 0);
 	CU_ASSERT_EQUAL(state_devices_commit(fixture.store, &err), 0);
 	report(bob, "appl2", 2, 1000);
-	CU_ASSERT_EQUAL(
-		state_devices_pinned_by(
-			fixture.store, facts_of(bob, "x", 1).leaf_sha256, &device, &err),
+	CU_ASSERT_EQUAL(state_devices_pinned_by(
+				fixture.store, facts_of(bob, "x", 1).leaf_sha256, &device, &err),
 		1);
 	CU_ASSERT_STRING_EQUAL(device.facts.id, "appl1");
-	CU_ASSERT_EQUAL(
-		state_devices_pinned_by(
-			fixture.store, facts_of(bob, "x", 2).leaf_sha256, &device, &err),
+	CU_ASSERT_EQUAL(state_devices_pinned_by(
+				fixture.store, facts_of(bob, "x", 2).leaf_sha256, &device, &err),
 		0);
 	fixture_close();
 }
@@ -573,9 +574,7 @@ static void test_what_was_forgotten_is_not_asked_for_ever(void)
 	report(bob, "appl1", 1, 500);
 	CU_ASSERT_EQUAL(state_devices_forget(fixture.store, bob, "appl1", 1000, &err), 1);
 	CU_ASSERT_EQUAL(
-		state_devices_prune(
-			fixture.store, 1001 + STATE_DEVICE_ASK_S, 100, &left, &err),
-		0);
+		state_devices_prune(fixture.store, 1001 + STATE_DEVICE_ASK_S, 100, &left, &err), 0);
 	close(state_devices_index(fixture.store, &version, &count, &err));
 	CU_ASSERT_EQUAL(count, 0);
 	fixture_close();
@@ -593,7 +592,8 @@ static const char layout_1[] =
 	" revoked_at INTEGER NOT NULL, user_id INTEGER NOT NULL, reason TEXT NOT NULL) STRICT,"
 	" WITHOUT ROWID;"
 	"INSERT INTO revoked_user VALUES ('bob@contoso.test', 5, 6, 7, 'phone lost');"
-	"CREATE TABLE seen (id INTEGER PRIMARY KEY, leaf_sha256 BLOB NOT NULL UNIQUE, chain BLOB NOT"
+	"CREATE TABLE seen (id INTEGER PRIMARY KEY, leaf_sha256 BLOB NOT NULL UNIQUE, chain BLOB "
+	"NOT"
 	" NULL, mailbox TEXT NOT NULL, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL,"
 	" refusal TEXT NOT NULL, count INTEGER NOT NULL) STRICT;"
 	"CREATE INDEX seen_by_mailbox ON seen (mailbox, last_seen);"
@@ -783,8 +783,7 @@ int main(void)
 			test_what_was_forgotten_is_not_asked_for_ever},
 		{"a store of before is brought up to date with all that is in it",
 			test_a_store_of_before_is_brought_up_to_date_with_all_that_is_in_it},
-		{"a state that is not known is a block",
-			test_a_state_that_is_not_known_is_a_block},
+		{"a state that is not known is a block", test_a_state_that_is_not_known_is_a_block},
 		{"a damaged registry is refused", test_a_damaged_registry_is_refused},
 		{"what was ordered outlives kill -9", test_what_was_ordered_outlives_kill_9},
 		{"what nobody can read is not kept", test_what_nobody_can_read_is_not_kept},
