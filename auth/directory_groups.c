@@ -1,12 +1,12 @@
 #include "auth/directory_groups.h"
 
-#include <ldap.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "auth/unicode.h"
+
+enum { PARTS_MAX = 8 /* of one relative name, CN=a+OU=b */ };
 
 struct group {
 	const char *name;
@@ -51,73 +51,175 @@ static void put_text(struct writer *out, struct span text)
 	put(out, folded, (size_t)len);
 }
 
-static void put_part(struct writer *out, const LDAPAVA *part)
+static void skip_blanks(struct span *text)
 {
-	static const char is_text = '=', is_ber = '#';
-	struct span value = span_of(part->la_value.bv_val, part->la_value.bv_len);
-	uint16_t prefix = (uint16_t)value.len;
+	while (text->len > 0 && text->data[0] == ' ')
+		*text = span_of(text->data + 1, text->len - 1);
+}
 
-	put_text(out, span_of(part->la_attr.bv_val, part->la_attr.bv_len));
-	if ((part->la_flags & LDAP_AVA_BINARY) == 0) {
-		put(out, &is_text, 1);
-		put_text(out, value);
-		return;
+static bool is_type_character(uint8_t c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '-' || c == '.';
+}
+
+/* RFC 4514 3: what stands in front of "=", behind which text is moved. False: there is none. */
+static bool take_type(struct writer *out, struct span *text)
+{
+	size_t len = 0;
+
+	skip_blanks(text);
+	while (len < text->len && is_type_character(text->data[len]))
+		len++;
+	if (len == 0)
+		return false;
+	put_text(out, span_of(text->data, len));
+	*text = span_of(text->data + len, text->len - len);
+	skip_blanks(text);
+	if (text->len == 0 || text->data[0] != '=')
+		return false;
+	*text = span_of(text->data + 1, text->len - 1);
+	return true;
+}
+
+static int hex_digit(uint8_t c)
+{
+	const char *digits = "0123456789abcdef", *at;
+
+	at = c != '\0' ? strchr(digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c) : NULL;
+	return at != NULL ? (int)(at - digits) : -1;
+}
+
+/* What a backslash, behind which text stands, is the beginning of: one byte. -1: of nothing. */
+static int take_escaped(struct span *text)
+{
+	int byte, low;
+
+	if (text->len == 0)
+		return -1;
+	byte = text->data[0];
+	if (byte != '\0' && strchr(" \"#+,;<=>\\", byte) != NULL) {
+		*text = span_of(text->data + 1, text->len - 1);
+		return byte;
 	}
-	out->has_failed |= value.len > UINT16_MAX;
-	put(out, &is_ber, 1);
-	put(out, &prefix, sizeof(prefix));
-	put(out, value.data, value.len);
+	byte = hex_digit(text->data[0]);
+	low = text->len > 1 ? hex_digit(text->data[1]) : -1;
+	if (byte == -1 || low == -1)
+		return -1;
+	*text = span_of(text->data + 2, text->len - 2);
+	return byte * 16 + low;
 }
 
-/* Parts of one relative name have no order among each other (RFC 4514 2.2). */
-static int compare_parts(const void *a, const void *b)
+/* A value up to what ends it, before which text is moved. "#" in front of bytes of an encoding, which are
+ * not looked into, and "=" in front of a text cannot be taken for each other. */
+static bool take_value(struct writer *out, struct span *text)
 {
-	const LDAPAVA *const *left = a, *const *right = b;
-	struct span one = span_of((*left)->la_attr.bv_val, (*left)->la_attr.bv_len);
-	struct span two = span_of((*right)->la_attr.bv_val, (*right)->la_attr.bv_len);
-	size_t shorter = one.len < two.len ? one.len : two.len;
-	int order = strncasecmp((const char *)one.data, (const char *)two.data, shorter);
+	char value[DIRECTORY_GROUP_SIZE];
+	char kind = '=';
+	size_t len = 0, trimmed = 0;
 
-	return order != 0 ? order : (one.len > two.len) - (one.len < two.len);
+	skip_blanks(text);
+	if (text->len > 0 && text->data[0] == '#')
+		kind = '#';
+	while (text->len > 0 && strchr(",;+", text->data[0]) == NULL) {
+		int c = text->data[0];
+		bool is_escaped = c == '\\';
+
+		*text = span_of(text->data + 1, text->len - 1);
+		if (is_escaped)
+			c = take_escaped(text);
+		else if (strchr("\"<>", c) != NULL)
+			return false;
+		if (c == -1 || len == sizeof(value))
+			return false;
+		value[len++] = (char)c;
+		if (is_escaped || c != ' ')
+			trimmed = len;
+	}
+	put(out, &kind, 1);
+	put_text(out, span_of(value, trimmed));
+	return true;
 }
 
-static void put_name(struct writer *out, LDAPDN name)
+/* Parts of one relative name have no order among each other (RFC 4514 2.2): put in that of their bytes. */
+static void sort_parts(char *text, const size_t *begins, size_t count)
 {
-	for (LDAPRDN *relative = name; *relative != NULL; relative++) {
-		static const char begin = '/';
-		size_t count = 0;
+	char sorted[DIRECTORY_GROUP_SIZE];
+	bool is_taken[PARTS_MAX] = {false};
+	size_t used = 0;
 
-		while ((*relative)[count] != NULL)
-			count++;
-		qsort(*relative, count, sizeof(**relative), compare_parts);
-		put(out, &begin, 1);
-		for (size_t i = 0; i < count; i++)
-			put_part(out, (*relative)[i]);
+	for (size_t n = 0; n < count; n++) {
+		size_t least = PARTS_MAX;
+
+		for (size_t i = 0; i < count; i++) {
+			size_t len = begins[i + 1] - begins[i];
+			size_t least_len = least < count ? begins[least + 1] - begins[least] : 0;
+			size_t shorter = len < least_len ? len : least_len;
+			int order = least < count ? memcmp(text + begins[i], text + begins[least],
+							    shorter)
+						  : -1;
+
+			if (!is_taken[i] && (order < 0 || (order == 0 && len < least_len)))
+				least = i;
+		}
+		is_taken[least] = true;
+		memcpy(sorted + used, text + begins[least], begins[least + 1] - begins[least]);
+		used += begins[least + 1] - begins[least];
+	}
+	memcpy(text + begins[0], sorted, used);
+}
+
+/* One relative name, and what ends it. */
+static bool take_relative(struct writer *out, struct span *text)
+{
+	size_t begins[PARTS_MAX + 1], count = 0;
+	bool has_more = true;
+
+	put(out, "/", 1);
+	while (has_more) {
+		if (count == PARTS_MAX)
+			return false;
+		begins[count++] = out->len;
+		if (!take_type(out, text) || !take_value(out, text) || out->has_failed)
+			return false;
+		has_more = text->len > 0 && text->data[0] == '+';
+		if (has_more)
+			*text = span_of(text->data + 1, text->len - 1);
+	}
+	begins[count] = out->len;
+	if (count > 1)
+		sort_parts(out->text, begins, count);
+	return true;
+}
+
+/* A whole name, at least one part of it. libldap's own reader reads beyond the end of what it is given,
+ * OpenLDAP 2.5, where that ends in a backslash. */
+static bool take_name(struct writer *out, struct span text)
+{
+	for (;;) {
+		if (!take_relative(out, &text))
+			return false;
+		if (text.len == 0)
+			return true;
+		text = span_of(text.data + 1, text.len - 1);
 	}
 }
 
 int directory_group_fold(struct span name, char out[DIRECTORY_GROUP_SIZE], int *is_dn)
 {
-	struct berval text = {.bv_val = (char *)name.data, .bv_len = name.len};
 	struct writer writer = {.text = out};
-	LDAPDN parsed = NULL;
 
 	*is_dn = 0;
 	if (name.len == 0 || name.len > DIRECTORY_GROUP_SIZE ||
 		memchr(name.data, '\0', name.len) != NULL)
 		return -1;
-	if (memchr(name.data, '=', name.len) != NULL &&
-		ldap_bv2dn(&text, &parsed, LDAP_DN_FORMAT_LDAPV3) == LDAP_SUCCESS &&
-		parsed != NULL) {
+	if (memchr(name.data, '=', name.len) != NULL && take_name(&writer, name)) {
 		*is_dn = 1;
-		put_name(&writer, parsed);
 	} else {
-		static const char is_plain = '-';
-
-		put(&writer, &is_plain, 1);
+		writer = (struct writer){.text = out};
+		put(&writer, "-", 1);
 		put_text(&writer, name);
 	}
-	ldap_dnfree(parsed);
 	return writer.has_failed ? -1 : (int)writer.len;
 }
 

@@ -56,7 +56,7 @@ struct run_options {
 	enum wipe_manner wipe_manner;
 	enum phone_fate expected; /* FATE_NONE: that they go on */
 	bool uses_base64, polls_with_sync, expects_refusal, is_strict, is_foreign, is_quiet,
-		is_verbose, ends_when_synced, only_pings, asks_ordinarily;
+		is_verbose, ends_when_synced, only_pings, is_stuck, asks_ordinarily;
 };
 
 struct user {

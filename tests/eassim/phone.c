@@ -180,6 +180,8 @@ static void phone_on_right(struct phone *phone, enum phone_step answered)
 			return;
 		}
 	}
+	if (phone->step == PHONE_PING && phone->fleet->options.is_stuck)
+		phone->step = PHONE_SYNC;
 	phone_ask(phone);
 }
 

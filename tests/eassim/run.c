@@ -44,6 +44,7 @@ static const char usage[] =
 	"  --source A[-B]             local addresses, as 127.0.0.2-127.0.0.20\n"
 	"  --park SECONDS             all into Ping, say so, hold\n"
 	"  --only-pings               a phone asks for nothing else, from the start\n"
+	"  --stuck                    a phone repeats its Sync over and over, instead of sleeping\n"
 	"  --wipe obey|refuse|ignore  what a phone does that is told to wipe (obey)\n"
 	"  --ordinary-provision       told to wipe, it asks with its ordinary Provision\n"
 	"  --expect FATE              right is: every phone ends as wiped, account-wiped,\n"
@@ -74,6 +75,7 @@ enum {
 	OPTION_SOURCE,
 	OPTION_PARK,
 	OPTION_ONLY_PINGS,
+	OPTION_STUCK,
 	OPTION_WIPE,
 	OPTION_ORDINARY_PROVISION,
 	OPTION_EXPECT,
@@ -107,6 +109,7 @@ static const struct option long_options[] = {
 	{"source", required_argument, NULL, OPTION_SOURCE},
 	{"park", required_argument, NULL, OPTION_PARK},
 	{"only-pings", no_argument, NULL, OPTION_ONLY_PINGS},
+	{"stuck", no_argument, NULL, OPTION_STUCK},
 	{"wipe", required_argument, NULL, OPTION_WIPE},
 	{"ordinary-provision", no_argument, NULL, OPTION_ORDINARY_PROVISION},
 	{"expect", required_argument, NULL, OPTION_EXPECT},
@@ -199,6 +202,7 @@ static int option_take(struct run_options *options, int option, struct error *er
 	case OPTION_SOURCE: options->source = optarg; return 0;
 	case OPTION_PARK: return option_number(optarg, 1, 86400, &options->park_s, err);
 	case OPTION_ONLY_PINGS: options->only_pings = true; return 0;
+	case OPTION_STUCK: options->is_stuck = true; return 0;
 	case OPTION_WIPE: return manner_read(optarg, &options->wipe_manner, err);
 	case OPTION_ORDINARY_PROVISION: options->asks_ordinarily = true; return 0;
 	case OPTION_EXPECT: return fate_read(optarg, &options->expected, err);

@@ -85,6 +85,21 @@ class GovernorCase(harness.Case):
         self.assertEqual(answer.header("Connection"), "close")
 
 
+    def start_phones(self, activesync, *options):
+        """Simulated phones at the stand-in server, and the proxy between them."""
+        port = harness.free_port()
+        server = self.start(harness.Program("eassim-serve", [
+            EASSIM, "serve", "--listen", "127.0.0.1:%d" % port, "--heartbeat-min", "0", "--quiet"], self.directory))
+        wait_for("eassim serve", lambda: harness.is_listening(port), None, server)
+        self.proxy = self.start_proxy("http://127.0.0.1:%d" % port, {
+            "activesync": dict(DEFAULTS, **activesync),
+            "upstream exchange": {"headers": ["x-webobjects-remote-user: %{mailbox}"]}})
+        self.proxy.wait_until_answering()
+        return self.start(harness.Program("fleet", [
+            EASSIM, "run", "--url", "https://localhost:%d%s" % (self.proxy.port, client.PATH),
+            "--pki", self.pki.directory, "--users", "alice,bob", *options], self.directory))
+
+
 class SupersededTest(GovernorCase):
     def test_a_ping_ends_the_one_before_of_the_same_device(self):
         self.start_with(workers=1)
@@ -193,18 +208,8 @@ class HeartbeatTest(GovernorCase):
         self.assertEqual((document.child("Status"), document.child("Limit")), ("14", "2"))
 
     def test_simulated_phones_take_the_heartbeat_that_they_are_told(self):
-        port = harness.free_port()
-        server = self.start(harness.Program("eassim-serve", [
-            EASSIM, "serve", "--listen", "127.0.0.1:%d" % port, "--heartbeat-min", "0", "--quiet"], self.directory))
-        wait_for("eassim serve", lambda: harness.is_listening(port), None, server)
-        self.proxy = self.start_proxy("http://127.0.0.1:%d" % port, {
-            "activesync": {"heartbeat-min": "4s"},
-            "upstream exchange": {"headers": ["x-webobjects-remote-user: %{mailbox}"]}})
-        self.proxy.wait_until_answering()
-        fleet = self.start(harness.Program("fleet", [
-            EASSIM, "run", "--url", "https://localhost:%d%s" % (self.proxy.port, client.PATH),
-            "--pki", self.pki.directory, "--users", "alice,bob", "--devices", "4", "--duration", "6",
-            "--heartbeat", "1", "--strict"], self.directory))
+        fleet = self.start_phones({"heartbeat-min": "4s"}, "--devices", "4", "--duration", "6", "--heartbeat", "1",
+                                  "--strict")
         self.assertEqual(fleet.wait(60), 0, fleet.tail(40))
         told = self.proxy.lines("request", command="Ping", eas_status=5)
         self.assertEqual(len(told), 4)  # each phone once
@@ -232,6 +237,18 @@ class LoopTest(GovernorCase):
         self.assertEqual([(l["device"], l["loop"], l["level"]) for l in lines],
                          [(phone.id, "same-sync", "warning")])
         self.assertEqual(self.counter("device_loops"), 1)
+
+    def test_simulated_phones_that_are_stuck_ask_no_more_than_they_may(self):
+        fleet = self.start_phones({}, "--devices", "3", "--duration", "8", "--send-rate", "0", "--stuck")
+        wait_for("three phones in a loop", lambda: len({l["device"] for l in self.proxy.lines("device-loop")}) == 3,
+                 None, fleet, self.proxy)
+        time.sleep(3)
+        for device in {l["device"] for l in self.proxy.lines("device-loop")}:
+            syncs = self.proxy.lines("request", device=device, command="Sync")
+            # What it fetched at first has other keys.
+            self.assertLess(len([l for l in syncs if l["status"] == 200]), 20)
+            self.assertEqual(len([l for l in syncs if l.get("refusal") == "device-loop"]), 1)
+        fleet.stop()
 
     def test_who_gets_on_is_not_slowed_down(self):
         self.start_with()
@@ -302,6 +319,16 @@ class StormTest(GovernorCase):
         self.assertLessEqual(max(collections.Counter(
             int(at - began) for at in comes_at.values()).values()), 2 * rate + 1)
         self.assertEqual(len(self.proxy.lines("request", refusal="storm")), len(comes_at))
+
+    def test_simulated_phones_come_when_they_are_told_and_get_all_their_mail(self):
+        fleet = self.start_phones({"storm-rate": 3, "heartbeat-min": "1s"}, "--devices", "24", "--rate", "1000",
+                                  "--duration", "14", "--send-rate", "1", "--heartbeat", "30")
+        self.assertEqual(fleet.wait(90), 0, fleet.tail(40))
+        told = collections.Counter(l["device"] for l in self.proxy.lines("request", refusal="storm"))
+        self.assertGreater(len(told), 8)
+        self.assertEqual(set(told.values()), {1}, "a phone was sent away twice")
+        asleep = {l["device"] for l in self.proxy.lines("request", command="Ping")}
+        self.assertEqual(len(asleep), 24)
 
     def test_who_was_let_in_is_not_sent_away(self):
         self.start_with({"storm-rate": 1})

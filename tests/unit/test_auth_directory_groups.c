@@ -20,10 +20,22 @@ static const struct {
 	{"CN=Sales,DC=contoso", "CN=Sales,DC=contoso,DC=test", false},
 	{"CN=Sales,OU=a,DC=c", "OU=a,CN=Sales,DC=c", false},
 	/* A value that looks like a part of a name is none. */
-	{"CN=a\\,OU=b,DC=c", "CN=a,OU=b,DC=c", false}, {"CN=a/OU=b", "CN=a,OU=b", false},
-	{"Field Staff", "field staff", true}, {"Field Staff", "fieldstaff", false},
+	{"CN=a\\,OU=b,DC=c", "CN=a,OU=b,DC=c", false},
+	{"CN=a/OU=b", "CN=a,OU=b", false},
+	{"Field Staff", "field staff", true},
+	{"Field Staff", "fieldstaff", false},
 	{"sales", "CN=sales", false},
 	{"CN=#0c0161", "CN=a", false}, /* the bytes of an encoding are not looked into */
+	{"CN=#0C0161", "CN=#0c0161", true},
+	{"CN=#0c0161", "CN=\\#0c0161", false},
+	{"CN=a\\ ,DC=c", "CN=a ,DC=c", false},
+	{"CN=a+CN=a+OU=b", "OU=b+CN=a+CN=a", true},
+	{"CN=a+CN=ab", "CN=ab+CN=a", true},
+	/* What is no name is a text. */
+	{"a=\\", "A=\\", true},
+	{"a=\\", "a=", false},
+	{"CN=a,", "CN=a", false},
+	{"=a", "=A", true},
 };
 
 static void test_names_are_compared_as_what_they_are(void)

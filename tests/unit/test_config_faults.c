@@ -225,6 +225,10 @@ static void test_wrong_values_say_what_would_be_right(void)
 			"c:13: activesync: min-protocol is newer than max-protocol, so that no "
 			"phone could speak to easproxyd\n"},
 		{13,
+			"mailbox { domains = a } activesync { heartbeat-min = 5m heartbeat-max = "
+			"4m }",
+			"c:13: activesync: heartbeat-min is longer than heartbeat-max\n"},
+		{13,
 			"mailbox { domains = a } activesync { closed-commands = {Find, search, "
 			"Find} }",
 			"c:13: option 'closed-commands' in activesync: 'search' is not the name of "

@@ -236,6 +236,33 @@ static void test_strings_are_ended_and_enums_checked(void)
 	channel_close(channel);
 }
 
+static void test_a_superseded_poll_is_checked(void)
+{
+	static const size_t size =
+		offsetof(struct message, u) + sizeof(((struct message *)0)->u.poll_superseded);
+	struct channel channel = channel_open();
+	struct message sent = {
+		.type = MESSAGE_POLL_SUPERSEDED, .u.poll_superseded = {.command = EAS_PING}};
+	struct message got;
+	int fd;
+
+	memset(sent.u.poll_superseded.device_id, 'd', sizeof(sent.u.poll_superseded.device_id));
+	sent.u.poll_superseded.collections.count = GOVERNOR_COLLECTIONS;
+	send_raw(channel.a, &sent, size, 0);
+	CU_ASSERT_EQUAL(message_receive(channel.b, &got, &fd), 1);
+	CU_ASSERT_EQUAL(strlen(got.u.poll_superseded.device_id), EAS_DEVICE_ID_MAX);
+
+	sent.u.poll_superseded.collections.count = GOVERNOR_COLLECTIONS + 1;
+	send_raw(channel.a, &sent, size, 0);
+	expect_refused(channel);
+
+	sent.u.poll_superseded.collections.count = 0;
+	sent.u.poll_superseded.command = EAS_SEARCH;
+	send_raw(channel.a, &sent, size, 0);
+	expect_refused(channel);
+	channel_close(channel);
+}
+
 static void test_nothing_blocks(void)
 {
 	struct channel channel = channel_open(); /* descriptors that would block */
@@ -313,6 +340,7 @@ int main(void)
 			test_unwanted_descriptors_are_closed},
 		{"strings are ended, counts and enums checked",
 			test_strings_are_ended_and_enums_checked},
+		{"a superseded poll is checked", test_a_superseded_poll_is_checked},
 		{"neither sending nor receiving blocks", test_nothing_blocks},
 		{"the end of a channel is told to both sides", test_end_of_channel_is_told},
 	};
