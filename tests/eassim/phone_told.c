@@ -149,6 +149,17 @@ static int hear_about_folders(struct phone *phone, uint16_t root, uint64_t statu
 	return PHONE_UNTOLD;
 }
 
+static int come_later(struct phone *phone, const char *what, uint32_t *pause_s)
+{
+	char example[256];
+
+	*pause_s = 1;
+	snprintf(example, sizeof(example), "%s to %s of %s", what, phone_step_name(phone),
+		phone->user->name);
+	tally_add(&phone->fleet->tally.trouble, "the server says: later", example);
+	return PHONE_LATER;
+}
+
 int phone_hear_status(struct phone *phone, const struct document *document, uint32_t *pause_s)
 {
 	uint64_t status = global_status(document);
@@ -172,7 +183,7 @@ int phone_hear_status(struct phone *phone, const struct document *document, uint
 	case 143:
 	case 144: return provision_first(phone, text, false);
 	case 110:
-	case 111: *pause_s = 1; return PHONE_LATER;
+	case 111: return come_later(phone, text, pause_s);
 	default: return PHONE_UNTOLD;
 	}
 }

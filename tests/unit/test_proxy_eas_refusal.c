@@ -87,6 +87,11 @@ static void test_the_http_status_where_there_is_no_place_for_another(void)
 		{EAS_SYNC, 141, REFUSAL_USER_MISMATCH, 403},
 		{EAS_SYNC, 141, REFUSAL_WBXML_MALFORMED, 400},
 		{EAS_SYNC, 121, REFUSAL_DEVICE_ID, 400},
+		/* For every version what a phone takes for a reason to come again later. */
+		{EAS_SYNC, 161, REFUSAL_DRAINING, 503},
+		{EAS_SYNC, 121, REFUSAL_DRAINING, 503},
+		{EAS_SYNC, 161, REFUSAL_INTERNAL, 500},
+		{EAS_SYNC, 121, REFUSAL_INTERNAL, 500},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
