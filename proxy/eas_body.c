@@ -255,6 +255,8 @@ static void end_multipart(struct eas_body *body)
 {
 	const struct eas_multipart *multipart = body->work->multipart;
 
+	if (body->refusal != REFUSAL_NONE)
+		return;
 	if (multipart == NULL || eas_multipart_finish(multipart) != 0) {
 		refuse(body, REFUSAL_WBXML_MALFORMED, not_multipart);
 		return;

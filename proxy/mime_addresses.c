@@ -59,7 +59,8 @@ static bool found(struct mime_addresses *list)
 
 static void read_quoted(struct mime_addresses *list, uint8_t c, uint8_t outside)
 {
-	keep(list, c);
+	if (c != '\r' && c != '\n') /* RFC 5322 3.2.2: a line that is folded */
+		keep(list, c);
 	if (list->is_escaped)
 		list->is_escaped = false;
 	else if (c == '\\')

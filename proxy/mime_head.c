@@ -420,6 +420,9 @@ static bool last_step(struct mime_head *mime, enum mime_event *event)
 		has_one = body_line(mime);
 		mime->begins_part = false;
 	} else {
+		/* The last line's end was no boundary's. */
+		if (mime->encoding != MIME_BASE64)
+			mime->part_len += mime->eol_len;
 		has_one = part_end(mime);
 		mime->state = MIME_ENDED;
 	}
