@@ -58,18 +58,18 @@ struct exchange {
 	unsigned int minor_version;
 	struct eas_request request;
 	enum eas_body_kind kind;
+	enum room room; /* who answers it */
 	struct http_body body;
 	uint64_t content_length;        /* as the phone said it, with HTTP_LENGTH */
 	struct eas_body *request_facts; /* NULL unless kind is EAS_BODY_WBXML or MIME */
 	struct wbxml_buffer *collected; /* the document, for upstream/body = xml; NULL otherwise */
-	enum room room;                 /* who answers it */
 	struct device_entry *device;    /* pinned; NULL where the request names none */
 	LIST_ENTRY(exchange) device_link; /* while waits_for_device */
-	bool waits_for_device;            /* among device->watch.waiting */
 	struct exchange_policy policy;
-	bool waits;            /* exchange_wait(): it is not known yet whether it may pass */
 	uint32_t wait_time_ms; /* from the end of the request */
 	uint32_t hold_ms;      /* it may pass, but only so long after its end */
+	bool waits_for_device; /* among device->watch.waiting */
+	bool waits;            /* exchange_wait(): it is not known yet whether it may pass */
 	bool is_held;          /* until its timer fires */
 	bool is_read;          /* the phone has sent all of it */
 	bool is_released;      /* decoded to the end and allowed: it may go out whole */
@@ -81,8 +81,8 @@ struct exchange {
 	char *query;  /* of the target, "" without one */
 	char *fields; /* the head's fields but for Host and framing; NULL once sent */
 	size_t fields_len;
-	bool is_chunked;            /* how the body is sent */
 	struct exchange_kept *kept; /* to be sent once more; NULL: it cannot be */
+	bool is_chunked;            /* how the body is sent */
 	uint8_t redirect_count;     /* from one endpoint to another */
 
 	/* The answer. */
