@@ -51,7 +51,8 @@ enum eas_wipe { EAS_WIPE_NONE, EAS_WIPE_ALL, EAS_WIPE_ACCOUNT };
 enum eas_setting {
 	EAS_SETTING_OOF = 1,
 	EAS_SETTING_DEVICE_PASSWORD = 2,
-	EAS_SETTING_USER_INFORMATION = 4
+	EAS_SETTING_USER_INFORMATION = 4,
+	EAS_SETTING_OOF_SET = 8 /* beside EAS_SETTING_OOF: it is not only asked for */
 };
 
 /* What a phone says of itself in Settings or Provision (MS-ASCMD 2.2.3.44). */

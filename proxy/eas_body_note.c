@@ -373,6 +373,7 @@ void eas_body_note_start(struct eas_body *body, enum eas_what what)
 	case EAS_WHAT_WIPE_ACCOUNT: wipe_note(body, EAS_WIPE_ACCOUNT); break;
 	case EAS_WHAT_DEVICE_INFO: body->device_info_present = true; break;
 	case EAS_WHAT_SETS_OOF: body->settings |= EAS_SETTING_OOF; break;
+	case EAS_WHAT_CHANGES_OOF: body->settings |= EAS_SETTING_OOF_SET; break;
 	case EAS_WHAT_SETS_DEVICE_PASSWORD: body->settings |= EAS_SETTING_DEVICE_PASSWORD; break;
 	case EAS_WHAT_ASKS_USER_INFORMATION: body->settings |= EAS_SETTING_USER_INFORMATION; break;
 	default: break;

@@ -39,7 +39,7 @@ static uint32_t acts_in_items(enum eas_command command, const struct eas_body *b
 
 static uint32_t acts_of(enum eas_command command, const struct eas_body *body)
 {
-	static const uint8_t set = EAS_SETTING_OOF | EAS_SETTING_DEVICE_PASSWORD;
+	static const uint8_t set = EAS_SETTING_OOF_SET | EAS_SETTING_DEVICE_PASSWORD;
 	/* Of a store that MS-ASCMD does not know nobody knows where it leads. */
 	static const uint8_t documents = EAS_STORE_DOCUMENT_LIBRARY | EAS_STORE_OTHER;
 	uint32_t acts = acts_in_items(command, body);

@@ -27,8 +27,7 @@ static const char *const kinds[] = {
 	"group=group%d; action=deny",
 	"time=sat-sun 0%d:00-09:00; action=deny",
 	"command=Search|Find; mailbox=user%d@*; action=deny",
-	"mailbox=a%d@example.com|b@example.com|c@example.com|d@example.com|e@example.com|"
-	"f@example.com; action=deny",
+	"mailbox=a%d@example.com|b@x.example|c@x.example|d@x.example|e@x.example; action=deny",
 	"issuer=Issuing CA %d; action=deny",
 	"model=iPhone%d*; does=send; action=deny",
 	"protocol=<14.1; os=iOS %d*; action=deny",

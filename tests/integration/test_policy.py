@@ -29,6 +29,10 @@ def change(subject):
         "AirSync:ApplicationData", Node("Email:Subject", subject))))
 
 
+def search(store, text="x"):
+    return Node("Search:Search", Node("Search:Store", Node("Search:Name", store), Node("Search:Query", text)))
+
+
 class PolicyTest(harness.Case):
     def begin(self, policy, answer=None, changes=None):
         """A proxy under these rules, before a server that writes down what comes."""
@@ -205,6 +209,45 @@ class LimitTest(PolicyTest):
         self.assertEqual(self.last_line(refusal="policy-rate")["limit_rule"], "often")
 
 
+    def test_long_heartbeats_are_answered_with_the_longest(self):
+        self.begin({"rule short": {"action": "limit", "heartbeat": "10m", "mailbox": ["bob@*"]}})
+        answer = self.expect(self.proxy.phone("bob"), "Ping", client.ping(1800), status=5).wbxml()
+        self.assertEqual(answer.child("HeartbeatInterval"), "600")
+        self.assertEqual(self.last_line(command="Ping")["limit_rule"], "short")
+        self.expect(self.proxy.phone("bob"), "Ping", client.ping(600))
+        self.expect(self.proxy.phone("alice"), "Ping", client.ping(1800))
+
+    def test_mail_that_leaves_the_company_and_files_can_be_stopped(self):
+        self.begin([("rule outside", {"recipient-domain": ["!contoso.test"], "action": "deny"}),
+                    ("rule programs", {"attachment": ["*.exe"], "action": "deny"}),
+                    ("rule large", {"attachment-larger-than": "1kB", "action": "deny"})])
+        phone = self.proxy.phone("bob")
+
+        def mail(to, name, size):
+            return client.send_mail(("\r\n".join((
+                "From: bob@contoso.test", "To: " + to, "MIME-Version: 1.0",
+                'Content-Type: multipart/mixed; boundary="b"', "", "--b", "Content-Type: text/plain", "", "hello", "--b",
+                'Content-Type: application/octet-stream; name="%s"' % name, "Content-Transfer-Encoding: 7bit",
+                'Content-Disposition: attachment; filename="%s"' % name, "", "x" * size, "--b--", ""))).encode())
+
+        self.expect(phone, "SendMail", mail("alice@contoso.test", "a.txt", 10))
+        for to, name, size, rule in (("alice@contoso.test, eve@rival.test", "a.txt", 10, "outside"),
+                                     ("alice@contoso.test", "a.EXE", 10, "programs"),
+                                     ("alice@contoso.test", "a.txt", 5000, "large")):
+            with self.subTest(rule):
+                self.expect(phone, "SendMail", mail(to, name, size), status=167)
+                self.last_line(command="SendMail", rule=rule)
+
+    def test_folders_are_told_apart_by_what_the_phone_says_of_them(self):
+        self.begin({"rule tasks": {"class": ["tasks"], "action": "deny"}})
+        phone = self.proxy.phone("bob")
+        self.expect(phone, "Sync", sync(collection("5", cls="Email")))
+        self.expect(phone, "Sync", sync(collection("7", cls="Tasks")), status=130)
+        # Where nothing is known of a folder, the phone is to look at its folders again.
+        self.expect(phone, "Sync", sync(collection("8")), status=12)
+        self.last_line(refusal="folders-unknown", rule="tasks")
+
+
 class ShadowTest(PolicyTest):
     def test_a_rule_in_shadow_only_leaves_its_name_in_the_log(self):
         self.begin([("rule later", {"action": "deny", "shadow": True, "command": ["FolderSync"]}),
@@ -228,6 +271,19 @@ class ShadowTest(PolicyTest):
 
 
 class SetTest(PolicyTest):
+    def test_file_shares_are_closed_unless_opened(self):
+        self.begin(None)
+        phone = self.proxy.phone("bob")
+        self.expect(phone, "Search", search("DocumentLibrary", "\\\\server\\share"), status=130)
+        self.assertEqual(self.last_line(command="Search")["rule"], "block-document-library")
+        self.expect(phone, "ItemOperations", Node("ItemOperations:ItemOperations", Node(
+            "ItemOperations:Fetch", Node("ItemOperations:Store", "DocumentLibrary"),
+            Node("DocumentLibrary:LinkId", "\\\\server\\share\\file"))), status=130)
+        self.expect(phone, "Search", search("GAL"))
+        self.begin({"use": []})
+        phone = self.proxy.phone("bob")
+        self.expect(phone, "Search", search("DocumentLibrary", "\\\\server\\share"))
+
     def test_read_only(self):
         self.begin({"use": ["read-only"]})
         phone = self.proxy.phone("bob")
@@ -237,7 +293,11 @@ class SetTest(PolicyTest):
                 ("MoveItems", Node("Move:MoveItems", Node("Move:Move", Node("Move:SrcMsgId", "5:1"), Node(
                     "Move:SrcFldId", "5"), Node("Move:DstFldId", "6"))), 130),
                 ("FolderDelete", Node("FolderHierarchy:FolderDelete", Node("FolderHierarchy:SyncKey", "1"), Node(
-                    "FolderHierarchy:ServerId", "5")), 130)):
+                    "FolderHierarchy:ServerId", "5")), 130),
+                ("Settings", Node("Settings:Settings", Node("Settings:Oof", Node("Settings:Set", Node(
+                    "Settings:OofState", "1")))), 7),
+                ("ItemOperations", Node("ItemOperations:ItemOperations", Node(
+                    "ItemOperations:EmptyFolderContents", Node("AirSync:CollectionId", "5"))), 130)):
             with self.subTest(command):
                 self.expect(phone, command, document, status=status)
         meeting = Node("MeetingResponse:MeetingResponse", Node("MeetingResponse:Request", Node(
@@ -247,6 +307,8 @@ class SetTest(PolicyTest):
         self.expect(phone, "FolderSync", client.folder_sync())
         self.expect(phone, "Sync", sync(collection()))
         self.expect(phone, "Ping", client.ping(60))
+        self.expect(phone, "Settings", Node("Settings:Settings", Node("Settings:Oof", Node("Settings:Get", Node(
+            "Settings:BodyType", "Text")))))
 
     def test_old_versions_are_not_offered_and_not_taken(self):
         versions = ("MS-ASProtocolVersions", "2.5,12.0,12.1,14.0,14.1,16.0,16.1")
@@ -262,6 +324,15 @@ class SetTest(PolicyTest):
         phone.version = "14.1"
         self.expect(phone, "FolderSync", client.folder_sync())
         self.assertEqual(self.last_line(refusal="protocol-closed")["rule"], "min-protocol")
+
+    def test_attachments_are_not_fetched(self):
+        self.begin({"use": ["no-attachments"]})
+        phone = self.proxy.phone("bob")
+        self.expect(phone, "ItemOperations", Node("ItemOperations:ItemOperations", Node(
+            "ItemOperations:Fetch", Node("ItemOperations:Store", "Mailbox"),
+            Node("AirSyncBase:FileReference", "5:1:0"))), status=130)
+        phone.version = "12.1"
+        self.expect(phone, "GetAttachment", None, http=500, target=phone.target("GetAttachment") + "&AttachmentName=5:1:0")
 
     def test_a_set_can_be_for_some(self):
         self.begin({"rule guests": {"mailbox": ["alice@*"], "action": "use", "use": ["read-only"]}})

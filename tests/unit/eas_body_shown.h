@@ -99,6 +99,7 @@ static inline void show_device(struct shown *shown, const struct eas_body *body)
 		"model", "imei", "friendly", "os", "language", "phone", "agent", "operator"};
 
 	show_flag(shown, "oof", (body->settings & EAS_SETTING_OOF) != 0);
+	show_flag(shown, "oof_set", (body->settings & EAS_SETTING_OOF_SET) != 0);
 	show_flag(shown, "password", (body->settings & EAS_SETTING_DEVICE_PASSWORD) != 0);
 	show_flag(shown, "user", (body->settings & EAS_SETTING_USER_INFORMATION) != 0);
 	show_flag(shown, "policies", body->has_policies);
