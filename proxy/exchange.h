@@ -224,7 +224,8 @@ int exchange_filter_make(struct exchange *exchange);
 /* What FolderSync has said of a folder of this phone: enum eas_class. context: the exchange. */
 unsigned int exchange_folder_class(void *context, struct span id);
 /* The request is whole and may concern folders of a class that no table knows: the phone is to look at its
- * folders again. Returns what it is refused with, and says in the exchange with which status. */
+ * folders again, or to name them. Returns what it is refused with, and says in the exchange with which
+ * status; or answers it. */
 enum refusal exchange_folders_unknown(struct exchange *exchange);
 /* A FolderSync of a phone that was told so: it is answered here with Status 9, so that it starts over and
  * gets all of its folders. False: nothing is to be done. */

@@ -6,9 +6,16 @@
 #include <string.h>
 
 #include "proxy/exchange.h"
+#include "proxy/policy_body.h"
 
-/* MS-ASCMD 2.2.3.177: the folder hierarchy has changed, a FolderSync is needed. */
-enum { SYNC_HIERARCHY_CHANGED = 12, PING_HIERARCHY_CHANGED = 7 };
+/* MS-ASCMD 2.2.3.177: the folder hierarchy has changed, a FolderSync is needed; the request is not
+ * complete, and has to be sent in full. */
+enum {
+	SYNC_HIERARCHY_CHANGED = 12,
+	PING_HIERARCHY_CHANGED = 7,
+	SYNC_INCOMPLETE = 13,
+	PING_INCOMPLETE = 3
+};
 
 static struct folder_table *table_of(const struct exchange *exchange)
 {
@@ -34,10 +41,31 @@ unsigned int exchange_folder_class(void *context, struct span id)
 	return folder_table_class(table_of(exchange), &owner, id, now_of(exchange));
 }
 
+/* In every version: eas_refusal_write() has the words of 14.0 and later only. */
+static void ask_for_all_of_it(struct exchange *exchange)
+{
+	static const uint8_t sync[] = {
+		0x03, 0x01, 0x6a, 0x00, 0x45, 0x4e, 0x03, '1', '3', 0x00, 0x01, 0x01};
+	static const uint8_t ping[] = {
+		0x03, 0x01, 0x6a, 0x00, 0x00, 0x0d, 0x45, 0x47, 0x03, '3', 0x00, 0x01, 0x01};
+	bool is_sync = exchange->request.command == EAS_SYNC;
+
+	exchange->refusal = REFUSAL_FOLDERS_UNKNOWN;
+	exchange_answer_own(exchange,
+		&(struct own_answer){.status = 200,
+			.content_type = "application/vnd.ms-sync.wbxml",
+			.body = is_sync ? span_of(sync, sizeof(sync)) : span_of(ping, sizeof(ping)),
+			.eas_status = is_sync ? SYNC_INCOMPLETE : PING_INCOMPLETE});
+}
+
 enum refusal exchange_folders_unknown(struct exchange *exchange)
 {
 	const struct folder_owner owner = owner_of(exchange);
 
+	if (exchange->request_facts == NULL || policy_body_repeats(exchange->request_facts)) {
+		ask_for_all_of_it(exchange);
+		return REFUSAL_FOLDERS_UNKNOWN;
+	}
 	/* It has just got all of them, so that a 503 has to slow it down. */
 	if (folder_table_miss(table_of(exchange), &owner, now_of(exchange)) == FOLDER_MISS_LOST)
 		return REFUSAL_FOLDERS_UNKNOWN;

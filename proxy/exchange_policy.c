@@ -43,6 +43,9 @@ static void take_request(const struct exchange *exchange, struct policy_facts *f
 	facts->model = device == NULL ? "" : device->grant.model;
 	facts->os = device == NULL ? "" : device->grant.os;
 	facts->has_body = exchange->kind != EAS_BODY_NONE;
+	/* Without one, as the last time. */
+	if (!facts->has_body && (request->command == EAS_SYNC || request->command == EAS_PING))
+		facts->classes = 1U << EAS_CLASS_UNSAID;
 }
 
 static void take_document(const struct exchange *exchange, struct policy_facts *facts)

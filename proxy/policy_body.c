@@ -1,10 +1,21 @@
 #include "proxy/policy_body.h"
 
+#include "wbxml/codepages.h"
+
+bool policy_body_repeats(const struct eas_body *body)
+{
+	if (body->root != WBXML_AIRSYNC_SYNC && body->root != WBXML_PING_PING)
+		return false;
+	return body->is_partial || body->collection_count == 0;
+}
+
 /* What the phone says of a folder, and what FolderSync said: where they differ, both count. */
 static uint8_t classes_of(const struct eas_body *body, policy_class_of *class_of, void *context)
 {
 	uint32_t classes = body->classes | body->unnamed_classes;
 
+	if (policy_body_repeats(body))
+		classes |= 1U << EAS_CLASS_UNSAID;
 	for (uint32_t i = 0; i < body->collection_count && i < EAS_COLLECTIONS_NAMED; i++) {
 		struct span id = span_of_string(eas_body_collection_id(body, i));
 		unsigned int class = class_of(context, id);

@@ -15,4 +15,8 @@ typedef unsigned int policy_class_of(void *context, struct span id);
 void policy_take_body(struct policy_facts *facts, const struct eas_body *body,
 	policy_class_of *class_of, void *context);
 
+/* Whether a Sync or Ping leaves out folders, because they are those of the last time: which these are,
+ * the server alone knows. One without any body does, too. */
+bool policy_body_repeats(const struct eas_body *body);
+
 #endif

@@ -340,6 +340,24 @@ class RewriteTest(harness.Case):
         self.assertEqual(ask(*calendars, "5").wbxml().get("Status"), "12")
         self.assertEqual(ask(*calendars, "unheard-of").status, 503)
 
+    def test_a_request_as_the_last_time_has_to_say_its_folders(self):
+        phone = self.serve(CALENDAR_ONLY)
+        for version in ("12.1", "16.1"):
+            phone.version = version
+            partial = sync_request("1", "Calendar")
+            partial.children.insert(0, Node("AirSync:Partial"))
+            interval = Node("Ping:Ping", Node("Ping:HeartbeatInterval", "600"))
+            for command, document, status in (("Sync", None, "13"), ("Sync", partial, "13"),
+                                              ("Ping", None, "3"), ("Ping", interval, "3")):
+                with self.subTest(version, command=command, document=document):
+                    self.assertEqual(phone.post(command, document).wbxml().get("Status"), status)
+        self.assertEqual(self.recorder.whole(), [])
+        self.assertEqual(self.logged(command="Ping", eas_status=3)["refusal"], "folders-unknown")
+        # Whom no such rule is about may leave out what the server knows.
+        self.next = answer_bytes()
+        self.proxy.phone("bob").post("Sync")
+        self.assertEqual(len(self.recorder.whole()), 1)
+
     # Phones
 
     def test_a_fleet_without_attachments_is_content(self):
