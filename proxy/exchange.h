@@ -75,18 +75,18 @@ struct exchange {
 	bool is_released;      /* decoded to the end and allowed: it may go out whole */
 
 	/* Towards the endpoint. */
+	bool is_chunked;        /* how the body is sent */
+	uint8_t redirect_count; /* from one endpoint to another */
 	enum exchange_stage stage;
+	enum exchange_answer answer; /* how far that has come */
 	struct link *link;
 	struct spool spool;
 	char *query;  /* of the target, "" without one */
 	char *fields; /* the head's fields but for Host and framing; NULL once sent */
 	size_t fields_len;
 	struct exchange_kept *kept; /* to be sent once more; NULL: it cannot be */
-	bool is_chunked;            /* how the body is sent */
-	uint8_t redirect_count;     /* from one endpoint to another */
 
 	/* The answer. */
-	enum exchange_answer answer;
 	struct session_input *answer_head; /* a head that came in pieces; NULL otherwise */
 	size_t answer_scanned;
 	struct http_body answer_body;
