@@ -119,9 +119,9 @@ static uint8_t class_of(struct span name)
 		[EAS_CLASS_SMS] = "SMS",
 	};
 
-	for (uint8_t i = EAS_CLASS_EMAIL; i < EAS_CLASS_OTHER; i++)
+	for (unsigned int i = EAS_CLASS_EMAIL; i < EAS_CLASS_OTHER; i++)
 		if (span_equal_nocase(name, names[i]))
-			return i;
+			return (uint8_t)i;
 	return EAS_CLASS_OTHER;
 }
 

@@ -133,7 +133,7 @@ static void measure_ping(void)
 	}
 	wbxml_write_end(&writer);
 	wbxml_write_end(&writer);
-	measure("Ping", &terms, &document, ROUNDS * 100);
+	measure("Ping", &terms, &document, 100UL * ROUNDS);
 	wbxml_buffer_free(&document);
 }
 

@@ -161,14 +161,14 @@ static void test_parts_are_there(void)
 		3);
 	struct eas_body *facts;
 
-	CU_ASSERT_PTR_NOT_NULL_FATAL(number);
-	for (char digit = '0'; digit <= '2'; digit++) {
+	for (int digit = '0'; digit <= '2' && number != NULL; digit++) {
 		number[2] = (uint8_t)digit;
 		facts = body_fed(&terms, span_of(body.data, body.len), 50);
 		CU_ASSERT_EQUAL(
 			eas_body_end(facts), digit == '1' ? REFUSAL_NONE : REFUSAL_WBXML_MALFORMED);
 		eas_body_free(facts);
 	}
+	CU_ASSERT_PTR_NOT_NULL(number);
 	wbxml_buffer_free(&body);
 }
 
