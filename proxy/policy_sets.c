@@ -1,4 +1,5 @@
 /* Ready-made rules, in the words that a configuration would have for them. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,9 +96,9 @@ static int fill(struct config_rule *rule, const struct row *row, unsigned int ve
 		add_words(&rule->folders, row->folders) == -1)
 		return -1;
 	if (version != 0) {
-		char text[8] = "<";
+		char text[8];
 
-		strcat(text, policy_version_text(version));
+		snprintf(text, sizeof(text), "<%s", policy_version_text(version));
 		return add_word(&rule->protocol, text, strlen(text));
 	}
 	return 0;

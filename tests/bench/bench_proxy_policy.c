@@ -84,9 +84,11 @@ static int run(int count, int rounds)
 		.classes = 1 << 1,
 	};
 	double begun;
+	int status = 0;
 
 	if (policy == NULL) {
 		policy_config_check(config, print_fault, NULL);
+		config_free(config);
 		return 1;
 	}
 	begun = seconds();
@@ -98,13 +100,14 @@ static int run(int count, int rounds)
 			policy_evaluate(policy, &facts, true, &decision);
 		if (decision.rule != NULL) {
 			fprintf(stderr, "%s holds\n", decision.rule);
-			return 1;
+			status = 1;
+			break;
 		}
 	}
 	printf("%d rules: %.0f ns a request\n", count, (seconds() - begun) / rounds * 1e9);
 	policy_free(policy);
 	config_free(config);
-	return 0;
+	return status;
 }
 
 int main(int argc, char **argv)

@@ -117,7 +117,7 @@ static struct config *policy_fixture_new(const char *sets)
 	config->directory.bind_password.fd = -1;
 	config->limits.wbxml_depth = 32;
 	config->limits.wbxml_elements = 200000;
-	config->policy.document_size = 256 * 1024;
+	config->policy.document_size = UINT64_C(256) * 1024;
 	policy_fixture_words(&config->policy.use, sets, strlen(sets), 1);
 	return config;
 }

@@ -668,10 +668,12 @@ static void test_xpath_that_takes_too_long_refuses(void)
 {
 	char xml[6000] = "<Ping xmlns='Ping'><Folders>";
 	struct policy_decision decision;
+	size_t len = strlen(xml);
 
 	for (int i = 0; i < 150; i++)
-		strcat(xml, "<Folder><Id>1</Id></Folder>");
-	strcat(xml, "</Folders></Ping>");
+		len += (size_t)snprintf(
+			xml + len, sizeof(xml) - len, "<Folder><Id>1</Id></Folder>");
+	snprintf(xml + len, sizeof(xml) - len, "</Folders></Ping>");
 	CU_ASSERT_EQUAL(xpath_action("xpath=//*[count(//*[count(//*) > 0]) > 0]; action=allow", xml,
 				&decision),
 		(int)POLICY_DENY);
@@ -720,8 +722,9 @@ static void note_fault(void *context, const char *text)
 {
 	struct faults *faults = context;
 
-	strncat(faults->text, text, sizeof(faults->text) - strlen(faults->text) - 2);
-	strcat(faults->text, "\n");
+	size_t len = strlen(faults->text);
+
+	snprintf(faults->text + len, sizeof(faults->text) - len, "%s\n", text);
 }
 
 static void test_faults_name_line_and_option(void)

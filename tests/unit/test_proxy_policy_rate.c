@@ -2,7 +2,7 @@
 #include "proxy/policy_rate.h"
 #include "tests/unit/check.h"
 
-enum { SECOND = 1000000 };
+#define SECOND UINT64_C(1000000)
 
 static const uint64_t begin_us = UINT64_C(1700000000) * SECOND;
 
