@@ -34,7 +34,7 @@ static bool rule_strips(const void *context, struct span name, struct span type,
 	return rule->type != NULL && text[0] != '\0' && fnmatch(rule->type, text, 0) == 0;
 }
 
-static const struct rule over_100kb = {.larger_than = 100 * 1024};
+static const struct rule over_100kb = {.larger_than = 102400};
 static const struct rule over_30b = {.larger_than = 30};
 static const struct rule nothing = {.larger_than = UINT64_MAX};
 static const struct rule everything = {.name = "*"};

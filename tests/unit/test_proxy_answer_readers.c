@@ -1,5 +1,6 @@
 /* What other readers make of changed answers: libwbxml, and Wireshark's dissector (tshark), to which every
  * changed sample is shown as the answer to an HTTP request in a capture made here. */
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "proxy/answer_filter.h"
@@ -236,12 +237,30 @@ static struct dissection read_dissection(FILE *tshark)
 	return found;
 }
 
+/* tshark's words about a capture, to be read; closed by the caller, as *child has to be waited for. */
+static FILE *tshark_start(const char *path, pid_t *child)
+{
+	int ends[2];
+
+	CU_ASSERT_EQUAL_FATAL(pipe(ends), 0);
+	*child = fork();
+	if (*child == 0) {
+		dup2(ends[1], STDOUT_FILENO);
+		close(ends[0]);
+		execlp("tshark", "tshark", "-r", path, "-O", "wbxml", "-V", (char *)NULL);
+		_exit(127);
+	}
+	close(ends[1]);
+	return fdopen(ends[0], "r");
+}
+
 static struct dissection dissect(const char *folder, size_t samples, void visit(const char *name))
 {
-	char path[] = "/tmp/easproxy-answers-XXXXXX", command[200];
+	char path[] = "/tmp/easproxy-answers-XXXXXX";
 	struct dissection found;
-	int fd = mkstemp(path);
+	int fd = mkstemp(path), status = -1;
 	FILE *tshark;
+	pid_t child;
 
 	CU_ASSERT_FATAL(fd != -1);
 	capture = fdopen(fd, "wb");
@@ -255,11 +274,12 @@ static struct dissection dissect(const char *folder, size_t samples, void visit(
 	stream = 20000;
 	CU_ASSERT_EQUAL(sample_each(folder, visit), samples);
 	CU_ASSERT_EQUAL(fclose(capture), 0);
-	snprintf(command, sizeof(command), "tshark -r %s -O wbxml -V 2>/dev/null", path);
-	tshark = popen(command, "r");
+	tshark = tshark_start(path, &child);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(tshark);
 	found = read_dissection(tshark);
-	CU_ASSERT_EQUAL(pclose(tshark), 0);
+	fclose(tshark);
+	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+	CU_ASSERT_EQUAL(status, 0);
 	unlink(path);
 	return found;
 }
