@@ -603,7 +603,8 @@ static enum refusal check_request(struct exchange *exchange, const struct http_h
 		refusal = REFUSAL_METHOD_NOT_ALLOWED;
 	if (refusal == REFUSAL_NONE)
 		refusal = eas_request_read(head, &exchange->request);
-	if (refusal == REFUSAL_NONE)
+	/* An old phone can be told to wipe, too. */
+	if (refusal == REFUSAL_NONE && !session->is_wipe_only)
 		refusal = check_protocol(&config_of(exchange)->activesync, &exchange->request);
 	if (refusal == REFUSAL_NONE && exchange->request.user[0] != '\0' &&
 		!credential_is_user(session->credential, span_of_string(exchange->request.user)))

@@ -1,5 +1,7 @@
 #include "proxy/room.h"
 
+#include <limits.h>
+
 #include "proxy/answer_field.h"
 #include "proxy/device_table.h"
 #include "proxy/exchange.h"
@@ -42,6 +44,7 @@ static void answer_options(struct exchange *exchange)
 		"FolderDelete,FolderUpdate,MoveItems,GetItemEstimate,MeetingResponse,Search,"
 		"Settings,Ping,ItemOperations,Provision,ResolveRecipients,ValidateCert,Find";
 	const struct config_activesync *config = &exchange->session->worker->config->activesync;
+	bool is_wipe_only = exchange->session->is_wipe_only;
 	char open_versions[sizeof(versions)], open_commands[sizeof(commands)];
 	const struct own_field fields[] = {
 		{"MS-ASProtocolVersions", open_versions},
@@ -51,8 +54,9 @@ static void answer_options(struct exchange *exchange)
 		{"Cache-Control", "private"},
 	};
 
-	answer_field_versions(span_of_string(versions), config->min_protocol, config->max_protocol,
-		open_versions, sizeof(open_versions));
+	answer_field_versions(span_of_string(versions), is_wipe_only ? 0 : config->min_protocol,
+		is_wipe_only ? UINT_MAX : config->max_protocol, open_versions,
+		sizeof(open_versions));
 	answer_field_commands(span_of_string(commands), config->closed_commands, open_commands,
 		sizeof(open_commands));
 	exchange_answer_own(exchange, &(struct own_answer){.status = 200,
