@@ -379,8 +379,16 @@ static int weigh_revoked(
 	if (known == 1 && device.facts.issuer[0] != '\0')
 		return memcmp(device.facts.leaf_sha256, wiped->leaf_sha256,
 			       sizeof(wiped->leaf_sha256)) == 0;
-	if (known == 0)
+	if (known == 0) {
+		int64_t count;
+
+		/* Nor can it make up devices without an end. */
+		if (state_devices_count_rows(control->store, wiped->mailbox, &count, err) == -1)
+			return -1;
+		if (count >= STATE_DEVICES_OF_MAILBOX)
+			return 0;
 		memset(&device, 0, sizeof(device));
+	}
 	snprintf(facts.mailbox, sizeof(facts.mailbox), "%s", wiped->mailbox);
 	snprintf(facts.id, sizeof(facts.id), "%s", wiped->device_id);
 	snprintf(facts.issuer, sizeof(facts.issuer), "%s", wiped->issuer);

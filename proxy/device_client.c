@@ -226,10 +226,11 @@ void device_client_hear(struct exchange *exchange, const struct http_head *head)
 	if (len == 0 ||
 		(memcmp(entry->user_agent, value.data, len) == 0 && entry->user_agent[len] == '\0'))
 		return;
-	for (size_t i = 0; i < len; i++)
-		entry->user_agent[i] =
-			value.data[i] >= ' ' && value.data[i] <= '~' ? (char)value.data[i] : '?';
+	memcpy(entry->user_agent, value.data, len);
 	entry->user_agent[len] = '\0';
+	for (char *at = entry->user_agent; *at != '\0'; at++)
+		if (*at < ' ' || *at > '~')
+			*at = '?';
 	entry->watch.is_changed = true;
 }
 

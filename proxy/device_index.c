@@ -28,7 +28,8 @@ int device_index_key(const char *mailbox, const char *id, struct device_key *key
 
 	if (mailbox_len > MAILBOX_MAX || id_len > EAS_DEVICE_ID_MAX)
 		return -1;
-	memcpy(name, mailbox, mailbox_len + 1);
+	memcpy(name, mailbox, mailbox_len);
+	name[mailbox_len] = '\0';
 	memcpy(name + mailbox_len + 1, id, id_len);
 	return sealed_index_key(span_of(name, mailbox_len + 1 + id_len), key->octets);
 }

@@ -171,6 +171,15 @@ int state_devices_count_of(
 	return state_sql_number(store, of, count, err, "counting a mailbox's devices");
 }
 
+int state_devices_count_rows(
+	struct state_store *store, const char *mailbox, int64_t *count, struct error *err)
+{
+	sqlite3_stmt *rows = state_sql(store, STATE_DEVICES_COUNT_ROWS);
+
+	bind_text(rows, 1, mailbox);
+	return state_sql_number(store, rows, count, err, "counting a mailbox's devices");
+}
+
 int state_devices_count(
 	struct state_store *store, struct state_device_counts *counts, struct error *err)
 {
@@ -294,11 +303,10 @@ void state_device_say(struct state_device *device, const struct device_facts *fa
 static int make_room(struct state_store *store, const char *mailbox, struct error *err)
 {
 	static const char what[] = "forgetting devices";
-	sqlite3_stmt *rows = state_sql(store, STATE_DEVICES_COUNT_ROWS), *drop;
+	sqlite3_stmt *drop;
 	int64_t count;
 
-	bind_text(rows, 1, mailbox);
-	if (state_sql_number(store, rows, &count, err, what) == -1)
+	if (state_devices_count_rows(store, mailbox, &count, err) == -1)
 		return -1;
 	if (count < STATE_DEVICES_OF_MAILBOX)
 		return 0;

@@ -31,10 +31,10 @@ enum {
 struct state_device {
 	struct device_facts facts;
 	int64_t first_seen, last_seen; /* UNIX seconds, as all times; 0: never */
-	bool is_pinned;                /* the certificate is the only one it may come with */
-	bool is_registered;            /* by "device add" */
+	int64_t state_at;              /* since when it has its state; 0: from the beginning */
 	enum device_state state;
-	int64_t state_at;                               /* since when; 0: from the beginning */
+	bool is_pinned;     /* the certificate is the only one it may come with */
+	bool is_registered; /* by "device add" */
 	char state_by[STATE_DEVICE_BY_MAX + 1];         /* "user 1000", "rule NAME", "admission" */
 	char state_reason[STATE_DEVICE_REASON_MAX + 1]; /* "": none was given */
 	/* Of the last wipe that was ordered; DEVICE_ALLOWED: none. Times are 0 for what did not happen yet. */
@@ -71,6 +71,10 @@ int state_devices_pinned_by(struct state_store *store, const uint8_t leaf_sha256
 /* How many devices a mailbox has; those that were blocked by an operator or a rule, or that were wiped, are
  * not counted. */
 int state_devices_count_of(
+	struct state_store *store, const char *mailbox, int64_t *count, struct error *err);
+
+/* How many there are of it, whatever their state. */
+int state_devices_count_rows(
 	struct state_store *store, const char *mailbox, int64_t *count, struct error *err);
 
 struct state_device_counts {
