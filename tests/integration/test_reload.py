@@ -18,6 +18,9 @@ from harness import wait_for
 from load import HEADERS, Load, echo
 from recorder import answer_bytes
 
+SEARCH = wbxml.encode(wbxml.Node("Search:Search", wbxml.Node(
+    "Search:Store", wbxml.Node("Search:Name", "GAL"), wbxml.Node("Search:Query", "bob"))))
+
 
 def slowly(received, connection):
     if "Cmd=Ping" in received.target:
@@ -66,8 +69,7 @@ class ReloadTest(harness.Case):
 
     def test_a_request_under_way_is_finished_by_the_old_worker(self):
         with self.proxy.dial("bob") as connection:
-            connection.send(request_bytes("POST", target("Search"), HEADERS, wbxml.encode(
-                wbxml.Node("Search:Search"))))
+            connection.send(request_bytes("POST", target("Search"), HEADERS, SEARCH))
             wait_for("the request at the upstream", lambda: [
                 r for r in self.recorder.whole() if "Search" in r.target], None, self.proxy)
             self.reload()
@@ -132,8 +134,7 @@ class StopTest(harness.Case):
     def test_sigterm_finishes_what_is_under_way(self):
         proxy = self.start_here({"drain-time": "10s"})
         with proxy.dial("bob") as connection:
-            connection.send(request_bytes("POST", target("Search"), HEADERS, wbxml.encode(
-                wbxml.Node("Search:Search"))))
+            connection.send(request_bytes("POST", target("Search"), HEADERS, SEARCH))
             wait_for("the request at the upstream", lambda: [
                 r for r in self.recorder.whole() if "Search" in r.target], None, proxy)
             proxy.signal(signal.SIGTERM)
