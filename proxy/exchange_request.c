@@ -598,11 +598,12 @@ static enum refusal check_request(struct exchange *exchange, const struct http_h
 {
 	struct session *session = exchange->session;
 	enum refusal refusal = session_check(session);
+	/* Read in any case: who may not come in is told so in the words of the command. */
+	enum refusal read = head->method == HTTP_GET ? REFUSAL_METHOD_NOT_ALLOWED
+						     : eas_request_read(head, &exchange->request);
 
-	if (refusal == REFUSAL_NONE && head->method == HTTP_GET)
-		refusal = REFUSAL_METHOD_NOT_ALLOWED;
 	if (refusal == REFUSAL_NONE)
-		refusal = eas_request_read(head, &exchange->request);
+		refusal = read;
 	/* An old phone can be told to wipe, too. */
 	if (refusal == REFUSAL_NONE && !session->is_wipe_only)
 		refusal = check_protocol(&config_of(exchange)->activesync, &exchange->request);

@@ -6,7 +6,7 @@
  *	403			the same, once; then it gives up, blocked
  *	Status 140		Provision with key 0 and an empty root
  *	RemoteWipe		acknowledge and wipe; or what --wipe says
- *	Status 126, 129, 130, 131, 177	blocked
+ *	Status 123, 125, 126, 129, 130, 131, 177	blocked
  *	401			asks its user for the password, and stops
  *	451			asks again where X-MS-Location says; elsewhere it has left us
  *	Status 110, 111		comes again later, as after a 503
@@ -173,6 +173,8 @@ int phone_hear_status(struct phone *phone, const struct document *document, uint
 		return PHONE_WRONG;
 	}
 	switch (status) {
+	case 123:
+	case 125:
 	case 126:
 	case 129:
 	case 130:

@@ -180,7 +180,7 @@ class RefusalsTest(harness.Case):
 
     @shows("name-missing", "name-invalid", "domain-not-routable", "user-mismatch")
     def test_names_that_lead_nowhere(self):
-        """What is wrong with the certificate is told before the request is read: by HTTP, to every version."""
+        """OPTIONS has no words but those of HTTP; a command is answered in its own, from 14.0."""
         self.serve()
         proxy = self.proxy_with()
         self.give("nameless", self.issuing.issue("nameless"))
@@ -192,6 +192,7 @@ class RefusalsTest(harness.Case):
                 with self.subTest(refusal, version=version):
                     domain = "fabrikam.test" if refusal == "user-mismatch" else "contoso.test"
                     self.is_told(proxy, refusal, user, "--version", version, "--domain", domain, words="HTTP 403")
+                    self.is_told(proxy, refusal, user, "--version", version, "--domain", domain, "--only-pings")
 
     @shows("user-unknown", "user-disabled", "user-revoked")
     def test_users_that_may_not_come_in(self):
@@ -201,11 +202,17 @@ class RefusalsTest(harness.Case):
         self.give("carol", self.issuing.issue("carol", general_names(principal_name(b"carol@contoso.test"))))
         proxy = self.proxy_with({"directory": {"backend": "file", "file": self.path("directory")}}, answers=False)
         self.is_told(proxy, "user-unknown", "alice", words="HTTP 403")
+        for version in VERSIONS:
+            self.is_told(proxy, "user-unknown", "alice", "--version", version, "--only-pings")
         self.is_told(proxy, "user-disabled", "carol", words="HTTP 403")
+        for version in VERSIONS:
+            self.is_told(proxy, "user-disabled", "carol", "--version", version, "--only-pings")
         proxy.wait_until_answering()
         subprocess.run([EASPROXYCTL, "user", "revoke", "bob@contoso.test", "-s", proxy.control], check=True, timeout=20,
                        stdout=subprocess.DEVNULL)
         self.is_told(proxy, "user-revoked", "bob", words="HTTP 403")
+        for version in VERSIONS:
+            self.is_told(proxy, "user-revoked", "bob", "--version", version, "--only-pings")
 
     # Requests that are none
 

@@ -87,6 +87,14 @@ class OrderTest(WipeCase):
         """The device as device show has it."""
         return json.loads(self.device("show", "--json", device=device))
 
+    def wait_until_workers_know(self, state, device=DEVICE):
+        """Until then one that asks again at once is told what it was told before."""
+        known = wait_for("control to know", lambda: self.proxy.lines("device-state", device=device, state=state), None,
+                         self.proxy)[-1]
+        wait_for("all workers to know", lambda: len({
+            line["slot"] for line in self.proxy.lines("recheck")
+            if "devices" in line["cause"] and line["time"] > known["time"]}) == len(self.proxy.pids("worker")), None, self.proxy)
+
     def reached(self):
         """What of alice's phones has reached the mail server but OPTIONS, in which no phone says which device it is."""
         return [r for r in self.upstream_requests("alice@contoso.test") if r["method"] == "POST"]
@@ -111,6 +119,7 @@ class OrderTest(WipeCase):
         wait_for("the registry", lambda: self.shown()["state"] == "wiped", None, self.proxy)
         self.assertEqual(self.reached(), [])
         # Afterwards it is out, also over a restart, and not wiped a second time.
+        self.wait_until_workers_know("wiped")
         self.phone_ends("alice", "--version", "16.1", "--expect", "blocked")
         self.restart()
         said = self.phone_ends("alice", "--version", "16.1", "--expect", "blocked")
