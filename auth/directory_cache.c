@@ -79,8 +79,8 @@ static struct slot *find_slot(
 	struct slot *slot;
 
 	LIST_FOREACH(slot, bucket_of(cache, key), bucket)
-	if (memcmp(slot->key, key, sizeof(slot->key)) == 0)
-		break;
+		if (memcmp(slot->key, key, sizeof(slot->key)) == 0)
+			break;
 	if (slot == NULL)
 		return NULL;
 	TAILQ_REMOVE(&cache->by_age, slot, age);

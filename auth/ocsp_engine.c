@@ -128,8 +128,7 @@ static struct certificate *engine_find_or_add(
 	size_t bucket = bucket_of(authority, serial);
 	struct certificate *found;
 
-	LIST_FOREACH(found, &engine->buckets[bucket], bucket)
-	{
+	LIST_FOREACH(found, &engine->buckets[bucket], bucket) {
 		if (found->authority == authority &&
 			memcmp(&found->serial, serial, sizeof(*serial)) == 0)
 			return found;
@@ -167,8 +166,7 @@ static int certificate_add_waiter(
 {
 	struct waiter *waiter;
 
-	SLIST_FOREACH(waiter, &certificate->waiters, link)
-	{
+	SLIST_FOREACH(waiter, &certificate->waiters, link) {
 		if (waiter->asker == asker && memcmp(waiter->leaf_sha256, leaf_sha256, 32) == 0)
 			return 0;
 	}
@@ -519,8 +517,7 @@ void ocsp_engine_forget(struct ocsp_engine *engine, const void *asker)
 	for (size_t i = 0; i < BUCKETS; i++) {
 		struct certificate *certificate;
 
-		LIST_FOREACH(certificate, &engine->buckets[i], bucket)
-		{
+		LIST_FOREACH(certificate, &engine->buckets[i], bucket) {
 			struct waiter *waiter = SLIST_FIRST(&certificate->waiters);
 
 			while (waiter != NULL) {

@@ -154,9 +154,9 @@ struct control_client *control_find_waiting(
 	struct control_client *client;
 
 	LIST_FOREACH(client, &control->clients, link)
-	if (client->state == CLIENT_WAIT && client->wait == wait &&
-		(number == 0 || client->number == number))
-		return client;
+		if (client->state == CLIENT_WAIT && client->wait == wait &&
+			(number == 0 || client->number == number))
+			return client;
 	return NULL;
 }
 

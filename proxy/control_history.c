@@ -189,8 +189,8 @@ void control_history_take(struct control *control, uint32_t slot, const struct m
 	struct control_history *history;
 
 	LIST_FOREACH(history, &control->histories, link)
-	if (history->number == said->id)
-		break;
+		if (history->number == said->id)
+			break;
 	if (history == NULL || strcmp(said->is_last ? history->device_id : said->device_id,
 				       history->device_id) != 0)
 		return; /* too late, or of nobody */

@@ -40,7 +40,7 @@ static unsigned int count_of(const struct control *control)
 	unsigned int count = 0;
 
 	LIST_FOREACH(trace, &control->traces, link)
-	count++;
+		count++;
 	return count;
 }
 
@@ -49,8 +49,8 @@ static struct control_trace *find(const struct control *control, uint32_t id)
 	struct control_trace *trace;
 
 	LIST_FOREACH(trace, &control->traces, link)
-	if (trace->order.u.trace.id == id)
-		return trace;
+		if (trace->order.u.trace.id == id)
+			return trace;
 	return NULL;
 }
 
@@ -175,8 +175,8 @@ static struct control_trace_assembly *assembly_of(
 	struct control_trace_assembly *assembly;
 
 	LIST_FOREACH(assembly, &control->assemblies, link)
-	if (assembly->worker == worker)
-		return assembly;
+		if (assembly->worker == worker)
+			return assembly;
 	return NULL;
 }
 
@@ -272,8 +272,7 @@ void control_trace_worker_came(struct control *control, struct control_worker *w
 {
 	struct control_trace *trace;
 
-	LIST_FOREACH(trace, &control->traces, link)
-	{
+	LIST_FOREACH(trace, &control->traces, link) {
 		json_t *event = own_event("worker-came");
 
 		trace->order.u.trace.time_ms = time_left_ms(trace);
@@ -290,8 +289,7 @@ void control_trace_worker_gone(struct control *control, const struct control_wor
 
 	if (assembly != NULL)
 		assembly_free(assembly);
-	LIST_FOREACH(trace, &control->traces, link)
-	{
+	LIST_FOREACH(trace, &control->traces, link) {
 		json_t *event = own_event("worker-gone");
 
 		set_number(event, "worker", control_worker_slot(worker));

@@ -104,8 +104,8 @@ unsigned int control_workers_tell(
 	unsigned int told = 0;
 
 	LIST_FOREACH(worker, &control->workers, link)
-	if (worker->slot == slot)
-		told += control_worker_tell(worker, message);
+		if (worker->slot == slot)
+			told += control_worker_tell(worker, message);
 	return told;
 }
 
@@ -115,7 +115,7 @@ unsigned int control_workers_tell_all(struct control *control, const struct mess
 	unsigned int told = 0;
 
 	LIST_FOREACH(worker, &control->workers, link)
-	told += control_worker_tell(worker, message);
+		told += control_worker_tell(worker, message);
 	return told;
 }
 
@@ -130,6 +130,6 @@ unsigned int control_workers_count(const struct control *control)
 	unsigned int count = 0;
 
 	LIST_FOREACH(worker, &control->workers, link)
-	count++;
+		count++;
 	return count;
 }

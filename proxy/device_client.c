@@ -536,12 +536,12 @@ void device_client_noted(struct worker *worker, uint64_t number)
 	struct note *note;
 
 	TAILQ_FOREACH(note, &client->notes, link)
-	if (note->number == number) {
-		TAILQ_REMOVE(&client->notes, note, link);
-		client->note_count--;
-		free(note);
-		return;
-	}
+		if (note->number == number) {
+			TAILQ_REMOVE(&client->notes, note, link);
+			client->note_count--;
+			free(note);
+			return;
+		}
 }
 
 /* Again */
@@ -564,8 +564,8 @@ static void again(struct device_client *client, uint64_t asked_us, uint64_t note
 	if (client->waiting_count > 0)
 		device_table_each(client->worker->devices, ask_again, &asked_us);
 	TAILQ_FOREACH(note, &client->notes, link)
-	if (clock_us() - note->sent_us >= noted_us)
-		note_send(client, note);
+		if (clock_us() - note->sent_us >= noted_us)
+			note_send(client, note);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)

@@ -89,9 +89,9 @@ static struct device_entry *entry_find(
 	struct device_entry *entry;
 
 	LIST_FOREACH(entry, &table->buckets[hash & table->mask], bucket_link)
-	if (entry->hash == hash && strcmp(device_entry_mailbox(entry), mailbox) == 0 &&
-		strcmp(device_entry_id(entry), id) == 0)
-		return entry;
+		if (entry->hash == hash && strcmp(device_entry_mailbox(entry), mailbox) == 0 &&
+			strcmp(device_entry_id(entry), id) == 0)
+			return entry;
 	return NULL;
 }
 
@@ -158,7 +158,7 @@ void device_table_each(struct device_table *table, device_table_visit *visit, vo
 
 	for (size_t i = 0; i <= table->mask; i++)
 		LIST_FOREACH(entry, &table->buckets[i], bucket_link)
-	visit(context, entry);
+			visit(context, entry);
 }
 
 const char *device_entry_mailbox(const struct device_entry *entry)

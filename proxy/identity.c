@@ -67,7 +67,7 @@ static void peer_free(struct peer *peer)
 
 	LIST_REMOVE(peer, link);
 	LIST_FOREACH(request, &peer->waiting, link)
-	request->peer = NULL; /* freed when the directory has answered */
+		request->peer = NULL; /* freed when the directory has answered */
 	for (request = STAILQ_FIRST(&peer->answered); request != NULL; request = next) {
 		next = STAILQ_NEXT(request, entry);
 		free(request);
@@ -272,10 +272,10 @@ static void on_directory_changed(void *context)
 	struct peer *peer;
 
 	LIST_FOREACH(peer, &identity->peers, link)
-	if (peer->role == ROLE_WORKER && !peer->has_change) {
-		peer->has_change = true;
-		peer_flush(peer);
-	}
+		if (peer->role == ROLE_WORKER && !peer->has_change) {
+			peer->has_change = true;
+			peer_flush(peer);
+		}
 }
 
 static void on_supervisor(evutil_socket_t fd, short what, void *arg)

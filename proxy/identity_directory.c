@@ -287,9 +287,9 @@ static struct lookup *lookup_find(
 	struct lookup *lookup;
 
 	TAILQ_FOREACH(lookup, &directory->lookups, entry)
-	if (lookup->job.question.kind == question->kind &&
-		strcmp(lookup->job.question.value, question->value) == 0)
-		return lookup;
+		if (lookup->job.question.kind == question->kind &&
+			strcmp(lookup->job.question.value, question->value) == 0)
+			return lookup;
 	return NULL;
 }
 

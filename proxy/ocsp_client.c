@@ -81,8 +81,7 @@ static struct ocsp_entry *client_find(struct ocsp_client *client, const uint8_t 
 {
 	struct ocsp_entry *entry;
 
-	LIST_FOREACH(entry, &client->buckets[bucket_of(leaf_sha256)], bucket)
-	{
+	LIST_FOREACH(entry, &client->buckets[bucket_of(leaf_sha256)], bucket) {
 		if (memcmp(entry->leaf_sha256, leaf_sha256, sizeof(entry->leaf_sha256)) == 0)
 			return entry;
 	}
@@ -322,8 +321,7 @@ static struct ocsp_entry *bucket_first_asking(struct ocsp_client *client, size_t
 {
 	struct ocsp_entry *entry;
 
-	LIST_FOREACH(entry, &client->buckets[bucket], bucket)
-	{
+	LIST_FOREACH(entry, &client->buckets[bucket], bucket) {
 		if (entry->asking != ASKING_NOTHING)
 			return entry;
 	}

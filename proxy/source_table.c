@@ -90,8 +90,7 @@ struct source *source_take(
 
 	source_key(address, key);
 	bucket = bucket_of(table, key);
-	LIST_FOREACH(source, bucket, entry)
-	{
+	LIST_FOREACH(source, bucket, entry) {
 		if (source->key[0] != key[0] || source->key[1] != key[1])
 			continue;
 		if (source->count >= limit)

@@ -98,8 +98,8 @@ static const struct {
 	{"bob\n", "list:1: 'bob' is not a mailbox; a line begins with its address, user@domain\n"},
 	{"a@b.c smtp:x\n\nd@e.f upn:\n", "list:1: 'x' is not an address; write user@domain\n"
 					 "list:3: '' is not an address; write user@domain\n"},
-	{"a@b.c nonsense\n",
-		"list:1: 'nonsense' is none of smtp:…, upn:…, sid:…, X509:<…>…, group:… and disabled\n"},
+	{"a@b.c nonsense\n", "list:1: 'nonsense' is none of smtp:…, upn:…, sid:…, X509:<…>…, "
+			     "group:… and disabled\n"},
 	{"a@b.c sid:S-1\n", "list:1: 'S-1' is not a SID; write S-1-5-21-…\n"},
 	{"a@b.c X509:<SKI>0\n",
 		"list:1: 'X509:<SKI>0' is no binding; write X509:<SKI>, X509:<SHA1-PUKEY>, "
