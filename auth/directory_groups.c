@@ -149,15 +149,15 @@ static void sort_parts(char *text, const size_t *begins, size_t count)
 	size_t used = 0;
 
 	for (size_t n = 0; n < count; n++) {
-		size_t least = PARTS_MAX;
+		size_t least = 0;
 
-		for (size_t i = 0; i < count; i++) {
+		while (is_taken[least] && least + 1 < count)
+			least++;
+		for (size_t i = least + 1; i < count; i++) {
 			size_t len = begins[i + 1] - begins[i];
-			size_t least_len = least < count ? begins[least + 1] - begins[least] : 0;
+			size_t least_len = begins[least + 1] - begins[least];
 			size_t shorter = len < least_len ? len : least_len;
-			int order = least < count ? memcmp(text + begins[i], text + begins[least],
-							    shorter)
-						  : -1;
+			int order = memcmp(text + begins[i], text + begins[least], shorter);
 
 			if (!is_taken[i] && (order < 0 || (order == 0 && len < least_len)))
 				least = i;

@@ -10,7 +10,7 @@ void device_id_fold(const char *id, char folded[EAS_DEVICE_ID_MAX + 1])
 {
 	size_t len = 0;
 
-	for (; id[len] != '\0' && len < EAS_DEVICE_ID_MAX; len++)
+	for (; len < EAS_DEVICE_ID_MAX && id[len] != '\0'; len++)
 		folded[len] =
 			(char)(id[len] >= 'A' && id[len] <= 'Z' ? id[len] - 'A' + 'a' : id[len]);
 	folded[len] = '\0';

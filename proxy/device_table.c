@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "proxy/device_facts.h"
 #include "proxy/eas.h"
 
 LIST_HEAD(device_bucket, device_entry);
@@ -16,6 +17,12 @@ struct device_table {
 	size_t mask;
 	struct device_bucket *buckets;
 };
+
+static void entry_free(struct device_entry *entry)
+{
+	history_free(entry->history);
+	free(entry);
+}
 
 struct device_table *device_table_new(size_t max)
 {
@@ -38,22 +45,25 @@ struct device_table *device_table_new(size_t max)
 	return table;
 }
 
+/* One that nobody has pinned: it stands among those that may go. */
 static void entry_drop(struct device_table *table, struct device_entry *entry)
 {
-	if (entry->pins == 0)
-		TAILQ_REMOVE(&table->uses, entry, use_link);
+	TAILQ_REMOVE(&table->uses, entry, use_link);
 	LIST_REMOVE(entry, bucket_link);
 	table->count--;
-	history_free(entry->history);
-	free(entry);
+	entry_free(entry);
 }
 
 void device_table_free(struct device_table *table)
 {
+	struct device_entry *entry, *next;
+
 	if (table == NULL)
 		return;
-	while (!TAILQ_EMPTY(&table->uses))
-		entry_drop(table, TAILQ_FIRST(&table->uses));
+	for (entry = TAILQ_FIRST(&table->uses); entry != NULL; entry = next) {
+		next = TAILQ_NEXT(entry, use_link);
+		entry_free(entry);
+	}
 	free(table->buckets);
 	free(table);
 }
@@ -71,16 +81,6 @@ static uint64_t hash_of(const struct device_table *table, const char *mailbox, c
 	uint64_t hash = hash_add(hash_add(table->seed, mailbox), id);
 
 	return hash ^ hash >> 32;
-}
-
-static void lower(char *to, const char *from)
-{
-	size_t len = 0;
-
-	for (; from[len] != '\0' && len < EAS_DEVICE_ID_MAX; len++)
-		to[len] = (char)(from[len] >= 'A' && from[len] <= 'Z' ? from[len] - 'A' + 'a'
-								      : from[len]);
-	to[len] = '\0';
 }
 
 static struct device_entry *entry_find(
@@ -122,7 +122,7 @@ struct device_entry *device_table_pin(
 	struct device_entry *entry;
 	uint64_t hash;
 
-	lower(id, device_id);
+	device_id_fold(device_id, id);
 	hash = hash_of(table, mailbox, id);
 	entry = entry_find(table, hash, mailbox, id);
 	if (entry == NULL)
@@ -148,7 +148,7 @@ struct device_entry *device_table_find(
 {
 	char id[EAS_DEVICE_ID_MAX + 1];
 
-	lower(id, device_id);
+	device_id_fold(device_id, id);
 	return entry_find(table, hash_of(table, mailbox, id), mailbox, id);
 }
 

@@ -269,7 +269,7 @@ static char *join_xpaths(const struct config_words *words, bool *names_any)
 
 	for (size_t i = 0; i < words->count; i++)
 		size += strlen(words->list[i].text) + sizeof(" and not(boolean())");
-	text = at = malloc(size + sizeof("() and true()"));
+	text = at = calloc(1, size + sizeof("() and true()"));
 	if (text == NULL)
 		return NULL;
 	*names_any = false;

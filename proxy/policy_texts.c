@@ -194,7 +194,7 @@ static struct span literal_end(const struct entry *entry)
 
 enum policy_mark policy_texts_marks(const struct policy_texts *texts, uint64_t *marks)
 {
-	bool by_hash = texts->names_any, by_start = texts->names_any, by_last = texts->names_any;
+	bool by_hash = texts->names_any, by_start = by_hash, by_last = by_hash;
 	uint64_t hashes = 0, starts = 0, lasts = 0;
 
 	for (uint32_t i = 0; i < texts->count; i++) {

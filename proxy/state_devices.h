@@ -31,16 +31,16 @@ enum {
 struct state_device {
 	struct device_facts facts;
 	int64_t first_seen, last_seen; /* UNIX seconds, as all times; 0: never */
-	int64_t state_at;              /* since when it has its state; 0: from the beginning */
+	/* Of the last wipe that was ordered; DEVICE_ALLOWED: none. Times are 0 for what did not happen yet. */
+	int64_t wipe_ordered_at, wipe_sent_at, wipe_acknowledged_at;
+	enum device_state wipe;
+	uint32_t wipe_status; /* of the acknowledgement: 1 done, 2 failed */
+	int64_t state_at;     /* since when it has its state; 0: from the beginning */
 	enum device_state state;
 	bool is_pinned;     /* the certificate is the only one it may come with */
 	bool is_registered; /* by "device add" */
 	char state_by[STATE_DEVICE_BY_MAX + 1];         /* "user 1000", "rule NAME", "admission" */
 	char state_reason[STATE_DEVICE_REASON_MAX + 1]; /* "": none was given */
-	/* Of the last wipe that was ordered; DEVICE_ALLOWED: none. Times are 0 for what did not happen yet. */
-	enum device_state wipe;
-	int64_t wipe_ordered_at, wipe_sent_at, wipe_acknowledged_at;
-	uint32_t wipe_status; /* of the acknowledgement: 1 done, 2 failed */
 };
 
 /* An order: what is to become of a device, whoever says so. */

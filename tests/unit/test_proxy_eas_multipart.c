@@ -137,10 +137,11 @@ static void test_samples(void)
 			static struct shown shown;
 
 			body_show(&shown, facts);
-			if (rows[i].shown == NULL)
-				CU_ASSERT_EQUAL(eas_body_end(facts), REFUSAL_WBXML_MALFORMED)
-			else
-				CU_ASSERT_STRING_EQUAL(shown.text, rows[i].shown)
+			if (rows[i].shown == NULL) {
+				CU_ASSERT_EQUAL(eas_body_end(facts), REFUSAL_WBXML_MALFORMED);
+			} else {
+				CU_ASSERT_STRING_EQUAL(shown.text, rows[i].shown);
+			}
 			eas_body_free(facts);
 		}
 		wbxml_buffer_free(&body);
