@@ -73,12 +73,6 @@ struct answer_filter {
 	struct answer_folders folders;
 };
 
-/* The tag above the element at that depth; 0 above the root. */
-static inline uint16_t answer_parent(const struct answer_filter *answer, uint32_t depth)
-{
-	return depth > 1 ? answer->path[depth - 2] : 0;
-}
-
 static inline struct span answer_value(const struct answer_filter *answer)
 {
 	return span_of(answer->value.text, answer->value.len);

@@ -74,12 +74,6 @@ struct governor_ruling {
 struct governor_ruling governor_state_rule(struct governor_state *state,
 	const struct governor_limits *limits, uint32_t key, int64_t now_ms, uint32_t random);
 
-/* Whether an episode is under way, though the device may not have been heard of since. */
-static inline bool governor_state_is_looping(const struct governor_state *state)
-{
-	return state->loop != GOVERNOR_NO_LOOP;
-}
-
 /* Seconds scattered evenly over half to one and a half of `seconds`, at least 1: for our own 503s,
  * so that phones that were sent away together do not come back together. */
 uint32_t governor_scatter(uint32_t seconds, uint32_t random);

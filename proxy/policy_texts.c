@@ -222,11 +222,6 @@ bool policy_texts_ask_hash(const struct policy_texts *texts)
 	return texts->exact_count > 0;
 }
 
-bool policy_texts_name_any(const struct policy_texts *texts)
-{
-	return texts->names_any;
-}
-
 bool policy_texts_accept(const struct policy_texts *texts, struct span text, uint64_t hash)
 {
 	struct policy_texts_found found = policy_texts_find(texts, text, hash);

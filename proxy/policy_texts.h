@@ -30,9 +30,6 @@ struct policy_texts_found {
 struct policy_texts_found policy_texts_find(
 	const struct policy_texts *texts, struct span text, uint64_t hash);
 
-/* Whether there is an entry without "!". */
-bool policy_texts_name_any(const struct policy_texts *texts);
-
 /* Whether an entry names the text, or all only exclude, and none excludes it. */
 bool policy_texts_accept(const struct policy_texts *texts, struct span text, uint64_t hash);
 

@@ -500,17 +500,6 @@ int state_devices_wipe_sent_step(struct state_store *store, const char *mailbox,
 	return state_sql_run(store, sent, err, "noting a wipe");
 }
 
-int state_devices_wipe_sent(struct state_store *store, const char *mailbox, const char *id,
-	int64_t at, struct error *err)
-{
-	if (state_sql_begin(store, true, err, "noting a wipe") == -1)
-		return -1;
-	if (state_devices_wipe_sent_step(store, mailbox, id, at, err) == 0)
-		return state_sql_commit(store, err, "noting a wipe");
-	state_sql_rollback(store);
-	return -1;
-}
-
 int state_devices_wiped_step(struct state_store *store, const char *mailbox, const char *id,
 	uint32_t status, int64_t at, struct error *err)
 {
@@ -536,21 +525,6 @@ int state_devices_wiped_step(struct state_store *store, const char *mailbox, con
 			       state_devices_changed(store, err) == -1
 		       ? -1
 		       : 1;
-}
-
-int state_devices_wiped(struct state_store *store, const char *mailbox, const char *id,
-	uint32_t status, int64_t at, struct error *err)
-{
-	int result;
-
-	if (state_sql_begin(store, true, err, "noting that a device is wiped") == -1)
-		return -1;
-	result = state_devices_wiped_step(store, mailbox, id, status, at, err);
-	if (result == -1) {
-		state_sql_rollback(store);
-		return -1;
-	}
-	return state_sql_commit(store, err, "noting that a device is wiped") == -1 ? -1 : result;
 }
 
 /* Forgetting what is too much */

@@ -120,19 +120,14 @@ int state_devices_forget(struct state_store *store, const char *mailbox, const c
 int state_devices_register(struct state_store *store, const char *mailbox, const char *id,
 	const char *by, int64_t now, struct error *err);
 
+/* The same as a step, between begin and commit, as are the next two. */
+int state_devices_order_step(struct state_store *store, const struct state_device_order *order,
+	struct state_device *before, struct error *err);
 /* The wipe was sent to it. */
-int state_devices_wipe_sent(struct state_store *store, const char *mailbox, const char *id,
+int state_devices_wipe_sent_step(struct state_store *store, const char *mailbox, const char *id,
 	int64_t at, struct error *err);
 /* It has acknowledged a wipe at that moment, with that status: it is wiped, or could not be, unless something
  * else was decided since. 1 when its state is another now, 0, or -1 with err filled. */
-int state_devices_wiped(struct state_store *store, const char *mailbox, const char *id,
-	uint32_t status, int64_t at, struct error *err);
-
-/* The same three as steps, between begin and commit. */
-int state_devices_order_step(struct state_store *store, const struct state_device_order *order,
-	struct state_device *before, struct error *err);
-int state_devices_wipe_sent_step(struct state_store *store, const char *mailbox, const char *id,
-	int64_t at, struct error *err);
 int state_devices_wiped_step(struct state_store *store, const char *mailbox, const char *id,
 	uint32_t status, int64_t at, struct error *err);
 

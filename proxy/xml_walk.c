@@ -249,11 +249,6 @@ static bool is_space(uint8_t c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-bool xml_walk_is_layout(struct span text)
-{
-	return xml_walk_trim(text).len == 0;
-}
-
 struct span xml_walk_trim(struct span text)
 {
 	while (text.len > 0 && is_space(text.data[0]))

@@ -33,9 +33,6 @@ struct xml_walk_calls {
 int xml_walk(struct span document, const struct xml_walk_limits *limits,
 	const struct xml_walk_calls *calls, void *context, struct error *err);
 
-/* Whether it is white space alone, which stands between elements for the eye. */
-bool xml_walk_is_layout(struct span text);
-
 /* Without white space at both ends. */
 struct span xml_walk_trim(struct span text);
 

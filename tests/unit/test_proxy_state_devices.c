@@ -153,6 +153,28 @@ static int order(const char *mailbox, const char *id, enum device_state state)
 	return order_at(mailbox, id, state, false, 1000);
 }
 
+static int wipe_sent_at(const char *mailbox, const char *id, int64_t at)
+{
+	struct error err;
+	int result;
+
+	CU_ASSERT_EQUAL_FATAL(state_devices_begin(fixture.store, &err), 0);
+	result = state_devices_wipe_sent_step(fixture.store, mailbox, id, at, &err);
+	CU_ASSERT_EQUAL(state_devices_commit(fixture.store, &err), 0);
+	return result;
+}
+
+static int wiped_at(const char *mailbox, const char *id, uint32_t status, int64_t at)
+{
+	struct error err;
+	int result;
+
+	CU_ASSERT_EQUAL_FATAL(state_devices_begin(fixture.store, &err), 0);
+	result = state_devices_wiped_step(fixture.store, mailbox, id, status, at, &err);
+	CU_ASSERT_EQUAL(state_devices_commit(fixture.store, &err), 0);
+	return result;
+}
+
 static int64_t number_of(int (*ask)(struct state_store *, int64_t *, struct error *))
 {
 	struct error err;
@@ -344,13 +366,12 @@ static void test_a_rule_makes_no_device_freer(void)
 static void test_the_way_of_a_wipe_is_kept(void)
 {
 	struct state_device device;
-	struct error err;
 
 	fixture_open();
 	report(bob, "appl1", 1, 500);
 	order(bob, "appl1", DEVICE_WIPE_ACCOUNT);
-	CU_ASSERT_EQUAL(state_devices_wipe_sent(fixture.store, bob, "appl1", 1010, &err), 0);
-	CU_ASSERT_EQUAL(state_devices_wiped(fixture.store, bob, "appl1", 1, 1011, &err), 1);
+	CU_ASSERT_EQUAL(wipe_sent_at(bob, "appl1", 1010), 0);
+	CU_ASSERT_EQUAL(wiped_at(bob, "appl1", 1, 1011), 1);
 	device = device_of(bob, "appl1");
 	CU_ASSERT_EQUAL(device.state, DEVICE_WIPED);
 	CU_ASSERT_EQUAL(device.wipe, DEVICE_WIPE_ACCOUNT);
@@ -359,14 +380,14 @@ static void test_the_way_of_a_wipe_is_kept(void)
 	CU_ASSERT_EQUAL(device.wipe_acknowledged_at, 1011);
 	CU_ASSERT_EQUAL(device.wipe_status, 1);
 	/* Sent again, because the answer to it was lost. */
-	CU_ASSERT_EQUAL(state_devices_wiped(fixture.store, bob, "appl1", 1, 1011, &err), 0);
+	CU_ASSERT_EQUAL(wiped_at(bob, "appl1", 1, 1011), 0);
 	CU_ASSERT_EQUAL(order_at(bob, "appl1", DEVICE_WIPE_ALL, false, 1100), 1);
 	device = device_of(bob, "appl1");
 	CU_ASSERT_EQUAL(device.wipe, DEVICE_WIPE_ALL);
 	CU_ASSERT_EQUAL(device.wipe_ordered_at, 1100);
 	CU_ASSERT_EQUAL(device.wipe_sent_at, 0);
 	CU_ASSERT_EQUAL(device.wipe_acknowledged_at, 0);
-	CU_ASSERT_EQUAL(state_devices_wiped(fixture.store, bob, "appl1", 2, 1101, &err), 1);
+	CU_ASSERT_EQUAL(wiped_at(bob, "appl1", 2, 1101), 1);
 	CU_ASSERT_EQUAL(device_of(bob, "appl1").state, DEVICE_WIPE_FAILED);
 	CU_ASSERT_EQUAL(device_of(bob, "appl1").wipe, DEVICE_WIPE_ALL);
 	CU_ASSERT_EQUAL(device_of(bob, "appl1").wipe_status, 2);
@@ -375,12 +396,10 @@ static void test_the_way_of_a_wipe_is_kept(void)
 
 static void test_a_late_acknowledgement_does_not_undo_what_was_decided_since(void)
 {
-	struct error err;
-
 	fixture_open();
 	order(bob, "appl1", DEVICE_WIPE_ALL);
 	CU_ASSERT_EQUAL(order_at(bob, "appl1", DEVICE_ALLOWED, false, 1200), 1);
-	CU_ASSERT_EQUAL(state_devices_wiped(fixture.store, bob, "appl1", 1, 1100, &err), 0);
+	CU_ASSERT_EQUAL(wiped_at(bob, "appl1", 1, 1100), 0);
 	CU_ASSERT_EQUAL(device_of(bob, "appl1").state, DEVICE_ALLOWED);
 	fixture_close();
 }
@@ -431,7 +450,7 @@ static void test_the_index_holds_what_anything_is_held_against(void)
 	report(bob, "free", 1, 500);
 	order(bob, "shut", DEVICE_BLOCKED);
 	order(amy, "shut", DEVICE_WIPE_ACCOUNT);
-	CU_ASSERT_EQUAL(state_devices_wiped(fixture.store, amy, "shut", 2, 1001, &err), 1);
+	CU_ASSERT_EQUAL(wiped_at(amy, "shut", 2, 1001), 1);
 	fd = state_devices_index(fixture.store, &version, &count, &err);
 	CU_ASSERT_EQUAL(version, number_of(state_devices_version));
 	CU_ASSERT_EQUAL(count, 2);
