@@ -1,41 +1,23 @@
 #include "wbxml/xml_parse.h"
 
-#include <libxml/SAX2.h>
-#include <libxml/parser.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "wbxml/buffer.h"
 #include "wbxml/codepages.h"
 #include "wbxml/xml_parts.h"
-
-/* libxml2 looks at no more than this at once, whatever the length of the document. */
-enum { PARSE_CHUNK = 32768 };
+#include "wbxml/xml_reading.h"
 
 struct parse {
-	xmlParserCtxtPtr parser;
+	struct xml_reading reading; /* has to be the first */
 	const struct xml_parse_options *options;
 	const struct xml_sink *sink;
 	struct wbxml_limits limits;
-	struct wbxml_buffer text; /* since the last tag */
 	uint32_t depth, elements;
 	uint64_t has_child, is_opaque; /* of each open element, one bit a level */
-	bool has_failed;
-	struct error *err;
 };
-
-/* The first fault counts; nothing is parsed after it. */
-static void parse_fail(struct parse *parse, const char *what)
-{
-	if (!parse->has_failed)
-		error_set(parse->err, "line %d: %s", xmlSAX2GetLineNumber(parse->parser), what);
-	parse->has_failed = true;
-	xmlStopParser(parse->parser);
-}
 
 static void parse_sink_failed(struct parse *parse, const struct error *cause)
 {
-	parse_fail(parse, cause->text);
+	xml_reading_fail(&parse->reading, cause->text);
 }
 
 static bool is_layout(struct span text)
@@ -49,10 +31,10 @@ static bool is_layout(struct span text)
 /* The text in front of a tag is whole now. */
 static void parse_flush(struct parse *parse, bool is_beside_child)
 {
-	struct span text = span_of(parse->text.data, parse->text.len);
+	struct span text = span_of(parse->reading.text.data, parse->reading.text.len);
 	struct error cause;
 
-	parse->text.len = 0;
+	parse->reading.text.len = 0;
 	if (text.len == 0 || (is_beside_child && is_layout(text)) || parse->sink == NULL)
 		return;
 	if (parse->sink->text(parse->sink->context, text, &cause) != 0)
@@ -138,23 +120,24 @@ static void on_start(void *context, const xmlChar *name, const xmlChar *prefix,
 	int page;
 
 	(void)prefix, (void)namespace_count, (void)namespaces, (void)defaulted;
-	if (parse->has_failed)
+	if (parse->reading.has_failed)
 		return;
 	page = parse_page(parse, (const char *)space);
 	parse_flush(parse, true);
-	if (parse->has_failed)
+	if (parse->reading.has_failed)
 		return;
 	if (parse->depth >= parse->limits.depth)
-		parse_fail(parse, "elements nested too deep");
+		xml_reading_fail(&parse->reading, "elements nested too deep");
 	else if (parse->elements >= parse->limits.elements)
-		parse_fail(parse, "too many elements");
+		xml_reading_fail(&parse->reading, "too many elements");
 	else if ((parse->is_opaque & xml_level_bit(parse->depth)) != 0)
-		parse_fail(parse, "an element inside opaque data");
+		xml_reading_fail(&parse->reading, "an element inside opaque data");
 	else if (page == -1)
-		parse_fail(parse, space == NULL ? "an element without a namespace"
-						: "a namespace that is no code page of ActiveSync");
+		xml_reading_fail(&parse->reading,
+			space == NULL ? "an element without a namespace"
+				      : "a namespace that is no code page of ActiveSync");
 	else if ((wrong = parse_attributes(parse, attribute_count, attributes, &opaque)) != NULL)
-		parse_fail(parse, wrong);
+		xml_reading_fail(&parse->reading, wrong);
 	else
 		parse_enter(parse, (unsigned int)page, name, opaque);
 }
@@ -165,149 +148,25 @@ static void on_end(void *context, const xmlChar *name, const xmlChar *prefix, co
 	struct error cause;
 
 	(void)name, (void)prefix, (void)space;
-	if (parse->has_failed)
+	if (parse->reading.has_failed)
 		return;
 	parse_flush(parse, (parse->has_child & xml_level_bit(parse->depth)) != 0);
 	parse->depth--;
-	if (!parse->has_failed && parse->sink != NULL &&
+	if (!parse->reading.has_failed && parse->sink != NULL &&
 		parse->sink->end(parse->sink->context, &cause) != 0)
 		parse_sink_failed(parse, &cause);
-}
-
-static void on_text(void *context, const xmlChar *text, int len)
-{
-	struct parse *parse = context;
-
-	if (parse->has_failed || len <= 0)
-		return;
-	wbxml_buffer_append(&parse->text, text, (size_t)len);
-	if (parse->text.has_failed)
-		parse_fail(parse, "out of memory");
-}
-
-static void on_doctype(
-	void *context, const xmlChar *name, const xmlChar *public_id, const xmlChar *system_id)
-{
-	struct parse *parse = context;
-
-	(void)name, (void)public_id, (void)system_id;
-	if (parse->options->dialect != WBXML_DIALECT_LIBWBXML)
-		parse_fail(parse, "a DOCTYPE, which is not accepted here");
-}
-
-static void on_entity(void *context, const xmlChar *name, int type, const xmlChar *public_id,
-	const xmlChar *system_id, xmlChar *content)
-{
-	(void)name, (void)type, (void)public_id, (void)system_id, (void)content;
-	parse_fail(context, "a declaration of an entity");
-}
-
-static void on_element_declaration(
-	void *context, const xmlChar *name, int type, xmlElementContentPtr content)
-{
-	(void)name, (void)type, (void)content;
-	parse_fail(context, "a declaration of an element");
-}
-
-static void on_attribute_declaration(void *context, const xmlChar *element, const xmlChar *name,
-	int type, int kind, const xmlChar *value, xmlEnumerationPtr tree)
-{
-	(void)element, (void)name, (void)type, (void)kind, (void)value;
-	xmlFreeEnumeration(tree);
-	parse_fail(context, "a declaration of an attribute");
-}
-
-static void on_notation(
-	void *context, const xmlChar *name, const xmlChar *public_id, const xmlChar *system_id)
-{
-	(void)name, (void)public_id, (void)system_id;
-	parse_fail(context, "a declaration of a notation");
-}
-
-static void on_unparsed_entity(void *context, const xmlChar *name, const xmlChar *public_id,
-	const xmlChar *system_id, const xmlChar *notation)
-{
-	(void)name, (void)public_id, (void)system_id, (void)notation;
-	parse_fail(context, "a declaration of an entity");
-}
-
-static void on_reference(void *context, const xmlChar *name)
-{
-	(void)name;
-	parse_fail(context, "an entity that XML does not define by itself");
-}
-
-static void on_instruction(void *context, const xmlChar *target, const xmlChar *data)
-{
-	(void)target, (void)data;
-	parse_fail(context, "a processing instruction");
-}
-
-/* Namespaces that are no full URI ("AirSync:") are only complained about; what is not XML ends it. */
-static void on_error(void *context, xmlErrorPtr error)
-{
-	struct parse *parse = context;
-	char what[128];
-
-	if (error->level != XML_ERR_FATAL || parse->has_failed)
-		return;
-	snprintf(what, sizeof(what), "%s", error->message != NULL ? error->message : "not XML");
-	what[strcspn(what, "\n")] = '\0';
-	parse_fail(parse, what);
-}
-
-static const xmlSAXHandler handlers = {
-	.initialized = XML_SAX2_MAGIC,
-	.startElementNs = on_start,
-	.endElementNs = on_end,
-	.characters = on_text,
-	.ignorableWhitespace = on_text,
-	.cdataBlock = on_text,
-	.internalSubset = on_doctype,
-	.entityDecl = on_entity,
-	.elementDecl = on_element_declaration,
-	.attributeDecl = on_attribute_declaration,
-	.notationDecl = on_notation,
-	.unparsedEntityDecl = on_unparsed_entity,
-	.reference = on_reference,
-	.processingInstruction = on_instruction,
-	.serror = on_error,
-};
-
-static void parse_chunks(struct parse *parse, struct span document)
-{
-	for (size_t at = 0; at < document.len && !parse->has_failed; at += PARSE_CHUNK) {
-		size_t len = document.len - at < PARSE_CHUNK ? document.len - at : PARSE_CHUNK;
-
-		xmlParseChunk(parse->parser, (const char *)document.data + at, (int)len, 0);
-	}
-	if (!parse->has_failed)
-		xmlParseChunk(parse->parser, NULL, 0, 1);
-	if (!parse->parser->wellFormed && !parse->has_failed)
-		parse_fail(parse, "not XML");
 }
 
 int xml_parse(struct span document, const struct xml_parse_options *options,
 	const struct xml_sink *sink, struct error *err)
 {
 	struct parse parse = {
+		.reading = {.may_have_doctype = options->dialect == WBXML_DIALECT_LIBWBXML,
+			.err = err},
 		.options = options,
 		.sink = sink,
 		.limits = wbxml_limits_complete(&options->limits),
-		.text = {.limit = document.len},
-		.err = err,
 	};
-	xmlSAXHandler copy = handlers;
 
-	parse.parser = xmlCreatePushParserCtxt(&copy, &parse, NULL, 0, NULL);
-	if (parse.parser == NULL)
-		return error_set(err, "out of memory");
-	xmlCtxtUseOptions(parse.parser, XML_PARSE_NONET);
-	parse_chunks(&parse, document);
-	/* A handler that libxml2's own tree building would have used may have left a document. */
-	if (parse.parser->myDoc != NULL)
-		xmlFreeDoc(parse.parser->myDoc);
-	xmlFreeParserCtxt(parse.parser);
-	wbxml_buffer_free(&parse.text);
-	return parse.has_failed ? -1 : 0;
+	return xml_reading_run(&parse.reading, on_start, on_end, 0, document);
 }
