@@ -69,7 +69,7 @@ static void write_mail(struct wbxml_writer *writer)
 
 static struct wbxml_buffer answer_make(void)
 {
-	struct wbxml_buffer document = {.limit = 2 * SIZE};
+	struct wbxml_buffer document = {.limit = (size_t)2 * SIZE};
 	struct wbxml_writer writer;
 
 	wbxml_write_header(&writer, &document);
@@ -130,8 +130,8 @@ static int run(enum way way, int rounds)
 {
 	struct wbxml_buffer document = answer_make();
 	struct answer_filter_terms terms = {.owner = {"anna@example.com", "PHONE1"},
-		.memory_max = 64 * 1024,
-		.held_max = 1024 * 1024,
+		.memory_max = 65536,
+		.held_max = 1048576,
 		.directory = -1,
 		.out = out};
 	double begun = seconds(), spent;
