@@ -30,10 +30,10 @@ static const struct row {
 	 * and to whom the certificate that it comes with, the second, is pinned. */
 	bool is_known;
 	uint8_t pinned;
+	bool is_full;
 	enum device_state state;
 	const char *holder;
 	int64_t count;
-	bool is_full;
 	const char *issuer; /* of the certificate that it comes with; NULL: the same */
 
 	enum refusal refusal;
