@@ -16,8 +16,7 @@ void device_id_fold(const char *id, char folded[EAS_DEVICE_ID_MAX + 1])
 	folded[len] = '\0';
 }
 
-/* Either all of it can be seen, or it is shown in ASCII. */
-static void clean_text(char *text, size_t size)
+void device_text_clean(char *text, size_t size)
 {
 	text[size - 1] = '\0';
 	if (unicode_is_plain(span_of_string(text), true))
@@ -37,17 +36,21 @@ static bool is_id(const char *id)
 	return true;
 }
 
+bool device_names_end(char mailbox[MAILBOX_MAX + 1], char id[EAS_DEVICE_ID_MAX + 1])
+{
+	mailbox[MAILBOX_MAX] = '\0';
+	id[EAS_DEVICE_ID_MAX] = '\0';
+	return mailbox[0] != '\0' && unicode_is_plain(span_of_string(mailbox), false) && is_id(id);
+}
+
 bool device_facts_clean(struct device_facts *facts)
 {
-	clean_text(facts->type, sizeof(facts->type));
-	clean_text(facts->user_agent, sizeof(facts->user_agent));
-	clean_text(facts->model, sizeof(facts->model));
-	clean_text(facts->os, sizeof(facts->os));
-	clean_text(facts->friendly_name, sizeof(facts->friendly_name));
-	clean_text(facts->language, sizeof(facts->language));
-	clean_text(facts->issuer, sizeof(facts->issuer));
-	facts->mailbox[MAILBOX_MAX] = '\0';
-	facts->id[EAS_DEVICE_ID_MAX] = '\0';
-	return facts->mailbox[0] != '\0' &&
-	       unicode_is_plain(span_of_string(facts->mailbox), false) && is_id(facts->id);
+	device_text_clean(facts->type, sizeof(facts->type));
+	device_text_clean(facts->user_agent, sizeof(facts->user_agent));
+	device_text_clean(facts->model, sizeof(facts->model));
+	device_text_clean(facts->os, sizeof(facts->os));
+	device_text_clean(facts->friendly_name, sizeof(facts->friendly_name));
+	device_text_clean(facts->language, sizeof(facts->language));
+	device_text_clean(facts->issuer, sizeof(facts->issuer));
+	return device_names_end(facts->mailbox, facts->id);
 }

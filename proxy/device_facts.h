@@ -40,6 +40,11 @@ struct device_facts {
 /* The id as it is kept and compared. */
 void device_id_fold(const char *id, char folded[EAS_DEVICE_ID_MAX + 1]);
 
+/* Ends both. False where they are none: no mailbox that can be shown, no id as it is kept. */
+bool device_names_end(char mailbox[MAILBOX_MAX + 1], char id[EAS_DEVICE_ID_MAX + 1]);
+/* Ends a text of that size. Either all of it can be seen, or it becomes ASCII with "?" for the rest. */
+void device_text_clean(char *text, size_t size);
+
 /* Ends every text, and has what nobody can read in it become "?", so that it can be kept and shown. False
  * where mailbox or id are none. */
 bool device_facts_clean(struct device_facts *facts);

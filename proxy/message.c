@@ -191,6 +191,22 @@ static bool is_sound_grant(struct device_grant *grant)
 	       (unsigned int)grant->wipe < DEVICE_STATE_COUNT && is_bool(&grant->is_known);
 }
 
+static bool is_sound_order(struct message_device_order *order)
+{
+	device_text_clean(order->reason, sizeof(order->reason));
+	/* What a rule can order; the rest only an operator may. */
+	return (order->state == DEVICE_QUARANTINED || order->state == DEVICE_WIPE_ACCOUNT) &&
+	       device_names_end(order->mailbox, order->device_id);
+}
+
+static bool is_sound_wipe(struct message_device_wiped *wiped)
+{
+	device_text_clean(wiped->issuer, sizeof(wiped->issuer));
+	return wiped->is_sent <= 1 && wiped->is_revoked <= 1 &&
+	       (wiped->kind == DEVICE_WIPE_ACCOUNT || wiped->kind == DEVICE_WIPE_ALL) &&
+	       device_names_end(wiped->mailbox, wiped->device_id);
+}
+
 /* Ends every string and refuses counts and enums that no sender of ours writes. */
 static bool has_sound_content(struct message *message)
 {
@@ -228,19 +244,8 @@ static bool has_sound_content(struct message *message)
 		message->u.device_answer.device_id[EAS_DEVICE_ID_MAX] = '\0';
 		return message->u.device_answer.refusal < REFUSAL_COUNT &&
 		       is_sound_grant(&message->u.device_answer.grant);
-	case MESSAGE_DEVICE_ORDER:
-		message->u.device_order.mailbox[MAILBOX_MAX] = '\0';
-		message->u.device_order.device_id[EAS_DEVICE_ID_MAX] = '\0';
-		message->u.device_order.reason[sizeof(message->u.device_order.reason) - 1] = '\0';
-		return message->u.device_order.state < DEVICE_STATE_COUNT;
-	case MESSAGE_DEVICE_WIPED:
-		message->u.device_wiped.mailbox[MAILBOX_MAX] = '\0';
-		message->u.device_wiped.device_id[EAS_DEVICE_ID_MAX] = '\0';
-		message->u.device_wiped.issuer[DEVICE_ISSUER_MAX] = '\0';
-		return message->u.device_wiped.is_sent <= 1 &&
-		       message->u.device_wiped.is_revoked <= 1 &&
-		       (message->u.device_wiped.kind == DEVICE_WIPE_ACCOUNT ||
-			       message->u.device_wiped.kind == DEVICE_WIPE_ALL);
+	case MESSAGE_DEVICE_ORDER: return is_sound_order(&message->u.device_order);
+	case MESSAGE_DEVICE_WIPED: return is_sound_wipe(&message->u.device_wiped);
 	case MESSAGE_HISTORY_QUERY:
 		message->u.history_query.mailbox[MAILBOX_MAX] = '\0';
 		message->u.history_query.device_id[EAS_DEVICE_ID_MAX] = '\0';

@@ -180,6 +180,16 @@ int state_devices_count_rows(
 	return state_sql_number(store, rows, count, err, "counting a mailbox's devices");
 }
 
+int state_devices_count_certificate(struct state_store *store, const char *mailbox,
+	const uint8_t leaf_sha256[32], int64_t *count, struct error *err)
+{
+	sqlite3_stmt *rows = state_sql(store, STATE_DEVICES_COUNT_CERTIFICATE);
+
+	bind_text(rows, 1, mailbox);
+	sqlite3_bind_blob(rows, 2, leaf_sha256, 32, SQLITE_STATIC);
+	return state_sql_number(store, rows, count, err, "counting a certificate's devices");
+}
+
 int state_devices_count(
 	struct state_store *store, struct state_device_counts *counts, struct error *err)
 {
@@ -398,6 +408,22 @@ static void name_device(struct state_device *device, const char *mailbox, const 
 	snprintf(device->facts.id, sizeof(device->facts.id), "%s", id);
 }
 
+/* Whether a device that nobody but a phone has named may be made: 1, 0, or -1. */
+static int may_be_made(
+	struct state_store *store, const struct state_device_order *order, struct error *err)
+{
+	int64_t count;
+
+	if (!order->only_tightens)
+		return 1;
+	if (order->is_full)
+		return 0;
+	if (make_room(store, order->mailbox, err) == -1 ||
+		state_devices_count_rows(store, order->mailbox, &count, err) == -1)
+		return -1;
+	return count < STATE_DEVICES_OF_MAILBOX;
+}
+
 int state_devices_order_step(struct state_store *store, const struct state_device_order *order,
 	struct state_device *before, struct error *err)
 {
@@ -414,6 +440,12 @@ int state_devices_order_step(struct state_store *store, const struct state_devic
 	*before = device;
 	if (known == 1 && is_needless(&device, order))
 		return 0;
+	if (known == 0) {
+		int may = may_be_made(store, order, err);
+
+		if (may != 1)
+			return may;
+	}
 	apply(&device, order);
 	if (state_devices_put(store, &device, err) == -1)
 		return -1;

@@ -47,7 +47,9 @@ struct state_device {
 struct state_device_order {
 	const char *mailbox, *id, *by, *reason;
 	enum device_state state;
-	bool only_tightens; /* a state that lets the device do less is not changed */
+	/* Nobody who may allow something has given it: a state that lets the device do less is not changed, and
+	 * none is made that is beyond STATE_DEVICES_OF_MAILBOX, or, where the registry is full, none at all. */
+	bool only_tightens, is_full;
 	int64_t at;
 };
 
@@ -76,6 +78,10 @@ int state_devices_count_of(
 /* How many there are of it, whatever their state. */
 int state_devices_count_rows(
 	struct state_store *store, const char *mailbox, int64_t *count, struct error *err);
+
+/* How many of them came with that certificate last. */
+int state_devices_count_certificate(struct state_store *store, const char *mailbox,
+	const uint8_t leaf_sha256[32], int64_t *count, struct error *err);
 
 struct state_device_counts {
 	int64_t all, states[DEVICE_STATE_COUNT];
@@ -107,7 +113,7 @@ int state_devices_report(struct state_store *store, const struct device_facts *f
 	int64_t now, bool makes, bool *is_new, struct error *err);
 
 /* Carries an order out; a device that is not known is made. *before: as it was. 1 when something was changed, 0
- * when it was so already, -1 with err filled. */
+ * when it was so already or may not be made, -1 with err filled. */
 int state_devices_order(struct state_store *store, const struct state_device_order *order,
 	struct state_device *before, struct error *err);
 

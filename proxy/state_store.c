@@ -166,6 +166,8 @@ static const char *const statements[STATE_STATEMENT_COUNT] = {
 		"SELECT count(*) FROM device WHERE mailbox = ?1 AND state <> 'wiped'"
 		" AND (state <> 'blocked' OR state_by = 'admission')",
 	[STATE_DEVICES_COUNT_ROWS] = "SELECT count(*) FROM device WHERE mailbox = ?1",
+	[STATE_DEVICES_COUNT_CERTIFICATE] =
+		"SELECT count(*) FROM device WHERE mailbox = ?1 AND leaf_sha256 = ?2",
 	[STATE_DEVICES_COUNT] = "SELECT count(*) FROM device",
 	[STATE_DEVICES_COUNT_STATES] =
 		"SELECT state, count(*) FROM device WHERE state <> 'allowed' GROUP BY state",

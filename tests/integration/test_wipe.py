@@ -345,6 +345,32 @@ class RevokedTest(RevokedCase):
         self.assertEqual(self.devices()[phone.id.lower()]["state"], "allowed")
         self.assertEqual(phone.post("FolderSync", client.folder_sync()).wbxml().get("Status"), "1")
 
+    def says_wiped(self, thief, device_id, status="1"):
+        """That it is the device with that id, and that its account is wiped, or could not be."""
+        thief.id = device_id
+        self.assertIsNotNone(thief.post("Provision", Node("Provision:Provision")).wbxml().get("AccountOnlyRemoteWipe"))
+        self.assertEqual(thief.post("Provision", Node("Provision:Provision", Node("Provision:AccountOnlyRemoteWipe", Node(
+            "Provision:Status", status)))).status, 200)
+
+    def test_a_thief_cannot_fill_the_registry_nor_wipe_the_phone_that_is_awaited(self):
+        """Ids that are made up: one device for each certificate, none that counts as one of the mailbox, and not one
+        that was registered for the owner and has not come yet."""
+        subprocess.run([EASPROXYCTL, "device", "add", "awaited", "--mailbox", "alice@contoso.test", "-s",
+                        self.proxy.control], check=True, timeout=20, stdout=subprocess.DEVNULL)
+        self.revoke(("alice", KEY_COMPROMISE))
+        thief = self.proxy.phone("alice", version="16.1")
+        self.addCleanup(thief.close)
+        for number in range(5):
+            self.says_wiped(thief, "failed%d" % number, "2")
+        self.says_wiped(thief, "awaited")
+        for number in range(5):
+            self.says_wiped(thief, "madeup%d" % number)
+        wait_for("the registry", lambda: "madeup0" in self.devices(), None, self.proxy)
+        time.sleep(1)
+        self.assertEqual({name: device["state"] for name, device in self.devices().items()},
+                         {"awaited": "allowed", "madeup0": "wiped"})
+        self.assertEqual(self.upstream_requests("alice@contoso.test"), [])
+
     def test_phones_that_refuse_or_do_not_heed(self):
         self.revoke(("alice", KEY_COMPROMISE))
         self.phone_ends("alice", "--version", "16.1", "--wipe", "ignore", "--expect", "wipe-ignored")

@@ -324,6 +324,55 @@ static void test_pieces_and_records_beyond_their_bounds_are_refused(void)
 	channel_close(channel);
 }
 
+static void take_word_of_device(struct channel channel, struct message *message, int expected)
+{
+	struct message got;
+	int passed;
+
+	CU_ASSERT_EQUAL(message_send(channel.a, message, -1), 0);
+	CU_ASSERT_EQUAL(message_receive(channel.b, &got, &passed), expected);
+	if (expected != 1)
+		return;
+	if (got.type == MESSAGE_DEVICE_ORDER)
+		CU_ASSERT_STRING_EQUAL(got.u.device_order.reason, "rule ?");
+}
+
+/* A worker speaks for rules: it cannot allow anything, and what it names can be shown and forgotten. */
+static void test_orders_and_wipes_name_what_there_can_be(void)
+{
+	static const enum device_state others[] = {
+		DEVICE_ALLOWED, DEVICE_BLOCKED, DEVICE_WIPE_ALL, DEVICE_WIPED, DEVICE_WIPE_FAILED};
+	static const char *const bad_ids[] = {"", "Upper", "a b", "a\n", "\xff"};
+	struct channel channel = channel_open();
+	struct message order = {.type = MESSAGE_DEVICE_ORDER,
+		.u.device_order = {.state = DEVICE_QUARANTINED,
+			.mailbox = "bob@contoso.test",
+			.device_id = "d1",
+			.reason = "rule \xff"}};
+	struct message wiped = {.type = MESSAGE_DEVICE_WIPED,
+		.u.device_wiped = {
+			.kind = DEVICE_WIPE_ALL, .mailbox = "bob@contoso.test", .device_id = "d1"}};
+
+	take_word_of_device(channel, &order, 1);
+	take_word_of_device(channel, &wiped, 1);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		order.u.device_order.state = others[i];
+		take_word_of_device(channel, &order, -1);
+	}
+	order.u.device_order.state = DEVICE_WIPE_ACCOUNT;
+	for (size_t i = 0; i < sizeof(bad_ids) / sizeof(bad_ids[0]); i++) {
+		strcpy(order.u.device_order.device_id, bad_ids[i]);
+		strcpy(wiped.u.device_wiped.device_id, bad_ids[i]);
+		take_word_of_device(channel, &order, -1);
+		take_word_of_device(channel, &wiped, -1);
+	}
+	strcpy(order.u.device_order.device_id, "d1");
+	take_word_of_device(channel, &order, 1);
+	order.u.device_order.mailbox[0] = '\0';
+	take_word_of_device(channel, &order, -1);
+	channel_close(channel);
+}
+
 int main(void)
 {
 	static const struct check checks[] = {
@@ -340,6 +389,8 @@ int main(void)
 			test_unwanted_descriptors_are_closed},
 		{"strings are ended, counts and enums checked",
 			test_strings_are_ended_and_enums_checked},
+		{"orders and wipes name what there can be",
+			test_orders_and_wipes_name_what_there_can_be},
 		{"a superseded poll is checked", test_a_superseded_poll_is_checked},
 		{"neither sending nor receiving blocks", test_nothing_blocks},
 		{"the end of a channel is told to both sides", test_end_of_channel_is_told},
