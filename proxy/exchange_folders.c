@@ -42,20 +42,27 @@ unsigned int exchange_folder_class(void *context, struct span id)
 }
 
 /* In every version: eas_refusal_write() has the words of 14.0 and later only. */
-static void ask_for_all_of_it(struct exchange *exchange)
+static void answer_status(struct exchange *exchange, unsigned int of_sync, unsigned int of_ping)
 {
-	static const uint8_t sync[] = {
-		0x03, 0x01, 0x6a, 0x00, 0x45, 0x4e, 0x03, '1', '3', 0x00, 0x01, 0x01};
-	static const uint8_t ping[] = {
-		0x03, 0x01, 0x6a, 0x00, 0x00, 0x0d, 0x45, 0x47, 0x03, '3', 0x00, 0x01, 0x01};
+	static const uint8_t sync[] = {0x03, 0x01, 0x6a, 0x00, 0x45, 0x4e, 0x03};
+	static const uint8_t ping[] = {0x03, 0x01, 0x6a, 0x00, 0x00, 0x0d, 0x45, 0x47, 0x03};
 	bool is_sync = exchange->request.command == EAS_SYNC;
+	unsigned int status = is_sync ? of_sync : of_ping;
+	uint8_t document[sizeof(ping) + 5];
+	size_t len = is_sync ? sizeof(sync) : sizeof(ping);
 
+	memcpy(document, is_sync ? sync : ping, len);
+	if (status >= 10)
+		document[len++] = (uint8_t)('0' + status / 10);
+	document[len++] = (uint8_t)('0' + status % 10);
+	document[len++] = 0x00;
+	document[len++] = 0x01;
+	document[len++] = 0x01;
 	exchange->refusal = REFUSAL_FOLDERS_UNKNOWN;
-	exchange_answer_own(exchange,
-		&(struct own_answer){.status = 200,
-			.content_type = "application/vnd.ms-sync.wbxml",
-			.body = is_sync ? span_of(sync, sizeof(sync)) : span_of(ping, sizeof(ping)),
-			.eas_status = is_sync ? SYNC_INCOMPLETE : PING_INCOMPLETE});
+	exchange_answer_own(exchange, &(struct own_answer){.status = 200,
+					      .content_type = "application/vnd.ms-sync.wbxml",
+					      .body = span_of(document, len),
+					      .eas_status = status});
 }
 
 enum refusal exchange_folders_unknown(struct exchange *exchange)
@@ -63,16 +70,14 @@ enum refusal exchange_folders_unknown(struct exchange *exchange)
 	const struct folder_owner owner = owner_of(exchange);
 
 	if (exchange->request_facts == NULL || policy_body_repeats(exchange->request_facts)) {
-		ask_for_all_of_it(exchange);
+		answer_status(exchange, SYNC_INCOMPLETE, PING_INCOMPLETE);
 		return REFUSAL_FOLDERS_UNKNOWN;
 	}
 	/* It has just got all of them, so that a 503 has to slow it down. */
 	if (folder_table_miss(table_of(exchange), &owner, now_of(exchange)) == FOLDER_MISS_LOST)
 		return REFUSAL_FOLDERS_UNKNOWN;
-	if (exchange->request.command == EAS_SYNC)
-		exchange->refusal_eas_status = SYNC_HIERARCHY_CHANGED;
-	if (exchange->request.command == EAS_PING)
-		exchange->refusal_eas_status = PING_HIERARCHY_CHANGED;
+	if (exchange->request.command == EAS_SYNC || exchange->request.command == EAS_PING)
+		answer_status(exchange, SYNC_HIERARCHY_CHANGED, PING_HIERARCHY_CHANGED);
 	return REFUSAL_FOLDERS_UNKNOWN;
 }
 

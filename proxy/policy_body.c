@@ -9,7 +9,8 @@ bool policy_body_repeats(const struct eas_body *body)
 	return body->is_partial || body->collection_count == 0;
 }
 
-/* What the phone says of a folder, and what FolderSync said: where they differ, both count. */
+/* What the phone says of a folder, and what FolderSync said: where they differ, both count. The phone's word alone
+ * is not enough: it could say of its mail that it is a calendar. */
 static uint8_t classes_of(const struct eas_body *body, policy_class_of *class_of, void *context)
 {
 	uint32_t classes = body->classes | body->unnamed_classes;
@@ -20,10 +21,7 @@ static uint8_t classes_of(const struct eas_body *body, policy_class_of *class_of
 		struct span id = span_of_string(eas_body_collection_id(body, i));
 		unsigned int class = class_of(context, id);
 
-		if (class != EAS_CLASS_UNSAID)
-			classes |= 1U << class;
-		else if (body->collections[i].class == EAS_CLASS_UNSAID)
-			classes |= 1U << EAS_CLASS_UNSAID;
+		classes |= 1U << class;
 	}
 	return (uint8_t)classes;
 }

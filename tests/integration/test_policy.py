@@ -238,14 +238,36 @@ class LimitTest(PolicyTest):
                 self.expect(phone, "SendMail", mail(to, name, size), status=167)
                 self.last_line(command="SendMail", rule=rule)
 
-    def test_folders_are_told_apart_by_what_the_phone_says_of_them(self):
-        self.begin({"rule tasks": {"class": ["tasks"], "action": "deny"}})
-        phone = self.proxy.phone("bob")
-        self.expect(phone, "Sync", sync(collection("5", cls="Email")))
-        self.expect(phone, "Sync", sync(collection("7", cls="Tasks")), status=130)
-        # Where nothing is known of a folder, the phone is to look at its folders again.
-        self.expect(phone, "Sync", sync(collection("8")), status=12)
-        self.last_line(refusal="folders-unknown", rule="tasks")
+    def test_folders_are_told_apart_by_what_folder_sync_says_of_them(self):
+        folders = Node("FolderHierarchy:FolderSync", Node("FolderHierarchy:Status", "1"), Node(
+            "FolderHierarchy:SyncKey", "1"), Node("FolderHierarchy:Changes", Node("FolderHierarchy:Count", "2"), *(Node(
+                "FolderHierarchy:Add", Node("FolderHierarchy:ServerId", name), Node("FolderHierarchy:ParentId", "0"), Node(
+                    "FolderHierarchy:DisplayName", "x"), Node("FolderHierarchy:Type", kind))
+                for name, kind in (("5", "2"), ("7", "7")))))
+
+        def answer(received, _connection):
+            if "Cmd=FolderSync" not in received.target:
+                return answer_bytes()
+            return answer_bytes(body=wbxml.encode(folders), headers=[("Content-Type", "application/vnd.ms-sync.wbxml")])
+
+        self.begin({"rule tasks": {"class": ["tasks"], "action": "deny"}}, answer)
+        for version in ("12.1", "14.1"):
+            with self.subTest(version):
+                phone = self.proxy.phone("bob", version=version)
+                phone.id += version.replace(".", "")
+                denied = {"http": 403} if version == "12.1" else {"status": 130}
+                # Where nothing is known of a folder, the phone is to look at its folders again, whatever it says
+                # of this one: it could be any.
+                for said in (None, "Email", "Calendar"):
+                    self.expect(phone, "Sync", sync(collection("7", cls=said)), status=12)
+                    self.last_line(refusal="folders-unknown", rule="tasks")
+                self.expect(phone, "Ping", client.ping(60, "7"), status=7)
+                self.expect(phone, "FolderSync", client.folder_sync(), reaches=True)
+                self.expect(phone, "Sync", sync(collection("5")))
+                for said in (None, "Email", "Tasks"):
+                    self.expect(phone, "Sync", sync(collection("7", cls=said)), **denied)
+                # What it says counts, too.
+                self.expect(phone, "Sync", sync(collection("5", cls="Tasks")), **denied)
 
 
 class ShadowTest(PolicyTest):
@@ -407,6 +429,14 @@ class PhoneTest(PolicyTest):
         self.assertEqual(answer.child("Status"), "7")
         answer = phone.post("SendMail", client.send_mail(b"To: x@contoso.test\r\n\r\nhello")).wbxml()
         self.assertEqual(answer.child("Status"), "167")
+
+    def test_phones_of_every_version_live_under_rules_by_class(self):
+        self.serve({"rule tasks": {"class": ["tasks"], "action": "deny", "device-type": ["nobody's"]},
+                    "rule notes": {"class": ["sms"], "action": "deny"}})
+        for version in ("12.1", "14.1", "16.1"):
+            status, output = self.phone("--verbose", "--duration", "1", "--version", version)
+            self.assertEqual(status, 0, output)
+            self.assertIn("Mail 5", output)
 
     def test_a_phone_without_attachments_is_content(self):
         self.serve({"use": ["no-attachments"]})
