@@ -250,7 +250,7 @@ void exchange_refuse(struct exchange *exchange, enum refusal refusal, const char
 		return;
 	exchange->refusal = refusal;
 	if (is_outage(refusal))
-		governor_expect_storm(exchange);
+		governor_note_outage(exchange);
 	if (reason != NULL)
 		snprintf(exchange->reason, sizeof(exchange->reason), "%s", reason);
 	exchange->link_is_reusable = false;

@@ -76,13 +76,6 @@ enum refusal governor_admit(struct exchange *exchange)
 	return exchange->retry_after_s > 0 ? REFUSAL_STORM : REFUSAL_NONE;
 }
 
-void governor_expect_storm(const struct exchange *exchange)
-{
-	if (config_of(exchange)->storm_rate > 0 && exchange->device != NULL)
-		governor_storm_forget(&exchange->session->worker->child->shared->storm,
-			hash_device(exchange, POLL_NONE));
-}
-
 uint32_t governor_retry_after(const struct exchange *exchange)
 {
 	return exchange->retry_after_s > 0 ? exchange->retry_after_s
@@ -106,6 +99,16 @@ static uint32_t sync_key(const struct exchange *exchange)
 		hash = hash_text(hash, eas_body_sync_key(facts, i));
 	}
 	return (uint32_t)hash_end(hash) | 1;
+}
+
+void governor_note_outage(const struct exchange *exchange)
+{
+	if (exchange->device == NULL)
+		return;
+	if (config_of(exchange)->storm_rate > 0)
+		governor_storm_forget(&exchange->session->worker->child->shared->storm,
+			hash_device(exchange, POLL_NONE));
+	governor_state_forgive(&exchange->device->governor, sync_key(exchange));
 }
 
 static void log_loop(const struct exchange *exchange, enum governor_loop loop, bool has_begun,

@@ -36,8 +36,9 @@ void governor_let_out(struct exchange *exchange);
 /* The exchange is over. */
 void governor_leave(struct exchange *exchange);
 
-/* The mail server could not be reached, or did not answer: the device is one of a storm to come. */
-void governor_expect_storm(const struct exchange *exchange);
+/* The mail server could not be reached, or did not answer: the device is one of a storm to come, and that it asks for
+ * the same again is no loop. */
+void governor_note_outage(const struct exchange *exchange);
 
 /* Seconds for the Retry-After of a 503 of our own: what the exchange was given, else a scattered 30. */
 uint32_t governor_retry_after(const struct exchange *exchange);

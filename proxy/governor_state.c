@@ -188,6 +188,14 @@ struct governor_ruling governor_state_rule(struct governor_state *state,
 	return ruling;
 }
 
+void governor_state_forgive(struct governor_state *state, uint32_t key)
+{
+	int at = key == 0 ? NOT_FOUND : find_key(state, key);
+
+	if (at != NOT_FOUND)
+		state->repeated[at] = (uint16_t)less(state->repeated[at], REPEAT);
+}
+
 uint32_t governor_scatter(uint32_t seconds, uint32_t random)
 {
 	uint32_t from = seconds - seconds / 2;

@@ -74,6 +74,9 @@ struct governor_ruling {
 struct governor_ruling governor_state_rule(struct governor_state *state,
 	const struct governor_limits *limits, uint32_t key, int64_t now_ms, uint32_t random);
 
+/* The mail server was not there for that Sync: that it comes again is no fault of the phone. */
+void governor_state_forgive(struct governor_state *state, uint32_t key);
+
 /* Seconds scattered evenly over half to one and a half of `seconds`, at least 1: for our own 503s,
  * so that phones that were sent away together do not come back together. */
 uint32_t governor_scatter(uint32_t seconds, uint32_t random);

@@ -48,6 +48,19 @@ static void test_the_same_sync_over_and_over_is_refused(void)
 	CU_ASSERT_NOT_EQUAL(state.loop, GOVERNOR_NO_LOOP);
 }
 
+static void test_what_the_mail_server_was_not_there_for_is_no_loop(void)
+{
+	begin();
+	for (int i = 0; i < 100; i++) {
+		CU_ASSERT_EQUAL(ask(7).retry_after_s, 0);
+		governor_state_forgive(&state, 7);
+		governor_state_forgive(&state, 8); /* never seen */
+		governor_state_forgive(&state, 0);
+		now_ms += 5 * second;
+	}
+	CU_ASSERT_EQUAL(state.loop, GOVERNOR_NO_LOOP);
+}
+
 static void test_it_is_refused_until_the_time_that_it_was_told(void)
 {
 	struct governor_ruling ruling;
@@ -266,6 +279,8 @@ static void test_the_nearest_heartbeat(void)
 
 static const struct check checks[] = {
 	{"the same Sync over and over is refused", test_the_same_sync_over_and_over_is_refused},
+	{"what the mail server was not there for is no loop",
+		test_what_the_mail_server_was_not_there_for_is_no_loop},
 	{"it is refused until the time that it was told",
 		test_it_is_refused_until_the_time_that_it_was_told},
 	{"the pause grows while it goes on", test_the_pause_grows_while_it_goes_on},
