@@ -5,6 +5,18 @@
 #include "proxy/exchange.h"
 #include "proxy/governor.h"
 
+/* Phones remember for days what they were offered, so it is not enough to offer less. */
+static enum refusal check_protocol(
+	const struct config_activesync *config, const struct eas_request *request)
+{
+	if (request->command == EAS_NO_COMMAND)
+		return REFUSAL_NONE;
+	if (request->version < config->min_protocol || request->version > config->max_protocol)
+		return REFUSAL_PROTOCOL_CLOSED;
+	return (config->closed_commands >> request->command & 1) != 0 ? REFUSAL_COMMAND_CLOSED
+								      : REFUSAL_NONE;
+}
+
 /* It is known whether the device may come in, and how far. */
 static enum refusal gate_admitted(struct exchange *exchange)
 {
@@ -42,7 +54,10 @@ enum refusal exchange_gate(struct exchange *exchange, const struct http_head *he
 		refusal = gate_device(exchange, head, &waits);
 	if (refusal == REFUSAL_NONE && !waits)
 		refusal = gate_admitted(exchange);
-	/* No rule stands between a phone and its wipe. */
+	/* No rule stands between a phone and its wipe, and an old one can be told to wipe, too. */
+	if (refusal == REFUSAL_NONE && exchange->room != ROOM_WIPE)
+		refusal = check_protocol(
+			&exchange->session->worker->config->activesync, &exchange->request);
 	if (refusal == REFUSAL_NONE && exchange->room != ROOM_WIPE)
 		refusal = exchange_policy_head(exchange, head, waits);
 	return refusal;

@@ -582,18 +582,6 @@ static int prepare_body(struct exchange *exchange)
 	return 0;
 }
 
-/* Phones remember for days what they were offered, so it is not enough to offer less. */
-static enum refusal check_protocol(
-	const struct config_activesync *config, const struct eas_request *request)
-{
-	if (request->command == EAS_NO_COMMAND)
-		return REFUSAL_NONE;
-	if (request->version < config->min_protocol || request->version > config->max_protocol)
-		return REFUSAL_PROTOCOL_CLOSED;
-	return (config->closed_commands >> request->command & 1) != 0 ? REFUSAL_COMMAND_CLOSED
-								      : REFUSAL_NONE;
-}
-
 static enum refusal check_request(struct exchange *exchange, const struct http_head *head)
 {
 	struct session *session = exchange->session;
@@ -604,9 +592,6 @@ static enum refusal check_request(struct exchange *exchange, const struct http_h
 
 	if (refusal == REFUSAL_NONE)
 		refusal = read;
-	/* An old phone can be told to wipe, too. */
-	if (refusal == REFUSAL_NONE && !session->is_wipe_only)
-		refusal = check_protocol(&config_of(exchange)->activesync, &exchange->request);
 	if (refusal == REFUSAL_NONE && exchange->request.user[0] != '\0' &&
 		!credential_is_user(session->credential, span_of_string(exchange->request.user)))
 		refusal = REFUSAL_USER_MISMATCH;

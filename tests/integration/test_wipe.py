@@ -43,11 +43,11 @@ class WipeCase(harness.Case):
     def changes(self):
         return {}
 
-    def start_here(self, state=None, control=None):
+    def start_here(self, state=None, control=None, **more):
         again = {"state-directory": state, "control-socket": control} if state else {}
         proxy = self.start_proxy("http://127.0.0.1:%d" % self.server_port, harness.merge({
             "upstream exchange": {"headers": ["x-webobjects-remote-user: %{mailbox}"]},
-            "revocation": {"refresh": "1s", "retry": "200ms"}}, {**self.changes(), **again}))
+            "revocation": {"refresh": "1s", "retry": "200ms"}}, {**self.changes(), **again, **more}))
         proxy.control = control or proxy.control
         proxy.wait_until_answering()
         return proxy
@@ -142,6 +142,17 @@ class OrderTest(WipeCase):
         self.device("wipe", "--erase-whole-device")
         self.restart()
         self.phone_ends("alice", "--version", "14.1", "--expect", "wiped")
+        self.assertEqual(self.reached(), [])
+
+    def test_a_version_that_was_closed_since_is_wiped_all_the_same(self):
+        self.proxy.stop()
+        self.proxy = self.start_here(activesync={"min-protocol": "14.1", "closed-commands": ["Provision"]})
+        phone = self.proxy.phone("alice", version="12.1")
+        self.assertEqual(phone.post("FolderSync", client.folder_sync()).status, 400)
+        self.device("wipe", "--erase-whole-device", device=phone.id)
+        self.assertIsNotNone(phone.post("Provision", Node("Provision:Provision")).wbxml().get("RemoteWipe"))
+        phone.post("Provision", Node("Provision:Provision", Node("Provision:RemoteWipe", Node("Provision:Status", "1"))))
+        wait_for("the registry", lambda: self.shown(phone.id)["state"] == "wiped", None, self.proxy)
         self.assertEqual(self.reached(), [])
 
     def test_a_phone_that_sleeps_is_woken(self):
