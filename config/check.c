@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "config/command.h"
 #include "config/file.h"
 #include "config/memory.h"
 #include "config/pki.h"
@@ -257,6 +258,12 @@ static void check_upstream(const struct check *check)
 	check_endpoints(check);
 	check_headers(check);
 	check_basic(check);
+	if (upstream->redirects == CONFIG_REDIRECTS_REWRITE &&
+		check->config->autodiscover.url[0] == '\0')
+		fault_warn(check->faults, upstream->place.line,
+			"upstream '%s': redirects = rewrite sends phones to the url of "
+			"autodiscover; as that is not set, they are refused",
+			upstream->name);
 	if (upstream->ca.fd != -1 && pki_check_bundle(&upstream->ca, &err) == -1)
 		fault_add(check->faults, upstream->ca.place.line, "%s", err.text);
 }
@@ -372,6 +379,10 @@ static void check_activesync(const struct check *check)
 	if (activesync->heartbeat_min_ms > activesync->heartbeat_max_ms)
 		fault_add(check->faults, activesync->place.line,
 			"activesync: heartbeat-min is longer than heartbeat-max");
+	if ((activesync->closed_commands >> command_find("Provision") & 1) != 0)
+		fault_warn(check->faults, activesync->place.line,
+			"activesync: with Provision among closed-commands phones keep no policy, "
+			"and many then do not synchronize");
 }
 
 static void check_quarantine(const struct check *check)

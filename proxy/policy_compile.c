@@ -230,6 +230,28 @@ static void take_times(struct compile *compile)
 	}
 }
 
+/* What can never be anybody's is a slip, which would let through what a rule is to refuse. */
+static void check_names(struct compile *compile, const char *option,
+	const struct config_words *words, bool are_addresses)
+{
+	for (size_t i = 0; i < words->count; i++) {
+		const char *text = words->list[i].text;
+		bool has_at = strchr(text, '@') != NULL;
+		struct error err;
+
+		if (are_addresses && !has_at && strpbrk(text, "*?") == NULL)
+			error_set(&err,
+				"'%.100s' is not the address of a mailbox; write it with its "
+				"domain, or what stands for several, such as *@example.com",
+				text);
+		else if (!are_addresses && has_at)
+			error_set(&err, "'%.100s' is not a domain, such as example.com", text);
+		else
+			continue;
+		word_fault(compile, option, &words->list[i], &err);
+	}
+}
+
 static void take_texts(struct compile *compile)
 {
 	const struct config_rule *from = compile->from;
@@ -249,6 +271,9 @@ static void take_texts(struct compile *compile)
 		{POLICY_FACT_RECIPIENT_DOMAIN, &from->recipient_domain},
 	};
 
+	check_names(compile, "mailbox", &from->mailbox, true);
+	check_names(compile, "domain", &from->domain, false);
+	check_names(compile, "recipient-domain", &from->recipient_domain, false);
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
 		struct policy_test *test =
 			lists[i].words->count == 0 ? NULL : add_test(compile, lists[i].fact);

@@ -471,6 +471,12 @@ static void test_warnings_do_not_fail_the_load(void)
 			"c:14: warning: upstream 'mail': with login = none the mail server is not "
 			"told "
 			"whose mailbox it is\n"},
+		{17, "redirects = rewrite",
+			"c:14: warning: upstream 'mail': redirects = rewrite sends phones to the "
+			"url of autodiscover; as that is not set, they are refused\n"},
+		{13, "mailbox { domains = a } activesync { closed-commands = Provision }",
+			"c:13: warning: activesync: with Provision among closed-commands phones "
+			"keep no policy, and many then do not synchronize\n"},
 		{17, "basic-user = a",
 			"c:14: warning: upstream 'mail': basic-user and basic-password-file say "
 			"nothing without login = basic\n"},
