@@ -152,8 +152,10 @@ static int decode_part(struct span body, const struct arguments *arguments, stru
 		body = span_of(plain.data, plain.len);
 	}
 	if (result == 0 && body_part(body, (uint32_t)arguments->part, &part) != 0)
-		result = error_set(err, "it has %u parts, which are counted from 0",
-			(unsigned int)body_part_count(body, true));
+		result = body_part_count(body, true) == 0
+				 ? error_set(err, "it is no multipart answer, and has no parts")
+				 : error_set(err, "it has %u parts, which are counted from 0",
+					   (unsigned int)body_part_count(body, true));
 	if (result == 0)
 		result = bytes_save("-", part, err);
 	wbxml_buffer_free(&plain);

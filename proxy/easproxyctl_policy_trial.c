@@ -159,6 +159,12 @@ static int look_into(struct trial *trial, const struct config *config, struct er
 
 	if (trial->kind != EAS_BODY_WBXML && trial->kind != EAS_BODY_MIME)
 		return 0;
+	if (trial->kind == EAS_BODY_MIME && trial->request.command != EAS_NO_COMMAND &&
+		eas_command_row(trial->request.command)->form != EAS_FORM_MIME)
+		return error_set(err,
+			"--request: it is neither WBXML nor an HTTP request, as "
+			"the body of a %s is",
+			eas_command_name(trial->request.command));
 	trial->view = eas_body_new(&terms);
 	if (trial->view == NULL)
 		return error_set(err, "out of memory");
@@ -209,15 +215,19 @@ static int take_version(
 static int take_source(
 	struct trial *trial, const struct trial_arguments *arguments, struct error *err)
 {
-	char text[INET6_ADDRSTRLEN + 8];
+	struct in6_addr *source = &trial->facts.source;
+	struct in_addr v4;
 
-	if (arguments->source == NULL)
+	if (arguments->source == NULL || inet_pton(AF_INET6, arguments->source, source) == 1)
 		return 0;
-	snprintf(text, sizeof(text), "%s%s",
-		strchr(arguments->source, ':') == NULL ? "::ffff:" : "", arguments->source);
-	return inet_pton(AF_INET6, text, &trial->facts.source) == 1
-		       ? 0
-		       : error_set(err, "--source: '%.50s' is not an address", arguments->source);
+	if (inet_pton(AF_INET, arguments->source, &v4) != 1)
+		return error_set(err, "--source: '%.50s' is not an address, such as 192.0.2.7",
+			arguments->source);
+	/* As the listener's sockets say it: RFC 4291 2.5.5.2. */
+	memset(source, 0, sizeof(*source));
+	source->s6_addr[10] = source->s6_addr[11] = 0xFF;
+	memcpy(&source->s6_addr[12], &v4, sizeof(v4));
+	return 0;
 }
 
 static int take_time(
@@ -322,6 +332,10 @@ int trial_take(struct trial *trial, const struct trial_arguments *arguments, str
 	trial->request.command = EAS_NO_COMMAND;
 	if (arguments->request != NULL && take_request(trial, arguments->request, err) == -1)
 		return -1;
+	if (arguments->mailbox != NULL && strchr(arguments->mailbox, '@') == NULL)
+		return error_set(err,
+			"--mailbox: '%.100s' is not the address of one, such as bob@example.com",
+			arguments->mailbox);
 	if (take_command(trial, arguments, err) == -1 ||
 		take_version(trial, arguments, err) == -1 ||
 		look_into(trial, trial->policy->config, err) == -1)
