@@ -11,6 +11,7 @@
 #include "proxy/control_devices.h"
 #include "proxy/control_users.h"
 #include "proxy/device_state.h"
+#include "proxy/state_users.h"
 
 enum {
 	PAGE_MAX = 500,    /* devices in one answer of device-list */
@@ -319,6 +320,25 @@ static const char *who(const struct control_request *request, char by[BY_MAX])
 	return by;
 }
 
+/* False when the client has been told that it has to name a mailbox. Whom it hits that several devices are shut out can
+ * be mended; a wipe, and what lets in, is for the one that was meant: anybody may give a phone the id of another's. */
+static bool is_one_meant(struct control_client *client, const struct targets *targets)
+{
+	if (targets->is_one_mailbox || targets->count == 1)
+		return true;
+	control_answer_error(client,
+		"nothing was changed: %d mailboxes have a device %s, those of %s and %s among "
+		"them: say by --mailbox which is meant",
+		targets->count, targets->id, targets->devices[0].facts.mailbox,
+		targets->devices[1].facts.mailbox);
+	return false;
+}
+
+static bool shuts_out(enum device_state state)
+{
+	return state == DEVICE_BLOCKED || state == DEVICE_QUARANTINED;
+}
+
 /* What was changed of each is told with the answer. */
 static json_t *answer_new(const struct targets *targets)
 {
@@ -416,6 +436,35 @@ static bool read_state(struct control_client *client, const struct control_reque
 	return choose_wipe(client, request, device, state);
 }
 
+/* A phone whose user is revoked does not get as far as its wipe. */
+static void note_revoked_users(
+	struct control *control, const struct targets *targets, json_t *answer)
+{
+	struct state_user user;
+	struct error err;
+
+	for (int i = 0; i < targets->count; i++)
+		if (state_users_find(
+			    control->store, targets->devices[i].facts.mailbox, &user, &err) == 1)
+			control_add_note(answer,
+				"the user %s is revoked, so that the phone cannot come to be told: "
+				"easproxyctl user allow lets it",
+				user.mailbox);
+}
+
+int control_devices_to_be_wiped(struct control *control, const char *mailbox)
+{
+	static struct state_device devices[SCAN_STEP];
+	struct error err;
+	int count = state_devices_after(control->store, mailbox, "", devices, SCAN_STEP, &err);
+	int to_be_wiped = 0;
+
+	for (int i = 0; i < count; i++)
+		to_be_wiped += strcmp(devices[i].facts.mailbox, mailbox) == 0 &&
+			       device_state_is_wipe(devices[i].state);
+	return to_be_wiped;
+}
+
 static int carry_out_all(struct control *control, const struct targets *targets,
 	const enum device_state *states, const char *by, const char *reason, json_t *answer,
 	struct error *err)
@@ -456,9 +505,13 @@ void control_request_device_order(struct control *control, struct control_client
 	for (int i = 0; i < targets.count; i++)
 		if (!read_state(client, request, &targets.devices[i], &states[i]))
 			return;
+	if (!shuts_out(states[0]) && !is_one_meant(client, &targets))
+		return;
 	answer = answer_new(&targets);
 	if (!targets.is_known)
 		control_add_note(answer, "the device is not known: it holds when it comes");
+	if (device_state_is_wipe(states[0]))
+		note_revoked_users(control, &targets, answer);
 	if (carry_out_all(control, &targets, states, who(request, by), reason, answer, &err) == -1)
 		answer_failed(control, client, answer, &err);
 	else
@@ -501,7 +554,7 @@ void control_request_device_forget(struct control *control, struct control_clien
 	struct error err;
 	json_t *answer;
 
-	if (!find_targets(control, client, request, &targets))
+	if (!find_targets(control, client, request, &targets) || !is_one_meant(client, &targets))
 		return;
 	answer = answer_new(&targets);
 	for (int i = 0; i < targets.count; i++) {

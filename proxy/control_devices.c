@@ -35,6 +35,8 @@ struct asked {
 	struct device_verdict verdict;
 	struct device_grant grant;
 	char serial_before[41]; /* of a certificate that was renewed */
+	/* The device that has the certificate, where it is refused for that. */
+	char holder_mailbox[MAILBOX_MAX + 1], holder_id[EAS_DEVICE_ID_MAX + 1];
 	/* What became of an order or a wipe. */
 	bool has_changed;
 	enum device_state before;
@@ -97,13 +99,19 @@ static void log_certificate(
 	log_end(&line);
 }
 
-static void log_refused(const struct device_facts *facts, const struct device_verdict *verdict)
+static void log_refused(const struct asked *asked)
 {
+	const struct device_facts *facts = &asked->u.facts;
+	const struct device_verdict *verdict = &asked->verdict;
 	struct log_line line;
 
 	log_begin_device(&line, "device-refused", facts);
 	log_text(&line, "refusal", refusal_row(verdict->refusal)->name);
 	log_text(&line, "reason", verdict->reason);
+	if (verdict->refusal == REFUSAL_DEVICE_SECOND) {
+		log_text(&line, "bound_device", asked->holder_id);
+		log_text(&line, "bound_mailbox", asked->holder_mailbox);
+	}
 	log_serial(&line, facts);
 	log_end(&line);
 }
@@ -244,6 +252,10 @@ static int judge(struct control *control, struct asked *asked, struct state_devi
 	about.known = found == 1 ? known : NULL;
 	about.holder = held == 1 ? &holder : NULL;
 	asked->verdict = device_admission_judge(&control->child->config->devices, &about);
+	if (asked->verdict.refusal == REFUSAL_DEVICE_SECOND) {
+		memcpy(asked->holder_mailbox, holder.facts.mailbox, sizeof(asked->holder_mailbox));
+		memcpy(asked->holder_id, holder.facts.id, sizeof(asked->holder_id));
+	}
 	return 0;
 }
 
@@ -483,7 +495,7 @@ static void log_admitted(const struct asked *asked)
 	const struct device_facts *facts = &asked->u.facts;
 
 	if (asked->verdict.refusal != REFUSAL_NONE)
-		log_refused(facts, &asked->verdict);
+		log_refused(asked);
 	else if (asked->verdict.step == DEVICE_STEP_MAKE)
 		log_new(facts, asked->verdict.state);
 	else if (asked->verdict.step == DEVICE_STEP_RENEW)

@@ -12,6 +12,7 @@
 #include "config/clock.h"
 #include "proxy/control_arguments.h"
 #include "proxy/control_crl.h"
+#include "proxy/control_device_requests.h"
 #include "proxy/control_process.h"
 #include "proxy/control_seen.h"
 #include "proxy/log.h"
@@ -238,6 +239,11 @@ void control_request_user_revoke(struct control *control, struct control_client 
 			"the clock of an authority is ahead of this host's: valid-from is the "
 			"effective date of its CRL, so that only a later one decides");
 	add_doubts(control, answer, user.mailbox);
+	if (control_devices_to_be_wiped(control, user.mailbox) > 0)
+		control_add_note(answer,
+			"%d of their devices are still to be wiped, and cannot come to be told "
+			"now: easproxyctl user allow lets them",
+			control_devices_to_be_wiped(control, user.mailbox));
 	control->wants_refresh = true;
 	refresh_if_due(control);
 	control_answer(client, answer);

@@ -80,8 +80,6 @@ static int device_list(const struct arguments *arguments)
 	json_t *after = NULL;
 	bool wants_more;
 
-	if (!arguments->wants_json)
-		ctl_print_devices_head();
 	do {
 		json_t *request = make_request("device-list", arguments), *answer;
 		struct error err;
@@ -91,6 +89,8 @@ static int device_list(const struct arguments *arguments)
 		answer = ctl_request(arguments->socket, request, &err);
 		if (answer == NULL)
 			return fail(&err);
+		if (after == NULL && !arguments->wants_json)
+			ctl_print_devices_head();
 		wants_more = print_page(arguments, json_object_get(answer, "devices"), &limit);
 		after = wants_more ? json_incref(json_object_get(answer, "next")) : NULL;
 		json_decref(answer);

@@ -535,11 +535,12 @@ int state_devices_wipe_sent_step(struct state_store *store, const char *mailbox,
 int state_devices_wiped_step(struct state_store *store, const char *mailbox, const char *id,
 	uint32_t status, int64_t at, struct error *err)
 {
+	struct state_device device;
+	char reason[sizeof(device.state_reason)];
 	const struct state_device_order order = {.by = "acknowledgement",
-		.reason = "",
+		.reason = reason,
 		.state = status == 1 ? DEVICE_WIPED : DEVICE_WIPE_FAILED,
 		.at = at};
-	struct state_device device;
 	int known = state_devices_find(store, mailbox, id, &device, err);
 
 	if (known == -1)
@@ -550,6 +551,9 @@ int state_devices_wiped_step(struct state_store *store, const char *mailbox, con
 	if ((device.wipe_acknowledged_at == at && device.wipe_status == status) ||
 		device.state_at > at || device.state == DEVICE_WIPED)
 		return 0;
+	/* Why it was ordered is asked for when it is done, too. */
+	snprintf(reason, sizeof(reason), "%s",
+		device_state_is_wipe(device.state) ? device.state_reason : "");
 	apply(&device, &order);
 	device.wipe_acknowledged_at = at;
 	device.wipe_status = status;

@@ -292,7 +292,7 @@ class OrderTest(DevicesCase):
         # The folders are others now: MS-ASCMD 2.2.3.177.11.
         self.assertEqual((answer.status, answer.wbxml().get("Status")), (200, "7"))
 
-    def test_an_id_in_several_mailboxes_means_all_of_them_unless_one_is_named(self):
+    def test_an_id_in_several_mailboxes_means_all_of_them_unless_one_is_named_but_for_what_lets_in_or_wipes(self):
         proxy = self.start_with()
         for user in ("bob", "alice"):
             self.assertEqual(self.status(self.phone(proxy, user, "shared")), 200)
@@ -303,6 +303,14 @@ class OrderTest(DevicesCase):
         result = self.ctl(proxy, "device", "block", "shared")
         self.assertIn("2 mailboxes have a device of that id: all of them are meant", result.stderr)
         self.assertEqual(self.status(self.phone(proxy, "bob", "shared")), 129)
+        # Anybody can give a phone of his the id of somebody else's.
+        for order in (("wipe", "--erase-whole-device"), ("allow",), ("forget",)):
+            said = self.fails(proxy, "device", order[0], "shared", *order[1:])
+            self.assertRegex(said, "nothing was changed: 2 mailboxes have a device shared, .*--mailbox")
+        self.assertEqual([d["state"] for d in self.devices(proxy)], ["blocked", "blocked"])
+        self.done(proxy, "device", "allow", "shared", "--mailbox", "bob@contoso.test")
+        self.assertEqual(self.status(self.phone(proxy, "bob", "shared")), 200)
+        self.assertEqual(self.status(self.phone(proxy, "alice", "shared")), 129)
 
     def test_a_wipe_says_what_it_erases(self):
         proxy = self.start_with()
@@ -326,6 +334,17 @@ class OrderTest(DevicesCase):
         for device_id in ("old", "young"):
             self.assertNotEqual(self.status(self.phone(proxy, device_id=device_id)), 200)
         self.assertEqual(self.recorder.begun(), [])
+
+    def test_a_revocation_that_keeps_phones_from_their_wipe_says_so(self):
+        proxy = self.start_with()
+        self.done(proxy, "device", "wipe", "lost", "--mailbox", "bob@contoso.test", "--erase-whole-device")
+        result = self.ctl(proxy, "user", "revoke", "bob@contoso.test")
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("1 of their devices are still to be wiped, and cannot come to be told now", result.stderr)
+        result = self.ctl(proxy, "device", "wipe", "other", "--mailbox", "bob@contoso.test", "--erase-whole-device")
+        self.assertIn("the user bob@contoso.test is revoked, so that the phone cannot come to be told", result.stderr)
+        result = self.ctl(proxy, "device", "wipe", "hers", "--mailbox", "alice@contoso.test", "--erase-whole-device")
+        self.assertNotIn("revoked", result.stderr)
 
     def test_it_holds_across_restarts_of_control_reloads_and_a_restart(self):
         proxy = self.start_with()
@@ -379,6 +398,8 @@ class BindingTest(DevicesCase):
         self.assertEqual(self.ids(proxy), ["bobs"])
         refused = proxy.lines("device-refused")
         self.assertEqual({line["refusal"] for line in refused}, {"device-second", "device-certificate"})
+        self.assertEqual({(line["bound_device"], line["bound_mailbox"]) for line in refused if "bound_device" in line},
+                         {("bobs", "bob@contoso.test")})
         self.assertEqual(self.status(phone), 200)
         # Another device of the same mailbox with its own certificate.
         third = self.phone(proxy, device_id="third", certificate=other)

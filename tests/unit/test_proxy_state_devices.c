@@ -379,6 +379,8 @@ static void test_the_way_of_a_wipe_is_kept(void)
 	CU_ASSERT_EQUAL(device.wipe_sent_at, 1010);
 	CU_ASSERT_EQUAL(device.wipe_acknowledged_at, 1011);
 	CU_ASSERT_EQUAL(device.wipe_status, 1);
+	CU_ASSERT_STRING_EQUAL(device.state_by, "acknowledgement");
+	CU_ASSERT_STRING_EQUAL(device.state_reason, "phone lost");
 	/* Sent again, because the answer to it was lost. */
 	CU_ASSERT_EQUAL(wiped_at(bob, "appl1", 1, 1011), 0);
 	CU_ASSERT_EQUAL(order_at(bob, "appl1", DEVICE_WIPE_ALL, false, 1100), 1);
