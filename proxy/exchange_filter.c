@@ -7,12 +7,14 @@
 #include <strings.h>
 
 #include "proxy/exchange.h"
+#include "proxy/http_chars.h"
 
 enum {
 	/* Of what is held back while it is decided: so much in memory, the rest in a file. A download is
 	 * let go, or not, at the size that the rule says; this is for what a rule cannot bound. */
 	HELD_IN_MEMORY = 64 * 1024,
-	HELD_MAX = 64 * 1024 * 1024
+	HELD_MAX = 64 * 1024 * 1024,
+	ATTACHMENT_NAME_MAX = 1024
 };
 
 static bool is_about_items(enum eas_command command)
@@ -137,23 +139,59 @@ int exchange_filter_make(struct exchange *exchange)
 	return exchange->filter != NULL ? 0 : -1;
 }
 
-/* The name that the phone has for it, from the query: in 2.5 it tells what it is. */
-static struct span attachment_name(const struct exchange *exchange)
+/* Takes the text up to the character off, decoded; false where it is too long, or no text. */
+static bool text_take(const char **at, const char *ends, char *text, size_t size)
 {
-	static const char name[] = "AttachmentName=";
-	const char *at = strcasestr(exchange->query, name);
+	size_t len = strcspn(*at, ends), used = 0;
+	struct span left = span_of(*at, len);
 
-	if (exchange->request.is_base64 || at == NULL)
-		return (struct span){0};
-	at += sizeof(name) - 1;
-	return span_of(at, strcspn(at, "&"));
+	*at += len;
+	while (left.len > 0 && used + 1 < size) {
+		size_t step = left.data[0] == '%' ? 3 : 1;
+		int byte = step == 3 ? http_escape_value(left) : left.data[0];
+
+		if (byte <= 0)
+			return false;
+		text[used++] = (char)byte;
+		left = span_of(left.data + step, left.len - step);
+	}
+	text[used] = '\0';
+	return left.len == 0;
+}
+
+/* By the names that the phone has for it, from the query: up to 12.1 they may tell what it is. Which of several
+ * the server goes by nobody knows. */
+static bool download_goes(const struct exchange *exchange, struct span type, uint64_t size)
+{
+	const struct answer_changes *changes = &exchange->changes;
+	const char *at = exchange->request.is_base64 ? "" : exchange->query;
+	char name[64], value[ATTACHMENT_NAME_MAX];
+	bool is_named = false;
+
+	while (*at != '\0') {
+		bool is_name = text_take(&at, "=&", name, sizeof(name)) &&
+			       strcasecmp(name, "AttachmentName") == 0;
+		bool is_read = true;
+
+		value[0] = '\0';
+		if (*at == '=') {
+			at++;
+			is_read = text_take(&at, "&", value, sizeof(value));
+		}
+		if (*at == '&')
+			at++;
+		is_named |= is_name;
+		if (is_name && (!is_read || changes->strips(changes->rule, span_of_string(value),
+						    type, size)))
+			return true;
+	}
+	return !is_named && changes->strips(changes->rule, (struct span){0}, type, size);
 }
 
 /* Of one whose length is not said nobody knows that it is small enough. */
 static enum refusal download_begin(
 	struct exchange *exchange, const struct http_head *head, const char **reason)
 {
-	const struct answer_changes *changes = &exchange->changes;
 	uint64_t size = head->framing == HTTP_LENGTH ? head->content_length : UINT64_MAX;
 	struct span type = {0}, coding = {0};
 	const uint8_t *parameters;
@@ -167,7 +205,7 @@ static enum refusal download_begin(
 	parameters = type.len > 0 ? memchr(type.data, ';', type.len) : NULL;
 	if (parameters != NULL)
 		type.len = (size_t)(parameters - type.data);
-	if (!changes->strips(changes->rule, attachment_name(exchange), type, size))
+	if (!download_goes(exchange, type, size))
 		return REFUSAL_NONE;
 	*reason = "the attachment is kept from the phone";
 	exchange->download_is_refused = true;

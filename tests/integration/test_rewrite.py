@@ -287,6 +287,18 @@ class RewriteTest(harness.Case):
         self.next = answer_bytes(200, [b"s"], [("Content-Type", "application/octet-stream")], chunked=True)
         self.assertEqual(phone.post("GetAttachment", target=target).status, 403)
 
+    def test_downloads_are_judged_by_every_name_that_is_given_for_them(self):
+        phone = self.serve(rules(("programs", {"action": "strip", "types": ["*.exe"]})))
+        phone.version = "12.1"
+        self.next = answer_bytes(200, b"s", [("Content-Type", "application/octet-stream")])
+        for status, names in ((200, "&AttachmentName=a.txt"), (200, ""), (403, "&AttachmentName=a.exe"),
+                              (403, "&AttachmentName=a%2eEX%45"), (403, "&attachment%4eame=a.exe"),
+                              (403, "&X-AttachmentName=a.txt&AttachmentName=a.exe"),
+                              (403, "&AttachmentName=a.txt&AttachmentName=a.exe"),
+                              (403, "&AttachmentName=%sa.exe" % ("x" * 1100))):
+            with self.subTest(names[:60]):
+                self.assertEqual(phone.post("GetAttachment", target=phone.target("GetAttachment") + names).status, status)
+
     # Folders
 
     def test_folders_of_other_classes_are_not_shown_nor_synchronized(self):
