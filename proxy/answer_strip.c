@@ -33,6 +33,15 @@ static bool may_hold(const struct answer_filter *answer)
 	return wbxml_filter_holds(&answer->filter) < WBXML_FILTER_HOLDS_MAX;
 }
 
+/* An element within something else that is looked at. No server of ours answers so, and what is in it could not
+ * be judged. */
+static enum wbxml_filter_choice misplaced(struct answer_filter *answer)
+{
+	answer->fault = "an element in it where none can be";
+	answer->filter.has_failed = true;
+	return WBXML_FILTER_DROP;
+}
+
 /* Attachments of an item */
 
 static bool is_list(uint16_t tag)
@@ -148,6 +157,12 @@ static enum wbxml_filter_choice fetch_start(struct answer_filter *answer, uint32
 	strip->type.len = 0;
 	strip->fetch_is_held = !answer->filter.reader.is_empty;
 	return strip->fetch_is_held ? WBXML_FILTER_HOLD_CONTENT : WBXML_FILTER_KEEP;
+}
+
+static bool fetch_is_possible(const struct answer_filter *answer)
+{
+	return answer->strip.list_depth == 0 && answer->strip.body_depth == 0 &&
+	       wbxml_filter_holds(&answer->filter) == 0;
 }
 
 static void fetch_release(struct answer_filter *answer)
@@ -472,6 +487,8 @@ enum wbxml_filter_choice answer_strip_start(struct answer_filter *answer)
 	uint32_t depth = answer->filter.reader.depth;
 	uint16_t tag = answer->path[depth - 1];
 
+	if (strip->mime_depth > 0)
+		return misplaced(answer);
 	if (strip->fetch_is_held) {
 		enum wbxml_filter_choice choice = in_fetch_start(answer, tag, depth);
 
@@ -481,7 +498,7 @@ enum wbxml_filter_choice answer_strip_start(struct answer_filter *answer)
 	}
 	if (depth == 3 && tag == WBXML_ITEMOPERATIONS_FETCH &&
 		answer->path[0] == WBXML_ITEMOPERATIONS_ITEMOPERATIONS)
-		return fetch_start(answer, depth);
+		return fetch_is_possible(answer) ? fetch_start(answer, depth) : misplaced(answer);
 	if (strip->list_depth > 0) {
 		if (depth == strip->list_depth + 1 && is_attachment(tag) && may_hold(answer))
 			return attachment_start(answer, depth);

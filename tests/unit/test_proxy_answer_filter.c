@@ -620,6 +620,40 @@ static void test_a_malformed_answer_is_an_error(void)
 	wbxml_buffer_free(&out);
 }
 
+/* Of a server that means ill. Nothing can be said of what is in them. */
+static void test_elements_where_none_can_be_are_an_error(void)
+{
+#define ITEM_FETCHED                                                                               \
+	"<Fetch><Status>1</Status><Properties><Subject xmlns=\"Email\">a</Subject></Properties>"   \
+	"</Fetch>"
+	static const char *const documents[] = {
+		"<ItemOperations xmlns=\"ItemOperations\"><Attachments xmlns=\"AirSyncBase\">"
+		"<Fetch xmlns=\"ItemOperations\"><Status>1</Status></Fetch></Attachments>"
+		"</ItemOperations>",
+		"<ItemOperations xmlns=\"ItemOperations\"><MIMEData xmlns=\"Email\">a</MIMEData>"
+		"<Response>" ITEM_FETCHED ITEM_FETCHED "</Response></ItemOperations>",
+		"<ItemOperations xmlns=\"ItemOperations\"><Body xmlns=\"AirSyncBase\">"
+		"<Fetch "
+		"xmlns=\"ItemOperations\"><Status>1</Status></Fetch></Body></ItemOperations>",
+		ITEM("<MIMEData xmlns=\"Email\"><Body "
+		     "xmlns=\"AirSyncBase\"><Truncated>1</Truncated>"
+		     "<Data>x</Data></Body></MIMEData>"),
+		ITEM("<Body xmlns=\"AirSyncBase\"><Data>x<Data>y</Data></Data></Body>"),
+	};
+
+	for (size_t i = 0; i < sizeof(documents) / sizeof(documents[0]); i++) {
+		struct wbxml_buffer document = from_xml(documents[i]), out = {.limit = 1 << 24};
+		struct answer_filter_terms terms = terms_of(&everything, &out);
+		struct answer_filter *filter = answer_filter_new(&terms);
+
+		CU_ASSERT_EQUAL(filter_run(filter, span_of(document.data, document.len), 7), -1);
+		CU_ASSERT_PTR_NOT_NULL(answer_filter_fault(filter));
+		answer_filter_free(filter);
+		wbxml_buffer_free(&document);
+		wbxml_buffer_free(&out);
+	}
+}
+
 static const struct check checks[] = {
 	{"an attachment over the size goes and the others stay",
 		test_an_attachment_over_the_size_goes_and_the_others_stay},
@@ -663,6 +697,7 @@ static const struct check checks[] = {
 	{"looking without writing learns the same", test_looking_without_writing_learns_the_same},
 	{"every sample stays a document, and the same where nothing goes",
 		test_every_sample_stays_a_document_and_the_same_where_nothing_goes},
+	{"elements where none can be are an error", test_elements_where_none_can_be_are_an_error},
 	{"a malformed answer is an error", test_a_malformed_answer_is_an_error},
 };
 
