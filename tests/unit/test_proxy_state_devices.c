@@ -585,6 +585,39 @@ static void test_a_mailbox_with_too_many_loses_its_own(void)
 	fixture_close();
 }
 
+/* Ids are made up by who is to be put in quarantine; and what is in quarantine is never forgotten. */
+static void test_what_a_rule_orders_does_not_fill_the_registry(void)
+{
+	const struct state_device_order in_full = {.mailbox = amy,
+		.id = "made",
+		.by = "rule strange",
+		.reason = "",
+		.state = DEVICE_QUARANTINED,
+		.only_tightens = true,
+		.is_full = true,
+		.at = 1000};
+	struct state_device before;
+	struct error err;
+	int64_t count;
+	char id[16];
+
+	fixture_open();
+	report(bob, "phone", 1, 1);
+	for (int i = 0; i < STATE_DEVICES_OF_MAILBOX + 20; i++) {
+		snprintf(id, sizeof(id), "made%d", i);
+		CU_ASSERT_EQUAL(order_at(bob, id, DEVICE_QUARANTINED, true, 1000),
+			i < STATE_DEVICES_OF_MAILBOX);
+	}
+	CU_ASSERT_EQUAL(state_devices_count_rows(fixture.store, bob, &count, &err), 0);
+	CU_ASSERT_EQUAL(count, STATE_DEVICES_OF_MAILBOX);
+	/* What is known can be ordered, and an operator can order anything. */
+	CU_ASSERT_EQUAL(order_at(bob, "made0", DEVICE_WIPE_ACCOUNT, true, 1001), 1);
+	CU_ASSERT_EQUAL(order(bob, "shut", DEVICE_BLOCKED), 1);
+	CU_ASSERT_EQUAL(state_devices_order(fixture.store, &in_full, &before, &err), 0);
+	CU_ASSERT_FALSE(is_known(amy, "made"));
+	fixture_close();
+}
+
 static void test_what_was_forgotten_is_not_asked_for_ever(void)
 {
 	struct error err;
@@ -800,6 +833,8 @@ int main(void)
 			test_the_oldest_are_forgotten_first_and_restricted_ones_never},
 		{"a mailbox with too many loses its own",
 			test_a_mailbox_with_too_many_loses_its_own},
+		{"what a rule orders does not fill the registry",
+			test_what_a_rule_orders_does_not_fill_the_registry},
 		{"what was forgotten is not asked for ever",
 			test_what_was_forgotten_is_not_asked_for_ever},
 		{"a store of before is brought up to date with all that is in it",
