@@ -1,6 +1,7 @@
 #include "proxy/easproxyctl_device_print.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "proxy/easproxyctl_answer.h"
@@ -44,15 +45,29 @@ void ctl_print_device_line(const json_t *device)
 	print_what_it_is(device);
 }
 
+/* An operator is "user 0" in the registry; others are words: a rule, the device's acknowledgement. */
+static const char *by_name(const char *by, char text[ACCOUNT_NAME_SIZE])
+{
+	static const char prefix[] = "user ";
+	char *end;
+	unsigned long user_id;
+
+	if (strncmp(by, prefix, sizeof(prefix) - 1) != 0)
+		return by;
+	user_id = strtoul(by + sizeof(prefix) - 1, &end, 10);
+	return *end == '\0' ? ctl_account_name((long long)user_id, text) : by;
+}
+
 static void print_state(const json_t *device)
 {
+	char name[ACCOUNT_NAME_SIZE];
 	char moment[MOMENT_TEXT_SIZE];
 
 	printf("  state       %s", answer_text(device, "state"));
 	if (answer_number(device, "state_at") != 0)
 		printf(" since %s", answer_moment(answer_number(device, "state_at"), moment));
 	if (answer_text(device, "state_by")[0] != '\0')
-		printf(" by %s", answer_text(device, "state_by"));
+		printf(" by %s", by_name(answer_text(device, "state_by"), name));
 	if (answer_text(device, "reason")[0] != '\0')
 		printf(": %s", answer_text(device, "reason"));
 	printf("%s\n", answer_is_true(device, "registered") ? ", registered" : "");

@@ -18,15 +18,14 @@ void ctl_print_notes(const json_t *answer)
 		fprintf(stderr, "note: %s\n", json_string_value(note));
 }
 
-/* By name where this host knows it. */
-static const char *account_name(long long user_id, char text[48])
+const char *ctl_account_name(long long user_id, char text[ACCOUNT_NAME_SIZE])
 {
 	const struct passwd *account = getpwuid((uid_t)user_id);
 
 	if (account == NULL)
-		snprintf(text, 48, "user id %lld", user_id);
+		snprintf(text, ACCOUNT_NAME_SIZE, "user id %lld", user_id);
 	else
-		snprintf(text, 48, "%s", account->pw_name);
+		snprintf(text, ACCOUNT_NAME_SIZE, "%s", account->pw_name);
 	return text;
 }
 
@@ -104,7 +103,7 @@ static void print_authorities(const json_t *answer)
 void ctl_print_user(const json_t *answer)
 {
 	const json_t *certificates = json_object_get(answer, "certificates");
-	char valid_from[MOMENT_TEXT_SIZE], revoked_at[MOMENT_TEXT_SIZE], account[48];
+	char valid_from[MOMENT_TEXT_SIZE], revoked_at[MOMENT_TEXT_SIZE], account[ACCOUNT_NAME_SIZE];
 
 	if (answer_is_true(answer, "revoked")) {
 		printf("%s is revoked\n  valid from %s: what was established before is void\n"
@@ -112,7 +111,7 @@ void ctl_print_user(const json_t *answer)
 			answer_text(answer, "mailbox"),
 			answer_moment(answer_number(answer, "valid_from"), valid_from),
 			answer_moment(answer_number(answer, "revoked_at"), revoked_at),
-			account_name(answer_number(answer, "user_id"), account));
+			ctl_account_name(answer_number(answer, "user_id"), account));
 		if (answer_text(answer, "reason")[0] != '\0')
 			printf("  reason: %s\n", answer_text(answer, "reason"));
 		print_authorities(answer);
@@ -133,11 +132,12 @@ void ctl_print_users_head(void)
 void ctl_print_users(const json_t *users)
 {
 	const json_t *user;
-	char valid_from[MOMENT_TEXT_SIZE], account[48];
+	char valid_from[MOMENT_TEXT_SIZE], account[ACCOUNT_NAME_SIZE];
 	size_t i;
 
 	json_array_foreach(users, i, user) printf("%-21s  %-32s  %-12s  %s\n",
 		answer_moment(answer_number(user, "valid_from"), valid_from),
-		answer_text(user, "mailbox"), account_name(answer_number(user, "user_id"), account),
+		answer_text(user, "mailbox"),
+		ctl_account_name(answer_number(user, "user_id"), account),
 		answer_text(user, "reason"));
 }

@@ -9,6 +9,11 @@
 /* An answer's notes, to standard error. */
 void ctl_print_notes(const json_t *answer);
 
+enum { ACCOUNT_NAME_SIZE = 48 };
+
+/* The account with that user id, by name where this host knows it, written into text, which is returned. */
+const char *ctl_account_name(long long user_id, char text[ACCOUNT_NAME_SIZE]);
+
 void ctl_print_user(const json_t *answer);
 /* The titles of the columns, then page after page. */
 void ctl_print_users_head(void);

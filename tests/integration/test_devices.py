@@ -2,6 +2,7 @@
 certificate it may come with, and that nothing of it is lost."""
 import json
 import os
+import pwd
 import random
 import signal
 import sqlite3
@@ -228,6 +229,7 @@ class OrderTest(DevicesCase):
         device = self.show(proxy, "lost")
         self.assertEqual((device["state"], device["reason"], device["state_by"]),
                          ("blocked", "left in a taxi", "user %d" % os.getuid()))
+        self.assertIn("by %s: left in a taxi\n" % pwd.getpwuid(os.getuid()).pw_name, self.done(proxy, "device", "show", "lost"))
         line = proxy.lines("device-state")[0]
         self.assertEqual((line["mailbox"], line["device"], line["before"], line["state"], line["who"], line["reason"]),
                          ("bob@contoso.test", "lost", "allowed", "blocked", "user %d" % os.getuid(), "left in a taxi"))

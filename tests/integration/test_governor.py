@@ -351,6 +351,16 @@ class StormTest(GovernorCase):
         self.assertEqual(answer.status, 503)
         self.assertIn(b"storm", answer.body)
 
+    def test_what_a_phone_repeats_in_an_outage_is_no_loop(self):
+        self.start_with({"loop-repeats": 2, "storm-rate": 0})
+        phone = self.phone()
+        self.assertEqual(phone.post("Sync", sync(("5", "{k}1"))).status, 200)
+        self.server.stop()
+        for _ in range(10):
+            self.assertIn(phone.post("Sync", sync(("5", "{k}1"))).status, (502, 503))
+        self.assertEqual(self.proxy.lines("device-loop"), [])
+        self.assertEqual(self.proxy.lines("request", refusal="device-loop"), [])
+
     def test_retry_after_of_every_503_is_scattered(self):
         self.start_with(**{"upstream exchange": {"health-interval": "0s", "health-failures": 1}})
         self.server.stop()
