@@ -247,10 +247,12 @@ static int command_read(const char *text, struct arguments *arguments)
 {
 	arguments->has_command = true;
 	arguments->command = eas_command_find(span_of_string(text));
-	return arguments->command != EAS_NO_COMMAND || strcmp(text, "Autodiscover") == 0 ||
-			       strcmp(text, "OPTIONS") == 0
-		       ? 0
-		       : -1;
+	if (arguments->command != EAS_NO_COMMAND || strcmp(text, "Autodiscover") == 0 ||
+		strcmp(text, "OPTIONS") == 0)
+		return 0;
+	fprintf(stderr, "easproxyctl decode: --command: '%s' is not a command, such as Sync\n",
+		text);
+	return -1;
 }
 
 static int form_read(enum bytes_form form, struct arguments *arguments)

@@ -173,3 +173,6 @@ class DecodeTest(harness.Case):
         for arguments in (("--command", "Sink"), ("--part", "x"), ("--part", "-1"), ("--hex", "--base64"),
                           ("a", "b"), ("--nonsense",)):
             self.assertIn("usage:", self.decode(b"", *arguments, status=2)[1])
+        self.assertIn("'Sink' is not a command", self.decode(b"", "--command", "Sink", status=2)[1])
+        ping = bytes.fromhex("03016a00000d0501")
+        self.assertIn("it is no multipart answer", self.decode(ping, "--part", "1", status=1)[1])
