@@ -8,6 +8,7 @@
 
 #include "proxy/exchange.h"
 #include "proxy/http_chars.h"
+#include "proxy/policy.h"
 
 enum {
 	/* Of what is held back while it is decided: so much in memory, the rest in a file. A download is
@@ -257,8 +258,10 @@ enum refusal exchange_filter_begin(
 	if (!has_content(head))
 		return REFUSAL_NONE;
 	if (!exchange_changes_answer(exchange)) {
-		/* What is not learned now is asked for later. */
-		if (is_about_folders(exchange->request.command) && head->status == 200 &&
+		/* What is not learned now is asked for later, also after a reload that brings the
+		 * first rule about classes. */
+		if (policy_asks_class(exchange->session->worker->policy) &&
+			is_about_folders(exchange->request.command) && head->status == 200 &&
 			is_wbxml(head))
 			exchange_filter_make(exchange);
 		return REFUSAL_NONE;

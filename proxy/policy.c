@@ -717,6 +717,11 @@ bool policy_asks_document(const struct policy *policy)
 	return policy->asks_xpath;
 }
 
+bool policy_asks_class(const struct policy *policy)
+{
+	return policy->asks_class;
+}
+
 bool policy_asks_user_agent(const struct policy *policy)
 {
 	for (uint32_t i = 0; i < policy->ask_count; i++)

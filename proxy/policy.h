@@ -156,10 +156,12 @@ uint64_t policy_document_size(const struct policy *policy);
  * log. */
 const char *policy_note(const struct policy *policy, uint16_t note, bool *is_shadow);
 
-/* Whether any rule may take something out of answers, or want to see the document, or the User-Agent. */
+/* Whether any rule may take something out of answers, or want to see the document, the User-Agent, or the
+ * classes of folders. */
 bool policy_may_strip(const struct policy *policy);
 bool policy_asks_document(const struct policy *policy);
 bool policy_asks_user_agent(const struct policy *policy);
+bool policy_asks_class(const struct policy *policy);
 
 /* Which of the policies that rules name the certificate asserts: policy_facts.oids. */
 uint64_t policy_oids_of(const struct policy *policy, X509 *certificate);

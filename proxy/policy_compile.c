@@ -425,6 +425,7 @@ static void note_what_is_asked(struct policy *policy, const struct policy_rule *
 
 		policy->asks_time |= test->fact == POLICY_FACT_TIME;
 		policy->asks_xpath |= test->fact == POLICY_FACT_XPATH;
+		policy->asks_class |= test->fact == POLICY_FACT_CLASS;
 		policy->asks_issuer |= test->fact == POLICY_FACT_ISSUER;
 		if (test->fact >= POLICY_FIRST_TEXT && test->fact < POLICY_FACT_ISSUER)
 			note_text(policy, test->fact - POLICY_FIRST_TEXT, test->texts);

@@ -143,6 +143,7 @@ struct policy {
 	char issuer[POLICY_ISSUER_MAX + 1]; /* for which the glances are right; "": for none */
 	bool is_shadow;                     /* all of it */
 	bool asks_xpath;                    /* any rule */
+	bool asks_class;
 	uint32_t rate_count;
 	uint32_t oid_count;
 	char *oids[POLICY_OIDS_MAX];
