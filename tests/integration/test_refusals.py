@@ -42,12 +42,7 @@ ELSEWHERE = {
     "affinity-too-low": ("integration/test_directory.py", None),
     "directory-unavailable": ("integration/test_directory.py", None),
     "name-ambiguous": ("integration/test_no_way_around.py", None),
-    # Bindings, and what a phone meets that comes with another's certificate.
-    "device-certificate": ("integration/test_devices.py", "test_first_use_binds_a_device_to_its_certificate"),
-    "device-second": ("integration/test_devices.py", "test_first_use_binds_a_device_to_its_certificate"),
     # Phones under rules, and storms.
-    "policy-size": ("integration/test_policy.py", "test_large_requests_are_refused_before_they_come"),
-    "policy-rate": ("integration/test_policy.py", "test_a_device_that_comes_too_often_waits"),
     "policy-document": ("integration/test_policy.py", "test_what_is_too_large_to_be_looked_at_is_refused"),
     "folders-unknown": ("integration/test_rewrite.py", "test_a_phone_whose_folders_are_not_known_shows_them_again"),
     "storm": ("integration/test_governor.py", "test_phones_come_in_evenly_after_a_restart_and_wait_once"),
@@ -367,6 +362,31 @@ class RefusalsTest(harness.Case):
                 self.is_told(proxy, refusal, "alice", words="HTTP 502")
         recorder.stop()
         self.is_told(proxy, "upstream-unavailable", "alice", "--duration", "4")
+
+    # Bindings and limits
+
+    @shows("device-second", "device-certificate")
+    def test_phones_and_certificates_that_do_not_belong_together(self):
+        self.serve()
+        proxy = self.proxy_with({"devices": {"binding": "first-use", "renewal": "off"}})
+        for user, version in (("alice", "12.1"), ("bob", "16.1")):
+            self.assertEqual(self.eassim(proxy, user, "--version", version).wait(30), 0)
+            self.is_told(proxy, "device-second", user, "--version", version, "--seed", "6")
+            self.give(user + "2", self.issuing.issue(user + "2", general_names(principal_name(b"%s@contoso.test" % user.encode()))))
+            self.is_told(proxy, "device-certificate", user + "2", "--version", version)
+
+    @shows("policy-size", "policy-rate")
+    def test_phones_that_ask_for_too_much(self):
+        self.serve()
+        limits = {"rule small": {"mailbox": ["alice@contoso.test"], "command": ["FolderSync"], "action": "limit", "body-size": "1B"},
+                  "rule seldom": {"mailbox": ["bob@contoso.test"], "action": "limit", "rate": "2/1m"}}
+        proxy = self.proxy_with({"policy": limits})
+        for number, version in enumerate(VERSIONS):
+            phone = self.eassim(proxy, "alice", "--version", version, "--duration", "2")
+            self.assertEqual(phone.wait(30), 1, phone.tail(20))
+            self.assertRegex(phone.output(), "FolderSync +WRONG: .*(HTTP 413|Status 122)")
+            self.logged(proxy, "policy-size")
+            self.is_told(proxy, "policy-rate", "bob", "--version", version, "--seed", str(20 + number))
 
     # All of them
 

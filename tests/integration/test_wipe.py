@@ -75,6 +75,14 @@ class WipeCase(harness.Case):
         with urllib.request.urlopen(url) as answer:
             return json.load(answer)
 
+    def wait_until_workers_know(self, state, device=DEVICE):
+        """Until then one that asks again at once is told what it was told before."""
+        known = wait_for("control to know", lambda: self.proxy.lines("device-state", device=device, state=state), None,
+                         self.proxy)[-1]
+        wait_for("all workers to know", lambda: len({
+            line["slot"] for line in self.proxy.lines("recheck")
+            if "devices" in line["cause"] and line["time"] > known["time"]}) == len(self.proxy.pids("worker")), None, self.proxy)
+
 
 class OrderTest(WipeCase):
     """easproxyctl device wipe."""
@@ -86,14 +94,6 @@ class OrderTest(WipeCase):
     def shown(self, device=DEVICE):
         """The device as device show has it."""
         return json.loads(self.device("show", "--json", device=device))
-
-    def wait_until_workers_know(self, state, device=DEVICE):
-        """Until then one that asks again at once is told what it was told before."""
-        known = wait_for("control to know", lambda: self.proxy.lines("device-state", device=device, state=state), None,
-                         self.proxy)[-1]
-        wait_for("all workers to know", lambda: len({
-            line["slot"] for line in self.proxy.lines("recheck")
-            if "devices" in line["cause"] and line["time"] > known["time"]}) == len(self.proxy.pids("worker")), None, self.proxy)
 
     def reached(self):
         """What of alice's phones has reached the mail server but OPTIONS, in which no phone says which device it is."""
@@ -334,6 +334,7 @@ class RevokedTest(RevokedCase):
         self.assertIn(self.proxy.lines("wiped")[0]["serial"].lower(), json.dumps(device["certificate"]).lower())
         self.assertGreaterEqual(device["wipe"]["acknowledged_at"], begun)
         # From now on it is out; and not wiped anew.
+        self.wait_until_workers_know("wiped")
         self.phone_ends("alice", "--version", "16.1", "--expect", "blocked")
         self.assertEqual(len(self.proxy.lines("wiped")), 1)
 
