@@ -481,13 +481,22 @@ static bool is_of_body(const struct answer_strip *strip, uint16_t tag)
 	       tag == WBXML_EMAIL_MIMETRUNCATED || tag == WBXML_EMAIL_MIMEDATA;
 }
 
+/* Within a Truncated that is written anew elsewhere. */
+static bool is_in_truncated(const struct answer_filter *answer, uint32_t depth)
+{
+	const struct answer_strip *strip = &answer->strip;
+
+	return strip->body_depth > 0 && depth == strip->body_depth + 2 && strip->is_mime &&
+	       !strip->truncated_is_said && answer->path[depth - 2] == strip->truncated_tag;
+}
+
 enum wbxml_filter_choice answer_strip_start(struct answer_filter *answer)
 {
 	struct answer_strip *strip = &answer->strip;
 	uint32_t depth = answer->filter.reader.depth;
 	uint16_t tag = answer->path[depth - 1];
 
-	if (strip->mime_depth > 0)
+	if (strip->mime_depth > 0 || is_in_truncated(answer, depth))
 		return misplaced(answer);
 	if (strip->fetch_is_held) {
 		enum wbxml_filter_choice choice = in_fetch_start(answer, tag, depth);

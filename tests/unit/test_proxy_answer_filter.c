@@ -639,6 +639,10 @@ static void test_elements_where_none_can_be_are_an_error(void)
 		     "xmlns=\"AirSyncBase\"><Truncated>1</Truncated>"
 		     "<Data>x</Data></Body></MIMEData>"),
 		ITEM("<Body xmlns=\"AirSyncBase\"><Data>x<Data>y</Data></Data></Body>"),
+		ITEM("<Body xmlns=\"AirSyncBase\"><Type>4</Type><Truncated>1<Type>4</Type>"
+		     "</Truncated><Data>x</Data></Body>"),
+		ITEM("<MIMETruncated xmlns=\"Email\">1<Read/></MIMETruncated>"
+		     "<MIMEData xmlns=\"Email\">a</MIMEData>"),
 	};
 
 	for (size_t i = 0; i < sizeof(documents) / sizeof(documents[0]); i++) {
