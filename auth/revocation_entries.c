@@ -6,6 +6,7 @@
 
 #include "auth/revocation_der.h"
 #include "auth/revocation_sort.h"
+#include "auth/sealed_index.h"
 
 enum {
 	ENTRY_SIZE_MIN = 20, /* SEQUENCE, INTEGER of one octet, UTCTime */
@@ -251,7 +252,7 @@ static int name_compare(const void *a, const void *b)
 
 static void renumber(uint8_t section[2], uint8_t (*number)[2])
 {
-	memcpy(section, number[revocation_number_get(section, 2)], 2);
+	memcpy(section, number[sealed_index_get(section, 2)], 2);
 }
 
 /* Numbers the sections anew, in the order of their issuers' keys. */

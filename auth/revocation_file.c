@@ -1,4 +1,5 @@
 #include "auth/revocation_file.h"
+#include "auth/sealed_index.h"
 
 #include <openssl/evp.h>
 #include <string.h>
@@ -40,23 +41,6 @@ enum flag {
 	FLAG_ALL = 63,
 };
 
-void revocation_number_put(uint8_t *at, size_t size, uint64_t number)
-{
-	while (size-- > 0) {
-		at[size] = (uint8_t)number;
-		number >>= 8;
-	}
-}
-
-uint64_t revocation_number_get(const uint8_t *at, size_t size)
-{
-	uint64_t number = 0;
-
-	for (size_t i = 0; i < size; i++)
-		number = number << 8 | at[i];
-	return number;
-}
-
 struct revocation_meta revocation_meta_of(unsigned int reason, int64_t date)
 {
 	int64_t hours = date < 0 ? 0 : date / HOUR;
@@ -64,7 +48,7 @@ struct revocation_meta revocation_meta_of(unsigned int reason, int64_t date)
 
 	if (hours > HOURS_MAX)
 		hours = HOURS_MAX;
-	revocation_number_put(
+	sealed_index_put(
 		meta.octets, sizeof(meta.octets), (uint64_t)(reason & 15) << 20 | (uint64_t)hours);
 	return meta;
 }
@@ -76,7 +60,7 @@ unsigned int revocation_meta_reason(const struct revocation_meta *meta)
 
 int64_t revocation_meta_date(const struct revocation_meta *meta)
 {
-	uint64_t both = revocation_number_get(meta->octets, sizeof(meta->octets));
+	uint64_t both = sealed_index_get(meta->octets, sizeof(meta->octets));
 
 	return (int64_t)(both & HOURS_MAX) * HOUR;
 }
@@ -118,31 +102,31 @@ void revocation_file_encode(const struct revocation_facts *facts,
 
 	memset(header, 0, REVOCATION_FILE_CHECKSUM_AT);
 	memcpy(header, magic, sizeof(magic));
-	revocation_number_put(header + AT_VERSION, 4, REVOCATION_FILE_VERSION);
-	revocation_number_put(header + AT_WIDTH, 4, counts->width);
+	sealed_index_put(header + AT_VERSION, 4, REVOCATION_FILE_VERSION);
+	sealed_index_put(header + AT_WIDTH, 4, counts->width);
 	memcpy(header + AT_AUTHORITY_KEY, facts->authority_key, sizeof(facts->authority_key));
 	memcpy(header + AT_SIGNER_KEY, facts->signer_key, sizeof(facts->signer_key));
 	memcpy(header + AT_CRL_NUMBER, facts->crl_number, sizeof(facts->crl_number));
 	memcpy(header + AT_DELTA_NUMBER, facts->delta_number, sizeof(facts->delta_number));
-	revocation_number_put(header + AT_THIS_UPDATE, 8, (uint64_t)facts->this_update);
-	revocation_number_put(header + AT_NEXT_UPDATE, 8, (uint64_t)facts->next_update);
-	revocation_number_put(header + AT_NEXT_PUBLISH, 8, (uint64_t)facts->next_publish);
-	revocation_number_put(header + AT_BASE_THIS_UPDATE, 8, (uint64_t)facts->base_this_update);
-	revocation_number_put(header + AT_SIZE, 8, facts->size_bytes);
-	revocation_number_put(header + AT_COUNT, 8, facts->entry_count);
-	revocation_number_put(header + AT_SECTION_COUNT, 4, counts->sections);
-	revocation_number_put(header + AT_FLAGS, 2, flags_of(facts));
-	revocation_number_put(header + AT_REASONS, 2, scope->reasons);
-	revocation_number_put(header + AT_NAME_COUNT, 2, scope->name_count);
-	revocation_number_put(header + AT_INVALIDITY_COUNT, 4, counts->invalidities);
-	revocation_number_put(header + AT_FENCE_COUNT, 8, counts->fences);
+	sealed_index_put(header + AT_THIS_UPDATE, 8, (uint64_t)facts->this_update);
+	sealed_index_put(header + AT_NEXT_UPDATE, 8, (uint64_t)facts->next_update);
+	sealed_index_put(header + AT_NEXT_PUBLISH, 8, (uint64_t)facts->next_publish);
+	sealed_index_put(header + AT_BASE_THIS_UPDATE, 8, (uint64_t)facts->base_this_update);
+	sealed_index_put(header + AT_SIZE, 8, facts->size_bytes);
+	sealed_index_put(header + AT_COUNT, 8, facts->entry_count);
+	sealed_index_put(header + AT_SECTION_COUNT, 4, counts->sections);
+	sealed_index_put(header + AT_FLAGS, 2, flags_of(facts));
+	sealed_index_put(header + AT_REASONS, 2, scope->reasons);
+	sealed_index_put(header + AT_NAME_COUNT, 2, scope->name_count);
+	sealed_index_put(header + AT_INVALIDITY_COUNT, 4, counts->invalidities);
+	sealed_index_put(header + AT_FENCE_COUNT, 8, counts->fences);
 	memcpy(header + AT_ISSUER, scope->issuer.octets, sizeof(scope->issuer.octets));
 	memcpy(header + AT_NAMES, scope->names, sizeof(scope->names));
 }
 
 static void facts_decode(const uint8_t *header, struct revocation_facts *facts)
 {
-	uint64_t flags = revocation_number_get(header + AT_FLAGS, 2);
+	uint64_t flags = sealed_index_get(header + AT_FLAGS, 2);
 
 	memset(facts, 0, sizeof(*facts));
 	memcpy(facts->authority_key, header + AT_AUTHORITY_KEY, sizeof(facts->authority_key));
@@ -151,18 +135,18 @@ static void facts_decode(const uint8_t *header, struct revocation_facts *facts)
 	memcpy(facts->delta_number, header + AT_DELTA_NUMBER, sizeof(facts->delta_number));
 	facts->has_number = (flags & FLAG_NUMBER) != 0;
 	facts->has_delta = (flags & FLAG_DELTA) != 0;
-	facts->this_update = (int64_t)revocation_number_get(header + AT_THIS_UPDATE, 8);
-	facts->next_update = (int64_t)revocation_number_get(header + AT_NEXT_UPDATE, 8);
-	facts->next_publish = (int64_t)revocation_number_get(header + AT_NEXT_PUBLISH, 8);
-	facts->base_this_update = (int64_t)revocation_number_get(header + AT_BASE_THIS_UPDATE, 8);
-	facts->size_bytes = revocation_number_get(header + AT_SIZE, 8);
-	facts->entry_count = revocation_number_get(header + AT_COUNT, 8);
+	facts->this_update = (int64_t)sealed_index_get(header + AT_THIS_UPDATE, 8);
+	facts->next_update = (int64_t)sealed_index_get(header + AT_NEXT_UPDATE, 8);
+	facts->next_publish = (int64_t)sealed_index_get(header + AT_NEXT_PUBLISH, 8);
+	facts->base_this_update = (int64_t)sealed_index_get(header + AT_BASE_THIS_UPDATE, 8);
+	facts->size_bytes = sealed_index_get(header + AT_SIZE, 8);
+	facts->entry_count = sealed_index_get(header + AT_COUNT, 8);
 	facts->scope.only_user = (flags & FLAG_USER) != 0;
 	facts->scope.only_ca = (flags & FLAG_CA) != 0;
 	facts->scope.only_attributes = (flags & FLAG_ATTRIBUTES) != 0;
 	facts->scope.is_indirect = (flags & FLAG_INDIRECT) != 0;
-	facts->scope.reasons = (uint16_t)revocation_number_get(header + AT_REASONS, 2);
-	facts->scope.name_count = (uint16_t)revocation_number_get(header + AT_NAME_COUNT, 2);
+	facts->scope.reasons = (uint16_t)sealed_index_get(header + AT_REASONS, 2);
+	facts->scope.name_count = (uint16_t)sealed_index_get(header + AT_NAME_COUNT, 2);
 	memcpy(facts->scope.issuer.octets, header + AT_ISSUER, sizeof(facts->scope.issuer.octets));
 	memcpy(facts->scope.names, header + AT_NAMES, sizeof(facts->scope.names));
 }
@@ -217,14 +201,14 @@ int revocation_view_open(struct revocation_view *view, const uint8_t *data, size
 {
 	memset(view, 0, sizeof(*view));
 	if (size < REVOCATION_FILE_HEADER_SIZE || memcmp(data, magic, sizeof(magic)) != 0 ||
-		revocation_number_get(data + AT_VERSION, 4) != REVOCATION_FILE_VERSION)
+		sealed_index_get(data + AT_VERSION, 4) != REVOCATION_FILE_VERSION)
 		return -1;
 	view->header = data;
 	view->size = size;
-	view->width = (unsigned int)revocation_number_get(data + AT_WIDTH, 4);
-	view->section_count = revocation_number_get(data + AT_SECTION_COUNT, 4);
-	view->fence_count = revocation_number_get(data + AT_FENCE_COUNT, 8);
-	view->invalidity_count = revocation_number_get(data + AT_INVALIDITY_COUNT, 4);
+	view->width = (unsigned int)sealed_index_get(data + AT_WIDTH, 4);
+	view->section_count = sealed_index_get(data + AT_SECTION_COUNT, 4);
+	view->fence_count = sealed_index_get(data + AT_FENCE_COUNT, 8);
+	view->invalidity_count = sealed_index_get(data + AT_INVALIDITY_COUNT, 4);
 	facts_decode(data, &view->facts);
 	view->facts.mapped_size = size;
 	if (view->facts.scope.name_count > REVOCATION_SCOPE_NAME_MAX ||
@@ -239,9 +223,9 @@ struct revocation_section revocation_view_section(const struct revocation_view *
 	struct revocation_section section;
 
 	memcpy(section.issuer.octets, at, sizeof(section.issuer.octets));
-	section.first = revocation_number_get(at + 16, 8);
-	section.count = revocation_number_get(at + 24, 8);
-	section.first_fence = revocation_number_get(at + 32, 8);
+	section.first = sealed_index_get(at + 16, 8);
+	section.count = sealed_index_get(at + 24, 8);
+	section.first_fence = sealed_index_get(at + 32, 8);
 	section.common = at[40];
 	return section;
 }
@@ -270,7 +254,7 @@ struct revocation_meta revocation_view_meta(const struct revocation_view *view, 
 
 static size_t invalidity_entry(const struct revocation_view *view, size_t i)
 {
-	return revocation_number_get(view->invalidities + i * REVOCATION_FILE_INVALIDITY_SIZE, 4);
+	return sealed_index_get(view->invalidities + i * REVOCATION_FILE_INVALIDITY_SIZE, 4);
 }
 
 int64_t revocation_view_invalidity(const struct revocation_view *view, size_t i)
@@ -288,7 +272,7 @@ int64_t revocation_view_invalidity(const struct revocation_view *view, size_t i)
 	}
 	if (low == view->invalidity_count || invalidity_entry(view, low) != i)
 		return 0;
-	return (int64_t)revocation_number_get(
+	return (int64_t)sealed_index_get(
 		view->invalidities + low * REVOCATION_FILE_INVALIDITY_SIZE + 4, 8);
 }
 
@@ -312,8 +296,8 @@ static bool is_section_sound(
 			entry[view->width] >> 4 == REVOCATION_REASON_REMOVE)
 			return false;
 		if (i % REVOCATION_FILE_STEP == 0 &&
-			revocation_number_get(view->fences + fence * REVOCATION_FILE_FENCE_SIZE,
-				8) != revocation_serial_word(entry, view->width, section->common))
+			sealed_index_get(view->fences + fence * REVOCATION_FILE_FENCE_SIZE, 8) !=
+				revocation_serial_word(entry, view->width, section->common))
 			return false;
 	}
 	return true;

@@ -144,8 +144,4 @@ struct revocation_counts {
 void revocation_file_encode(const struct revocation_facts *facts,
 	const struct revocation_counts *counts, uint8_t header[REVOCATION_FILE_CHECKSUM_AT]);
 
-/* Numbers of size octets. */
-void revocation_number_put(uint8_t *at, size_t size, uint64_t number);
-uint64_t revocation_number_get(const uint8_t *at, size_t size);
-
 #endif

@@ -1,4 +1,5 @@
 #include "auth/revocation_writer.h"
+#include "auth/sealed_index.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
@@ -109,9 +110,9 @@ static void section_end(struct revocation_writer *writer)
 		return;
 	memset(at, 0, REVOCATION_FILE_SECTION_SIZE);
 	memcpy(at, writer->issuer.octets, sizeof(writer->issuer.octets));
-	revocation_number_put(at + 16, 8, writer->first);
-	revocation_number_put(at + 24, 8, writer->entry_count - writer->first);
-	revocation_number_put(at + 32, 8, writer->first_fence);
+	sealed_index_put(at + 16, 8, writer->first);
+	sealed_index_put(at + 24, 8, writer->entry_count - writer->first);
+	sealed_index_put(at + 32, 8, writer->first_fence);
 	at[40] = (uint8_t)writer->common;
 }
 
@@ -140,14 +141,14 @@ void revocation_writer_entry(struct revocation_writer *writer, const struct seri
 	if ((writer->entry_count - writer->first) % REVOCATION_FILE_STEP == 0) {
 		at = table_add(writer, &writer->fences, REVOCATION_FILE_FENCE_SIZE);
 		if (at != NULL)
-			revocation_number_put(at, REVOCATION_FILE_FENCE_SIZE,
+			sealed_index_put(at, REVOCATION_FILE_FENCE_SIZE,
 				revocation_serial_word(octets, writer->width, writer->common));
 	}
 	if (invalidity_date != 0) {
 		at = table_add(writer, &writer->invalidities, REVOCATION_FILE_INVALIDITY_SIZE);
 		if (at != NULL) {
-			revocation_number_put(at, 4, writer->entry_count);
-			revocation_number_put(at + 4, 8, (uint64_t)invalidity_date);
+			sealed_index_put(at, 4, writer->entry_count);
+			sealed_index_put(at + 4, 8, (uint64_t)invalidity_date);
 		}
 	}
 	writer->entry_count++;

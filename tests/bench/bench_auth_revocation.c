@@ -11,6 +11,7 @@
 #include "auth/revocation_compile.h"
 #include "auth/revocation_set.h"
 #include "auth/revocation_writer.h"
+#include "auth/sealed_index.h"
 #include "tests/unit/auth_crl_maker.h"
 
 enum {
@@ -247,7 +248,7 @@ static void hostile(uint32_t count, bool is_alike)
 
 		if (!is_alike)
 			serial.octets[0] = i == 0 ? 1 : i < count - 1 ? 0x40 : 0x7f;
-		revocation_number_put(serial.octets + (is_alike ? 16 : 4), 4, i);
+		sealed_index_put(serial.octets + (is_alike ? 16 : 4), 4, i);
 		revocation_writer_entry(writer, &serial, revocation_meta_of(1, 0), 0);
 	}
 	maker_must(revocation_writer_finish(writer, &facts, &err) == 0, err.text);

@@ -5,6 +5,7 @@
 #include "auth/revocation_compile.h"
 #include "auth/revocation_set.h"
 #include "auth/revocation_writer.h"
+#include "auth/sealed_index.h"
 #include "check.h"
 #include "tests/unit/auth_crl_maker.h"
 
@@ -209,21 +210,21 @@ static struct serial odd_serial(int kind, uint32_t i)
 	struct serial serial = {{0}};
 
 	switch (kind) {
-	case 0: /* one number apart */ revocation_number_put(serial.octets + 12, 8, i); break;
+	case 0: /* one number apart */ sealed_index_put(serial.octets + 12, 8, i); break;
 	case 1: /* alike in front, and behind one far away that keeps that from being common */
 		serial.octets[0] = i == 0 ? 0 : 0x7f;
-		revocation_number_put(serial.octets + 16, 4, i);
+		sealed_index_put(serial.octets + 16, 4, i);
 		break;
 	case 2: /* each twice as large as the one before */
 		serial.octets[i / 8] = (uint8_t)(0x80 >> i % 8);
 		break;
 	case 3: /* in groups */
-		revocation_number_put(serial.octets, 2, i / 40);
-		revocation_number_put(serial.octets + 16, 4, i % 40);
+		sealed_index_put(serial.octets, 2, i / 40);
+		sealed_index_put(serial.octets + 16, 4, i % 40);
 		break;
 	default: /* at the far end */
 		memset(serial.octets, 0xff, 16);
-		revocation_number_put(serial.octets + 16, 4, 0xffffffff - i);
+		sealed_index_put(serial.octets + 16, 4, 0xffffffff - i);
 		break;
 	}
 	return serial;
