@@ -1,5 +1,7 @@
 """An Active Directory domain: Samba's domain controller, LDAP and KDC alone, from Debian's packages,
-in one folder, on a loopback address of its own (its ports are fixed). Started and stopped by pid."""
+in one folder, on a loopback address of its own (its ports are fixed), so that several stand side by
+side. Started, halted and stopped by pid."""
+import glob
 import json
 import os
 import secrets
@@ -14,12 +16,14 @@ REALM, DOMAIN, BASE = "CONTOSO.TEST", "contoso.test", "DC=contoso,DC=test"
 READER = "svc-ldap"
 HERE = os.path.dirname(os.path.abspath(__file__))
 PEOPLE = ("alice", "bob", "carol", "u1042", "erin", "frank", "grace", "heidi")
+# What each may do stands in fill.py.
+SERVICES = (READER, "svc-easproxy", "svc-nodeleg", "svc-kerbonly", "svc-exchange", "svc-exchange2")
 
 SAMBA = """
 [global]
     netbios name = DC1
     realm = {realm}
-    workgroup = CONTOSO
+    workgroup = {workgroup}
     server role = active directory domain controller
     server services = ldap, kdc
     disable netbios = yes
@@ -51,6 +55,7 @@ KERBEROS = """
     dns_lookup_kdc = false
     dns_canonicalize_hostname = false
     rdns = false
+    forwardable = true
     udp_preference_limit = 1
 [realms]
     {realm} = {{
@@ -74,27 +79,43 @@ def free_address():
 
 
 class Domain:
-    def __init__(self, folder):
+    """crowd: so many people beside those with a name, user0 and so on, with addresses and no
+    passwords. exchange: the name of the web server that svc-exchange stands for. model: samba's
+    process model; with prefork several processes answer, which is for load."""
+
+    def __init__(self, folder, realm=REALM, crowd=0, exchange=None, model="single"):
         if os.geteuid() != 0:
             raise RuntimeError("a domain controller has ports below 1024: run this as root")
         # UNIX sockets live here: 107 bytes of path at most.
         assert len(folder) < 60, folder
         self.folder, self.address, self.process = folder, free_address(), None
+        self.realm, self.name, self.model = realm, realm.lower(), model
+        self.base = ",".join("DC=" + part for part in self.name.split("."))
         self.url, self.tls_url = "ldap://" + self.address, "ldaps://" + self.address
         self.ca = self.path("ca.pem")
         self.krb5_config = self.path("krb5.conf")
-        self.keytab = self.path(READER + ".keytab")
+        self.keytab = self.keytab_of(READER)
         self.password_file = self.path("reader.password")
-        self.passwords = {name: "Aa1-" + secrets.token_hex(12) for name in PEOPLE + (READER, "Administrator")}
-        self._write("krb5.conf", KERBEROS.format(realm=REALM, address=self.address))
-        self._write("smb.conf", SAMBA.format(realm=REALM, address=self.address, folder=folder))
+        self.passwords = {name: "Aa1-" + secrets.token_hex(12) for name in PEOPLE + SERVICES + ("Administrator",)}
+        self._write("krb5.conf", KERBEROS.format(realm=realm, address=self.address))
+        self._write("smb.conf", SAMBA.format(realm=realm, workgroup=realm.split(".", maxsplit=1)[0],
+                                             address=self.address, folder=folder))
         self._write("reader.password", self.passwords[READER] + "\n", 0o600)
-        self._write("passwords.json", json.dumps(self.passwords), 0o600)
+        self._write("fill.json", json.dumps({
+            "passwords": self.passwords, "address": self.address, "folder": folder, "crowd": crowd,
+            "exchange": exchange or "exchange." + self.name}), 0o600)
         self._make_certificates()
         self._provision()
 
     def path(self, *names):
         return os.path.join(self.folder, *names)
+
+    def keytab_of(self, account):
+        """The keys of one of SERVICES, readable by root alone."""
+        return self.path(account + ".keytab")
+
+    def principal(self, account):
+        return "%s@%s" % (account, self.realm)
 
     def _write(self, name, text, mode=0o644):
         with open(self.path(name), "w", encoding="ascii") as f:
@@ -102,43 +123,54 @@ class Domain:
         os.chmod(self.path(name), mode)
 
     def _make_certificates(self):
-        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-        openssl("req", "-x509", *key, "-days", "30", "-keyout", self.path("ca.key"), "-out", self.ca, "-subj",
-                "/CN=CA of the domain", "-addext", "basicConstraints=critical,CA:TRUE", "-addext",
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                "-keyout", self.path("ca.key"), "-out", self.ca, "-subj",
+                "/CN=CA of the domain " + self.name, "-addext", "basicConstraints=critical,CA:TRUE", "-addext",
                 "keyUsage=critical,keyCertSign")
-        openssl("req", *key, "-keyout", self.path("dc1.key"), "-out", self.path("dc1.csr"), "-subj",
-                "/CN=dc1." + DOMAIN)
-        self._write("dc1.ext", "subjectAltName=DNS:dc1.%s,IP:%s\nextendedKeyUsage=serverAuth\n" % (
-            DOMAIN, self.address))
-        openssl("x509", "-req", "-in", self.path("dc1.csr"), "-CA", self.ca, "-CAkey", self.path("ca.key"),
-                "-CAcreateserial", "-days", "30", "-extfile", self.path("dc1.ext"), "-out", self.path("dc1.pem"))
-        os.chmod(self.path("dc1.key"), 0o600)
+        self.make_certificate("dc1", "dc1." + self.name, self.address)
 
-    def _run(self, *arguments):
+    def make_certificate(self, file, name, address="127.0.0.1"):
+        """A server's certificate of the domain's CA: the files FILE.pem and FILE.key of the folder."""
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                self.path(file + ".key"), "-out", self.path(file + ".csr"), "-subj", "/CN=" + name)
+        self._write(file + ".ext", "subjectAltName=DNS:%s,IP:%s\nextendedKeyUsage=serverAuth\n" % (name, address))
+        openssl("x509", "-req", "-in", self.path(file + ".csr"), "-CA", self.ca, "-CAkey", self.path("ca.key"),
+                "-CAcreateserial", "-days", "30", "-extfile", self.path(file + ".ext"), "-out",
+                self.path(file + ".pem"))
+        os.chmod(self.path(file + ".key"), 0o600)
+
+    def run(self, *arguments, **environment):
+        """A program that is to find this domain. What it printed; if it fails, an error with that."""
         done = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              env=dict(os.environ, KRB5_CONFIG=self.krb5_config,
-                                       LDAPTLS_CACERT=self.ca), timeout=120, check=False)
+                              env=dict(os.environ, KRB5_CONFIG=self.krb5_config, LDAPTLS_CACERT=self.ca,
+                                       **environment), timeout=120, check=False)
         if done.returncode != 0:
             raise RuntimeError("%s: %s%s" % (arguments[0], done.stdout.decode()[-2000:], done.stderr.decode()[-2000:]))
         return done.stdout.decode()
 
     def _provision(self):
-        self._run("samba-tool", "domain", "provision", "--realm=" + REALM, "--domain=CONTOSO",
-                  "--server-role=dc", "--dns-backend=NONE", "--host-name=dc1", "--host-ip=" + self.address,
-                  "--targetdir=" + self.path("dc"), "--adminpass=" + self.passwords["Administrator"],
-                  "--option=interfaces=%s/8" % self.address, "--option=bind interfaces only=yes")
+        self.run("samba-tool", "domain", "provision", "--realm=" + self.realm,
+                 "--domain=" + self.realm.split(".", maxsplit=1)[0],
+                 "--server-role=dc", "--dns-backend=NONE", "--host-name=dc1", "--host-ip=" + self.address,
+                 "--targetdir=" + self.path("dc"), "--adminpass=" + self.passwords["Administrator"],
+                 "--option=interfaces=%s/8" % self.address, "--option=bind interfaces only=yes")
         for name in ("run/ncalrpc", "cache"):
             os.makedirs(self.path("dc", name), exist_ok=True)
-        out = self._run("/usr/bin/python3", os.path.join(HERE, "fill.py"), self.path("smb.conf"),
-                        self.path("passwords.json"), self.address, self.folder)
+        # Samba's modules belong to Debian's own interpreter, whatever python3 is in PATH.
+        out = self.run("/usr/bin/python3", os.path.join(HERE, "fill.py"), self.path("smb.conf"),
+                       self.path("fill.json"))
         self.sids = json.loads(out.splitlines()[-1])
 
-    def start(self):
+    def start(self, clock_off_by=0):
+        """clock_off_by: by how many seconds its clock is ahead of everybody else's."""
+        environment = dict(os.environ, KRB5_CONFIG=self.krb5_config)
+        if clock_off_by:
+            environment.update(LD_PRELOAD=glob.glob("/usr/lib/*/faketime/libfaketime.so.1")[0],
+                               FAKETIME="%+d" % clock_off_by, FAKETIME_DONT_FAKE_MONOTONIC="1")
         with open(self.path("console.log"), "ab") as log:
             self.process = subprocess.Popen(
-                ["/usr/sbin/samba", "-F", "--no-process-group", "-s", self.path("smb.conf"), "-M", "single"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                env=dict(os.environ, KRB5_CONFIG=self.krb5_config))
+                ["/usr/sbin/samba", "-F", "--no-process-group", "-s", self.path("smb.conf"), "-M", self.model],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment)
         for port in (389, 636, 88):
             wait_for("samba on port %d" % port, lambda port=port: self._answers(port), 60)
         return self
@@ -150,26 +182,42 @@ class Domain:
 
     def modify(self, name, ldif):
         """Changes somebody in the running directory, as its administrator."""
-        self._write("change.ldif", "dn: CN=%s,CN=Users,%s\nchangetype: modify\n%s" % (name, BASE, ldif))
-        self._run("ldapmodify", "-x", "-H", self.tls_url, "-D", "Administrator@" + DOMAIN, "-w",
-                  self.passwords["Administrator"], "-f", self.path("change.ldif"))
+        self._change("dn: CN=%s,CN=Users,%s\nchangetype: modify\n%s" % (name, self.base, ldif))
 
     def add(self, name, ldif):
-        self._write("change.ldif", "dn: CN=%s,CN=Users,%s\nchangetype: add\n%s" % (name, BASE, ldif))
-        self._run("ldapmodify", "-x", "-H", self.tls_url, "-D", "Administrator@" + DOMAIN, "-w",
-                  self.passwords["Administrator"], "-f", self.path("change.ldif"))
+        self._change("dn: CN=%s,CN=Users,%s\nchangetype: add\n%s" % (name, self.base, ldif))
+
+    def _change(self, ldif):
+        self._write("change.ldif", ldif)
+        self.run("ldapmodify", "-x", "-H", self.tls_url, "-D", "Administrator@" + self.name, "-w",
+                 self.passwords["Administrator"], "-f", self.path("change.ldif"))
+
+    def _signal(self, number):
+        """To all of its processes: they are one group."""
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            pass
+
+    def halt(self):
+        """It takes connections from now on, and says nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self._signal(signal.SIGCONT)
+
+    def kill(self):
+        """It is gone at once; start() brings it back with all that was in it."""
+        self._signal(signal.SIGKILL)
+        self.process.wait(5)
 
     def stop(self):
         if self.process is None or self.process.poll() is not None:
             return
-        self.process.send_signal(signal.SIGCONT)
+        self.go_on()
         self.process.terminate()
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             pass
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self.process.wait(5)
+        self.kill()
