@@ -59,7 +59,7 @@ KERBEROS = """
     udp_preference_limit = 1
 [realms]
     {realm} = {{
-        kdc = {address}:88
+{kdcs}
     }}
 """
 
@@ -93,11 +93,10 @@ class Domain:
         self.base = ",".join("DC=" + part for part in self.name.split("."))
         self.url, self.tls_url = "ldap://" + self.address, "ldaps://" + self.address
         self.ca = self.path("ca.pem")
-        self.krb5_config = self.path("krb5.conf")
+        self.krb5_config = self.kerberos_config("krb5.conf", self.address)
         self.keytab = self.keytab_of(READER)
         self.password_file = self.path("reader.password")
         self.passwords = {name: "Aa1-" + secrets.token_hex(12) for name in PEOPLE + SERVICES + ("Administrator",)}
-        self._write("krb5.conf", KERBEROS.format(realm=realm, address=self.address))
         self._write("smb.conf", SAMBA.format(realm=realm, workgroup=realm.split(".", maxsplit=1)[0],
                                              address=self.address, folder=folder))
         self._write("reader.password", self.passwords[READER] + "\n", 0o600)
@@ -116,6 +115,12 @@ class Domain:
 
     def principal(self, account):
         return "%s@%s" % (account, self.realm)
+
+    def kerberos_config(self, name, *kdcs):
+        """A krb5.conf with these KDCs, HOST or HOST:PORT, instead of the domain's own."""
+        self._write(name, KERBEROS.format(realm=self.realm, kdcs="\n".join(
+            "        kdc = " + kdc for kdc in kdcs)))
+        return self.path(name)
 
     def _write(self, name, text, mode=0o644):
         with open(self.path(name), "w", encoding="ascii") as f:
@@ -142,8 +147,8 @@ class Domain:
     def run(self, *arguments, **environment):
         """A program that is to find this domain. What it printed; if it fails, an error with that."""
         done = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              env=dict(os.environ, KRB5_CONFIG=self.krb5_config, LDAPTLS_CACERT=self.ca,
-                                       **environment), timeout=120, check=False)
+                              env=dict(os.environ, **{"KRB5_CONFIG": self.krb5_config, "LDAPTLS_CACERT": self.ca,
+                                                   **environment}), timeout=120, check=False)
         if done.returncode != 0:
             raise RuntimeError("%s: %s%s" % (arguments[0], done.stdout.decode()[-2000:], done.stderr.decode()[-2000:]))
         return done.stdout.decode()
