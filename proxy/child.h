@@ -27,8 +27,12 @@ struct child_socket {
 /* The identity process has helper processes of its own, with sandboxes of their own. */
 enum child_part {
 	PART_MAIN,
-	PART_SPAWNER,   /* starts and ends the next ones */
 	PART_DIRECTORY, /* asks the directory */
+	PART_TICKET,    /* has the key tables, and gets tickets from KDCs */
+	PART_TOKENS,    /* has users' tickets, and makes tokens of them; asks nobody */
+	PART_MINTER,    /* has the issuing key, and makes certificates with it */
+	PART_BEARER,    /* has the assertion key, and gets access tokens */
+	PART_SIGNER,    /* has the key of the assertion header, and signs with it */
 };
 
 struct child {
@@ -45,6 +49,7 @@ struct child {
 	int state_directory; /* revocation: for its indexes; control: for its store; else -1 */
 	int spool_directory; /* workers: where openat(O_TMPFILE) is allowed; else -1 */
 	int control_socket;  /* control: listening UNIX socket; else -1 */
+	bool is_spawner;     /* starts and ends the helpers that are the part */
 	bool has_store; /* control: another one had the state store open in that directory before */
 	bool has_sandbox; /* false with --no-sandbox */
 };

@@ -26,6 +26,7 @@ TAILQ_HEAD(waiter_list, directory_waiter);
 struct lookup {
 	TAILQ_ENTRY(lookup) entry;
 	struct helper_job job;
+	struct directory_question question;
 	struct identity_directory *directory;
 	struct waiter_list waiters;
 	struct event *timer;
@@ -36,13 +37,13 @@ TAILQ_HEAD(lookup_list, lookup);
 
 struct identity_directory {
 	const struct config_directory *config;
-	const struct child *child;
 	struct directory *backend; /* NULL where helpers ask */
 	struct event *watch, *settle, *look;
 	void (*changed)(void *context);
 	void *context;
 	struct event_base *base;
 	/* with helpers */
+	struct helper_work work;
 	int spawner;
 	struct helpers *helpers;
 	struct directory_cache *cache;
@@ -59,30 +60,67 @@ static int64_t valid_for(int64_t time_ms)
 	return (int64_t)time(NULL) + (time_ms > 0 ? time_ms / 1000 : 0);
 }
 
+/* In the helpers */
+
+static int prepare_helpers(void *context, struct error *err)
+{
+	struct identity_directory *directory = context;
+
+	directory->backend = directory_new(directory->config, err);
+	return directory->backend != NULL ? 0 : -1;
+}
+
+static void serve(void *context, const struct message *question, int question_fd,
+	struct message *answer, int *answer_fd)
+{
+	const struct identity_directory *directory = context;
+
+	(void)question_fd;
+	(void)answer_fd;
+	directory_ask(
+		directory->backend, &question->u.directory_question, &answer->u.directory_answer);
+}
+
+/* Start-up */
+
+static int fork_helpers(
+	struct identity_directory *directory, const struct child *child, struct error *err)
+{
+	const struct config_directory *config = directory->config;
+
+	directory->work = (struct helper_work){
+		.part = PART_DIRECTORY,
+		.name = "eas-directory",
+		.count = config->helpers,
+		.limit_ms = config->connect_time_ms + config->answer_time_ms,
+		.question = MESSAGE_DIRECTORY_QUESTION,
+		.answer = MESSAGE_DIRECTORY_ANSWER,
+		.file_count = 2,
+		.files = {config->ca.fd, config->bind_password.fd},
+		.context = directory,
+		.prepare = prepare_helpers,
+		.serve = serve,
+	};
+	directory->spawner = helpers_fork(child, &directory->work, err);
+	return directory->spawner != -1 ? 0 : -1;
+}
+
 struct identity_directory *identity_directory_open(const struct child *child, struct error *err)
 {
 	const struct config_directory *config = &child->config->directory;
 	struct identity_directory *directory = calloc(1, sizeof(*directory));
+	int result;
 
 	if (directory == NULL) {
 		error_sys(err, "opening the directory");
 		return NULL;
 	}
 	directory->config = config;
-	directory->child = child;
-	directory->spawner = -1;
 	TAILQ_INIT(&directory->lookups);
-	directory->backend = directory_new(config, err);
-	if (directory->backend == NULL)
-		goto fail;
-	if (!directory_may_block(config))
+	result = directory_may_block(config) ? fork_helpers(directory, child, err)
+					     : prepare_helpers(directory, err);
+	if (result == 0)
 		return directory;
-	directory->spawner = helpers_fork(child, directory->backend, err);
-	directory_free(directory->backend);
-	directory->backend = NULL;
-	if (directory->spawner != -1)
-		return directory;
-fail:
 	free(directory);
 	return NULL;
 }
@@ -242,11 +280,10 @@ static void lookup_end(struct lookup *lookup, const struct directory_answer *ans
 	if (answer->status == DIRECTORY_UNAVAILABLE) {
 		if (was_asked)
 			note_failure(directory, answer->entry, lookup->is_probe);
-		answer_without(
-			directory, &lookup->job.question, answer->entry, &said, &valid_until);
+		answer_without(directory, &lookup->question, answer->entry, &said, &valid_until);
 	} else {
 		note_success(directory);
-		directory_cache_put(directory->cache, &lookup->job.question, answer, clock_ms());
+		directory_cache_put(directory->cache, &lookup->question, answer, clock_ms());
 	}
 	/* Whoever is told may ask the next question at once. */
 	while ((waiter = TAILQ_FIRST(&lookup->waiters)) != NULL) {
@@ -257,13 +294,28 @@ static void lookup_end(struct lookup *lookup, const struct directory_answer *ans
 	free(lookup);
 }
 
-static void on_helper_answered(
-	void *context, struct helper_job *job, const struct directory_answer *answer)
+static struct lookup *lookup_of(struct helper_job *job)
 {
-	struct lookup *lookup = (struct lookup *)((char *)job - offsetof(struct lookup, job));
+	return (struct lookup *)((char *)job - offsetof(struct lookup, job));
+}
+
+static void ask_helper(void *context, struct helper_job *job, struct message *question, int *fd)
+{
+	(void)context;
+	(void)fd;
+	question->u.directory_question = lookup_of(job)->question;
+}
+
+static void on_helper_answered(
+	void *context, struct helper_job *job, const struct message *answer, int fd)
+{
+	struct directory_answer lost;
 
 	(void)context;
-	lookup_end(lookup, answer, true);
+	(void)fd; /* this answer never has one */
+	directory_answer_set(
+		&lost, DIRECTORY_UNAVAILABLE, "", "the process that asked the directory has died");
+	lookup_end(lookup_of(job), answer != NULL ? &answer->u.directory_answer : &lost, true);
 }
 
 static void on_lookup_timer(evutil_socket_t fd, short what, void *arg)
@@ -287,8 +339,8 @@ static struct lookup *lookup_find(
 	struct lookup *lookup;
 
 	TAILQ_FOREACH(lookup, &directory->lookups, entry)
-		if (lookup->job.question.kind == question->kind &&
-			strcmp(lookup->job.question.value, question->value) == 0)
+		if (lookup->question.kind == question->kind &&
+			strcmp(lookup->question.value, question->value) == 0)
 			return lookup;
 	return NULL;
 }
@@ -306,7 +358,7 @@ static struct lookup *lookup_new(
 	if (lookup == NULL)
 		return NULL;
 	lookup->directory = directory;
-	lookup->job.question = *question;
+	lookup->question = *question;
 	TAILQ_INIT(&lookup->waiters);
 	lookup->timer = evtimer_new(directory->base, on_lookup_timer, lookup);
 	if (lookup->timer == NULL || evtimer_add(lookup->timer, &limit) == -1) {
@@ -324,6 +376,9 @@ static struct lookup *lookup_new(
 int identity_directory_start(struct identity_directory *directory, struct event_base *base,
 	void (*changed)(void *context), void *context)
 {
+	static const struct helper_calls calls = {
+		.ask = ask_helper, .answered = on_helper_answered};
+
 	directory->base = base;
 	directory->changed = changed;
 	directory->context = context;
@@ -332,8 +387,8 @@ int identity_directory_start(struct identity_directory *directory, struct event_
 	directory->cache = directory_cache_new(directory->config->cache_entries);
 	if (directory->cache == NULL)
 		return -1;
-	directory->helpers = helpers_new(
-		base, directory->child, directory->spawner, on_helper_answered, directory);
+	directory->helpers =
+		helpers_new(base, &directory->work, directory->spawner, &calls, directory);
 	return directory->helpers != NULL ? 0 : -1;
 }
 

@@ -1,6 +1,9 @@
 #include "proxy/identity_helpers.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -33,32 +36,53 @@ TAILQ_HEAD(job_list, helper_job);
 
 struct helpers {
 	struct event_base *base;
+	const struct helper_work *work;
 	int spawner;
 	struct event *spawner_readable;
-	helper_answered *answered;
+	const struct helper_calls *calls;
 	void *context;
 	struct job_list waiting;
-	size_t count;
 	struct helper *list;
 };
 
-int helpers_fork(const struct child *child, struct directory *directory, struct error *err)
+/* Blocks until the spawner has said that it is prepared (0), or has died (-1). */
+static int wait_until_ready(int spawner)
+{
+	struct pollfd wanted = {.fd = spawner, .events = POLLIN};
+	struct message message;
+	int passed_fd;
+
+	while (poll(&wanted, 1, -1) == -1)
+		if (errno != EINTR)
+			return -1;
+	return message_receive(spawner, &message, &passed_fd) == 1 && message.type == MESSAGE_READY
+		       ? 0
+		       : -1;
+}
+
+int helpers_fork(const struct child *child, const struct helper_work *work, struct error *err)
 {
 	pid_t self = getpid(), pid;
 	int pair[2];
 
+	assert(work->count <= HELPER_MAX && work->file_count <= HELPER_FILES_MAX);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == -1)
-		return error_sys(err, "making a channel to the directory's helpers");
+		return error_sys(err, "making a channel to the helpers %s", work->name);
 	pid = fork();
-	if (pid == 0) {
-		close(pair[0]);
-		close(child->supervisor);
-		spawner_run(child, directory, pair[1], self);
-	}
+	if (pid == 0)
+		spawner_run(child, work, pair[1], self);
+	if (pid == -1)
+		error_sys(err, "forking the helpers %s", work->name);
 	close(pair[1]);
-	if (pid != -1)
-		return pair[0];
-	error_sys(err, "forking the directory's helpers");
+	for (size_t i = 0; i < work->file_count; i++)
+		if (work->files[i] != -1)
+			close(work->files[i]);
+	if (pid != -1) {
+		if (wait_until_ready(pair[0]) == 0)
+			return pair[0];
+		error_set(err, "the helpers %s could not be prepared; the line before says why",
+			work->name);
+	}
 	close(pair[0]);
 	return -1;
 }
@@ -83,6 +107,8 @@ static void on_helper_timer(evutil_socket_t fd, short what, void *arg)
 /* It has gone, or is to go: the spawner ends what is left of it when it starts the next. */
 static void helper_lose(struct helper *helper)
 {
+	const struct helpers *helpers = helper->helpers;
+	bool was_there = helper->fd != -1;
 	struct timeval wait;
 
 	if (helper->readable != NULL)
@@ -98,64 +124,77 @@ static void helper_lose(struct helper *helper)
 	if (helper->backoff_ms > BACKOFF_MAX_MS)
 		helper->backoff_ms = BACKOFF_MAX_MS;
 	event_add(helper->timer, &wait);
+	if (was_there && helpers->calls->lost != NULL)
+		helpers->calls->lost(helpers->context);
 }
 
 static void helper_give(struct helper *helper, struct helper_job *job)
 {
-	struct message message = {
-		.type = MESSAGE_DIRECTORY_QUESTION, .u.directory_question = job->question};
+	const struct helpers *helpers = helper->helpers;
+	struct message question = {.type = helpers->work->question};
+	int fd = -1;
 
 	TAILQ_REMOVE(&helper->helpers->waiting, job, entry);
 	helper->state = HELPER_BUSY;
 	helper->job = job;
 	job->helper = helper;
+	helpers->calls->ask(helpers->context, job, &question, &fd);
 	/* Where this fails the end of the channel is about to be read. */
-	message_send(helper->fd, &message, -1);
+	message_send(helper->fd, &question, fd);
+	if (fd != -1)
+		close(fd);
+	message_wipe(&question);
 }
 
 static void helpers_dispatch(struct helpers *helpers)
 {
-	for (size_t i = 0; i < helpers->count && !TAILQ_EMPTY(&helpers->waiting); i++)
+	for (size_t i = 0; i < helpers->work->count && !TAILQ_EMPTY(&helpers->waiting); i++)
 		if (helpers->list[i].state == HELPER_IDLE)
 			helper_give(&helpers->list[i], TAILQ_FIRST(&helpers->waiting));
 }
 
-static void helper_answer(struct helper *helper, const struct directory_answer *answer)
+static void helper_answer(struct helper *helper, const struct message *answer, int fd)
 {
+	const struct helpers *helpers = helper->helpers;
 	struct helper_job *job = helper->job;
 
+	helper->backoff_ms = 0;
+	helper->state = HELPER_IDLE;
 	helper->job = NULL;
 	job->helper = NULL;
-	helper->helpers->answered(helper->helpers->context, job, answer);
+	helpers->calls->answered(helpers->context, job, answer, fd);
+}
+
+static void helper_die(struct helper *helper)
+{
+	const struct helpers *helpers = helper->helpers;
+	struct helper_job *job = helper->job;
+
+	helper_lose(helper);
+	if (job == NULL)
+		return;
+	job->helper = NULL;
+	helpers->calls->answered(helpers->context, job, NULL, -1);
 }
 
 static void on_helper_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct helper *helper = arg;
 	struct helpers *helpers = helper->helpers;
-	struct directory_answer lost;
 	struct message message;
 	int passed_fd, result = message_receive(fd, &message, &passed_fd);
 
 	(void)what;
 	if (result == -1 && errno == EAGAIN)
 		return;
-	if (result == 1 && message.type == MESSAGE_DIRECTORY_ANSWER &&
-		helper->state == HELPER_BUSY) {
-		helper->backoff_ms = 0;
-		helper->state = HELPER_IDLE;
-		helper_answer(helper, &message.u.directory_answer);
+	if (result == 1 && message.type == helpers->work->answer && helper->state == HELPER_BUSY) {
+		helper_answer(helper, &message, passed_fd);
 	} else {
-		struct helper_job *job = helper->job;
-
-		directory_answer_set(&lost, DIRECTORY_UNAVAILABLE, "",
-			"the process that asked the directory has died");
-		helper_lose(helper);
-		if (job != NULL) {
-			job->helper = NULL;
-			helpers->answered(helpers->context, job, &lost);
-		}
+		if (passed_fd != -1)
+			close(passed_fd);
+		helper_die(helper);
 	}
+	message_wipe(&message);
 	helpers_dispatch(helpers);
 }
 
@@ -185,49 +224,74 @@ static void on_spawner_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)what;
 	while ((result = message_receive(fd, &message, &passed_fd)) == 1) {
-		if (message.type == MESSAGE_HELPER && message.u.helper.slot < helpers->count)
+		if (message.type == MESSAGE_HELPER && message.u.helper.slot < helpers->work->count)
 			helper_take_channel(&helpers->list[message.u.helper.slot], passed_fd);
 		else if (passed_fd != -1)
 			close(passed_fd);
 	}
 	if (result == 0 || errno != EAGAIN) {
-		log_message(CONFIG_LOG_ERROR, "directory",
-			"the process that starts the directory's helpers has died");
+		log_message(CONFIG_LOG_ERROR, "helpers",
+			"the process that starts the helpers %s has died", helpers->work->name);
 		event_base_loopbreak(helpers->base);
 		return;
 	}
 	helpers_dispatch(helpers);
 }
 
-struct helpers *helpers_new(struct event_base *base, const struct child *child, int spawner,
-	helper_answered *answered, void *context)
+struct helpers *helpers_new(struct event_base *base, const struct helper_work *work, int spawner,
+	const struct helper_calls *calls, void *context)
 {
 	struct helpers *helpers = calloc(1, sizeof(*helpers));
 
 	if (helpers == NULL)
 		return NULL;
 	helpers->base = base;
+	helpers->work = work;
 	helpers->spawner = spawner;
-	helpers->answered = answered;
+	helpers->calls = calls;
 	helpers->context = context;
 	TAILQ_INIT(&helpers->waiting);
-	helpers->count = child->config->directory.helpers;
-	helpers->list = calloc(helpers->count, sizeof(*helpers->list));
+	helpers->list = calloc(work->count, sizeof(*helpers->list));
 	helpers->spawner_readable =
 		event_new(base, spawner, EV_READ | EV_PERSIST, on_spawner_readable, helpers);
 	if (helpers->list == NULL || helpers->spawner_readable == NULL ||
 		event_add(helpers->spawner_readable, NULL) == -1)
-		return NULL;
-	for (size_t i = 0; i < helpers->count; i++) {
+		goto fail;
+	for (size_t i = 0; i < work->count; i++) {
 		struct helper *helper = &helpers->list[i];
 
 		*helper = (struct helper){.helpers = helpers, .slot = (uint32_t)i, .fd = -1};
 		helper->timer = evtimer_new(base, on_helper_timer, helper);
 		if (helper->timer == NULL)
-			return NULL;
+			goto fail;
 		helper_request(helper);
 	}
 	return helpers;
+fail:
+	helpers_free(helpers);
+	return NULL;
+}
+
+void helpers_free(struct helpers *helpers)
+{
+	if (helpers == NULL)
+		return;
+	for (size_t i = 0; helpers->list != NULL && i < helpers->work->count; i++) {
+		struct helper *helper = &helpers->list[i];
+
+		if (helper->timer == NULL)
+			break; /* memory has run out here */
+		event_free(helper->timer);
+		if (helper->readable != NULL)
+			event_free(helper->readable);
+		if (helper->fd != -1)
+			close(helper->fd);
+	}
+	if (helpers->spawner_readable != NULL)
+		event_free(helpers->spawner_readable);
+	close(helpers->spawner);
+	free(helpers->list);
+	free(helpers);
 }
 
 void helpers_ask(struct helpers *helpers, struct helper_job *job)

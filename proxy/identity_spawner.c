@@ -13,12 +13,13 @@
 #include <unistd.h>
 
 #include "proxy/identity_helpers.h"
+#include "proxy/keep_list.h"
 #include "proxy/log.h"
 #include "proxy/message.h"
 #include "proxy/sandbox.h"
 #include "proxy/supervisor_children.h"
 
-enum { HELPER_MAX = 64, REAP_MS = 1000, OVERRUN_MS = 2000 };
+enum { REAP_MS = 1000, OVERRUN_MS = 2000 };
 
 /* Blocks until there is something to read; false at the end of time_ms (-1: none). */
 static bool wait_for(int fd, int time_ms)
@@ -32,7 +33,7 @@ static bool wait_for(int fd, int time_ms)
 	return result != 0;
 }
 
-/* The helper ends itself by SIGALRM should nobody else do so: libldap cannot be interrupted. */
+/* The helper ends itself by SIGALRM should nobody else do so: libraries cannot be interrupted. */
 static void limit_time(uint32_t time_ms)
 {
 	const struct itimerval limit = {.it_value = {.tv_sec = time_ms / 1000,
@@ -41,62 +42,73 @@ static void limit_time(uint32_t time_ms)
 	setitimer(ITIMER_REAL, &limit, NULL);
 }
 
-static _Noreturn void helper_run(
-	const struct child *child, struct directory *directory, int channel)
+/* One job: 0, or -1 when the channel has ended or says what it must not. */
+static int helper_turn(const struct helper_work *work, int channel)
 {
-	const struct config_directory *config = &child->config->directory;
-	uint32_t limit_ms = config->connect_time_ms + config->answer_time_ms + OVERRUN_MS;
-	struct message message;
-	int passed_fd, result;
+	struct message question, answer = {.type = work->answer};
+	int question_fd, answer_fd = -1, result;
 
-	while (wait_for(channel, -1)) {
-		result = message_receive(channel, &message, &passed_fd);
-		if (result == -1 && errno == EAGAIN)
-			continue;
-		if (result != 1 || message.type != MESSAGE_DIRECTORY_QUESTION)
-			break;
-		limit_time(limit_ms);
-		{
-			const struct directory_question question = message.u.directory_question;
-
-			message = (struct message){.type = MESSAGE_DIRECTORY_ANSWER};
-			directory_ask(directory, &question, &message.u.directory_answer);
-		}
-		limit_time(0);
-		if (message_send(channel, &message, -1) == -1)
-			break;
-	}
-	_exit(0);
+	result = message_receive(channel, &question, &question_fd);
+	if (result == -1 && errno == EAGAIN)
+		return 0;
+	if (result != 1 || question.type != work->question)
+		return -1;
+	limit_time(work->limit_ms + OVERRUN_MS);
+	work->serve(work->context, &question, question_fd, &answer, &answer_fd);
+	limit_time(0);
+	message_wipe(&question);
+	result = message_send(channel, &answer, answer_fd);
+	message_wipe(&answer);
+	if (question_fd != -1)
+		close(question_fd);
+	if (answer_fd != -1)
+		close(answer_fd);
+	return result;
 }
 
 static _Noreturn void helper_live(
-	const struct child *spawner, struct directory *directory, int channel, pid_t parent)
+	const struct child *spawner, const struct helper_work *work, int channel, pid_t parent)
 {
 	struct child helper = *spawner;
 	struct error err;
 
-	helper.part = PART_DIRECTORY;
-	prctl(PR_SET_NAME, "eas-directory");
+	helper.is_spawner = false;
+	prctl(PR_SET_NAME, work->name);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);
-	if (sandbox_enter(&helper, &err) == -1) {
-		log_message(CONFIG_LOG_ERROR, "start-failed", "%s", err.text);
+	if ((work->open != NULL && work->open(work->context, &err) == -1) ||
+		sandbox_enter(&helper, &err) == -1) {
+		log_message(CONFIG_LOG_ERROR, "start-failed", "%s: %s", work->name, err.text);
 		_exit(1);
 	}
-	helper_run(&helper, directory, channel);
+	while (wait_for(channel, -1))
+		if (helper_turn(work, channel) == -1)
+			break;
+	_exit(0);
 }
 
 struct spawner {
 	const struct child *child;
-	struct directory *directory;
+	const struct helper_work *work;
 	int channel;
 	pid_t self, pids[HELPER_MAX]; /* 0: none, reaped, or ended by us */
 };
 
+static void log_death(const struct helper_work *work, int status)
+{
+	struct log_line line;
+	char how[160];
+
+	child_describe_end(status, how, sizeof(how));
+	log_begin(&line, CONFIG_LOG_WARNING, "helper-died");
+	log_text(&line, "helper", work->name);
+	log_text(&line, "message", how);
+	log_end(&line);
+}
+
 static void reap(struct spawner *spawner)
 {
-	char how[160];
 	int status;
 	pid_t pid;
 
@@ -105,10 +117,8 @@ static void reap(struct spawner *spawner)
 			if (spawner->pids[i] != pid)
 				continue;
 			spawner->pids[i] = 0;
-			if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-				continue;
-			child_describe_end(status, how, sizeof(how));
-			log_message(CONFIG_LOG_WARNING, "directory-helper-died", "%s", how);
+			if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+				log_death(spawner->work, status);
 		}
 }
 
@@ -124,7 +134,7 @@ static int start_helper(struct spawner *spawner, uint32_t slot)
 	if (pid == 0) {
 		close(pair[0]);
 		close(spawner->channel);
-		helper_live(spawner->child, spawner->directory, pair[1], spawner->self);
+		helper_live(spawner->child, spawner->work, pair[1], spawner->self);
 	}
 	close(pair[1]);
 	if (pid == -1) {
@@ -158,23 +168,44 @@ static int serve(struct spawner *spawner)
 	return result;
 }
 
-_Noreturn void spawner_run(
-	const struct child *child, struct directory *directory, int channel, pid_t parent)
+/* Whatever the identity process has open besides is none of our business: other kinds' keys least. */
+static void close_others(const struct helper_work *work, int channel)
 {
+	struct keep_list list = {.count = 0};
+
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		keep_list_add(&list, fd);
+	keep_list_add(&list, log_fd());
+	keep_list_add(&list, channel);
+	for (size_t i = 0; i < work->file_count; i++)
+		keep_list_add(&list, work->files[i]);
+	keep_list_close_others(&list);
+}
+
+_Noreturn void spawner_run(
+	const struct child *child, const struct helper_work *work, int channel, pid_t parent)
+{
+	const struct message ready = {.type = MESSAGE_READY};
 	struct child own = *child;
 	struct spawner spawner = {
-		.child = &own, .directory = directory, .channel = channel, .self = getpid()};
+		.child = &own, .work = work, .channel = channel, .self = getpid()};
 	struct error err;
 
-	own.part = PART_SPAWNER;
+	own.part = work->part;
+	own.is_spawner = true;
+	own.supervisor = -1;
 	prctl(PR_SET_NAME, "eas-spawner");
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);
-	if (sandbox_enter(&own, &err) == -1) {
-		log_message(CONFIG_LOG_ERROR, "start-failed", "%s", err.text);
+	close_others(work, channel);
+	if ((work->prepare != NULL && work->prepare(work->context, &err) == -1) ||
+		sandbox_enter(&own, &err) == -1) {
+		log_message(CONFIG_LOG_ERROR, "start-failed", "%s: %s", work->name, err.text);
 		_exit(1);
 	}
+	if (message_send(channel, &ready, -1) == -1)
+		_exit(1);
 	for (;;) {
 		reap(&spawner);
 		if (wait_for(channel, REAP_MS) && serve(&spawner) == -1)

@@ -59,6 +59,11 @@ void log_open(const struct config_log *config, int fd, const char *process, int 
 	take_fd(fd);
 }
 
+int log_fd(void)
+{
+	return opened.fd;
+}
+
 void log_reopen(int fd)
 {
 	if (opened.fd != STDERR_FILENO && opened.fd != fd)

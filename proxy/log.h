@@ -33,6 +33,9 @@ struct log_line {
 void log_open(const struct config_log *config, int fd, const char *process, int slot,
 	_Atomic uint64_t *dropped);
 
+/* Where lines go. */
+int log_fd(void);
+
 /* Another descriptor for the same log (reopened on SIGUSR1). The old one is closed unless it is 2. */
 void log_reopen(int fd);
 

@@ -1,6 +1,7 @@
 #include "proxy/message.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -106,6 +107,13 @@ int message_send(int fd, const struct message *message, int passed_fd)
 		sent = sendmsg(fd, &packet, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (sent == -1 && errno == EINTR);
 	return sent == (ssize_t)row->size ? 0 : -1;
+}
+
+void message_wipe(struct message *message)
+{
+	const struct message_row *row = row_of(message->type);
+
+	OPENSSL_cleanse(message, row != NULL ? row->size : sizeof(*message));
 }
 
 /* Takes the descriptors out of a received packet: the first is handed on, further ones (the

@@ -261,6 +261,9 @@ struct message {
  * (EAGAIN: the other side does not read). Only the used member of the union is sent. */
 int message_send(int fd, const struct message *message, int passed_fd);
 
+/* Wipes what message_send() sends or message_receive() has filled, for messages with secrets. */
+void message_wipe(struct message *message);
+
 /* Receives one without blocking. *passed_fd is -1 or the caller's to close. Returns 1, 0 at the end
  * of the channel, -1 with errno (EAGAIN: none there; EBADMSG: wrong size or type). The rest of the
  * union is zeroed; strings are always terminated. */

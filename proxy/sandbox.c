@@ -59,8 +59,8 @@ int sandbox_enter(const struct child *child, struct error *err)
 		return error_sys(err, "giving up new privileges");
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
 		return error_sys(err, "forbidding core dumps");
-	/* A directory's helper was born in its spawner's, which is the same. */
-	if (child->part != PART_DIRECTORY && sandbox_landlock(child, err) == -1)
+	/* A helper was born in its spawner's, which is the same. */
+	if ((child->part == PART_MAIN || child->is_spawner) && sandbox_landlock(child, err) == -1)
 		return -1;
 	return sandbox_seccomp(child, err);
 }

@@ -234,8 +234,10 @@ static int allow_identity(
 {
 	const struct config_directory *config = &child->config->directory;
 
-	if (child->part != PART_MAIN)
+	if (child->part == PART_DIRECTORY)
 		return allow_ldap(ruleset, config, err);
+	if (child->part != PART_MAIN)
+		return 0;
 	return config->backend == CONFIG_DIRECTORY_FILE ? allow_around(ruleset, config->file, err)
 							: 0;
 }

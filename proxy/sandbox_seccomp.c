@@ -26,13 +26,19 @@ enum {
 	REVOCATION = 1u << ROLE_REVOCATION,
 	IDENTITY = 1u << ROLE_IDENTITY,
 	CONTROL = 1u << ROLE_CONTROL,
-	/* Parts of identity. A helper has the spawner's filter as well as its own. */
-	DIRECTORY = 1u << ROLE_COUNT,
-	SPAWNER = DIRECTORY << 1,
-	HELPERS = DIRECTORY | SPAWNER,
-	WATCHER = SPAWNER << 1, /* identity itself, where the directory is a file */
+	/* Parts of identity. A spawner may do what its helpers may, and SPAWNER's. */
+	DIRECTORY = 1u << (ROLE_COUNT + PART_DIRECTORY),
+	TICKET = 1u << (ROLE_COUNT + PART_TICKET),
+	TOKENS = 1u << (ROLE_COUNT + PART_TOKENS),
+	MINTER = 1u << (ROLE_COUNT + PART_MINTER),
+	BEARER = 1u << (ROLE_COUNT + PART_BEARER),
+	SIGNER = 1u << (ROLE_COUNT + PART_SIGNER),
+	HELPERS = DIRECTORY | TICKET | TOKENS | MINTER | BEARER | SIGNER,
+	SPAWNER = SIGNER << 1,
+	WATCHER = SPAWNER << 1,               /* identity itself, where the directory is a file */
+	ASKERS = DIRECTORY | TICKET | BEARER, /* the helpers that ask servers */
 	ALL = WORKER | REVOCATION | IDENTITY | CONTROL | HELPERS,
-	NETWORK = WORKER | REVOCATION | HELPERS,
+	NETWORK = WORKER | REVOCATION | ASKERS,
 };
 
 /* Calls that are allowed with any argument. Those with conditions have the next table. */
@@ -75,19 +81,19 @@ static const struct call {
 				 forbids TCP ports */
 };
 
-/* The same for the directory of identity, in itself and in its helpers: files (Landlock says which), what name
- * resolution and Kerberos need, and for the spawner what starts and ends helpers. */
-static const struct call directory_calls[] = {
-	{"openat", WATCHER | HELPERS},
-	{"open", WATCHER | HELPERS},
-	{"stat", HELPERS},
-	{"newfstatat", HELPERS},
-	{"access", HELPERS},
-	{"faccessat", HELPERS},
-	{"faccessat2", HELPERS},
-	{"sendmmsg", HELPERS},
-	{"uname", HELPERS},
-	{"bind", HELPERS}, /* as for revocation */
+/* The same for the parts of identity: files (Landlock says which), what name resolution and Kerberos
+ * need, and for spawners what starts and ends helpers. */
+static const struct call part_calls[] = {
+	{"openat", WATCHER | ASKERS},
+	{"open", WATCHER | ASKERS},
+	{"stat", ASKERS},
+	{"newfstatat", ASKERS},
+	{"access", ASKERS},
+	{"faccessat", ASKERS},
+	{"faccessat2", ASKERS},
+	{"sendmmsg", ASKERS},
+	{"uname", ASKERS},
+	{"bind", ASKERS}, /* as for revocation */
 	{"set_robust_list", HELPERS},
 	{"rseq", HELPERS},
 	{"setitimer", HELPERS}, /* a helper ends itself when a question takes too long */
@@ -139,9 +145,9 @@ static const struct conditional_call {
 	{"ioctl", NETWORK, {1, SCMP_CMP_EQ, FIONREAD, 0}},
 	{"socket", NETWORK, {0, SCMP_CMP_EQ, AF_INET, 0}},
 	{"socket", NETWORK, {0, SCMP_CMP_EQ, AF_INET6, 0}},
-	{"socket", REVOCATION | HELPERS, {0, SCMP_CMP_EQ, AF_NETLINK, 0}}, /* getaddrinfo */
+	{"socket", REVOCATION | ASKERS, {0, SCMP_CMP_EQ, AF_NETLINK, 0}}, /* getaddrinfo */
 	/* Kerberos locks its key table while it reads it. */
-	{"fcntl", HELPERS, {1, SCMP_CMP_EQ, F_OFD_SETLKW, 0}},
+	{"fcntl", DIRECTORY | TICKET, {1, SCMP_CMP_EQ, F_OFD_SETLKW, 0}},
 	/* Threads, but no processes. */
 	{"clone", REVOCATION,
 		{0, SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM}},
@@ -201,7 +207,7 @@ static int allow_whole(scmp_filter_ctx filter, unsigned int role)
 	int result = allow_calls(filter, calls, COUNT(calls), role);
 
 	if (result == 0)
-		result = allow_calls(filter, directory_calls, COUNT(directory_calls), role);
+		result = allow_calls(filter, part_calls, COUNT(part_calls), role);
 	if (result == 0 && HAS_SANITIZER)
 		result = allow_calls(filter, sanitizer_calls, COUNT(sanitizer_calls), role);
 	return result;
@@ -220,11 +226,8 @@ static int allow_conditional(scmp_filter_ctx filter, unsigned int role)
 
 static unsigned int profile_of(const struct child *child)
 {
-	switch (child->part) {
-	case PART_SPAWNER: return SPAWNER;
-	case PART_DIRECTORY: return DIRECTORY;
-	default: break;
-	}
+	if (child->part != PART_MAIN)
+		return 1u << (ROLE_COUNT + child->part) | (child->is_spawner ? SPAWNER : 0);
 	if (child->role == ROLE_IDENTITY &&
 		child->config->directory.backend == CONFIG_DIRECTORY_FILE)
 		return IDENTITY | WATCHER;
@@ -249,9 +252,8 @@ static bool is_allowed(const char *name, unsigned int role)
 	for (size_t i = 0; i < COUNT(calls); i++)
 		if ((calls[i].roles & role) != 0 && strcmp(calls[i].name, name) == 0)
 			return true;
-	for (size_t i = 0; i < COUNT(directory_calls); i++)
-		if ((directory_calls[i].roles & role) != 0 &&
-			strcmp(directory_calls[i].name, name) == 0)
+	for (size_t i = 0; i < COUNT(part_calls); i++)
+		if ((part_calls[i].roles & role) != 0 && strcmp(part_calls[i].name, name) == 0)
 			return true;
 	for (size_t i = 0; i < COUNT(conditional_calls); i++)
 		if ((conditional_calls[i].roles & role) != 0 &&

@@ -12,61 +12,25 @@
 
 #include "config/clock.h"
 #include "proxy/child.h"
+#include "proxy/keep_list.h"
 #include "proxy/log.h"
 #include "proxy/sandbox.h"
 
-enum {
-	START_TIME_MS = 60 * 1000,
-	KEEP_MAX = 1024, /* descriptors that a child keeps */
-};
+enum { START_TIME_MS = 60 * 1000 };
 
 /* Birth, in the child */
-
-struct keep_list {
-	int fds[KEEP_MAX];
-	size_t count;
-};
-
-static void keep(struct keep_list *list, int fd)
-{
-	if (fd < 0)
-		return;
-	if (list->count == KEEP_MAX)
-		_exit(1);
-	list->fds[list->count++] = fd;
-}
-
-static int compare_ints(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
 
 /* Server chains and keys, the upstream's CA and password: for workers alone. */
 static void keep_config_files(struct keep_list *list, const struct config *config)
 {
 	for (size_t i = 0; i < config->listener_count; i++)
 		for (size_t j = 0; j < config->listeners[i].certificate_count; j++) {
-			keep(list, config->listeners[i].certificates[j].chain.fd);
-			keep(list, config->listeners[i].certificates[j].key.fd);
+			keep_list_add(list, config->listeners[i].certificates[j].chain.fd);
+			keep_list_add(list, config->listeners[i].certificates[j].key.fd);
 		}
-	keep(list, config->upstream.ca.fd);
-	keep(list, config->upstream.basic_password.fd);
-	keep(list, config->devices.quarantine_text.fd);
-}
-
-static void close_all_but(struct keep_list *list)
-{
-	unsigned int from = 0;
-
-	qsort(list->fds, list->count, sizeof(list->fds[0]), compare_ints);
-	for (size_t i = 0; i < list->count; i++) {
-		unsigned int fd = (unsigned int)list->fds[i];
-
-		if (fd > from)
-			close_range(from, fd - 1, 0);
-		from = fd + 1;
-	}
-	close_range(from, ~0u, 0);
+	keep_list_add(list, config->upstream.ca.fd);
+	keep_list_add(list, config->upstream.basic_password.fd);
+	keep_list_add(list, config->devices.quarantine_text.fd);
 }
 
 static void close_inherited(const struct child *child, int log_fd)
@@ -74,21 +38,21 @@ static void close_inherited(const struct child *child, int log_fd)
 	struct keep_list list = {.count = 0};
 
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
-		keep(&list, fd);
-	keep(&list, log_fd);
-	keep(&list, child->supervisor);
-	keep(&list, child->state_directory);
-	keep(&list, child->spool_directory);
-	keep(&list, child->control_socket);
+		keep_list_add(&list, fd);
+	keep_list_add(&list, log_fd);
+	keep_list_add(&list, child->supervisor);
+	keep_list_add(&list, child->state_directory);
+	keep_list_add(&list, child->spool_directory);
+	keep_list_add(&list, child->control_socket);
 	for (size_t i = 0; i < child->socket_count; i++)
-		keep(&list, child->sockets[i].fd);
+		keep_list_add(&list, child->sockets[i].fd);
 	if (child->role == ROLE_WORKER)
 		keep_config_files(&list, child->config);
 	if (child->role == ROLE_IDENTITY) {
-		keep(&list, child->config->directory.ca.fd);
-		keep(&list, child->config->directory.bind_password.fd);
+		keep_list_add(&list, child->config->directory.ca.fd);
+		keep_list_add(&list, child->config->directory.bind_password.fd);
 	}
-	close_all_but(&list);
+	keep_list_close_others(&list);
 }
 
 static void reset_signals(void)

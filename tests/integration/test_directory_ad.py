@@ -88,7 +88,7 @@ class ActiveDirectoryTest(DirectoryCase):
             with self.subTest(what):
                 proxy = self.start_ad(changes, environment={"KRB5_CONFIG": self.domain.krb5_config})
                 self.assert_opens(alice, "alice@contoso.test")
-                self.assertEqual(proxy.lines("directory-failed") + proxy.lines("directory-helper-died"), [])
+                self.assertEqual(proxy.lines("directory-failed") + proxy.lines("helper-died"), [])
                 proxy.stop()
 
     def test_groups_within_groups_count_where_they_are_asked_for(self):

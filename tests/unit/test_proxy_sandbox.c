@@ -445,15 +445,16 @@ static void test_control_keeps_its_store(void)
 }
 
 /* The identity process where the directory is a file, and the two kinds of its helper processes. */
-static int attempt_part(
-	enum child_part part, enum config_directory_backend backend, int (*try_it)(void))
+static int attempt_part(enum child_part part, bool is_spawner,
+	enum config_directory_backend backend, int (*try_it)(void))
 {
 	pid_t pid = fork();
 	int status;
 
 	if (pid == 0) {
 		struct child child = {.role = ROLE_IDENTITY,
-			.part = part == PART_DIRECTORY ? PART_SPAWNER : part,
+			.part = part,
+			.is_spawner = part != PART_MAIN,
 			.config = &fixture.config,
 			.trust = &fixture.trust,
 			.supervisor = -1,
@@ -470,9 +471,11 @@ static int attempt_part(
 		if (sandbox_enter(&child, &err) == -1)
 			_exit(ENTER_FAILED);
 		/* A helper is born in its spawner's sandbox. */
-		child.part = part;
-		if (part == PART_DIRECTORY && sandbox_enter(&child, &err) == -1)
-			_exit(ENTER_FAILED);
+		if (child.is_spawner && !is_spawner) {
+			child.is_spawner = false;
+			if (sandbox_enter(&child, &err) == -1)
+				_exit(ENTER_FAILED);
+		}
 		_exit(try_it());
 	}
 	if (waitpid(pid, &status, 0) != pid)
@@ -524,9 +527,11 @@ static void test_directory_has_processes_of_its_own(void)
 
 		if (rules[i].landlock > fixture.landlock)
 			continue;
-		watcher = attempt_part(PART_MAIN, CONFIG_DIRECTORY_FILE, rules[i].try_it);
-		spawner = attempt_part(PART_SPAWNER, CONFIG_DIRECTORY_LDAP, rules[i].try_it);
-		helper = attempt_part(PART_DIRECTORY, CONFIG_DIRECTORY_LDAP, rules[i].try_it);
+		watcher = attempt_part(PART_MAIN, false, CONFIG_DIRECTORY_FILE, rules[i].try_it);
+		spawner =
+			attempt_part(PART_DIRECTORY, true, CONFIG_DIRECTORY_LDAP, rules[i].try_it);
+		helper =
+			attempt_part(PART_DIRECTORY, false, CONFIG_DIRECTORY_LDAP, rules[i].try_it);
 		if (watcher != rules[i].watcher || spawner != rules[i].spawner ||
 			helper != rules[i].helper)
 			fprintf(stderr, "%s: got %d, %d and %d\n", rules[i].name, watcher, spawner,
