@@ -18,6 +18,9 @@ enum {
 	DIRECTORY_VALUE_MAX = 2 * IDENTITY_NAME_MAX + 20, /* "X509:<I>…<S>…" */
 	DIRECTORY_ENTRY_MAX = 159,
 	DIRECTORY_USERS_MAX = 383,
+	DIRECTORY_ACCOUNT_MAX = 127,
+	DIRECTORY_REALM_MAX = 127,
+	DIRECTORY_SID_MAX = 79, /* Active Directory's have five sub-authorities */
 };
 
 /* One thing to look for. */
@@ -45,6 +48,13 @@ struct directory_answer {
 	char users[DIRECTORY_USERS_MAX + 1]; /* by which other names phones may call the owner, with
 						blanks between: folded addresses, account names */
 	uint64_t groups;                     /* bit n: the owner is in the nth of config->groups */
+	/* As the directory has them, for logging in as the owner; "" where it has none, or what it has
+	 * does not fit or does not show. */
+	char account[DIRECTORY_ACCOUNT_MAX + 1]; /* with its letters as they are written there */
+	char upn[IDENTITY_ADDRESS_MAX + 1];
+	char realm[DIRECTORY_REALM_MAX +
+		   1]; /* the DC components of the entry's name, in capitals */
+	char sid[DIRECTORY_SID_MAX + 1];
 };
 
 struct directory; /* opaque */

@@ -20,6 +20,7 @@
 #include "auth/directory_groups.h"
 #include "auth/directory_ldap_groups.h"
 #include "auth/directory_match.h"
+#include "auth/unicode.h"
 
 enum {
 	ENTRIES_MAX = 4,      /* one that matches, and some that only the server takes for it */
@@ -358,6 +359,40 @@ static void add_users(const struct ldap_state *state, LDAPMessage *entry, const 
 	ldap_value_free_len(values);
 }
 
+/* The attribute's first value, where it shows and fits; else "". */
+static void copy_text(const struct ldap_state *state, LDAPMessage *entry, const char *attribute,
+	char *text, size_t size)
+{
+	struct berval **values;
+
+	text[0] = '\0';
+	if (attribute[0] == '\0')
+		return;
+	values = ldap_get_values_len(state->connection, entry, attribute);
+	if (values != NULL && values[0] != NULL && values[0]->bv_len < size &&
+		unicode_is_plain(span_of(values[0]->bv_val, values[0]->bv_len), false)) {
+		memcpy(text, values[0]->bv_val, values[0]->bv_len);
+		text[values[0]->bv_len] = '\0';
+	}
+	ldap_value_free_len(values);
+}
+
+static void copy_sid(
+	const struct ldap_state *state, LDAPMessage *entry, struct directory_answer *answer)
+{
+	const char *attribute = state->config->sid_attribute;
+	struct berval **values;
+
+	if (attribute[0] == '\0')
+		return;
+	values = ldap_get_values_len(state->connection, entry, attribute);
+	if (values == NULL || values[0] == NULL ||
+		directory_sid_text(span_of(values[0]->bv_val, values[0]->bv_len), answer->sid,
+			sizeof(answer->sid)) == -1)
+		answer->sid[0] = '\0';
+	ldap_value_free_len(values);
+}
+
 static void answer_found(const struct ldap_state *state, LDAPMessage *entry, const char *mailbox,
 	const char *who, struct directory_answer *answer)
 {
@@ -376,6 +411,11 @@ static void answer_found(const struct ldap_state *state, LDAPMessage *entry, con
 	add_users(state, entry, config->account_attribute, answer);
 	add_users(state, entry, config->mail_attribute, answer);
 	add_users(state, entry, config->address_attribute, answer);
+	copy_text(
+		state, entry, config->account_attribute, answer->account, sizeof(answer->account));
+	copy_text(state, entry, config->upn_attribute, answer->upn, sizeof(answer->upn));
+	copy_sid(state, entry, answer);
+	directory_realm(who, answer->realm, sizeof(answer->realm));
 }
 
 static void describe_entry(

@@ -1,5 +1,6 @@
 #include "auth/directory_match.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,73 @@ size_t directory_sid_bytes(const char *sid, uint8_t bytes[68])
 	}
 	bytes[1] = (uint8_t)count;
 	return *end == '\0' && count > 0 ? 8 + 4 * count : 0;
+}
+
+int directory_sid_text(struct span bytes, char *text, size_t size)
+{
+	uint64_t authority = 0;
+	int len;
+
+	if (bytes.len < 12 || bytes.data[0] != 1 || bytes.data[1] > SID_PARTS_MAX ||
+		bytes.len != 8 + 4 * (size_t)bytes.data[1])
+		return -1;
+	for (size_t i = 2; i < 8; i++)
+		authority = authority << 8 | bytes.data[i];
+	len = snprintf(text, size, "S-1-%" PRIu64, authority);
+	for (const uint8_t *at = bytes.data + 8; at < bytes.data + bytes.len; at += 4) {
+		uint32_t part = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
+				(uint32_t)at[3] << 24;
+
+		if (len < 0 || (size_t)len >= size)
+			return -1;
+		len += snprintf(text + len, size - (size_t)len, "-%" PRIu32, part);
+	}
+	return len > 0 && (size_t)len < size ? 0 : -1;
+}
+
+/* The end of an attribute's value: a comma that is not escaped (RFC 4514 2.4). */
+static const char *rdn_end(const char *at)
+{
+	while (*at != '\0' && *at != ',')
+		at += at[0] == '\\' && at[1] != '\0' ? 2 : 1;
+	return at;
+}
+
+/* Appends ".label" in capitals. False: it is no label of a realm's, or does not fit. */
+static bool append_label(char *realm, size_t *len, size_t size, const char *label, size_t label_len)
+{
+	static const char letters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-";
+
+	if (label_len == 0 || strspn(label, letters) < label_len || *len + label_len + 2 > size)
+		return false;
+	if (*len > 0)
+		realm[(*len)++] = '.';
+	for (size_t i = 0; i < label_len; i++) {
+		char c = label[i];
+
+		realm[(*len)++] = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+	}
+	realm[*len] = '\0';
+	return true;
+}
+
+void directory_realm(const char *dn, char *realm, size_t size)
+{
+	const char *at = dn;
+	size_t len = 0;
+
+	realm[0] = '\0';
+	while (*at != '\0') {
+		const char *end = rdn_end(at);
+
+		if (strncasecmp(at, "DC=", 3) == 0 &&
+			!append_label(realm, &len, size, at + 3, (size_t)(end - at) - 3)) {
+			realm[0] = '\0';
+			return;
+		}
+		at = *end == ',' ? end + 1 : end;
+	}
 }
 
 static void put_question(struct filter *out, const struct config_directory *config,

@@ -28,6 +28,13 @@ bool directory_value_matches(const struct config_directory *config,
 /* A SID in Active Directory's bytes (MS-DTYP 2.4.2.2). Returns their number, or 0: not a SID. */
 size_t directory_sid_bytes(const char *sid, uint8_t bytes[68]);
 
+/* The way back: "S-1-5-21-…". -1: these are not a SID's bytes, or they do not fit. */
+int directory_sid_text(struct span bytes, char *text, size_t size);
+
+/* The DC components of a distinguished name as a realm: "CN=bob,DC=contoso,DC=test" is CONTOSO.TEST. ""
+ * where it has none, or one with other characters than a realm's. */
+void directory_realm(const char *dn, char *realm, size_t size);
+
 /* Whether a value of the address attribute is the primary one ("SMTP:" in capitals, as Exchange has
  * it); *address is what follows. */
 bool directory_is_primary(struct span value, struct span *address);

@@ -125,7 +125,7 @@ static void check_listeners(const struct check *check)
 static void check_headers(const struct check *check)
 {
 	const struct config_upstream *upstream = &check->config->upstream;
-	bool is_basic = upstream->login == CONFIG_LOGIN_BASIC;
+	bool is_written = check_login_writes_authorization(upstream);
 	bool is_named = false;
 	int line = upstream->headers_place.line;
 
@@ -137,9 +137,9 @@ static void check_headers(const struct check *check)
 			if (strcasecmp(name, upstream->headers[j].name) == 0)
 				fault_add(check->faults, line,
 					"option 'headers' in upstream: '%s' stands twice", name);
-		if (is_basic && strcasecmp(name, "authorization") == 0)
+		if (is_written && strcasecmp(name, "authorization") == 0)
 			fault_add(check->faults, line,
-				"option 'headers' in upstream: login = basic writes '%s' itself",
+				"option 'headers' in upstream: this login writes '%s' itself",
 				name);
 	}
 	if (upstream->login == CONFIG_LOGIN_HEADER && !is_named)
@@ -258,6 +258,7 @@ static void check_upstream(const struct check *check)
 	check_endpoints(check);
 	check_headers(check);
 	check_basic(check);
+	check_login(check);
 	if (upstream->redirects == CONFIG_REDIRECTS_REWRITE &&
 		check->config->autodiscover.url[0] == '\0')
 		fault_warn(check->faults, upstream->place.line,

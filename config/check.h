@@ -15,4 +15,9 @@ struct check {
 
 void check_config(const struct check *check);
 
+/* check_login.c: the sections of the logins, against upstream/login. */
+void check_login(const struct check *check);
+/* Whether the login is a field Authorization. */
+bool check_login_writes_authorization(const struct config_upstream *upstream);
+
 #endif

@@ -18,6 +18,13 @@ static void free_texts(char **texts, size_t count)
 	free(texts);
 }
 
+static void free_words(struct config_words *words)
+{
+	for (size_t i = 0; i < words->count; i++)
+		free(words->list[i].text);
+	free(words->list);
+}
+
 static void free_certificate(struct config_certificate *certificate)
 {
 	free(certificate->name);
@@ -58,6 +65,49 @@ static void free_upstream(struct config_upstream *upstream)
 	free(upstream->basic_user);
 	free_file(&upstream->basic_password);
 	free(upstream->health_path);
+	free(upstream->spn);
+	free(upstream->login_user);
+}
+
+static void free_kerberos(struct config_kerberos *kerberos)
+{
+	free(kerberos->realm);
+	free(kerberos->account);
+	free_file(&kerberos->keytab);
+	free_words(&kerberos->kdcs);
+}
+
+static void free_minted(struct config_minted *minted)
+{
+	free_file(&minted->issuer);
+	free_file(&minted->key);
+	free_file(&minted->pin);
+	free(minted->key_uri);
+	free(minted->pkcs11_module);
+}
+
+static void free_bearer(struct config_bearer *bearer)
+{
+	free_file(&bearer->ca);
+	free_file(&bearer->client_secret);
+	free_file(&bearer->key);
+	free_file(&bearer->certificate);
+	free(bearer->endpoint);
+	free(bearer->client_id);
+	free(bearer->issuer);
+	free(bearer->audience);
+	free(bearer->subject);
+	free(bearer->scope);
+	free(bearer->key_id);
+}
+
+static void free_assertion(struct config_assertion *assertion)
+{
+	free_file(&assertion->key);
+	free(assertion->header);
+	free(assertion->key_id);
+	free(assertion->issuer);
+	free(assertion->audience);
 }
 
 static void free_directory(struct config_directory *directory)
@@ -96,13 +146,6 @@ static void free_autodiscover(struct config_autodiscover *autodiscover)
 	free(autodiscover->display_name);
 }
 
-static void free_words(struct config_words *words)
-{
-	for (size_t i = 0; i < words->count; i++)
-		free(words->list[i].text);
-	free(words->list);
-}
-
 void config_rule_clear(struct config_rule *rule)
 {
 	struct config_words *const lists[] = {&rule->mailbox, &rule->domain, &rule->group,
@@ -135,6 +178,12 @@ void config_free(struct config *config)
 		free_listener(&config->listeners[i]);
 	free(config->listeners);
 	free_upstream(&config->upstream);
+	for (size_t i = 0; i < config->kerberos_count; i++)
+		free_kerberos(&config->kerberos[i]);
+	free(config->kerberos);
+	free_minted(&config->minted);
+	free_bearer(&config->bearer);
+	free_assertion(&config->assertion);
 	free_directory(&config->directory);
 	free_autodiscover(&config->autodiscover);
 	free_policy(&config->policy);

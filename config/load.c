@@ -25,6 +25,12 @@ static int section_line(const struct loading *loading, enum option_section secti
 	return text_section_line(&loading->text, section, nth);
 }
 
+static struct config_place place_of(const struct loading *loading, enum option_section section)
+{
+	return (struct config_place){
+		loading->taking.config->path, section_line(loading, section, 0)};
+}
+
 static char *take_title(const struct loading *loading, cfg_t *section, int line)
 {
 	struct error err;
@@ -98,6 +104,24 @@ static void load_upstream(struct loading *loading)
 	for (size_t i = 1; i < count; i++)
 		fault_add(loading->taking.faults, section_line(loading, SECTION_UPSTREAM, i),
 			"there can be one upstream only; it may have several endpoints");
+}
+
+static void load_kerberos(struct loading *loading)
+{
+	struct config *config = loading->taking.config;
+
+	config->kerberos_count = cfg_size(loading->tree, "kerberos");
+	config->kerberos = memory_get(config->kerberos_count, sizeof(*config->kerberos));
+	for (unsigned int i = 0; i < config->kerberos_count; i++) {
+		struct config_kerberos *kerberos = &config->kerberos[i];
+		cfg_t *section = cfg_getnsec(loading->tree, "kerberos", i);
+		int line = section_line(loading, SECTION_KERBEROS, i);
+
+		kerberos->keytab.fd = -1;
+		kerberos->place = (struct config_place){config->path, line};
+		kerberos->realm = take_title(loading, section, line);
+		take_section(&loading->taking, SECTION_KERBEROS, section, kerberos, line);
+	}
 }
 
 static void load_single(struct loading *loading, enum option_section section, void *base)
@@ -176,16 +200,21 @@ static void load_model(struct loading *loading)
 	load_single(loading, SECTION_REVOCATION, &config->revocation);
 	load_single(loading, SECTION_MAILBOX, &config->mailbox);
 	load_single(loading, SECTION_DIRECTORY, &config->directory);
-	config->directory.place =
-		(struct config_place){config->path, section_line(loading, SECTION_DIRECTORY, 0)};
+	config->directory.place = place_of(loading, SECTION_DIRECTORY);
 	load_single(loading, SECTION_DEVICES, &config->devices);
 	load_single(loading, SECTION_ACTIVESYNC, &config->activesync);
-	config->activesync.place =
-		(struct config_place){config->path, section_line(loading, SECTION_ACTIVESYNC, 0)};
+	config->activesync.place = place_of(loading, SECTION_ACTIVESYNC);
 	load_single(loading, SECTION_AUTODISCOVER, &config->autodiscover);
 	load_policy(loading);
 	load_listeners(loading);
 	load_upstream(loading);
+	load_kerberos(loading);
+	load_single(loading, SECTION_MINTED, &config->minted);
+	load_single(loading, SECTION_BEARER, &config->bearer);
+	load_single(loading, SECTION_ASSERTION, &config->assertion);
+	config->minted.place = place_of(loading, SECTION_MINTED);
+	config->bearer.place = place_of(loading, SECTION_BEARER);
+	config->assertion.place = place_of(loading, SECTION_ASSERTION);
 }
 
 static void add_identity_header(struct config *config, const char *name)
@@ -212,6 +241,8 @@ static void complete_model(struct config *config)
 	add_identity_header(config, "client-cert-chain");
 	for (size_t i = 0; i < config->upstream.header_count; i++)
 		add_identity_header(config, config->upstream.headers[i].name);
+	if (config->assertion.header[0] != '\0')
+		add_identity_header(config, config->assertion.header);
 }
 
 struct store_fault_context {
@@ -299,6 +330,14 @@ static struct config *make_config(const char *path)
 	config->devices.quarantine_text.fd = -1;
 	config->directory.ca.fd = -1;
 	config->directory.bind_password.fd = -1;
+	config->minted.issuer.fd = -1;
+	config->minted.key.fd = -1;
+	config->minted.pin.fd = -1;
+	config->bearer.ca.fd = -1;
+	config->bearer.client_secret.fd = -1;
+	config->bearer.key.fd = -1;
+	config->bearer.certificate.fd = -1;
+	config->assertion.key.fd = -1;
 	return config;
 }
 

@@ -194,7 +194,12 @@ enum config_login {
 	CONFIG_LOGIN_HEADER,      /* the fields of `headers` say whose mailbox it is */
 	CONFIG_LOGIN_CLIENT_CERT, /* RFC 9440 Client-Cert and Client-Cert-Chain, and `headers` */
 	CONFIG_LOGIN_BASIC,       /* Authorization: Basic from the two templates, and `headers` */
+	CONFIG_LOGIN_KERBEROS,    /* a ticket in the owner's name, RFC 4559 */
+	CONFIG_LOGIN_MINTED,      /* a TLS client certificate made for the owner */
+	CONFIG_LOGIN_BEARER,      /* an access token for the owner, RFC 6750 */
 };
+
+enum config_login_down { CONFIG_LOGIN_DOWN_USE_KNOWN, CONFIG_LOGIN_DOWN_REFUSE };
 
 enum config_body { CONFIG_BODY_WBXML, CONFIG_BODY_XML };
 
@@ -253,6 +258,78 @@ struct config_upstream {
 	uint32_t health_failures; /* so many in a row: the endpoint is down */
 	char *health_path;        /* "": connecting is enough */
 	enum config_redirects redirects;
+	/* login = kerberos, minted-certificate, bearer */
+	char *spn;                /* HTTP/%{host}, the host being the endpoint's */
+	char *login_user;         /* template; "": the account that the directory has */
+	uint32_t login_time_ms;   /* the longest wait for a login */
+	uint32_t login_cache;     /* users whose logins are kept */
+	uint32_t login_helpers;   /* processes, each of which gets one login at a time */
+	uint32_t login_queue;     /* logins that may wait for them */
+	uint32_t login_failed_ms; /* how long it is remembered that somebody gets none */
+	enum config_login_down login_down;
+	bool mutual; /* the endpoint has to prove who it is, too */
+	struct config_place place;
+};
+
+/* An entry of a list as it was written, for what other rooms read the meaning of. */
+struct config_word {
+	char *text;
+	int line;
+};
+
+struct config_words {
+	size_t count;
+	struct config_word *list;
+};
+
+/* How easproxyd logs in at the KDCs of one realm. */
+struct config_kerberos {
+	char *realm;
+	char *account; /* sAMAccountName, not an SPN */
+	struct config_file keytab;
+	struct config_words kdcs; /* "host" or "host:port"; none: /etc/krb5.conf says */
+	struct config_place place;
+};
+
+enum config_key_type { CONFIG_KEY_EC, CONFIG_KEY_RSA };
+
+struct config_minted {
+	struct config_file issuer; /* PEM: the CA, then what is above it */
+	struct config_file key;    /* PEM; or */
+	char *key_uri;             /* RFC 7512, with */
+	char *pkcs11_module;
+	struct config_file pin; /* one line; unset: none */
+	enum config_key_type key_type;
+	uint32_t life_ms;
+	bool sid; /* with Active Directory's SID extension, where the SID is known */
+	struct config_place place;
+};
+
+enum config_grant { CONFIG_GRANT_JWT, CONFIG_GRANT_SAML };
+enum config_signature { CONFIG_SIGNATURE_HS256, CONFIG_SIGNATURE_RS256, CONFIG_SIGNATURE_ES256 };
+
+struct config_bearer {
+	char *endpoint;        /* https://…, the token endpoint of RFC 6749 3.2 */
+	struct config_file ca; /* PEM bundle; unset: the system's store */
+	enum config_grant grant;
+	char *client_id;
+	struct config_file client_secret; /* one line; unset: none */
+	char *issuer, *audience, *scope;
+	char *subject;                  /* template */
+	struct config_file key;         /* PEM: signs the assertions */
+	struct config_file certificate; /* PEM; unset: none */
+	char *key_id;
+	enum config_signature algorithm;
+	uint32_t assertion_life_ms;
+	struct config_place place;
+};
+
+struct config_assertion {
+	char *header; /* of the field; "": none is sent */
+	enum config_signature algorithm;
+	struct config_file key; /* PEM, or for HS256 the bytes themselves */
+	char *key_id, *issuer, *audience;
+	uint32_t life_ms;
 	struct config_place place;
 };
 
@@ -306,17 +383,6 @@ struct config_autodiscover {
 	size_t redirect_count;
 	struct config_domain_pair *redirects;
 	bool has_v2, is_anonymous;
-};
-
-/* An entry of a list as it was written, for what other rooms read the meaning of. */
-struct config_word {
-	char *text;
-	int line;
-};
-
-struct config_words {
-	size_t count;
-	struct config_word *list;
 };
 
 enum config_rule_action {
@@ -386,6 +452,11 @@ struct config {
 	size_t listener_count;
 	struct config_listener *listeners;
 	struct config_upstream upstream;
+	size_t kerberos_count;
+	struct config_kerberos *kerberos;
+	struct config_minted minted;
+	struct config_bearer bearer;
+	struct config_assertion assertion;
 	struct config_devices devices;
 	struct config_activesync activesync;
 	struct config_autodiscover autodiscover;

@@ -23,7 +23,19 @@ static const struct option_choice tls_versions[] = {
 	{"1.2", CONFIG_TLS_1_2}, {"1.3", CONFIG_TLS_1_3}, {NULL, 0}};
 static const struct option_choice logins[] = {{"none", CONFIG_LOGIN_NONE},
 	{"header", CONFIG_LOGIN_HEADER}, {"client-cert", CONFIG_LOGIN_CLIENT_CERT},
-	{"basic", CONFIG_LOGIN_BASIC}, {NULL, 0}};
+	{"basic", CONFIG_LOGIN_BASIC}, {"kerberos", CONFIG_LOGIN_KERBEROS},
+	{"minted-certificate", CONFIG_LOGIN_MINTED}, {"bearer", CONFIG_LOGIN_BEARER}, {NULL, 0}};
+static const struct option_choice login_downs[] = {{"use-known", CONFIG_LOGIN_DOWN_USE_KNOWN},
+	{"refuse", CONFIG_LOGIN_DOWN_REFUSE}, {NULL, 0}};
+static const struct option_choice key_types[] = {
+	{"ec", CONFIG_KEY_EC}, {"rsa", CONFIG_KEY_RSA}, {NULL, 0}};
+static const struct option_choice grants[] = {
+	{"jwt", CONFIG_GRANT_JWT}, {"saml", CONFIG_GRANT_SAML}, {NULL, 0}};
+/* RFC 7518 3.1 */
+static const struct option_choice signatures[] = {
+	{"RS256", CONFIG_SIGNATURE_RS256}, {"ES256", CONFIG_SIGNATURE_ES256}, {NULL, 0}};
+static const struct option_choice macs[] = {{"HS256", CONFIG_SIGNATURE_HS256},
+	{"RS256", CONFIG_SIGNATURE_RS256}, {"ES256", CONFIG_SIGNATURE_ES256}, {NULL, 0}};
 static const struct option_choice affinities[] = {
 	{"low", CONFIG_AFFINITY_LOW}, {"high", CONFIG_AFFINITY_HIGH}, {NULL, 0}};
 static const struct option_choice directory_backends[] = {{"none", CONFIG_DIRECTORY_NONE},
@@ -87,6 +99,10 @@ const struct option_section_row option_sections[SECTION_COUNT] = {
 	[SECTION_MAILBOX] = {"mailbox", SECTION_ROOT, false},
 	[SECTION_DIRECTORY] = {"directory", SECTION_ROOT, false},
 	[SECTION_UPSTREAM] = {"upstream", SECTION_ROOT, true},
+	[SECTION_KERBEROS] = {"kerberos", SECTION_ROOT, true},
+	[SECTION_MINTED] = {"minted-certificate", SECTION_ROOT, false},
+	[SECTION_BEARER] = {"bearer", SECTION_ROOT, false},
+	[SECTION_ASSERTION] = {"assertion", SECTION_ROOT, false},
 	[SECTION_DEVICES] = {"devices", SECTION_ROOT, false},
 	[SECTION_ACTIVESYNC] = {"activesync", SECTION_ROOT, false},
 	[SECTION_AUTODISCOVER] = {"autodiscover", SECTION_ROOT, false},

@@ -53,6 +53,20 @@ static const struct message_row {
 	[MESSAGE_TRACED] = {SIZE_WITH(traced), FD_NEVER},
 	[MESSAGE_TRACE_MORE] = {SIZE_BARE, FD_NEVER},
 	[MESSAGE_POLL_SUPERSEDED] = {SIZE_WITH(poll_superseded), FD_NEVER},
+	[MESSAGE_LOGIN_QUERY] = {SIZE_WITH(login_query), FD_NEVER},
+	[MESSAGE_LOGIN_ANSWER] = {SIZE_WITH(login_answer), FD_NEVER},
+	[MESSAGE_LOGIN_PROOF] = {SIZE_WITH(login_proof), FD_NEVER},
+	[MESSAGE_LOGIN_PROVEN] = {SIZE_WITH(login_proven), FD_NEVER},
+	[MESSAGE_LOGIN_FORGET] = {SIZE_WITH(login_forget), FD_NEVER},
+	[MESSAGE_LOGIN_DROP] = {SIZE_WITH(login_drop), FD_NEVER},
+	[MESSAGE_LOGIN_STATE] = {SIZE_WITH(login_state), FD_NEVER},
+	[MESSAGE_LOGIN_JOB] = {SIZE_WITH(login_job), FD_NEVER},
+	[MESSAGE_LOGIN_DONE] = {SIZE_WITH(login_done), FD_MAYBE},
+	[MESSAGE_TICKET_PUT] = {SIZE_WITH(ticket), FD_ALWAYS},
+	[MESSAGE_TICKET_DROP] = {SIZE_WITH(ticket), FD_NEVER},
+	[MESSAGE_TOKEN_JOB] = {SIZE_WITH(ticket), FD_NEVER},
+	[MESSAGE_UPSTREAM_TEST] = {SIZE_WITH(upstream_test), FD_NEVER},
+	[MESSAGE_UPSTREAM_STEP] = {SIZE_WITH(upstream_step), FD_NEVER},
 };
 
 static const struct message_row *row_of(uint32_t type)
@@ -215,6 +229,74 @@ static bool is_sound_wipe(struct message_device_wiped *wiped)
 	       device_names_end(wiped->mailbox, wiped->device_id);
 }
 
+static void end_fault(struct login_fault *fault)
+{
+	fault->text[LOGIN_TEXT_MAX] = '\0';
+	fault->hint[LOGIN_TEXT_MAX] = '\0';
+}
+
+static bool is_sound_login_answer(struct message_login_answer *answer)
+{
+	answer->account[sizeof(answer->account) - 1] = '\0';
+	end_fault(&answer->fault);
+	return answer->refusal < REFUSAL_COUNT && answer->was_known <= 1 &&
+	       answer->secret_len <= LOGIN_SECRET_MAX;
+}
+
+static bool is_sound_login_done(struct message_login_done *done)
+{
+	end_fault(&done->fault);
+	return done->status < LOGIN_STATUS_COUNT && done->secret_len <= LOGIN_SECRET_MAX;
+}
+
+static void end_subject(struct login_subject *subject)
+{
+	subject->mailbox[sizeof(subject->mailbox) - 1] = '\0';
+	subject->account[sizeof(subject->account) - 1] = '\0';
+	subject->realm[sizeof(subject->realm) - 1] = '\0';
+	subject->upn[sizeof(subject->upn) - 1] = '\0';
+	subject->sid[sizeof(subject->sid) - 1] = '\0';
+}
+
+/* The same of what logins are made of. */
+static bool has_sound_login(struct message *message)
+{
+	switch (message->type) {
+	case MESSAGE_LOGIN_QUERY:
+		message->u.login_query.mailbox[MAILBOX_MAX] = '\0';
+		message->u.login_query.service[LOGIN_SERVICE_MAX] = '\0';
+		return message->u.login_query.kind < LOGIN_KIND_COUNT &&
+		       message->u.login_query.is_fresh <= 1;
+	case MESSAGE_LOGIN_ANSWER: return is_sound_login_answer(&message->u.login_answer);
+	case MESSAGE_LOGIN_PROOF: return message->u.login_proof.len <= LOGIN_PROOF_MAX;
+	case MESSAGE_LOGIN_PROVEN:
+		message->u.login_proven.reason[LOGIN_TEXT_MAX] = '\0';
+		return message->u.login_proven.is_proven <= 1;
+	case MESSAGE_LOGIN_DROP: message->u.login_drop.mailbox[MAILBOX_MAX] = '\0'; return true;
+	case MESSAGE_LOGIN_STATE:
+		end_fault(&message->u.login_state.fault);
+		return message->u.login_state.kind <= LOGIN_KIND_COUNT &&
+		       message->u.login_state.is_down <= 1;
+	case MESSAGE_LOGIN_JOB:
+		end_subject(&message->u.login_job.subject);
+		message->u.login_job.service[LOGIN_SERVICE_MAX] = '\0';
+		return message->u.login_job.kind < LOGIN_KIND_COUNT;
+	case MESSAGE_LOGIN_DONE: return is_sound_login_done(&message->u.login_done);
+	case MESSAGE_UPSTREAM_TEST:
+		message->u.upstream_test.mailbox[MAILBOX_MAX] = '\0';
+		message->u.upstream_test.endpoint[sizeof(message->u.upstream_test.endpoint) - 1] =
+			'\0';
+		return true;
+	case MESSAGE_UPSTREAM_STEP:
+		message->u.upstream_step.step[sizeof(message->u.upstream_step.step) - 1] = '\0';
+		message->u.upstream_step.text[sizeof(message->u.upstream_step.text) - 1] = '\0';
+		message->u.upstream_step.hint[sizeof(message->u.upstream_step.hint) - 1] = '\0';
+		return message->u.upstream_step.is_last <= 1 &&
+		       message->u.upstream_step.is_good <= 1;
+	default: return true;
+	}
+}
+
 /* Ends every string and refuses counts and enums that no sender of ours writes. */
 static bool has_sound_content(struct message *message)
 {
@@ -235,6 +317,10 @@ static bool has_sound_content(struct message *message)
 		message->u.directory_answer.mailbox[IDENTITY_ADDRESS_MAX] = '\0';
 		message->u.directory_answer.entry[DIRECTORY_ENTRY_MAX] = '\0';
 		message->u.directory_answer.users[DIRECTORY_USERS_MAX] = '\0';
+		message->u.directory_answer.account[DIRECTORY_ACCOUNT_MAX] = '\0';
+		message->u.directory_answer.upn[IDENTITY_ADDRESS_MAX] = '\0';
+		message->u.directory_answer.realm[DIRECTORY_REALM_MAX] = '\0';
+		message->u.directory_answer.sid[DIRECTORY_SID_MAX] = '\0';
 		return message->u.directory_answer.status < DIRECTORY_STATUS_COUNT;
 	case MESSAGE_SEEN:
 		message->u.seen.mailbox[MAILBOX_MAX] = '\0';
@@ -276,7 +362,7 @@ static bool has_sound_content(struct message *message)
 		message->u.mailbox_answer.reason[sizeof(message->u.mailbox_answer.reason) - 1] =
 			'\0';
 		return message->u.mailbox_answer.refusal < REFUSAL_COUNT;
-	default: return true;
+	default: return has_sound_login(message);
 	}
 }
 

@@ -10,6 +10,7 @@
 
 #include "auth/directory.h"
 #include "auth/identity_names.h"
+#include "auth/login.h"
 #include "auth/mailbox.h"
 #include "auth/ocsp.h"
 #include "auth/revocation.h"
@@ -45,11 +46,23 @@ enum message_type {
 	MESSAGE_MAILBOX_QUERY,  /* u.mailbox_query */
 	MESSAGE_MAILBOX_ANSWER, /* u.mailbox_answer */
 	MESSAGE_DIRECTORY_CHANGED, /* identity -> worker: mailboxes that were found may be others now */
+	MESSAGE_LOGIN_QUERY, /* u.login_query: a login on somebody's behalf, or one of its secrets */
+	MESSAGE_LOGIN_ANSWER, /* u.login_answer */
+	MESSAGE_LOGIN_PROOF, /* u.login_proof: the mail server's own token; also identity <-> helper */
+	MESSAGE_LOGIN_PROVEN, /* u.login_proven: whether it was good */
+	MESSAGE_LOGIN_FORGET, /* u.login_forget: no proof will come; also identity -> helper */
+	MESSAGE_LOGIN_DROP, /* u.login_drop: what is known for somebody is not to be used any more */
+	MESSAGE_LOGIN_STATE, /* identity -> control: u.login_state: who gives logins is down, or up */
 	/* identity <-> its helper processes (identity_helpers.h) */
 	MESSAGE_HELPER, /* -> spawner: ends helper u.helper.slot, if there is one, and starts another;
 			   the way back with the channel to it */
 	MESSAGE_DIRECTORY_QUESTION, /* u.directory_question */
 	MESSAGE_DIRECTORY_ANSWER,   /* u.directory_answer */
+	MESSAGE_LOGIN_JOB,          /* u.login_job: a login is to be got */
+	MESSAGE_LOGIN_DONE, /* u.login_done; for Kerberos the ticket is in the memory file beside it */
+	MESSAGE_TICKET_PUT,  /* u.ticket: keep the ticket in the memory file beside it */
+	MESSAGE_TICKET_DROP, /* u.ticket: wipe it */
+	MESSAGE_TOKEN_JOB,   /* u.ticket: a token from it; answered by LOGIN_DONE */
 	/* worker -> control */
 	MESSAGE_SEEN, /* u.seen: a certificate, and what became of it */
 	/* worker <-> revocation */
@@ -65,6 +78,9 @@ enum message_type {
 				 again */
 	/* worker -> control -> another worker */
 	MESSAGE_POLL_SUPERSEDED, /* u.poll_superseded: a device's long poll is at the first one now */
+	/* control <-> worker: easproxyctl upstream test */
+	MESSAGE_UPSTREAM_TEST, /* u.upstream_test */
+	MESSAGE_UPSTREAM_STEP, /* u.upstream_step: how far it has come */
 	/* control <-> worker: what one device does */
 	MESSAGE_HISTORY_QUERY, /* u.history_query: the last exchanges of a device */
 	MESSAGE_HISTORY,       /* u.history: some of them, or that there are no more */
@@ -73,6 +89,7 @@ enum message_type {
 	MESSAGE_TRACE_MORE,    /* a piece was taken: there is room for another one */
 };
 
+enum { LOGIN_PROOF_MAX = 8 * 1024 };
 enum { SEEN_CHAIN_MAX = 12 * 1024, MESSAGE_HISTORY_RECORDS = 64, MESSAGE_TRACED_BYTES = 8 * 1024 };
 
 enum role {
@@ -160,6 +177,31 @@ struct message_device_wiped {
 	int64_t not_before; /* UNIX seconds */
 };
 
+/* A secret, and what became of getting it. All who handle one wipe it afterwards. */
+struct message_login_answer {
+	uint64_t id; /* of the question */
+	uint32_t refusal;
+	uint32_t
+		context; /* Kerberos: what the mail server's own token is checked against; 0: nothing */
+	int64_t valid_until; /* UNIX seconds */
+	uint32_t was_known;  /* 1: nobody had to be asked but for a token from a ticket */
+	/* Microseconds; 0: not done. */
+	uint32_t directory_us, fetch_us, token_us;
+	char account[DIRECTORY_ACCOUNT_MAX + DIRECTORY_REALM_MAX + 2]; /* whose login it is */
+	struct login_fault fault;                                      /* with a refusal */
+	uint32_t secret_len;
+	uint8_t secret[LOGIN_SECRET_MAX];
+};
+
+struct message_login_done {
+	uint32_t status; /* enum login_status */
+	uint32_t context;
+	int64_t valid_until;
+	struct login_fault fault; /* unless GIVEN */
+	uint32_t secret_len;
+	uint8_t secret[LOGIN_SECRET_MAX];
+};
+
 struct message {
 	uint32_t type;
 	union {
@@ -182,6 +224,59 @@ struct message {
 		struct {
 			uint32_t slot;
 		} helper;
+		struct {
+			uint64_t id;
+			uint32_t kind;     /* enum login_kind */
+			uint32_t is_fresh; /* 1: what is known is no good: get another */
+			char mailbox[MAILBOX_MAX + 1];       /* lower case */
+			char service[LOGIN_SERVICE_MAX + 1]; /* Kerberos: the SPN */
+		} login_query;
+		struct message_login_answer login_answer;
+		struct {
+			uint64_t id;
+			uint32_t context;
+			uint32_t len;
+			uint8_t token[LOGIN_PROOF_MAX];
+		} login_proof;
+		struct {
+			uint64_t id;
+			uint32_t is_proven; /* 0 or 1 */
+			char reason[LOGIN_TEXT_MAX + 1];
+		} login_proven;
+		struct {
+			uint32_t context;
+		} login_forget;
+		struct {
+			char mailbox[MAILBOX_MAX + 1]; /* lower case */
+		} login_drop;
+		struct {
+			uint32_t kind;    /* enum login_kind; LOGIN_KIND_COUNT: the directory */
+			uint32_t is_down; /* 0 or 1 */
+			int64_t since;    /* UNIX seconds */
+			struct login_fault fault; /* while it is down */
+		} login_state;
+		struct {
+			uint32_t kind; /* enum login_kind */
+			struct login_subject subject;
+			char service[LOGIN_SERVICE_MAX + 1];
+		} login_job;
+		struct message_login_done login_done;
+		struct {
+			uint64_t key; /* whose and for what, as identity numbers them */
+			int64_t valid_until;
+		} ticket;
+		struct {
+			uint64_t id;                   /* of the question; the steps repeat it */
+			char mailbox[MAILBOX_MAX + 1]; /* lower case */
+			char endpoint[256];            /* URL; "": any */
+		} upstream_test;
+		struct {
+			uint64_t id;
+			uint32_t is_last, is_good; /* 0 or 1 */
+			uint32_t time_us;
+			char step[32];
+			char text[400], hint[400]; /* printable */
+		} upstream_step;
 		struct directory_question directory_question;
 		struct directory_answer directory_answer;
 		struct {

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "auth/login.h"
 #include "config/refusal.h"
 #include "proxy/device_slots.h"
 #include "proxy/governor_storm.h"
@@ -60,11 +61,36 @@ struct shared_worker {
 	struct shared_endpoint endpoints[ENDPOINT_MAX];
 };
 
+/* Logins, as the identity process counts them; by enum login_kind. */
+#define SHARED_LOGIN_COUNTERS(COUNTER)                                                             \
+	COUNTER(given, "logins given to workers")                                                  \
+	COUNTER(known, "of them from what was known")                                              \
+	COUNTER(fetched, "logins got from outside")                                                \
+	COUNTER(renewed, "of them ahead of time")                                                  \
+	COUNTER(refused, "refused for the user in question")                                       \
+	COUNTER(failed, "failed, late, or not to be had")                                          \
+	COUNTER(dropped, "thrown away because the user or certificate was revoked")                \
+	COUNTER(unproven, "servers that did not prove who they are")                               \
+	COUNTER(cached, "users whose login is known now")                                          \
+	COUNTER(waiting, "waiting for a helper now")
+
+struct shared_login {
+	_Atomic uint64_t is_down;    /* 0 or 1 */
+	_Atomic uint64_t since;      /* UNIX seconds: up or down for so long */
+	_Atomic uint64_t fetched_us; /* all time that getting them has taken */
+#define COUNTER(name, help) _Atomic uint64_t name;
+	SHARED_LOGIN_COUNTERS(COUNTER)
+#undef COUNTER
+};
+
 struct shared {
 	_Atomic uint64_t generation;  /* of the configuration; counts reloads */
 	_Atomic uint64_t started_at;  /* UNIX seconds */
 	_Atomic uint64_t restarts[8]; /* of children, by enum role */
 	uint64_t seed; /* of hashes of devices, so that nobody can choose which ones meet */
+	/* Written by the identity process alone. */
+	struct shared_login logins[LOGIN_KIND_COUNT];
+	_Atomic uint64_t directory_is_down, directory_since;
 	struct governor_storm storm;
 	struct device_slots polls; /* which worker has a device's long poll, governor.c */
 	struct shared_worker workers[WORKER_MAX]; /* a draining worker of the last generation keeps

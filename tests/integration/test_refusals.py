@@ -52,6 +52,10 @@ ELSEWHERE = {
                           "test_where_the_mail_server_leads_elsewhere_it_waits_and_does_not_leave_us"),
     # Only when memory runs out, or by a fault of ours.
     "internal": ("unit/test_proxy_eas_refusal.c", "test_the_http_status_where_there_is_no_place_for_another"),
+    # Logins on the owner's behalf belong to tests of their own.
+    "login-unavailable": ("unit/test_proxy_eas_refusal.c", None),
+    "login-refused": ("unit/test_proxy_eas_refusal.c", None),
+    "upstream-unproven": ("unit/test_proxy_eas_refusal.c", None),
     # An answer for a request that comes while we stop.
     "draining": ("unit/test_proxy_eas_refusal.c", "test_the_http_status_where_there_is_no_place_for_another"),
 }

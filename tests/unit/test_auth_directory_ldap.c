@@ -141,6 +141,43 @@ static void test_sids_become_bytes(void)
 		CU_ASSERT_EQUAL(directory_sid_bytes(none[i], bytes), 0);
 }
 
+static void test_bytes_become_a_sid(void)
+{
+	static const char sid[] = "S-1-5-21-1-4294967295-3-500";
+	uint8_t bytes[68];
+	size_t len = directory_sid_bytes(sid, bytes);
+	char text[DIRECTORY_SID_MAX + 1];
+
+	CU_ASSERT_EQUAL(directory_sid_text(span_of(bytes, len), text, sizeof(text)), 0);
+	CU_ASSERT_STRING_EQUAL(text, sid);
+	CU_ASSERT_EQUAL(directory_sid_text(span_of(bytes, len - 1), text, sizeof(text)), -1);
+	CU_ASSERT_EQUAL(directory_sid_text(span_of(bytes, len), text, strlen(sid)), -1);
+	CU_ASSERT_EQUAL(directory_sid_text(span_of(bytes, 0), text, sizeof(text)), -1);
+	bytes[1] = 16;
+	CU_ASSERT_EQUAL(directory_sid_text(span_of(bytes, 68), text, sizeof(text)), -1);
+}
+
+static void expect_realm(const char *dn, const char *expected)
+{
+	char realm[16] = "before";
+
+	directory_realm(dn, realm, sizeof(realm));
+	CU_ASSERT_STRING_EQUAL(realm, expected);
+}
+
+static void test_the_realm_is_in_the_name(void)
+{
+	expect_realm("CN=bob,OU=a,DC=contoso,dc=Test", "CONTOSO.TEST");
+	expect_realm("CN=b\\,DC=evil,DC=good", "GOOD");
+	expect_realm("CN=b\\", "");
+	expect_realm("uid=bob,o=example", "");
+	expect_realm("", "");
+	expect_realm("DC=con toso,DC=test", "");
+	expect_realm("DC=contoso,DC=", "");
+	expect_realm("DC=contoso,DC=testing.x", "");
+	expect_realm("DC=contoso,DC=test,DC=toolong", "");
+}
+
 static void test_primary_addresses_are_those_in_capitals(void)
 {
 	struct span address = span_of(NULL, 0);
@@ -208,6 +245,8 @@ int main(void)
 			test_without_an_attribute_nothing_is_asked},
 		{"only what was asked for matches", test_only_what_was_asked_for_matches},
 		{"SIDs become bytes", test_sids_become_bytes},
+		{"bytes become a SID", test_bytes_become_a_sid},
+		{"the realm is in the name", test_the_realm_is_in_the_name},
 		{"primary addresses are those in capitals",
 			test_primary_addresses_are_those_in_capitals},
 		{"answers are remembered, the least used one replaced",

@@ -533,7 +533,7 @@ static void test_all_faults_come_in_one_run_and_in_order(void)
 		"such "
 		"as \"x-remote-user: %{mailbox}\"\n"
 		"c:4: option 'login' in upstream: 'magic' is not one of none, header, client-cert, "
-		"basic\n"
+		"basic, kerberos, minted-certificate, bearer\n"
 		"c:5: option 'endpoints' in upstream: 'gopher://b' is not an endpoint; write "
 		"http:// "
 		"or https://, a host, and a port if need be\n"

@@ -165,6 +165,17 @@ static void expect_endpoints(const struct config_upstream *upstream)
 	CU_ASSERT_TRUE(endpoints[2].is_tls);
 }
 
+static void expect_words(const struct config_words *words, const char *expected)
+{
+	char text[200] = "";
+
+	for (size_t i = 0; i < words->count; i++) {
+		strcat(text, i == 0 ? "" : "|");
+		strcat(text, words->list[i].text);
+	}
+	CU_ASSERT_STRING_EQUAL(text, expected);
+}
+
 static void expect_upstream(const struct config_upstream *upstream)
 {
 	CU_ASSERT_STRING_EQUAL(upstream->name, "sogo");
@@ -189,6 +200,57 @@ static void expect_upstream(const struct config_upstream *upstream)
 	CU_ASSERT_EQUAL(upstream->health_failures, 33);
 	CU_ASSERT_STRING_EQUAL(upstream->health_path, "/up");
 	CU_ASSERT_EQUAL(upstream->redirects, CONFIG_REDIRECTS_REFUSE);
+	CU_ASSERT_STRING_EQUAL(upstream->spn, "HTTP/mail.test");
+	CU_ASSERT_STRING_EQUAL(upstream->login_user, "%{local-part}");
+	CU_ASSERT_EQUAL(upstream->login_time_ms, 51000);
+	CU_ASSERT_EQUAL(upstream->login_cache, 52);
+	CU_ASSERT_EQUAL(upstream->login_helpers, 3);
+	CU_ASSERT_EQUAL(upstream->login_queue, 54);
+	CU_ASSERT_EQUAL(upstream->login_failed_ms, 55000);
+	CU_ASSERT_EQUAL(upstream->login_down, CONFIG_LOGIN_DOWN_REFUSE);
+	CU_ASSERT_FALSE(upstream->mutual);
+}
+
+static void expect_logins(const struct config *config)
+{
+	const struct config_minted *minted = &config->minted;
+	const struct config_bearer *bearer = &config->bearer;
+	const struct config_assertion *assertion = &config->assertion;
+
+	CU_ASSERT_EQUAL_FATAL(config->kerberos_count, 1);
+	CU_ASSERT_STRING_EQUAL(config->kerberos[0].realm, "CONTOSO.TEST");
+	CU_ASSERT_STRING_EQUAL(config->kerberos[0].account, "svc-easproxy");
+	expect_path(config->kerberos[0].keytab.path, "password");
+	expect_words(&config->kerberos[0].kdcs, "dc1.contoso.test|127.0.0.1:8800");
+	expect_path(minted->issuer.path, "ca.pem");
+	expect_path(minted->key.path, "mail.key");
+	CU_ASSERT_STRING_EQUAL(minted->key_uri, "pkcs11:object=issuer");
+	expect_path(minted->pkcs11_module, "module.so");
+	expect_path(minted->pin.path, "password");
+	CU_ASSERT_EQUAL(minted->key_type, CONFIG_KEY_RSA);
+	CU_ASSERT_EQUAL(minted->life_ms, 56 * 60 * 1000);
+	CU_ASSERT_FALSE(minted->sid);
+	CU_ASSERT_STRING_EQUAL(bearer->endpoint, "https://login.test/token");
+	expect_path(bearer->ca.path, "ca.pem");
+	CU_ASSERT_EQUAL(bearer->grant, CONFIG_GRANT_SAML);
+	CU_ASSERT_STRING_EQUAL(bearer->client_id, "easproxy-1");
+	expect_path(bearer->client_secret.path, "password");
+	CU_ASSERT_STRING_EQUAL(bearer->issuer, "https://easproxy.test");
+	CU_ASSERT_STRING_EQUAL(bearer->audience, "urn:login");
+	CU_ASSERT_STRING_EQUAL(bearer->subject, "%{local-part}");
+	CU_ASSERT_STRING_EQUAL(bearer->scope, "eas.all");
+	expect_path(bearer->key.path, "mail.key");
+	expect_path(bearer->certificate.path, "mail.pem");
+	CU_ASSERT_STRING_EQUAL(bearer->key_id, "key-1");
+	CU_ASSERT_EQUAL(bearer->algorithm, CONFIG_SIGNATURE_ES256);
+	CU_ASSERT_EQUAL(bearer->assertion_life_ms, 57000);
+	CU_ASSERT_STRING_EQUAL(assertion->header, "X-Assertion");
+	CU_ASSERT_EQUAL(assertion->algorithm, CONFIG_SIGNATURE_ES256);
+	expect_path(assertion->key.path, "mail.key");
+	CU_ASSERT_STRING_EQUAL(assertion->key_id, "key-2");
+	CU_ASSERT_STRING_EQUAL(assertion->issuer, "edge");
+	CU_ASSERT_STRING_EQUAL(assertion->audience, "mail.test");
+	CU_ASSERT_EQUAL(assertion->life_ms, 58000);
 }
 
 static void expect_directory(const struct config_directory *directory)
@@ -245,17 +307,6 @@ static void expect_finding(const struct config *config)
 	CU_ASSERT_STRING_EQUAL(autodiscover->redirects[0].to, "example.com");
 	CU_ASSERT_FALSE(autodiscover->has_v2);
 	CU_ASSERT_TRUE(autodiscover->is_anonymous);
-}
-
-static void expect_words(const struct config_words *words, const char *expected)
-{
-	char text[200] = "";
-
-	for (size_t i = 0; i < words->count; i++) {
-		strcat(text, i == 0 ? "" : "|");
-		strcat(text, words->list[i].text);
-	}
-	CU_ASSERT_STRING_EQUAL(text, expected);
 }
 
 static void expect_conditions(const struct config_rule *rule)
@@ -319,12 +370,15 @@ static void test_every_option_reaches_the_model(void)
 	char *text = read_data("config/every-option.conf");
 	struct config *config = load_good(text);
 
-	CU_ASSERT_STRING_EQUAL(fixture.reports, "");
+	CU_ASSERT_STRING_EQUAL(fixture.reports,
+		"c:103: warning: kerberos 'CONTOSO.TEST' says nothing without login = kerberos in "
+		"upstream\n");
 	expect_general(config);
 	expect_limits(&config->limits);
 	expect_listeners(config);
 	expect_endpoints(&config->upstream);
 	expect_upstream(&config->upstream);
+	expect_logins(config);
 	expect_directory(&config->directory);
 	expect_finding(config);
 	expect_policy(&config->policy);

@@ -159,10 +159,13 @@ static void test_the_sample_has_every_option_with_its_default(void)
 			part = cut_part(sample, "# easproxy.conf", "\nlog {");
 		else if (option->section == SECTION_RULE) /* there is none unless one is written */
 			part = cut_part(sample, "\n\t#rule ", "\n\t#}");
+		else if (option->section == SECTION_KERBEROS)
+			part = cut_part(sample, "\n#kerberos ", "\n#}");
 		else
 			part = cut_part(sample, heading, is_inner ? "\n\t}" : "\n}");
 		/* Required ones, and headers, which nobody does without, have an example. */
-		if (option->section == SECTION_RULE && option->fallback == NULL)
+		if ((option->section == SECTION_RULE || option->section == SECTION_KERBEROS) &&
+			option->fallback == NULL)
 			snprintf(wanted, sizeof(wanted), "\t#%s = ", option->name);
 		else if (option->fallback == NULL || strcmp(option->name, "headers") == 0)
 			snprintf(wanted, sizeof(wanted), "\t%s = ", option->name);
@@ -180,8 +183,9 @@ static void test_the_manual_has_every_option_with_its_default(void)
 {
 	static const char *const headings[SECTION_COUNT] = {"\n# GENERAL OPTIONS", "\n# LOG",
 		"\n# LIMITS", "\n# LISTENER", "\n## CERTIFICATE", "\n# TRUST", "\n# REVOCATION",
-		"\n# MAILBOX", "\n# DIRECTORY", "\n# UPSTREAM", "\n# DEVICES", "\n# ACTIVESYNC",
-		"\n# AUTODISCOVER", "\n# POLICY", "\n## RULE"};
+		"\n# MAILBOX", "\n# DIRECTORY", "\n# UPSTREAM", "\n# KERBEROS",
+		"\n# MINTED-CERTIFICATE", "\n# BEARER", "\n# ASSERTION", "\n# DEVICES",
+		"\n# ACTIVESYNC", "\n# AUTODISCOVER", "\n# POLICY", "\n## RULE"};
 	char *manual = read_document("docs/man/easproxy.conf.5.scd");
 
 	for (size_t i = 0; i < option_count; i++) {
