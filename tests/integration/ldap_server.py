@@ -45,8 +45,8 @@ TLSCACertificateFile {ca}
 idletimeout {idle}
 {security}
 database mdb
-suffix "{base}"
-rootdn "cn=root,{base}"
+suffix "{suffix}"
+rootdn "cn=root,{suffix}"
 directory {folder}/data
 maxsize 268435456
 index objectClass,proxyAddresses,userPrincipalName,altSecurityIdentities,mail,objectSid eq
@@ -55,8 +55,14 @@ access to * by dn.exact="{reader}" read by * none
 """
 
 
-def entry_text(name, attributes):
-    lines = ["dn: uid=%s,ou=people,%s" % (name, BASE), "objectClass: inetOrgPerson", "objectClass: adPerson",
+def domain_text(base, people):
+    return "dn: %s\nobjectClass: domain\ndc: %s\n\ndn: ou=people,%s\nobjectClass: organizationalUnit\nou: people\n\n" % (
+        base, base[3:].partition(",")[0], base) + "".join(
+            entry_text(name, attributes, base) for name, attributes in people.items())
+
+
+def entry_text(name, attributes, base=BASE):
+    lines = ["dn: uid=%s,ou=people,%s" % (name, base), "objectClass: inetOrgPerson", "objectClass: adPerson",
              "uid: " + name, "cn: " + name, "sn: " + name]
     for key, values in attributes.items():
         for value in values if isinstance(values, (list, tuple)) else [values]:
@@ -65,8 +71,9 @@ def entry_text(name, attributes):
 
 
 class Slapd:
-    def __init__(self, folder, server, ca, people, idle=0, needs_tls=True):
-        """people: name -> attributes, as text."""
+    def __init__(self, folder, server, ca, people, idle=0, needs_tls=True, others=None):
+        """people: name -> attributes, as text. others: such people of other domains beside BASE, beneath
+        dc=test: base -> people."""
         self.folder, self.process = folder, None
         self.port, self.tls_port = free_port(), free_port()
         # libldap takes "localhost" for the name of this host, which is not in the certificate.
@@ -78,8 +85,9 @@ class Slapd:
         self._write("reader.password", PASSWORD + "\n", 0o600)
         self._write("slapd.conf", CONFIGURATION.format(
             folder=folder, chain=server.certificate, key=server.key, ca=ca, base=BASE, reader=READER, idle=idle,
-            security="security tls=128" if needs_tls else ""))
-        self._add(people)
+            security="security tls=128" if needs_tls else "",
+            suffix="dc=test" if others else BASE))
+        self._add(people, others or {})
 
     def path(self, *names):
         return os.path.join(self.folder, *names)
@@ -89,12 +97,11 @@ class Slapd:
             f.write(text)
         os.chmod(self.path(name), mode)
 
-    def _add(self, people):
-        self._write("people.ldif", "dn: %s\nobjectClass: domain\ndc: contoso\n\n"
-                    "dn: ou=people,%s\nobjectClass: organizationalUnit\nou: people\n\n"
-                    "dn: %s\nobjectClass: person\ncn: reader\nsn: reader\nuserPassword: %s\n\n" % (
-                        BASE, BASE, READER, PASSWORD) +
-                    "".join(entry_text(name, attributes) for name, attributes in people.items()))
+    def _add(self, people, others):
+        text = "dn: dc=test\nobjectClass: domain\ndc: test\n\n" if others else ""
+        text += domain_text(BASE, people)
+        text += "dn: %s\nobjectClass: person\ncn: reader\nsn: reader\nuserPassword: %s\n\n" % (READER, PASSWORD)
+        self._write("people.ldif", text + "".join(domain_text(*other) for other in others.items()))
         done = subprocess.run(["/usr/sbin/slapadd", "-q", "-f", self.path("slapd.conf"), "-l",
                                self.path("people.ldif")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=60, check=False)

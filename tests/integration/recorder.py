@@ -77,6 +77,10 @@ class Recorder:
         except OSError:
             return  # stopped before
         self.listener.close()
+        self.hang_up()
+
+    def hang_up(self):
+        """Ends all connections, and goes on to take new ones."""
         with self.lock:
             for connection in list(self.open):
                 try:

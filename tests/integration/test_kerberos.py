@@ -1,50 +1,12 @@
-"""Logging in on the user's behalf: Samba's domain controller as directory and KDC, Apache httpd with
-mod_auth_gssapi where Exchange stands."""
+"""Logging in on the user's behalf by Kerberos: whom the web server takes a phone for, and what happens where
+something is wrong."""
 import os
-import shutil
 import subprocess
-import tempfile
 import time
 import unittest
 
-import harness
-from ad.domain import Domain
-from ad.httpd import Httpd
-from recorder import answer_bytes
-from relay import Relay
-
-SPN = "HTTP/exchange.contoso.test"
-
-
-class KerberosCase(harness.Case):
-    """One domain for all tests, and a web server for each."""
-
-    domain_options = {}
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.domain = cls.start_domain(**cls.domain_options)
-
-    @classmethod
-    def start_domain(cls, **options):
-        folder = tempfile.mkdtemp(prefix="easproxy-ad-")
-        cls.addClassCleanup(shutil.rmtree, folder, ignore_errors=True)
-        domain = Domain(folder, **options)
-        cls.addClassCleanup(domain.stop)
-        return domain.start()
-
-    def start_httpd(self, keytabs=None, **options):
-        """In front of a recorder, which says for whom it was asked."""
-        self.recorder = self.start_recorder(
-            lambda received, _: answer_bytes(body=str(received.all("X-Remote-User")).encode()))
-        self.httpds = getattr(self, "httpds", 0) + 1
-        folder = self.path("httpd%d" % self.httpds)
-        os.mkdir(folder)
-        httpd = Httpd(folder, self.domain, keytabs or [self.domain.keytab_of("svc-exchange")],
-                      "http://127.0.0.1:%d" % self.recorder.port, **options)
-        self.addCleanup(httpd.stop)
-        return httpd.start()
+import client
+from kerberos_case import SPN, KerberosCase
 
 
 class ServersTest(KerberosCase):
@@ -75,8 +37,8 @@ class ServersTest(KerberosCase):
                 self.assertEqual(self.fetch(httpd, port, "/a", "/b"), "['%s@CONTOSO.TEST']" % user * 2)
                 a, b = httpd.requests(port)[-2:]
                 self.assertEqual((a["target"], a["status"], a["has_token"], b["peer"]), ("/a", 200, True, a["peer"]))
-        context = harness.client.tls_context(httpd.ca)
-        with harness.client.Connection(httpd.bound, context, name=httpd.name) as connection:
+        context = client.tls_context(httpd.ca)
+        with client.Connection(httpd.bound, context, name=httpd.name) as connection:
             answer = connection.request("GET", "/")
         self.assertEqual(answer.status, 401)
         self.assertIn("Negotiate", answer.header("WWW-Authenticate"))
@@ -93,8 +55,7 @@ class ServersTest(KerberosCase):
                 self.assertIn(why, self.delegate(**refused))
 
     def test_a_relay_makes_the_domain_controller_slow_or_mad(self):
-        relay = Relay((self.domain.address, 88), delay=0.2, sized=True)
-        self.addCleanup(relay.stop)
+        relay = self.start_relay(delay=0.2)
         config = self.domain.kerberos_config("relay.conf", "127.0.0.1:%d" % relay.port)
         before = time.monotonic()
         self.assertEqual(self.delegate("bob", KRB5_CONFIG=config), "")
@@ -120,6 +81,7 @@ class ServersTest(KerberosCase):
         finally:
             self.domain.kill()
             self.domain.start()
+
 
 
 if __name__ == "__main__":

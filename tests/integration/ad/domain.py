@@ -192,6 +192,11 @@ class Domain:
     def add(self, name, ldif):
         self._change("dn: CN=%s,CN=Users,%s\nchangetype: add\n%s" % (name, self.base, ldif))
 
+    def set_password(self, name):
+        """A new one, whereupon keytabs that were made before are good for nothing."""
+        self.run("samba-tool", "user", "setpassword", name, "--newpassword=Aa1-" + secrets.token_hex(12),
+                 "--configfile=" + self.path("smb.conf"))
+
     def _change(self, ldif):
         self._write("change.ldif", ldif)
         self.run("ldapmodify", "-x", "-H", self.tls_url, "-D", "Administrator@" + self.name, "-w",

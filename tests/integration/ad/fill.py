@@ -37,15 +37,15 @@ PEOPLE = {
 def services(domain, exchange):
     """name: its SPNs, the services where it may act for others, whether for those who never logged in
     to it by Kerberos, too (protocol transition)."""
-    first, second = "HTTP/" + exchange, "HTTP/exchange2." + domain
+    first, second, third = "HTTP/" + exchange, "HTTP/127.0.0.1", "HTTP/127.0.0.2"
     return {
         "svc-ldap": ([], [], False),
-        "svc-easproxy": (["HTTP/easproxy." + domain], [first, second], True),
+        "svc-easproxy": (["HTTP/easproxy." + domain], [first, second, third], True),
         "svc-nodeleg": (["HTTP/nodeleg." + domain], [], False),
-        "svc-kerbonly": (["HTTP/kerbonly." + domain], [first, second], False),
+        "svc-kerbonly": (["HTTP/kerbonly." + domain], [first, second, third], False),
         # Nobody may act for others at HTTP/other.
-        "svc-exchange": ([first, "HTTP/other." + domain], [], False),
-        "svc-exchange2": ([second], [], False),
+        "svc-exchange": ([first, second, "HTTP/other." + domain], [], False),
+        "svc-exchange2": ([third], [], False),
     }
 
 

@@ -6,8 +6,9 @@ import json
 import os
 import pwd
 import shutil
+import socket
 
-from harness import free_port, is_listening, wait_for
+from harness import free_port, wait_for
 from server import Server
 
 MODULES = ("mpm_event", "authn_core", "authz_core", "authz_user", "auth_gssapi", "headers", "setenvif", "ssl", "proxy",
@@ -21,7 +22,7 @@ PidFile {folder}/httpd.pid
 ErrorLog {folder}/error.log
 LogLevel warn auth_gssapi:info
 LogFormat "{{\\"port\\":%{{local}}p,\\"peer\\":%{{remote}}p,\\"number\\":%k,\\"has_token\\":\\"%{{has_token}}e\\",\
-\\"status\\":%>s,\\"method\\":\\"%m\\",\\"target\\":\\"%U%q\\"}}" requests
+\\"user\\":\\"%{{X-Remote-User}}o\\",\\"status\\":%>s,\\"method\\":\\"%m\\",\\"target\\":\\"%U%q\\"}}" requests
 CustomLog {folder}/access.log requests
 User www-data
 Group www-data
@@ -37,8 +38,8 @@ AsyncRequestWorkerFactor 10
 Timeout 3700
 KeepAliveTimeout 120
 MaxKeepAliveRequests {requests_each}
-Listen 127.0.0.1:{per_request}
-Listen 127.0.0.1:{bound}
+Listen {address}:{per_request}
+Listen {address}:{bound}
 AcceptFilter https none
 SetEnvIf Authorization "^Negotiate " has_token
 ProxyPreserveHost On
@@ -49,7 +50,7 @@ ProxyPass / {backend}/ disablereuse=On
 
 # mod_auth_gssapi takes nothing over from one Location into another: each has all of it.
 HOST = """
-<VirtualHost 127.0.0.1:{port}>
+<VirtualHost {address}:{port}>
     ServerName {name}
     SSLEngine on
     SSLProtocol -all +TLSv1.2 +TLSv1.3
@@ -79,13 +80,13 @@ class Httpd:
     requests_each: after so many a connection is ended; 0: never."""
 
     def __init__(self, folder, domain, keytabs, backend, name="exchange.contoso.test", field="X-Remote-User",
-                 logins=None, requests_each=0):
-        self.folder, self.process = folder, None
+                 logins=None, requests_each=0, address="127.0.0.1"):
+        self.folder, self.address = folder, address
         self.per_request, self.bound = free_port(), free_port()
         self.name, self.ca = name, domain.ca
         os.makedirs(self.path("run"))
         shutil.chown(self.path("run"), "www-data")
-        domain.make_certificate("httpd-%d" % self.bound, name)
+        domain.make_certificate("httpd-%d" % self.bound, name, address)
         for suffix in (".pem", ".key"):
             shutil.copy(domain.path("httpd-%d%s" % (self.bound, suffix)), self.path("tls" + suffix))
         self.use_keytabs(*keytabs)
@@ -94,12 +95,12 @@ class Httpd:
         else:
             lines = ["RequestHeader set %s %s \"expr=%%{REMOTE_USER} == '%s'\"" % (field, login, user)
                      for user, login in logins.items()]
-        hosts = "".join(HOST.format(port=port, name=name, folder=folder, is_bound=is_bound, field=field,
+        hosts = "".join(HOST.format(port=port, name=name, address=address, folder=folder, is_bound=is_bound, field=field,
                                     logins="\n        ".join(lines))
                         for port, is_bound in ((self.per_request, "Off"), (self.bound, "On")))
         with open(self.path("httpd.conf"), "w", encoding="ascii") as f:
             f.write(CONFIGURATION.format(
-                folder=folder, name=name, per_request=self.per_request, bound=self.bound, backend=backend,
+                folder=folder, name=name, address=address, per_request=self.per_request, bound=self.bound, backend=backend,
                 requests_each=requests_each, hosts=hosts, modules="\n".join(
                     "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so" % (m, m) for m in MODULES)))
 
@@ -118,7 +119,7 @@ class Httpd:
         os.chown(self.path("keytab"), owner.pw_uid, owner.pw_gid)
 
     def url(self, port):
-        return "https://127.0.0.1:%d" % port
+        return "https://%s:%d" % (self.address, port)
 
     def start(self):
         # A token that was seen before is refused: nobody may send one twice.
@@ -126,17 +127,21 @@ class Httpd:
                              self.path("console.log"), environment={
                                  "LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
                                  "KRB5RCACHENAME": "file2:" + self.path("run", "replays")})
-        wait_for("httpd to answer", lambda: is_listening(self.per_request) and is_listening(self.bound), 30,
+        wait_for("httpd to answer", lambda: self._answers(self.per_request) and self._answers(self.bound), 30,
                  self.server)
         return self
+
+    def _answers(self, port):
+        with socket.socket() as s:
+            return s.connect_ex((self.address, port)) == 0
 
     def stop(self):
         self.server.stop()
 
     def requests(self, port=None, **fields):
         """What its log tells of each request that was answered, in that order: port, peer (the other end's
-        port, which names the connection), number (of the requests before it there), has_token, status,
-        method, target."""
+        port, which names the connection), number (of the requests before it there), has_token, user,
+        status, method, target."""
         with open(self.path("access.log"), encoding="ascii", errors="replace") as f:
             lines = [json.loads(line) for line in f if line.endswith("\n")]
         for line in lines:
