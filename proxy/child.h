@@ -3,9 +3,7 @@
  * forked, closes every descriptor that is not named here, opens its log, takes on its user, enters
  * its sandbox, and runs until MESSAGE_DRAIN is done or the supervisor's channel ends. It ignores
  * SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGPIPE: its channel alone tells it what to do.
- *
- * Of the configured files only those who need them still have the descriptors: workers server chains
- * and keys, the upstream's CA and password; identity the directory's CA and password.
+ * Of the configured files it has the descriptors of those that are its own (proxy/child_files.h).
  */
 #ifndef PROXY_CHILD_H
 #define PROXY_CHILD_H

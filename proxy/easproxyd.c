@@ -3,11 +3,13 @@
  */
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "auth/directory.h"
 #include "auth/trust_store.h"
 #include "config/model.h"
 #include "proxy/policy.h"
+#include "proxy/privacy.h"
 #include "proxy/supervisor.h"
 
 enum { EXIT_BAD_CONFIG = 1, EXIT_USAGE = 2 };
@@ -60,7 +62,13 @@ int main(int argc, char **argv)
 	};
 	struct supervisor_options wanted = {.config_path = EASPROXY_CONFIG, .has_sandbox = true};
 	bool is_test = false;
+	struct error err;
 	int option;
+
+	if (privacy_begin(&err) == -1) {
+		fprintf(stderr, "easproxyd: %s\n", err.text);
+		return EXIT_FAILURE;
+	}
 
 	while ((option = getopt_long(argc, argv, "c:tVh", options, NULL)) != -1)
 		switch (option) {

@@ -6,6 +6,7 @@
 
 #include "auth/directory_cache.h"
 #include "config/clock.h"
+#include "proxy/child_files.h"
 #include "proxy/identity_helpers.h"
 #include "proxy/log.h"
 #include "proxy/timeval.h"
@@ -95,12 +96,12 @@ static int fork_helpers(
 		.limit_ms = config->connect_time_ms + config->answer_time_ms,
 		.question = MESSAGE_DIRECTORY_QUESTION,
 		.answer = MESSAGE_DIRECTORY_ANSWER,
-		.file_count = 2,
-		.files = {config->ca.fd, config->bind_password.fd},
 		.context = directory,
 		.prepare = prepare_helpers,
 		.serve = serve,
 	};
+	directory->work.file_count = child_files(child->config, ROLE_IDENTITY, PART_DIRECTORY,
+		directory->work.files, HELPER_FILES_MAX);
 	directory->spawner = helpers_fork(child, &directory->work, err);
 	return directory->spawner != -1 ? 0 : -1;
 }

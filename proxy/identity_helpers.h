@@ -24,7 +24,7 @@ struct helper_work {
 	uint32_t count;            /* of helpers, at most HELPER_MAX */
 	uint32_t limit_ms;         /* of one job; a helper that takes longer is ended */
 	uint32_t question, answer; /* types of the messages */
-	/* The descriptors that the work needs, of no other kind. All others are closed in spawner and
+	/* The descriptors that the work needs, of no other kind (child_files()). All others are closed in spawner and
 	 * helpers, and these in the identity process itself. -1 is passed over. */
 	size_t file_count;
 	int files[HELPER_FILES_MAX];

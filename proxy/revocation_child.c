@@ -14,6 +14,7 @@
 #include "proxy/child.h"
 #include "proxy/log.h"
 #include "proxy/revocation_ocsp.h"
+#include "proxy/privacy.h"
 #include "proxy/sandbox.h"
 #include "proxy/timeval.h"
 
@@ -215,6 +216,7 @@ int revocation_main(const struct child *child)
 	struct revocation_process *p = &process;
 	struct error err = {"out of memory"};
 
+	privacy_wipe(false); /* there are no private keys here */
 	/* Reads its configuration file while that can still be opened. */
 	OPENSSL_init_ssl(0, NULL);
 	p->base = event_base_new();

@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "proxy/privacy.h"
 #include "proxy/sandbox_landlock.h"
 #include "proxy/sandbox_seccomp.h"
 
@@ -48,7 +49,7 @@ int sandbox_drop_user(const struct child *child, struct error *err)
 	/* What the kernel says, rather than what we asked for. */
 	if (uid != 0 && (setuid(0) == 0 || geteuid() == 0 || getegid() != gid))
 		return error_set(err, "becoming user %s: still root", child->config->user);
-	return 0;
+	return privacy_renew(err);
 }
 
 int sandbox_enter(const struct child *child, struct error *err)
@@ -57,8 +58,6 @@ int sandbox_enter(const struct child *child, struct error *err)
 		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		return error_sys(err, "giving up new privileges");
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
-		return error_sys(err, "forbidding core dumps");
 	/* A helper was born in its spawner's, which is the same. */
 	if ((child->part == PART_MAIN || child->is_spawner) && sandbox_landlock(child, err) == -1)
 		return -1;

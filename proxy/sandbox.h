@@ -18,7 +18,7 @@ int sandbox_find_user(const struct config *config, uid_t *uid, gid_t *gid, struc
  * first byte from outside. Without root and with no user configured it does nothing. 0 or -1. */
 int sandbox_drop_user(const struct child *child, struct error *err);
 
-/* no_new_privs, PR_SET_DUMPABLE 0, Landlock, seccomp (violations end the process). Where the kernel
+/* no_new_privs, Landlock, seccomp (violations end the process). Where the kernel
  * has no Landlock or less of it, a warning is logged and the rest is entered. 0 or -1. */
 int sandbox_enter(const struct child *child, struct error *err);
 

@@ -12,6 +12,7 @@
 
 #include "config/clock.h"
 #include "proxy/child.h"
+#include "proxy/child_files.h"
 #include "proxy/keep_list.h"
 #include "proxy/log.h"
 #include "proxy/sandbox.h"
@@ -19,19 +20,6 @@
 enum { START_TIME_MS = 60 * 1000 };
 
 /* Birth, in the child */
-
-/* Server chains and keys, the upstream's CA and password: for workers alone. */
-static void keep_config_files(struct keep_list *list, const struct config *config)
-{
-	for (size_t i = 0; i < config->listener_count; i++)
-		for (size_t j = 0; j < config->listeners[i].certificate_count; j++) {
-			keep_list_add(list, config->listeners[i].certificates[j].chain.fd);
-			keep_list_add(list, config->listeners[i].certificates[j].key.fd);
-		}
-	keep_list_add(list, config->upstream.ca.fd);
-	keep_list_add(list, config->upstream.basic_password.fd);
-	keep_list_add(list, config->devices.quarantine_text.fd);
-}
 
 static void close_inherited(const struct child *child, int log_fd)
 {
@@ -46,12 +34,8 @@ static void close_inherited(const struct child *child, int log_fd)
 	keep_list_add(&list, child->control_socket);
 	for (size_t i = 0; i < child->socket_count; i++)
 		keep_list_add(&list, child->sockets[i].fd);
-	if (child->role == ROLE_WORKER)
-		keep_config_files(&list, child->config);
-	if (child->role == ROLE_IDENTITY) {
-		keep_list_add(&list, child->config->directory.ca.fd);
-		keep_list_add(&list, child->config->directory.bind_password.fd);
-	}
+	list.count += child_files(child->config, child->role, child->part, list.fds + list.count,
+		KEEP_LIST_MAX - list.count);
 	keep_list_close_others(&list);
 }
 

@@ -18,6 +18,7 @@
 #include "proxy/log.h"
 #include "proxy/ocsp_client.h"
 #include "proxy/policy.h"
+#include "proxy/privacy.h"
 #include "proxy/sandbox.h"
 #include "proxy/session.h"
 #include "proxy/timeval.h"
@@ -361,6 +362,7 @@ static int worker_start(struct worker *worker, struct error *err)
 		return -1;
 	worker->upstream =
 		upstream_new(worker->base, &worker->config->upstream, worker->counters, err);
+	privacy_wipe(false);
 	if (worker->upstream == NULL || worker_start_events(worker, err) != 0)
 		return -1;
 	if (child->has_sandbox && sandbox_enter(child, err) != 0)
