@@ -6,16 +6,13 @@
 
 #include "auth/directory_cache.h"
 #include "config/clock.h"
-#include "proxy/child_files.h"
+#include "proxy/identity_breaker.h"
 #include "proxy/identity_helpers.h"
 #include "proxy/log.h"
 #include "proxy/timeval.h"
 
 enum {
 	LOOKUPS_MAX = 1024,         /* under way at the same time */
-	FAILURES_MAX = 3,           /* so many in a row, and the directory counts as down */
-	PAUSE_MIN_MS = 500,         /* until one question tries it again */
-	PAUSE_MAX_MS = 15 * 1000,   /* doubled up to here */
 	KNOWN_VALID_MS = 10 * 1000, /* what is used while it is down is looked at again so soon */
 	SETTLE_MS = 100,            /* a file that changes often in a moment is read once */
 	LOOK_MS = 30 * 1000, /* files are looked at so often where nobody says that they changed */
@@ -50,10 +47,7 @@ struct identity_directory {
 	struct directory_cache *cache;
 	struct lookup_list lookups;
 	size_t lookup_count;
-	unsigned int failures; /* in a row */
-	bool is_down, is_probing;
-	uint32_t pause_ms;
-	int64_t down_until_ms;
+	struct breaker breaker;
 };
 
 static int64_t valid_for(int64_t time_ms)
@@ -94,14 +88,12 @@ static int fork_helpers(
 		.name = "eas-directory",
 		.count = config->helpers,
 		.limit_ms = config->connect_time_ms + config->answer_time_ms,
-		.question = MESSAGE_DIRECTORY_QUESTION,
+		.questions = {MESSAGE_DIRECTORY_QUESTION},
 		.answer = MESSAGE_DIRECTORY_ANSWER,
 		.context = directory,
 		.prepare = prepare_helpers,
 		.serve = serve,
 	};
-	directory->work.file_count = child_files(child->config, ROLE_IDENTITY, PART_DIRECTORY,
-		directory->work.files, HELPER_FILES_MAX);
 	directory->spawner = helpers_fork(child, &directory->work, err);
 	return directory->spawner != -1 ? 0 : -1;
 }
@@ -182,40 +174,16 @@ static int start_file(struct identity_directory *directory)
 
 /* Up and down */
 
-static void note_failure(struct identity_directory *directory, const char *why, bool is_probe)
+static void log_news(enum breaker_news news, const char *why)
 {
-	bool was_down = directory->is_down;
-
-	/* What was under way when it went down says nothing new. */
-	if (was_down && !is_probe)
-		return;
-	directory->failures++;
-	if (!was_down && directory->failures < FAILURES_MAX) {
-		log_message(CONFIG_LOG_WARNING, "directory-failed", "%s", why);
-		return;
-	}
-	directory->is_down = true;
-	directory->pause_ms = was_down ? directory->pause_ms * 2 : PAUSE_MIN_MS;
-	if (directory->pause_ms > PAUSE_MAX_MS)
-		directory->pause_ms = PAUSE_MAX_MS;
-	directory->down_until_ms = clock_ms() + directory->pause_ms;
-	if (!was_down)
-		log_message(CONFIG_LOG_ERROR, "directory-down", "%s", why);
-}
-
-static void note_success(struct identity_directory *directory)
-{
-	if (directory->is_down)
+	switch (news) {
+	case BREAKER_SAME: break;
+	case BREAKER_FAILS: log_message(CONFIG_LOG_WARNING, "directory-failed", "%s", why); break;
+	case BREAKER_DOWN: log_message(CONFIG_LOG_ERROR, "directory-down", "%s", why); break;
+	case BREAKER_UP:
 		log_message(CONFIG_LOG_INFO, "directory-up", "the directory answers again");
-	directory->is_down = false;
-	directory->failures = 0;
-}
-
-/* Whether the directory is to be left alone. After a pause one question tries it. */
-static bool is_resting(const struct identity_directory *directory)
-{
-	return directory->is_down &&
-	       (directory->is_probing || clock_ms() < directory->down_until_ms);
+		break;
+	}
 }
 
 /* What is known */
@@ -272,20 +240,19 @@ static void lookup_end(struct lookup *lookup, const struct directory_answer *ans
 	struct identity_directory *directory = lookup->directory;
 	struct directory_answer said = *answer;
 	int64_t valid_until = valid_for(time_of(directory, answer));
+	enum breaker_outcome outcome = BREAKER_ANSWERED;
 	struct directory_waiter *waiter;
 
-	if (lookup->is_probe)
-		directory->is_probing = false;
 	TAILQ_REMOVE(&directory->lookups, lookup, entry);
 	directory->lookup_count--;
-	if (answer->status == DIRECTORY_UNAVAILABLE) {
-		if (was_asked)
-			note_failure(directory, answer->entry, lookup->is_probe);
-		answer_without(directory, &lookup->question, answer->entry, &said, &valid_until);
-	} else {
-		note_success(directory);
+	if (answer->status == DIRECTORY_UNAVAILABLE)
+		outcome = was_asked ? BREAKER_FAILED : BREAKER_NOT_ASKED;
+	log_news(breaker_end(&directory->breaker, lookup->is_probe, outcome, clock_ms()),
+		answer->entry);
+	if (outcome == BREAKER_ANSWERED)
 		directory_cache_put(directory->cache, &lookup->question, answer, clock_ms());
-	}
+	else
+		answer_without(directory, &lookup->question, answer->entry, &said, &valid_until);
 	/* Whoever is told may ask the next question at once. */
 	while ((waiter = TAILQ_FIRST(&lookup->waiters)) != NULL) {
 		TAILQ_REMOVE(&lookup->waiters, waiter, entry);
@@ -368,8 +335,7 @@ static struct lookup *lookup_new(
 	}
 	TAILQ_INSERT_TAIL(&directory->lookups, lookup, entry);
 	directory->lookup_count++;
-	lookup->is_probe = directory->is_down;
-	directory->is_probing = directory->is_down;
+	lookup->is_probe = breaker_begin(&directory->breaker);
 	helpers_ask(directory->helpers, &lookup->job);
 	return lookup;
 }
@@ -407,7 +373,7 @@ int identity_directory_ask(struct identity_directory *directory,
 	if (find_known(directory, question, answer, valid_until))
 		return 1;
 	lookup = lookup_find(directory, question);
-	if (lookup == NULL && is_resting(directory)) {
+	if (lookup == NULL && breaker_is_resting(&directory->breaker, clock_ms())) {
 		answer_without(directory, question, "the directory is down", answer, valid_until);
 		return 1;
 	}

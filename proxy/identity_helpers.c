@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proxy/child_files.h"
+#include "proxy/keep_list.h"
 #include "proxy/log.h"
 #include "proxy/message.h"
 #include "proxy/timeval.h"
@@ -60,12 +62,22 @@ static int wait_until_ready(int spawner)
 		       : -1;
 }
 
+/* The spawner has them now. */
+static void close_files(const struct child *child, const struct helper_work *work)
+{
+	struct keep_list files;
+
+	files.count = child_files(child->config, child->role, work->part, files.fds, KEEP_LIST_MAX);
+	for (size_t i = 0; i < files.count; i++)
+		close(files.fds[i]);
+}
+
 int helpers_fork(const struct child *child, const struct helper_work *work, struct error *err)
 {
 	pid_t self = getpid(), pid;
 	int pair[2];
 
-	assert(work->count <= HELPER_MAX && work->file_count <= HELPER_FILES_MAX);
+	assert(work->count > 0 && work->count <= HELPER_MAX);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == -1)
 		return error_sys(err, "making a channel to the helpers %s", work->name);
 	pid = fork();
@@ -74,9 +86,7 @@ int helpers_fork(const struct child *child, const struct helper_work *work, stru
 	if (pid == -1)
 		error_sys(err, "forking the helpers %s", work->name);
 	close(pair[1]);
-	for (size_t i = 0; i < work->file_count; i++)
-		if (work->files[i] != -1)
-			close(work->files[i]);
+	close_files(child, work);
 	if (pid != -1) {
 		if (wait_until_ready(pair[0]) == 0)
 			return pair[0];
@@ -131,7 +141,7 @@ static void helper_lose(struct helper *helper)
 static void helper_give(struct helper *helper, struct helper_job *job)
 {
 	const struct helpers *helpers = helper->helpers;
-	struct message question = {.type = helpers->work->question};
+	struct message question = {.type = helpers->work->questions[0]};
 	int fd = -1;
 
 	TAILQ_REMOVE(&helper->helpers->waiting, job, entry);

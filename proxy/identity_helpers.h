@@ -15,19 +15,22 @@
 #include "proxy/child.h"
 #include "proxy/message.h"
 
-enum { HELPER_MAX = 64 /* of one kind */, HELPER_FILES_MAX = 80 };
+enum {
+	HELPER_MAX = 64, /* of one kind */
+	HELPER_QUESTIONS_MAX = 8,
+};
 
 /* One kind of work. Stays valid for as long as the process lives. */
 struct helper_work {
-	enum child_part part;      /* whose sandbox they get */
-	const char *name;          /* of the processes, at most 15 letters: "eas-directory" */
-	uint32_t count;            /* of helpers, at most HELPER_MAX */
-	uint32_t limit_ms;         /* of one job; a helper that takes longer is ended */
-	uint32_t question, answer; /* types of the messages */
-	/* The descriptors that the work needs, of no other kind (child_files()). All others are closed in spawner and
-	 * helpers, and these in the identity process itself. -1 is passed over. */
-	size_t file_count;
-	int files[HELPER_FILES_MAX];
+	/* Whose sandbox they get, and whose configured files (child_files()): they keep no other
+	 * descriptors, and the identity process keeps none of these. */
+	enum child_part part;
+	const char *name;  /* of the processes, at most 15 letters: "eas-directory" */
+	uint32_t count;    /* of helpers, at most HELPER_MAX */
+	uint32_t limit_ms; /* of one job; a helper that takes longer is ended */
+	/* Types of the messages. A question of another type ends the helper, another answer too. */
+	uint32_t questions[HELPER_QUESTIONS_MAX]; /* 0: no more */
+	uint32_t answer;
 	void *context; /* of the functions; each process has its own copy of what it points to */
 	/* In the spawner, before it enters its sandbox: what helpers can inherit. NULL: nothing. -1 with
 	 * err filled: the identity process does not start. */
@@ -49,8 +52,8 @@ struct helper_job {
 
 /* What the identity process has to do with them; all get the context given to helpers_new(). */
 struct helper_calls {
-	/* A helper is free: fill in the question, which is zeroed but for its type, and is wiped once it
-	 * is sent. *fd is -1; another one is closed once it is sent. */
+	/* A helper is free: fill in the question, which is zeroed but for the type (the first of the work's), and
+	 * is wiped once it is sent. *fd is -1; another one is closed once it is sent. */
 	void (*ask)(void *context, struct helper_job *job, struct message *question, int *fd);
 	/* answer NULL: the helper has died. It is wiped afterwards. fd is the callee's to close. */
 	void (*answered)(

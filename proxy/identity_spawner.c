@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proxy/child_files.h"
 #include "proxy/identity_helpers.h"
 #include "proxy/keep_list.h"
 #include "proxy/log.h"
@@ -42,6 +43,14 @@ static void limit_time(uint32_t time_ms)
 	setitimer(ITIMER_REAL, &limit, NULL);
 }
 
+static bool is_question(const struct helper_work *work, uint32_t type)
+{
+	for (size_t i = 0; i < HELPER_QUESTIONS_MAX; i++)
+		if (work->questions[i] == type)
+			return true;
+	return false;
+}
+
 /* One job: 0, or -1 when the channel has ended or says what it must not. */
 static int helper_turn(const struct helper_work *work, int channel)
 {
@@ -51,7 +60,7 @@ static int helper_turn(const struct helper_work *work, int channel)
 	result = message_receive(channel, &question, &question_fd);
 	if (result == -1 && errno == EAGAIN)
 		return 0;
-	if (result != 1 || question.type != work->question)
+	if (result != 1 || !is_question(work, question.type))
 		return -1;
 	limit_time(work->limit_ms + OVERRUN_MS);
 	work->serve(work->context, &question, question_fd, &answer, &answer_fd);
@@ -169,7 +178,7 @@ static int serve(struct spawner *spawner)
 }
 
 /* Whatever the identity process has open besides is none of our business: other kinds' keys least. */
-static void close_others(const struct helper_work *work, int channel)
+static void close_others(const struct child *child, const struct helper_work *work, int channel)
 {
 	struct keep_list list = {.count = 0};
 
@@ -177,8 +186,8 @@ static void close_others(const struct helper_work *work, int channel)
 		keep_list_add(&list, fd);
 	keep_list_add(&list, log_fd());
 	keep_list_add(&list, channel);
-	for (size_t i = 0; i < work->file_count; i++)
-		keep_list_add(&list, work->files[i]);
+	list.count += child_files(child->config, child->role, work->part, list.fds + list.count,
+		KEEP_LIST_MAX - list.count);
 	keep_list_close_others(&list);
 }
 
@@ -198,7 +207,7 @@ _Noreturn void spawner_run(
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);
-	close_others(work, channel);
+	close_others(child, work, channel);
 	if ((work->prepare != NULL && work->prepare(work->context, &err) == -1) ||
 		sandbox_enter(&own, &err) == -1) {
 		log_message(CONFIG_LOG_ERROR, "start-failed", "%s: %s", work->name, err.text);

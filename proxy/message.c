@@ -123,11 +123,18 @@ int message_send(int fd, const struct message *message, int passed_fd)
 	return sent == (ssize_t)row->size ? 0 : -1;
 }
 
-void message_wipe(struct message *message)
+size_t message_size(const struct message *message)
 {
 	const struct message_row *row = row_of(message->type);
 
-	OPENSSL_cleanse(message, row != NULL ? row->size : sizeof(*message));
+	return row != NULL ? row->size : 0;
+}
+
+void message_wipe(struct message *message)
+{
+	size_t size = message_size(message);
+
+	OPENSSL_cleanse(message, size > 0 ? size : sizeof(*message));
 }
 
 /* Takes the descriptors out of a received packet: the first is handed on, further ones (the

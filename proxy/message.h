@@ -356,6 +356,9 @@ struct message {
  * (EAGAIN: the other side does not read). Only the used member of the union is sent. */
 int message_send(int fd, const struct message *message, int passed_fd);
 
+/* Of the message on the wire: what lies behind is not sent. 0 for an unknown type. */
+size_t message_size(const struct message *message);
+
 /* Wipes what message_send() sends or message_receive() has filled, for messages with secrets. */
 void message_wipe(struct message *message);
 

@@ -132,15 +132,20 @@ static void set_up(uint32_t count)
 	memset(&it, 0, sizeof(it));
 	it.file = file_with('f');
 	it.other = file_with('o');
+	it.config.directory.backend = CONFIG_DIRECTORY_LDAP;
+	it.config.directory.ca.fd = -1;
+	it.config.directory.bind_password.fd = it.file;
+	it.config.trust.store.fd = it.config.upstream.ca.fd = -1;
+	it.config.devices.quarantine_text.fd = -1;
+	it.config.assertion.header = "X-Login";
+	it.config.assertion.key.fd = it.other;
 	it.work = (struct helper_work){
 		.part = PART_DIRECTORY,
 		.name = "eas-test",
 		.count = count,
 		.limit_ms = 60 * 1000,
-		.question = MESSAGE_HELPER,
+		.questions = {MESSAGE_HELPER},
 		.answer = MESSAGE_HELPER,
-		.file_count = 2,
-		.files = {-1, it.file},
 		.prepare = prepare,
 		.open = open_helper,
 		.serve = serve,
@@ -266,6 +271,8 @@ static void test_what_cannot_be_prepared_is_not_begun(void)
 		.serve = serve};
 	struct error err;
 
+	memset(&it, 0, sizeof(it));
+	it.config.assertion.header = "";
 	CU_ASSERT_EQUAL(helpers_fork(&child, &work, &err), -1);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "eas-test"));
 }
