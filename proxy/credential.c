@@ -53,10 +53,20 @@ struct credential *credential_new(const struct verdict *verdict)
 	return credential;
 }
 
+struct credential *credential_share(struct credential *credential)
+{
+	credential->shares++;
+	return credential;
+}
+
 void credential_free(struct credential *credential)
 {
 	if (credential == NULL)
 		return;
+	if (credential->shares > 0) {
+		credential->shares--;
+		return;
+	}
 	free(credential->mailbox);
 	free(credential->users);
 	free(credential->issuer);

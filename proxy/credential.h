@@ -27,6 +27,7 @@ struct credential {
 	uint64_t groups;              /* of the owner: bit n is config->policy.groups[n] */
 	uint64_t policy_oids;         /* of the certificate: bit n is policy_oid(…, n) */
 	uint32_t link_count, point_count;
+	uint32_t shares; /* how many others hold it beside its first owner */
 	/* Within the same piece of memory, after the struct. */
 	const struct verdict_link *links; /* leaf first */
 	const struct revocation_point *points;
@@ -34,6 +35,9 @@ struct credential {
 
 /* A copy of what matters in verdict, which is no refusal. NULL when memory runs out. */
 struct credential *credential_new(const struct verdict *verdict);
+/* Another holder of the same one, which lets go of it by credential_free(), too. */
+struct credential *credential_share(struct credential *credential);
+/* Lets go of it; the last one frees it. */
 void credential_free(struct credential *credential);
 
 /* Whether the User that a phone writes means the mailbox: by itself, or as the directory has it. */

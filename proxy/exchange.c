@@ -8,6 +8,7 @@
 #include "config/clock.h"
 #include "proxy/eas_body_log.h"
 #include "proxy/exchange_history.h"
+#include "proxy/exchange_login.h"
 #include "proxy/exchange_trace.h"
 #include "proxy/governor.h"
 #include "proxy/log.h"
@@ -149,6 +150,10 @@ static void exchange_log(const struct exchange *exchange)
 		log_number(&line, "handshake_us", session->handshake_us);
 	if (session->is_first_request)
 		log_number(&line, "auth_us", session->auth_us);
+	if (exchange->login_by != 0)
+		log_text(&line, "login", login_kind_name(exchange->login_by - 1U));
+	if (exchange->login_us != 0)
+		log_number(&line, "login_us", exchange->login_us);
 	log_span_of_time(&line, "upstream_us", exchange->sent_us, exchange->answered_us);
 	log_span_of_time(&line, "total_us", exchange->begun_us, clock_us());
 	log_text(&line, "tls", exchange->tls_version);
@@ -167,6 +172,7 @@ void exchange_finish(struct exchange *exchange, bool is_last)
 	if (exchange->is_poll)
 		shared_subtract(&worker->counters->polls_open, 1);
 	exchange->waits = false;
+	exchange_login_leave(exchange);
 	if (exchange->link != NULL)
 		link_release(exchange->link,
 			exchange->link_is_reusable && exchange->stage == EXCHANGE_SENT);
@@ -235,7 +241,7 @@ void exchange_answer_own(struct exchange *exchange, const struct own_answer *ans
 static bool is_outage(enum refusal refusal)
 {
 	return refusal == REFUSAL_UPSTREAM_UNAVAILABLE || refusal == REFUSAL_UPSTREAM_UNREACHABLE ||
-	       refusal == REFUSAL_UPSTREAM_TIMEOUT;
+	       refusal == REFUSAL_UPSTREAM_TIMEOUT || refusal == REFUSAL_LOGIN_UNAVAILABLE;
 }
 
 void exchange_refuse(struct exchange *exchange, enum refusal refusal, const char *reason)
@@ -311,6 +317,8 @@ void exchange_timed_out(struct exchange *exchange)
 {
 	if (exchange->ends_poll != NULL && exchange->answer == EXCHANGE_NO_ANSWER)
 		exchange_answer_poll(exchange, exchange->ends_poll);
+	else if (exchange_sleeps_on(exchange))
+		return;
 	else if (exchange->is_held)
 		exchange_hold_over(exchange);
 	else if (room_wait_over(exchange))

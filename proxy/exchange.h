@@ -76,10 +76,15 @@ struct exchange {
 
 	/* Towards the endpoint. */
 	bool is_chunked;        /* how the body is sent */
-	uint8_t redirect_count; /* from one endpoint to another */
+	uint8_t attempts;       /* times that it was sent again, to this or another endpoint */
+	uint8_t redirect_count; /* of them: from one endpoint to another */
+	uint8_t login_by;       /* enum login_kind and 1; 0: nothing is got for it */
+	bool login_had_token;   /* a ticket's token was in the head that was sent last */
+	bool login_is_renewed;  /* the endpoint did not take the first one */
 	enum exchange_stage stage;
 	enum exchange_answer answer; /* how far that has come */
 	struct link *link;
+	struct exchange_login *login; /* while one is got, or proven; NULL otherwise */
 	struct spool spool;
 	char *query;  /* of the target, "" without one */
 	char *fields; /* the head's fields but for Host and framing; NULL once sent */
@@ -119,6 +124,7 @@ struct exchange {
 	unsigned int own_eas_status;  /* in an answer of our own; 0: none */
 	uint64_t bytes_in, bytes_out;
 	uint64_t begun_us, sent_us, answered_us;
+	uint32_t login_us; /* that were waited for logins */
 	char endpoint[80];
 	const char *tls_version, *tls_cipher; /* static strings of the TLS library */
 };
@@ -190,8 +196,8 @@ struct own_answer {
  * the connection ends. */
 void exchange_answer_own(struct exchange *exchange, const struct own_answer *answer);
 
-/* exchange_redirect.c: keeps what is about to be sent, if an endpoint may send it elsewhere; fields are
- * still there. */
+/* exchange_redirect.c: keeps what is about to be sent, if an endpoint may send it elsewhere or want another
+ * login; fields are still there. */
 void exchange_keep_request(struct exchange *exchange, struct span body);
 void exchange_forget_request(struct exchange *exchange);
 /* The endpoint sends the phone elsewhere. True: easproxyd goes there itself, or has refused; the answer is
@@ -199,8 +205,17 @@ void exchange_forget_request(struct exchange *exchange);
 bool exchange_redirected(struct exchange *exchange, const struct http_head *head);
 /* The endpoint that an earlier request of the device was sent to, or NULL. */
 struct endpoint *exchange_endpoint_of_device(const struct exchange *exchange);
+/* Gives the link up and sends what was kept to an endpoint. */
+void exchange_send_again(struct exchange *exchange, struct endpoint *endpoint);
+/* A long poll sleeps on: what was kept of it is let go of, unless the endpoint may yet say no. Whether that
+ * was so. */
+bool exchange_sleeps_on(struct exchange *exchange);
 /* Sends the request, of which fields and body are there, to an endpoint; NULL: to any. */
 void exchange_connect_to(struct exchange *exchange, struct endpoint *endpoint);
+/* The link is there, or a login for it. */
+void exchange_link_ready(struct exchange *exchange);
+/* The time that the endpoint has for its answer; of a long poll from when it was sent. */
+uint32_t exchange_answer_time(const struct exchange *exchange);
 
 /* Refuses: answers, unless an answer is under way, and ends the exchange. */
 void exchange_refuse(struct exchange *exchange, enum refusal refusal, const char *reason);
@@ -235,6 +250,8 @@ int exchange_answer_out(void *context, struct span bytes);
 
 /* For the link's calls, in exchange_answer.c. */
 void exchange_link_readable(void *owner);
+/* What was held of the answer is looked at again. */
+void exchange_answer_go_on(struct exchange *exchange);
 
 /* The worker's reading limits as the reader takes them. */
 struct wbxml_limits exchange_limits(const struct config *config);

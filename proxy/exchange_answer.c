@@ -9,6 +9,7 @@
 #include "proxy/answer_table.h"
 #include "proxy/autodiscover.h"
 #include "proxy/exchange.h"
+#include "proxy/exchange_login.h"
 #include "proxy/exchange_trace.h"
 #include "proxy/governor.h"
 #include "proxy/rewrite.h"
@@ -483,6 +484,8 @@ static size_t take_head(
 		exchange_refuse(exchange, REFUSAL_UPSTREAM_MALFORMED, "the answer's head");
 		return 0;
 	}
+	if (head.status >= 200 && exchange_login_holds_answer(exchange, &head))
+		return 0; /* it stays where it is */
 	if (head.status >= 200)
 		answer_begin(exchange, parcel, &head);
 	else if (head.status == 101)
@@ -491,10 +494,10 @@ static size_t take_head(
 	return head_len;
 }
 
-/* Whether it is neither over nor with another endpoint than before. */
-static bool is_with(const struct exchange *exchange, unsigned int redirects)
+/* Whether it is neither over nor sent again, to this or another endpoint. */
+static bool is_with(const struct exchange *exchange, unsigned int attempts)
 {
-	return !is_over(exchange) && exchange->redirect_count == redirects;
+	return !is_over(exchange) && exchange->attempts == attempts;
 }
 
 static bool has_begun(const struct exchange *exchange)
@@ -570,9 +573,9 @@ static void keep_answer_head(struct exchange *exchange, const char *data, size_t
 static void answer_take(
 	struct exchange *exchange, struct parcel *parcel, const char *data, size_t len)
 {
-	unsigned int redirects = exchange->redirect_count;
+	unsigned int attempts = exchange->attempts;
 
-	while (len > 0 && is_with(exchange, redirects) && !has_begun(exchange)) {
+	while (len > 0 && is_with(exchange, attempts) && !has_begun(exchange)) {
 		size_t used = take_head(exchange, parcel, data, len);
 
 		if (used == 0)
@@ -580,7 +583,7 @@ static void answer_take(
 		data += used;
 		len -= used;
 	}
-	if (!is_with(exchange, redirects))
+	if (!is_with(exchange, attempts))
 		return;
 	if (!has_begun(exchange)) {
 		keep_answer_head(exchange, data, len);
@@ -614,7 +617,7 @@ static void answer_cut(struct exchange *exchange, struct parcel *parcel, enum tl
 static void answer_received(struct exchange *exchange, struct parcel *parcel, size_t len)
 {
 	struct worker *worker = exchange->session->worker;
-	unsigned int redirects = exchange->redirect_count;
+	unsigned int attempts = exchange->attempts;
 	struct session_input *kept;
 
 	if (exchange->answer_head != NULL) {
@@ -628,7 +631,7 @@ static void answer_received(struct exchange *exchange, struct parcel *parcel, si
 	} else {
 		answer_take(exchange, parcel, (const char *)worker->buffer, len);
 	}
-	if (!is_with(exchange, redirects))
+	if (!is_with(exchange, attempts))
 		return;
 	parcel_send(parcel);
 	if (is_over(exchange))
@@ -639,12 +642,20 @@ static void answer_received(struct exchange *exchange, struct parcel *parcel, si
 		link_want_read(exchange->link, false);
 }
 
+/* Unless the phone takes too little, or what there is of the answer has to wait. */
+static void answer_read_on(struct exchange *exchange, unsigned int attempts)
+{
+	if (is_with(exchange, attempts) && exchange->link != NULL && exchange->login == NULL &&
+		session_queued(exchange->session) <= WORKER_QUEUE_MAX)
+		link_want_read(exchange->link, true);
+}
+
 void exchange_link_readable(void *owner)
 {
 	struct exchange *exchange = owner;
 	struct worker *worker = exchange->session->worker;
 	struct parcel parcel;
-	unsigned int redirects = exchange->redirect_count;
+	unsigned int attempts = exchange->attempts;
 	size_t len = 0;
 	enum tls_result result = link_read(exchange->link, worker->buffer, WORKER_BUFFER, &len);
 
@@ -656,13 +667,21 @@ void exchange_link_readable(void *owner)
 		return;
 	}
 	answer_received(exchange, &parcel, len);
-	if (is_with(exchange, redirects) && exchange->link != NULL &&
-		session_queued(exchange->session) <= WORKER_QUEUE_MAX)
-		link_want_read(exchange->link, true);
+	answer_read_on(exchange, attempts);
+}
+
+void exchange_answer_go_on(struct exchange *exchange)
+{
+	struct parcel parcel;
+	unsigned int attempts = exchange->attempts;
+
+	parcel_begin(&parcel, exchange);
+	answer_received(exchange, &parcel, 0);
+	answer_read_on(exchange, attempts);
 }
 
 void exchange_phone_drained(struct exchange *exchange)
 {
-	if (exchange->link != NULL && link_is_ready(exchange->link))
+	if (exchange->link != NULL && link_is_ready(exchange->link) && exchange->login == NULL)
 		link_want_read(exchange->link, true);
 }

@@ -1,29 +1,41 @@
 /*
- * An endpoint that sends the phone to another server (451, 307, 308): if that is an endpoint too, the
- * request goes there, and later ones of the device go there at once. The phone hears nothing of it.
+ * Requests that are sent again. An endpoint sends the phone to another server (451, 307, 308): if that is an
+ * endpoint too, the request goes there, and later ones of the device go there at once. Or it wants another
+ * login (exchange_login.c). The phone hears nothing of it.
  */
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "proxy/exchange.h"
+#include "proxy/exchange_login.h"
 
-enum { REDIRECTS_MAX = 2 /* of one request */ };
+enum {
+	REDIRECTS_MAX = 2, /* of one request */
+	/* So long a long poll is kept for another login: Exchange holds its 401 back for up to 20 s. */
+	POLL_KEPT_MS = 25 * 1000,
+};
 
 static const struct config_upstream *config_of(const struct exchange *exchange)
 {
 	return &exchange->session->worker->config->upstream;
 }
 
-/* What a sleeping phone would hold for nothing is not kept: its next request goes to the right place. */
+static uint32_t poll_time_s(const struct exchange *exchange)
+{
+	return eas_body_poll_time(
+		exchange->request.command, exchange->kind, exchange->request_facts);
+}
+
+/* What a sleeping phone would hold for nothing is not kept: its next request goes to the right place. For
+ * another login it is, but only until it sleeps, exchange_sleeps_on(). */
 static bool may_be_needed(const struct exchange *exchange)
 {
+	if (exchange_login_may_renew(exchange))
+		return true;
 	return config_of(exchange)->redirects == CONFIG_REDIRECTS_FOLLOW &&
 	       config_of(exchange)->endpoint_count > 1 &&
-	       exchange->redirect_count < REDIRECTS_MAX &&
-	       eas_body_poll_time(
-		       exchange->request.command, exchange->kind, exchange->request_facts) == 0;
+	       exchange->redirect_count < REDIRECTS_MAX && poll_time_s(exchange) == 0;
 }
 
 void exchange_keep_request(struct exchange *exchange, struct span body)
@@ -74,11 +86,11 @@ static int restore(struct exchange *exchange)
 	return spool_put(&exchange->spool, span_of(kept->bytes + kept->fields_len, kept->body_len));
 }
 
-static void follow(struct exchange *exchange, struct endpoint *endpoint)
+void exchange_send_again(struct exchange *exchange, struct endpoint *endpoint)
 {
 	link_release(exchange->link, false);
 	exchange->link = NULL;
-	exchange->redirect_count++;
+	exchange->attempts++;
 	if (restore(exchange) != 0) {
 		exchange_refuse(exchange, REFUSAL_INTERNAL, "out of memory");
 		return;
@@ -98,7 +110,8 @@ bool exchange_redirected(struct exchange *exchange, const struct http_head *head
 		return false;
 	if (exchange->device != NULL)
 		exchange->device->endpoint = (uint8_t)(1 + upstream_index(endpoint));
-	if (exchange->kept == NULL || exchange->stage != EXCHANGE_SENT) {
+	if (exchange->kept == NULL || exchange->stage != EXCHANGE_SENT ||
+		exchange->redirect_count >= REDIRECTS_MAX) {
 		exchange_refuse(exchange, REFUSAL_UPSTREAM_REDIRECT,
 			exchange->redirect_count >= REDIRECTS_MAX
 				? "from one endpoint to the other"
@@ -106,7 +119,36 @@ bool exchange_redirected(struct exchange *exchange, const struct http_head *head
 				  "endpoint");
 		return true;
 	}
-	follow(exchange, endpoint);
+	exchange->redirect_count++;
+	exchange_send_again(exchange, endpoint);
+	return true;
+}
+
+static uint32_t poll_answer_time(const struct exchange *exchange)
+{
+	return poll_time_s(exchange) * 1000 + config_of(exchange)->poll_margin_ms;
+}
+
+uint32_t exchange_answer_time(const struct exchange *exchange)
+{
+	uint32_t time_ms = exchange->is_poll ? poll_answer_time(exchange)
+					     : config_of(exchange)->answer_time_ms;
+
+	return exchange->is_poll && exchange->kept != NULL && time_ms > POLL_KEPT_MS ? POLL_KEPT_MS
+										     : time_ms;
+}
+
+bool exchange_sleeps_on(struct exchange *exchange)
+{
+	uint32_t time_ms;
+
+	if (!exchange->is_poll || exchange->kept == NULL || exchange->answer != EXCHANGE_NO_ANSWER)
+		return false;
+	time_ms = poll_answer_time(exchange);
+	if (time_ms <= POLL_KEPT_MS)
+		return false;
+	exchange_forget_request(exchange);
+	session_set_timer(exchange->session, time_ms - POLL_KEPT_MS);
 	return true;
 }
 

@@ -8,6 +8,7 @@
 
 #include "config/clock.h"
 #include "proxy/exchange.h"
+#include "proxy/exchange_login.h"
 #include "proxy/exchange_trace.h"
 #include "proxy/governor.h"
 #include "proxy/rewrite.h"
@@ -45,11 +46,9 @@ static const struct config *config_of(const struct exchange *exchange)
  * wait for the answer. */
 static void request_sent(struct exchange *exchange)
 {
-	const struct config_upstream *upstream = &config_of(exchange)->upstream;
 	struct worker *worker = exchange->session->worker;
-	uint32_t poll_s = eas_body_poll_time(
-		exchange->request.command, exchange->kind, exchange->request_facts);
-	uint32_t time_ms = upstream->answer_time_ms;
+	bool is_poll = eas_body_poll_time(exchange->request.command, exchange->kind,
+			       exchange->request_facts) > 0;
 
 	if (exchange->is_chunked && link_write(exchange->link, "0\r\n\r\n", 5) != 0) {
 		exchange_refuse(exchange, REFUSAL_UPSTREAM_UNREACHABLE, "writing: connection lost");
@@ -58,12 +57,11 @@ static void request_sent(struct exchange *exchange)
 	exchange->stage = EXCHANGE_SENT;
 	exchange->sent_us = clock_us();
 	shared_add(&worker->counters->requests_forwarded, 1);
-	if (poll_s > 0 && exchange->answer == EXCHANGE_NO_ANSWER) {
+	if (is_poll && exchange->answer == EXCHANGE_NO_ANSWER && !exchange->is_poll) {
 		exchange->is_poll = true;
 		shared_add(&worker->counters->polls_open, 1);
-		time_ms = poll_s * 1000 + upstream->poll_margin_ms;
 	}
-	session_set_timer(exchange->session, time_ms);
+	session_set_timer(exchange->session, exchange_answer_time(exchange));
 	if (exchange->is_poll && worker->is_draining)
 		exchange_end_poll(exchange, worker->drain_time_ms, "draining");
 }
@@ -139,6 +137,8 @@ static void write_head(struct exchange *exchange, struct http_writer *writer)
 		span_of_string(request_path(exchange)), query.len > 0 ? query : (struct span){0});
 	endpoint_host(endpoint, host);
 	http_write_field_text(writer, "Host", host);
+	/* Some servers take the first of two fields of a name. */
+	exchange_login_write(exchange, writer);
 	if (writer->has_failed || exchange->fields_len > writer->capacity - writer->len) {
 		writer->has_failed = true;
 		return;
@@ -166,6 +166,7 @@ static void request_start(struct exchange *exchange)
 	struct http_writer writer = {
 		.data = (char *)worker->scratch, .capacity = sizeof(worker->scratch)};
 	int64_t taken;
+	int written;
 
 	snprintf(exchange->endpoint, sizeof(exchange->endpoint), "%s",
 		exchange->link->endpoint->config->text);
@@ -190,25 +191,40 @@ static void request_start(struct exchange *exchange)
 	free(exchange->fields);
 	exchange->fields = NULL;
 	exchange->stage = EXCHANGE_SEND;
-	if (link_write(exchange->link, writer.data, writer.len) != 0) {
+	written = link_write(exchange->link, writer.data, writer.len);
+	if (exchange->login != NULL) {
+		OPENSSL_cleanse(writer.data, writer.len);
+		exchange_login_sent(exchange);
+	}
+	if (written != 0) {
 		exchange_refuse(exchange, REFUSAL_UPSTREAM_UNREACHABLE, "writing: connection lost");
 		return;
 	}
 	request_send(exchange);
 }
 
+void exchange_link_ready(struct exchange *exchange)
+{
+	if (exchange_login_at_link(exchange))
+		request_start(exchange);
+}
+
 void exchange_connect_to(struct exchange *exchange, struct endpoint *endpoint)
 {
 	struct upstream *upstream = exchange->session->worker->upstream;
+	struct login *login;
 
 	exchange->stage = EXCHANGE_CONNECT;
-	exchange->link = endpoint != NULL
-				 ? upstream_open_at(upstream, endpoint, &link_calls, exchange)
-				 : upstream_open(upstream, &link_calls, exchange);
+	if (!exchange_login_before(exchange, endpoint))
+		return;
+	login = exchange_login_of(exchange);
+	exchange->link = endpoint != NULL ? upstream_open_at(upstream, endpoint, login, &link_calls,
+						    exchange)
+					  : upstream_open(upstream, login, &link_calls, exchange);
 	if (exchange->link == NULL)
 		exchange_refuse(exchange, REFUSAL_UPSTREAM_UNAVAILABLE, NULL);
 	else if (link_is_ready(exchange->link))
-		request_start(exchange);
+		exchange_link_ready(exchange);
 }
 
 static void request_connect(struct exchange *exchange)
@@ -218,7 +234,7 @@ static void request_connect(struct exchange *exchange)
 
 static void link_ready(void *owner)
 {
-	request_start(owner);
+	exchange_link_ready(owner);
 }
 
 static void link_failed(void *owner, enum refusal refusal, const char *reason)

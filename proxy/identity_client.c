@@ -4,6 +4,7 @@
 
 #include "auth/directory.h"
 #include "proxy/log.h"
+#include "proxy/login_client.h"
 #include "proxy/peer_channel.h"
 #include "proxy/session.h"
 
@@ -40,6 +41,9 @@ static void identity_client_answer(struct identity_client *client, const struct 
 static void identity_client_change(struct identity_client *client)
 {
 	client->changes++;
+	/* A mailbox may be somebody else's now, or its owner may have got another account. */
+	if (client->worker->logins != NULL)
+		login_table_end_all(client->worker->logins);
 	worker_identity_begin(&client->worker->reidentify);
 }
 
@@ -51,6 +55,8 @@ static void take(void *owner, const struct message *message)
 		identity_client_answer(client, message);
 	else if (message->type == MESSAGE_DIRECTORY_CHANGED)
 		identity_client_change(client);
+	else if (client->worker->login_client != NULL)
+		login_client_take(client->worker->login_client, message);
 }
 
 static void gone(void *owner)
@@ -59,6 +65,8 @@ static void gone(void *owner)
 
 	/* The supervisor starts another one and sends us the channel to it. */
 	log_message(CONFIG_LOG_WARNING, "identity", "the identity process has gone");
+	if (client->worker->login_client != NULL)
+		login_client_detach(client->worker->login_client);
 	peer_channel_detach(&client->channel);
 }
 
@@ -75,8 +83,15 @@ struct identity_client *identity_client_new(struct worker *worker)
 
 void identity_client_attach(struct identity_client *client, int fd)
 {
+	struct login_client *logins = client->worker->login_client;
+
+	/* Events of the old descriptor go before it is closed. */
+	if (logins != NULL)
+		login_client_detach(logins);
 	if (peer_channel_attach(&client->channel, client->worker->base, fd) == -1)
 		return;
+	if (logins != NULL)
+		login_client_attach(logins, fd);
 	/* It has read its file anew, and what has changed since the last process did nobody could tell
 	 * us. Other directories' answers end by themselves. */
 	if (!directory_may_block(&client->worker->config->directory))

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proxy/log.h"
+#include "proxy/login_table.h"
 #include "proxy/timeval.h"
 #include "proxy/upstream.h"
 
@@ -26,6 +28,8 @@ static void link_enter(struct link *link, enum link_state state)
 		endpoint->idle_count--;
 		TAILQ_INSERT_HEAD(&endpoint->busy, link, entry);
 		endpoint_count_busy(endpoint, 1);
+		if (link->login != NULL)
+			login_take_link(link->login, link);
 	} else if (state == LINK_IDLE) {
 		TAILQ_REMOVE(&endpoint->busy, link, entry);
 		endpoint_count_busy(endpoint, -1);
@@ -67,6 +71,8 @@ void link_free(struct link *link)
 		TAILQ_REMOVE(&endpoint->busy, link, entry);
 		endpoint_count_busy(endpoint, -1);
 	}
+	if (link->login != NULL)
+		login_end_link(link->login, link);
 	free(link);
 }
 
@@ -147,6 +153,8 @@ static bool link_dial_other(struct link *link, char *reason, size_t reason_size)
 
 		if (other == NULL)
 			return false;
+		if (link->login != NULL)
+			endpoint_make_room(other);
 		link_move(link, other);
 		if (link_dial(link) == 0)
 			return true;
@@ -223,8 +231,14 @@ static void link_connected(struct link *link)
 		link_become_ready(link);
 		return;
 	}
+	if (link->login != NULL && login_needs_identity(link->login) &&
+		login_identity(link->login) == NULL) {
+		link_fail(link, REFUSAL_LOGIN_UNAVAILABLE, "the user's certificate is gone");
+		return;
+	}
 	endpoint_tls_name(link->endpoint, name);
-	if (tls_connect(&link->tls, upstream->tls, link->tls.fd, name) != 0) {
+	if (tls_connect(&link->tls, upstream->tls, link->tls.fd, name,
+		    link->login != NULL ? login_identity(link->login) : NULL) != 0) {
 		link_retry(link, "TLS: out of memory");
 		return;
 	}
@@ -277,9 +291,9 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* Whether an idle link is still open, with nothing to say: what it says must not become the answer
- * to somebody else's request. On TLS, what is only for the TLS layer (tickets) is taken here. */
-static bool link_is_silent(struct link *link)
+/* What an idle link says must not become the answer to somebody else's request. On TLS, what is only
+ * for the TLS layer (tickets) is taken here. */
+bool link_is_silent(struct link *link)
 {
 	char byte;
 	size_t len = 0;
@@ -390,9 +404,18 @@ void link_want_read(struct link *link, bool wanted)
 		event_active(&link->read_event, EV_READ, 0);
 }
 
+/* A connection that stands for a user is kept as long as the login holds. */
+static bool link_login_holds(const struct link *link)
+{
+	return link->login == NULL ||
+	       (link->is_logged_in && link->login_context == 0 && login_is_in_use(link->login) &&
+		       link->login_until > login_now(link->login));
+}
+
 void link_release(struct link *link, bool is_reusable)
 {
 	const struct upstream *upstream = link->endpoint->upstream;
+	struct login *login = link->login;
 	uint32_t idle_time_ms = upstream->config->idle_time_ms;
 	struct timeval limit =
 		timeval_of_ms(idle_time_ms < LINK_PROOF_MS ? idle_time_ms : LINK_PROOF_MS);
@@ -400,7 +423,7 @@ void link_release(struct link *link, bool is_reusable)
 	link->has_stayed = false;
 	if (!is_reusable || upstream->is_closing || idle_time_ms == 0 ||
 		link->state != LINK_READY || link_queued(link) > 0 || tls_has_pending(&link->tls) ||
-		event_add(&link->timer, &limit) != 0) {
+		!link_login_holds(link) || event_add(&link->timer, &limit) != 0) {
 		link_free(link);
 		return;
 	}
@@ -408,14 +431,19 @@ void link_release(struct link *link, bool is_reusable)
 	link->owner = NULL;
 	link_want_read(link, true);
 	link_enter(link, LINK_IDLE);
+	if (login != NULL)
+		login_keep_link(login, link); /* and may let go of both */
 }
 
-static struct link *link_new(struct endpoint *endpoint, const struct link_calls *calls, void *owner)
+static struct link *link_new(
+	struct endpoint *endpoint, struct login *login, const struct link_calls *calls, void *owner)
 {
 	struct link *link = calloc(1, sizeof(*link));
 
 	if (link == NULL)
 		return NULL;
+	if (login != NULL)
+		login_begin_link(login, link);
 	link->endpoint = endpoint;
 	link->calls = calls;
 	link->owner = owner;
@@ -440,22 +468,32 @@ static struct link *link_start(struct link *link)
 	return NULL;
 }
 
-struct link *link_connect(struct endpoint *endpoint, const struct link_calls *calls, void *owner)
+struct link *link_connect(
+	struct endpoint *endpoint, struct login *login, const struct link_calls *calls, void *owner)
 {
-	return link_start(link_new(endpoint, calls, owner));
+	return link_start(link_new(endpoint, login, calls, owner));
 }
 
 struct link *link_probe(struct endpoint *endpoint, const struct link_calls *calls, void *owner)
 {
-	struct link *link = link_new(endpoint, calls, owner);
+	struct link *link = link_new(endpoint, NULL, calls, owner);
 
 	if (link != NULL)
 		link->is_probe = true;
 	return link_start(link);
 }
 
-bool link_take(struct link *link, const struct link_calls *calls, void *owner)
+bool link_take(
+	struct link *link, const struct login *login, const struct link_calls *calls, void *owner)
 {
+	if (link->login != login) {
+		/* Nobody asks for that; if somebody did, another user's mail would be next. */
+		log_message(CONFIG_LOG_ERROR, "link-login",
+			"%s: a connection of one login was asked for by another; it is closed",
+			link->endpoint->config->text);
+		link_free(link);
+		return false;
+	}
 	if (!link_is_silent(link)) {
 		link_idle_ended(link);
 		return false;

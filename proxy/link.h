@@ -17,6 +17,7 @@
 
 struct endpoint;
 struct evbuffer;
+struct login;
 
 /* What the owner of a link is told. */
 struct link_calls {
@@ -44,8 +45,16 @@ struct link {
 	bool is_probe; /* a health check: it never goes to another endpoint */
 	struct event read_event, write_event, timer;
 	bool has_events;
-	bool has_stayed;        /* idle for LINK_PROOF_MS, and not ended by the endpoint */
-	struct evbuffer *queue; /* NULL while nothing waits to be written */
+	bool has_stayed;   /* idle for LINK_PROOF_MS, and not ended by the endpoint */
+	bool is_logged_in; /* the endpoint has taken login for whoever asks on it */
+	uint32_t
+		login_context; /* of a login that the endpoint has yet to prove itself for; 0: none */
+	struct login
+		*login; /* whose connection it is from its first byte to its last; NULL: one for
+				everybody, which says with each request whom it is for */
+	LIST_ENTRY(link) login_entry; /* in login->idle, while idle */
+	int64_t login_until;          /* UNIX seconds: not reused afterwards */
+	struct evbuffer *queue;       /* NULL while nothing waits to be written */
 	const struct link_calls *calls;
 	void *owner;
 };
@@ -63,17 +72,23 @@ enum tls_result link_read(struct link *link, void *data, size_t capacity, size_t
 /* Whether `readable` is called. */
 void link_want_read(struct link *link, bool wanted);
 
-/* Gives the link back: kept for the next one where is_reusable, else closed. */
+/* Gives the link back: kept for the next one (of the same login) where is_reusable, else closed. */
 void link_release(struct link *link, bool is_reusable);
 
-/* For upstream.c: begins to connect to endpoint. NULL when memory or descriptors run out. */
-struct link *link_connect(struct endpoint *endpoint, const struct link_calls *calls, void *owner);
+/* Whether it is still open, and the endpoint has said nothing that nobody has read. */
+bool link_is_silent(struct link *link);
+
+/* For upstream.c: begins to connect to endpoint. login: whose connection it will be; NULL: everybody's. NULL
+ * when memory or descriptors run out. */
+struct link *link_connect(struct endpoint *endpoint, struct login *login,
+	const struct link_calls *calls, void *owner);
 /* For upstream.c: the same for a health check, which tries this endpoint alone. NULL: it has failed
  * already. */
 struct link *link_probe(struct endpoint *endpoint, const struct link_calls *calls, void *owner);
 /* For upstream.c: gives an idle link a new owner. False: the endpoint has ended it, or spoken without
- * being asked, and it is freed. */
-bool link_take(struct link *link, const struct link_calls *calls, void *owner);
+ * being asked, or it is another login's, and it is freed. */
+bool link_take(
+	struct link *link, const struct login *login, const struct link_calls *calls, void *owner);
 /* For upstream.c: closes without a word to the owner. */
 void link_free(struct link *link);
 

@@ -30,6 +30,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		if (passed != -1)
 			close(passed);
 		channel->take(channel->owner, &message);
+		if (message.type == MESSAGE_LOGIN_ANSWER)
+			message_wipe(&message);
 	}
 	if (result == 0 || (errno != EAGAIN && errno != EINTR))
 		channel->gone(channel->owner);

@@ -110,6 +110,9 @@ static bool is_taken_out(
 	for (size_t i = 0; i < config->upstream.header_count; i++)
 		if (http_field_resembles(field->name, config->upstream.headers[i].name))
 			return true;
+	if (config->assertion.header[0] != '\0' &&
+		http_field_resembles(field->name, config->assertion.header))
+		return true;
 	for (size_t i = 0; i < config->identity_header_count; i++)
 		if (http_field_resembles(field->name, config->identity_headers[i]))
 			return true;

@@ -7,6 +7,7 @@
 #include "proxy/device_client.h"
 #include "proxy/exchange.h"
 #include "proxy/log.h"
+#include "proxy/login_table.h"
 #include "proxy/ocsp_client.h"
 #include "proxy/session.h"
 #include "proxy/worker_judge.h"
@@ -100,6 +101,8 @@ void session_shut_out(struct session *session, enum refusal refusal, const char 
 	struct worker *worker = session->worker;
 
 	log_shut_out(session, refusal, reason);
+	if (worker->logins != NULL && refusal != REFUSAL_DIRECTORY_UNAVAILABLE)
+		login_table_put_out(worker->logins, session->credential, refusal);
 	shared_add(&worker->counters->sessions_shut_out, 1);
 	if (session->exchange != NULL)
 		exchange_abort(session->exchange, refusal, reason);

@@ -59,8 +59,18 @@ struct tls_client;
 struct tls_client *tls_client_new(const struct config_file *ca, struct error *err);
 void tls_client_free(struct tls_client *client);
 
-/* Begins it on a connected socket; the peer must prove to be host (RFC 9525). 0 or -1. */
-int tls_connect(struct tls *tls, const struct tls_client *client, int fd, const char *host);
+/* A certificate of ours with its key, to show to an endpoint that asks for one. */
+struct tls_identity;
+
+/* From PEM: the private key, the certificate, and what was issued above it. NULL with err filled. */
+struct tls_identity *tls_identity_new(struct span pem, struct error *err);
+/* Channels that were begun with it keep what they need of it until they are closed. */
+void tls_identity_free(struct tls_identity *identity); /* NULL is allowed */
+
+/* Begins it on a connected socket; the peer must prove to be host (RFC 9525). identity NULL: we have
+ * no certificate to show. 0 or -1. */
+int tls_connect(struct tls *tls, const struct tls_client *client, int fd, const char *host,
+	const struct tls_identity *identity);
 
 /* One step of the handshake. */
 enum tls_result tls_handshake(struct tls *tls);

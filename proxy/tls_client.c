@@ -84,12 +84,86 @@ static int expect_host(SSL *ssl, const char *host)
 	return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
 }
 
-int tls_connect(struct tls *tls, const struct tls_client *client, int fd, const char *host)
+/* Our own certificate */
+
+struct tls_identity {
+	X509 *certificate;
+	EVP_PKEY *key;
+	STACK_OF(X509) * chain; /* without the certificate */
+};
+
+static int read_certificates(struct tls_identity *identity, BIO *bio)
+{
+	X509 *certificate;
+
+	identity->certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+	identity->chain = sk_X509_new_null();
+	if (identity->certificate == NULL || identity->chain == NULL)
+		return -1;
+	while ((certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+		if (sk_X509_push(identity->chain, certificate) == 0) {
+			X509_free(certificate);
+			return -1;
+		}
+	}
+	ERR_clear_error(); /* that there is no further one */
+	return 0;
+}
+
+struct tls_identity *tls_identity_new(struct span pem, struct error *err)
+{
+	static char no_password[] = ""; /* without one OpenSSL would ask at a terminal */
+	struct tls_identity *identity = calloc(1, sizeof(*identity));
+	BIO *bio = pem.len <= INT32_MAX ? BIO_new_mem_buf(pem.data, (int)pem.len) : NULL;
+
+	if (identity == NULL || bio == NULL) {
+		error_set(err, "reading a certificate of ours: out of memory");
+		goto failed;
+	}
+	identity->key = PEM_read_bio_PrivateKey(bio, NULL, NULL, no_password);
+	if (identity->key == NULL) {
+		error_openssl(err, "reading the key of a certificate of ours");
+		goto failed;
+	}
+	if (BIO_reset(bio) != 1 || read_certificates(identity, bio) != 0 ||
+		X509_check_private_key(identity->certificate, identity->key) != 1) {
+		error_openssl(err, "reading a certificate of ours, and what was issued above it");
+		goto failed;
+	}
+	BIO_free(bio);
+	return identity;
+failed:
+	BIO_free(bio);
+	tls_identity_free(identity);
+	return NULL;
+}
+
+void tls_identity_free(struct tls_identity *identity)
+{
+	if (identity == NULL)
+		return;
+	EVP_PKEY_free(identity->key); /* wipes it */
+	X509_free(identity->certificate);
+	sk_X509_pop_free(identity->chain, X509_free);
+	free(identity);
+}
+
+static int show_identity(SSL *ssl, const struct tls_identity *identity)
+{
+	return identity == NULL || (SSL_use_certificate(ssl, identity->certificate) == 1 &&
+					   SSL_use_PrivateKey(ssl, identity->key) == 1 &&
+					   SSL_set1_chain(ssl, identity->chain) == 1);
+}
+
+int tls_connect(struct tls *tls, const struct tls_client *client, int fd, const char *host,
+	const struct tls_identity *identity)
 {
 	*tls = (struct tls){.fd = fd, .ssl = SSL_new(client->ctx)};
 	if (tls->ssl == NULL)
 		return -1;
-	if (SSL_set_fd(tls->ssl, fd) != 1 || expect_host(tls->ssl, host) != 1) {
+	if (SSL_set_fd(tls->ssl, fd) != 1 || expect_host(tls->ssl, host) != 1 ||
+		!show_identity(tls->ssl, identity)) {
+		ERR_clear_error();
 		SSL_free(tls->ssl);
 		tls->ssl = NULL;
 		return -1;

@@ -11,6 +11,7 @@
 #include "config/clock.h"
 #include "proxy/http.h"
 #include "proxy/log.h"
+#include "proxy/login_table.h"
 #include "proxy/timeval.h"
 
 enum {
@@ -411,29 +412,73 @@ static struct link *reusable_link(const struct endpoint *endpoint)
 	return oldest != NULL && oldest->has_stayed ? oldest : NULL;
 }
 
-static struct link *open_link(
-	struct endpoint *endpoint, const struct link_calls *calls, void *owner)
+/* Among those of the login, to this endpoint; NULL: to any. */
+static struct link *reusable_link_of(const struct login *login, const struct endpoint *endpoint)
+{
+	int64_t now = login_now(login);
+	struct link *link;
+
+	LIST_FOREACH(link, &login->idle, login_entry)
+		if ((endpoint == NULL || link->endpoint == endpoint) &&
+			(link->endpoint->keeps_links || link->has_stayed) &&
+			link->login_until > now && endpoint_has_room(link->endpoint))
+			return link;
+	return NULL;
+}
+
+void endpoint_make_room(struct endpoint *endpoint)
+{
+	while (endpoint->idle_count > 0 && endpoint->busy_count + endpoint->idle_count >=
+						   endpoint->upstream->config->connections)
+		link_free(TAILQ_LAST(&endpoint->idle, link_list));
+}
+
+static struct link *take_link_of(struct login *login, const struct endpoint *endpoint,
+	const struct link_calls *calls, void *owner)
 {
 	struct link *link;
 
-	while ((link = reusable_link(endpoint)) != NULL)
-		if (link_take(link, calls, owner))
+	while ((link = reusable_link_of(login, endpoint)) != NULL)
+		if (link_take(link, login, calls, owner))
 			return link;
-	return link_connect(endpoint, calls, owner);
+	return NULL;
 }
 
-struct link *upstream_open(struct upstream *upstream, const struct link_calls *calls, void *owner)
+static struct link *open_link(
+	struct endpoint *endpoint, struct login *login, const struct link_calls *calls, void *owner)
 {
-	struct endpoint *endpoint = least_busy(upstream, NULL);
+	struct link *link;
 
-	return endpoint != NULL ? open_link(endpoint, calls, owner) : NULL;
+	if (login != NULL) {
+		link = take_link_of(login, endpoint, calls, owner);
+		if (link != NULL)
+			return link;
+		endpoint_make_room(endpoint);
+	} else {
+		while ((link = reusable_link(endpoint)) != NULL)
+			if (link_take(link, NULL, calls, owner))
+				return link;
+	}
+	return link_connect(endpoint, login, calls, owner);
+}
+
+struct link *upstream_open(
+	struct upstream *upstream, struct login *login, const struct link_calls *calls, void *owner)
+{
+	struct link *link = login != NULL ? take_link_of(login, NULL, calls, owner) : NULL;
+	struct endpoint *endpoint;
+
+	if (link != NULL)
+		return link;
+	endpoint = least_busy(upstream, NULL);
+	return endpoint != NULL ? open_link(endpoint, login, calls, owner) : NULL;
 }
 
 struct link *upstream_open_at(struct upstream *upstream, struct endpoint *endpoint,
-	const struct link_calls *calls, void *owner)
+	struct login *login, const struct link_calls *calls, void *owner)
 {
-	return endpoint_has_room(endpoint) ? open_link(endpoint, calls, owner)
-					   : upstream_open(upstream, calls, owner);
+	return endpoint_has_room(endpoint) ? open_link(endpoint, login, calls, owner)
+					   : upstream_open(upstream, login, calls, owner);
 }
 
 size_t upstream_index(const struct endpoint *endpoint)

@@ -39,6 +39,7 @@ struct endpoint {
 	uint32_t busy_count, idle_count;
 	bool is_up;
 	bool keeps_links;     /* seen: an idle link stays open for LINK_PROOF_MS */
+	bool logs_in_each;    /* seen: it wants a login with each request of a connection */
 	uint32_t failures;    /* in a row */
 	uint64_t retry_at_us; /* while it is down and nobody checks its health: tried again then */
 	struct link *probe;   /* the health check under way */
@@ -67,12 +68,14 @@ void upstream_free(struct upstream *upstream);
 /* From now on no link is kept idle, and none is probed. */
 void upstream_close(struct upstream *upstream);
 
-/* A link to the healthy endpoint with the fewest in use. NULL: none is healthy, or all are full. */
-struct link *upstream_open(struct upstream *upstream, const struct link_calls *calls, void *owner);
+/* A link to the healthy endpoint with the fewest in use; with a login, one of its own that is idle, if
+ * there is one, and else one that will never be anybody else's. NULL: none is healthy, or all are full. */
+struct link *upstream_open(struct upstream *upstream, struct login *login,
+	const struct link_calls *calls, void *owner);
 
 /* The same to this endpoint; to any, where it is not healthy or full. */
 struct link *upstream_open_at(struct upstream *upstream, struct endpoint *endpoint,
-	const struct link_calls *calls, void *owner);
+	struct login *login, const struct link_calls *calls, void *owner);
 
 /* The endpoint that a URL leads to, whatever its path behind the endpoint's; NULL: to none. */
 struct endpoint *upstream_find(struct upstream *upstream, struct span url);
@@ -86,6 +89,9 @@ void endpoint_host(const struct endpoint *endpoint, char host[ENDPOINT_NAME_MAX]
 /* The same for SNI and for the name in its certificate: neither port nor brackets. */
 void endpoint_tls_name(const struct endpoint *endpoint, char name[ENDPOINT_NAME_MAX]);
 
+/* For link.c. Connections that stand for users cannot be shared: where the endpoint has as many as it may,
+ * those that have been idle longest are closed for another one. */
+void endpoint_make_room(struct endpoint *endpoint);
 /* For link.c. One connection more or less is in use. */
 void endpoint_count_busy(struct endpoint *endpoint, int change);
 /* For link.c. What became of a connection. reason is for the log. */

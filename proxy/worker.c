@@ -12,10 +12,11 @@
 
 #include "config/clock.h"
 #include "proxy/device_client.h"
-#include "proxy/exchange.h"
+#include "proxy/exchange_login.h"
 #include "proxy/identity_client.h"
 #include "proxy/listener.h"
 #include "proxy/log.h"
+#include "proxy/login_client.h"
 #include "proxy/ocsp_client.h"
 #include "proxy/policy.h"
 #include "proxy/privacy.h"
@@ -23,6 +24,7 @@
 #include "proxy/session.h"
 #include "proxy/timeval.h"
 #include "proxy/worker_control.h"
+#include "proxy/worker_judge.h"
 
 enum {
 	RECHECK_S = 60,   /* at least: clocks are set while phones sleep, directories forget */
@@ -92,6 +94,15 @@ void worker_expect_change(struct worker *worker, int64_t moment)
 	worker_set_recheck(worker);
 }
 
+/* What certificates are judged by has: who is in, and who is logged in at the mail server without being in. */
+static void world_changed(struct worker *worker, enum recheck_cause cause, int authority,
+	const char *name, uint64_t since_us)
+{
+	recheck_begin(&worker->recheck, cause, authority, name, since_us);
+	if (worker->logins != NULL)
+		login_table_recheck(worker->logins);
+}
+
 /* Each session that stays says anew when its certificate ends. */
 static void on_recheck(evutil_socket_t fd, short what, void *arg)
 {
@@ -101,7 +112,7 @@ static void on_recheck(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	worker->next_change = revocation_set_next_change(&worker->revocation, worker_now(worker));
 	worker_set_recheck(worker);
-	recheck_begin(&worker->recheck, RECHECK_TIME, -1, NULL, clock_us());
+	world_changed(worker, RECHECK_TIME, -1, NULL, clock_us());
 	worker_identity_begin(&worker->reidentify);
 }
 
@@ -153,8 +164,7 @@ static void worker_take_index(struct worker *worker, const struct message *messa
 	worker_tidy_later(worker);
 	worker_expect_change(
 		worker, revocation_set_next_change(&worker->revocation, worker_now(worker)));
-	recheck_begin(&worker->recheck, RECHECK_CRL,
-		worker->has_foreign_signers ? -1 : (int)authority,
+	world_changed(worker, RECHECK_CRL, worker->has_foreign_signers ? -1 : (int)authority,
 		trust->authorities[authority].issuer, since_us);
 }
 
@@ -171,7 +181,7 @@ static void worker_take_users(struct worker *worker, int fd)
 	}
 	user_index_close(worker->users);
 	worker->users = users;
-	recheck_begin(&worker->recheck, RECHECK_USERS, -1, NULL, since_us);
+	world_changed(worker, RECHECK_USERS, -1, NULL, since_us);
 }
 
 static void worker_take_devices(struct worker *worker, int fd)
@@ -199,7 +209,7 @@ static void worker_take_trust(struct worker *worker, const struct message *messa
 
 	for (size_t i = 0; i < AUTHORITY_MAX / 64; i++)
 		worker->withdrawn[i] |= message->u.trust.withdrawn[i];
-	recheck_begin(&worker->recheck, RECHECK_TRUST, -1, NULL, since_us);
+	world_changed(worker, RECHECK_TRUST, -1, NULL, since_us);
 }
 
 static void worker_drain(struct worker *worker, uint32_t time_ms)
@@ -321,6 +331,46 @@ static int worker_allocate(struct worker *worker, struct error *err)
 	return revocation_set_init(&worker->revocation, worker->child->trust, err);
 }
 
+/* Logins */
+
+static enum refusal judge_login(void *context, const struct credential *credential)
+{
+	return worker_judge_credential(context, credential);
+}
+
+static void drop_login(void *context, const char *mailbox)
+{
+	struct worker *worker = context;
+
+	login_client_drop(worker->login_client, mailbox);
+}
+
+static void forget_login(void *context, uint32_t login_context)
+{
+	struct worker *worker = context;
+
+	login_client_forget(worker->login_client, login_context);
+}
+
+static int worker_start_logins(struct worker *worker, struct error *err)
+{
+	const struct config_upstream *upstream = &worker->config->upstream;
+	const struct login_table_calls calls = {.judge = judge_login,
+		.drop = drop_login,
+		.forget = forget_login,
+		.context = worker};
+
+	if (!login_is_needed(worker->config))
+		return 0;
+	worker->logins = login_table_new(worker->base, upstream->login_cache, &calls);
+	worker->login_client = login_client_new(worker);
+	if (worker->logins == NULL || worker->login_client == NULL)
+		return error_set(err, "out of memory");
+	if (upstream->login == CONFIG_LOGIN_MINTED)
+		login_table_set_needs_identity(worker->logins);
+	return 0;
+}
+
 static int worker_start_events(struct worker *worker, struct error *err)
 {
 	if (recheck_init(&worker->recheck, worker->base, &worker->sessions, session_recheck) != 0)
@@ -363,7 +413,8 @@ static int worker_start(struct worker *worker, struct error *err)
 	worker->upstream =
 		upstream_new(worker->base, &worker->config->upstream, worker->counters, err);
 	privacy_wipe(false);
-	if (worker->upstream == NULL || worker_start_events(worker, err) != 0)
+	if (worker->upstream == NULL || worker_start_logins(worker, err) != 0 ||
+		worker_start_events(worker, err) != 0)
 		return -1;
 	if (child->has_sandbox && sandbox_enter(child, err) != 0)
 		return -1;

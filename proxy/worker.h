@@ -48,6 +48,8 @@ struct worker {
 	struct exchange *over;
 	struct event *bury_event;
 	struct identity_client *identity;
+	struct login_table *logins;        /* NULL: requests need none (exchange_login.h) */
+	struct login_client *login_client; /* likewise */
 	struct ocsp_client *ocsp;
 	uint8_t buffer[WORKER_BUFFER];      /* what is read lands here first */
 	uint8_t scratch[2 * WORKER_BUFFER]; /* what is written is put together here */

@@ -18,6 +18,7 @@ static struct config config_of_test(void)
 	config.upstream.header_count = 1;
 	config.upstream.headers = login_headers;
 	config.upstream.basic_user = (char *)"";
+	config.assertion.header = (char *)"Owner-Assertion";
 	config.identity_header_count = 1;
 	config.identity_headers = identity_headers;
 	return config;
@@ -78,6 +79,8 @@ static void test_identity_fields_of_a_phone_are_taken_out(void)
 		"X_WebObjects_Remote_User: bob@contoso.test\r\n",
 		"x.webobjects.remote.user: bob\r\n",
 		"x-webobjects-auth-type: Basic\r\n",
+		"Owner-Assertion: e30.e30.e30\r\n",
+		"OWNER_ASSERTION: e30.e30.e30\r\n",
 		"X-Company-User: bob\r\n",
 		"X_Company-User: bob\r\n",
 		"Remote-User: bob\r\n",
