@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "config/clock.h"
+#include "proxy/privacy.h"
 
 enum {
 	SLICE_LOGINS = 256, /* looked at in one turn of the loop */
@@ -95,7 +96,9 @@ int login_keep_secret(struct login *login, enum login_kind kind, struct span sec
 	if (len > 0)
 		memcpy(kept->text, secret.data, len);
 	if (kind == LOGIN_MINTED) {
+		privacy_wipe(true); /* of what the key is decoded from */
 		kept->identity = tls_identity_new(secret, err);
+		privacy_wipe(false);
 		if (kept->identity == NULL) {
 			free(kept);
 			return -1;
