@@ -7,6 +7,8 @@ import subprocess
 
 import harness
 
+# For a build with sanitizers, which would keep cores away by itself and end in an orderly way.
+AS_ANY_OTHER = {"ASAN_OPTIONS": "disable_coredump=0:handle_segv=0:detect_leaks=0"}
 PIECE = 16 << 20
 # AddressSanitizer's shadow, which holds no bytes of the program's and takes terabytes.
 AREA_MAX = 4 << 30
@@ -18,6 +20,11 @@ def family(pid):
     for child in harness.children(pid):
         pids += family(child)
     return pids
+
+
+def named(pid, name):
+    """Those processes of a program that call themselves so."""
+    return [one for one in family(pid) if name_of(one) == name]
 
 
 def name_of(pid):

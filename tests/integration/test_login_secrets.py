@@ -7,13 +7,14 @@ import subprocess
 import sys
 import unittest
 
+import client
 import harness
 import peek
 from harness import wait_for
+from holders_case import SPAWNER, HoldersCase
+from ldap_server import BASE, PASSWORD, READER, Slapd
 
 CORE_PATTERN = "/proc/sys/kernel/core_pattern"
-# Of the build with sanitizers: it would keep cores away by itself, and end in an orderly way.
-AS_ANY_OTHER = {"ASAN_OPTIONS": "disable_coredump=0:handle_segv=0:detect_leaks=0"}
 # Run as another user: which of these files of that process can be read?
 LOOK = """
 import os, sys
@@ -27,23 +28,12 @@ for name in ("environ", "maps", "mem", "fd"):
 """
 
 
-class LookCase(harness.Case):
+class PrivacyTest(HoldersCase):
+    """With and without the sandbox."""
+
     def setUp(self):
         super().setUp()
-        if os.geteuid() != 0:
-            raise RuntimeError("only root may look into other processes: run this as root")
-        self.recorder = self.start_recorder()
-        self.upstream = "http://127.0.0.1:%d" % self.recorder.port
-
-    def write(self, name, text, mode=0o600):
-        with open(self.path(name), "w", encoding="ascii") as f:
-            f.write(text)
-        os.chmod(self.path(name), mode)
-        return self.path(name)
-
-
-class PrivacyTest(LookCase):
-    """With and without the sandbox."""
+        self.upstream = "http://127.0.0.1:%d" % self.start_recorder().port
 
     def start_as_nobody(self, *arguments):
         with open(self.pki.trust, encoding="ascii") as f:
@@ -68,8 +58,7 @@ class PrivacyTest(LookCase):
         for arguments in ((), ("--no-sandbox",)):
             with self.subTest(arguments=arguments):
                 proxy = self.start_as_nobody(*arguments)
-                wait_for("a helper of the directory", lambda p=proxy: "eas-directory" in map(
-                    peek.name_of, peek.family(p.pid)), None, proxy)
+                wait_for("a helper of the directory", lambda p=proxy: peek.named(p.pid, "eas-directory"), None, proxy)
                 for pid in peek.family(proxy.pid):
                     self.assertEqual(self.seen_by_nobody(pid), [], peek.name_of(pid))
                     with open("/proc/%d/limits" % pid, encoding="ascii") as f:
@@ -93,7 +82,7 @@ class PrivacyTest(LookCase):
             os.unlink(self.path(self.cores()[0]))
         # Without a sandbox, which would forbid to write one.
         proxy = self.start_proxy(self.upstream, {"workers": 1}, arguments=("--no-sandbox",),
-                                 environment=AS_ANY_OTHER)
+                                 environment=peek.AS_ANY_OTHER)
         for role in ("worker", "identity", "revocation", "control"):
             victim = proxy.pids(role)[0]
             os.kill(victim, signal.SIGSEGV)
@@ -105,70 +94,44 @@ class PrivacyTest(LookCase):
 
 
 
-class Secret:
-    """needles: what gives it away, {name: bytes}. in_memory: the processes that may have it in their
-    memory, one of which must; in_files: those that have the file open, beside the supervisor, which
-    has all files and gives them to who is started again."""
+class ConfiguredTest(HoldersCase):
+    """Each secret is with those that need it, with nobody else, and in nothing that is said."""
 
-    def __init__(self, needles, in_memory, in_files=None):
-        self.needles, self.in_memory = needles, set(in_memory)
-        self.in_files = set(in_memory if in_files is None else in_files)
+    def begin(self, upstream, **changes):
+        proxy = self.start_proxy(upstream, harness.merge({"workers": 1, "log": {"level": "debug"}}, changes))
+        self.begin_trace(proxy, "bob@contoso.test")
+        phone = self.phone(proxy, "bob")
+        self.assertEqual(phone.post("FolderSync", client.folder_sync()).status, 200, proxy.tail())
+        self.assertEqual(phone.post("FolderSync", client.folder_sync()).status, 200, proxy.tail())
+        return proxy, phone
 
-
-class HoldersTest(LookCase):
-    """Each secret is with those that need it, and with nobody else."""
-
-    def setUp(self):
-        super().setUp()
-        self.secrets = []
-
-    def add(self, needles, *holders, **options):
-        self.secrets.append(Secret(needles, holders, **options))
-
-    def add_text(self, name, *holders, **options):
-        """A secret of one line; the path of its file."""
-        text = "%s-%s" % (name, os.urandom(12).hex())
-        self.add({name: text.encode()}, *holders, **options)
-        return self.write(name, text + "\n")
-
-    def add_key(self, name, path, *holders):
-        self.add(peek.private_key(name, path), *holders)
-
-    def assert_held_by_their_holders_alone(self, proxy):
-        needles = {name: needle for secret in self.secrets for name, needle in secret.needles.items()}
-        memory, files = {}, {}
-        for pid in peek.family(proxy.pid):
-            process = peek.name_of(pid)
-            memory.setdefault(process, set()).update(peek.in_memory(pid, needles))
-            files.setdefault(process, set()).update(peek.in_descriptors(pid, needles))
-            self.assertEqual(peek.in_proc(pid, needles), set(), process)
-        for secret in self.secrets:
-            names = set(secret.needles)
-            self.assertLessEqual({p for p, found in memory.items() if found & names}, secret.in_memory, names)
-            self.assertEqual({p for p, found in files.items() if found & names}, secret.in_files | {"easproxyd"}, names)
-            if secret.in_memory:
-                self.assertTrue(any(memory[p] & names for p in secret.in_memory), names)
-        text = proxy.output().encode()
-        self.assertEqual([name for name, needle in needles.items() if needle in text], [])
-
-    def test_of_all_configurations(self):
+    def test_keys_of_servers_and_passwords(self):
         """Passwords are read when they are used, and wiped."""
-        self.add_key("ECDSA key", self.pki.server.key, "eas-worker")
-        self.add_key("RSA key", self.pki.server_rsa.key, "eas-worker")
-        proxy = self.start_proxy(self.upstream, {
-            "workers": 1, "log": {"level": "debug"},
-            "listener phones": {"certificate rsa": {
+        self.add_key("ECDSA key", self.pki.server.key, ["eas-worker"], ["eas-worker"])
+        self.add_key("RSA key", self.pki.server_rsa.key, ["eas-worker"], ["eas-worker"])
+        slapd = Slapd(self.folder("slapd"), self.pki.server, self.pki.ca, {
+            "bob": {"proxyAddresses": "SMTP:bob@contoso.test"}}).start()
+        self.addCleanup(slapd.stop)
+        self.add({"password of the directory": PASSWORD.encode()}, [SPAWNER, "eas-directory"], [SPAWNER, "eas-directory"])
+        recorder = self.start_recorder()
+        proxy, phone = self.begin(
+            "http://127.0.0.1:%d" % recorder.port,
+            **{"listener phones": {"certificate rsa": {
                 "chain": self.pki.server_rsa.certificate, "key": self.pki.server_rsa.key}},
-            "directory": {
-                "backend": "ldap", "urls": ["ldap://127.0.0.1:%d" % harness.free_port()], "base": "dc=test", "helpers": 1,
-                "bind-name": "cn=reader,dc=test",
-                "bind-password-file": self.add_text("bind-password", "eas-spawner", "eas-directory")},
-            "upstream exchange": {
+               "directory": {
+                "backend": "ldap", "urls": [slapd.tls_url], "base": BASE, "helpers": 1, "bind-name": READER, "ca": self.pki.ca,
+                "bind-password-file": slapd.password_file},
+               "upstream exchange": {
                 "login": "basic", "basic-user": "%{mailbox}",
-                "basic-password-file": self.add_text("basic-password", in_files={"eas-worker"})}})
-        wait_for("a helper of the directory", lambda: "eas-directory" in map(
-            peek.name_of, peek.family(proxy.pid)), None, proxy)
+                "basic-password-file": self.add_text("basic-password", ["eas-worker"], ["eas-worker"], is_kept=False)}})
+        self.add({"login": recorder.whole()[-1].header("Authorization").encode()[-40:]}, ["eas-worker"],
+                 is_configured=False, is_kept=False)
         self.assert_held_by_their_holders_alone(proxy)
+        self.assert_untold(self.said(proxy, phone))
+
+    def folder(self, name):
+        os.mkdir(self.path(name))
+        return self.path(name)
 
 
 if __name__ == "__main__":
