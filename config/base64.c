@@ -1,5 +1,8 @@
 #include "config/base64.h"
 
+#include <limits.h>
+#include <openssl/evp.h>
+
 static bool is_blank(uint8_t c)
 {
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
@@ -29,4 +32,18 @@ int base64_decode(struct span text, uint8_t *bytes, size_t *len)
 			bytes[(*len)++] = (uint8_t)(bits >> (4 - digits % 4) * 2 % 8);
 	}
 	return padding <= 2 && (digits + padding) % 4 == 0 ? 0 : -1;
+}
+
+size_t base64url_write(struct span octets, char *text, size_t size)
+{
+	size_t len;
+
+	if (octets.len > INT_MAX / 2 || size < (octets.len + 2) / 3 * 4 + 1)
+		return 0;
+	len = (size_t)EVP_EncodeBlock((unsigned char *)text, octets.data, (int)octets.len);
+	while (len > 0 && text[len - 1] == '=')
+		len--;
+	for (size_t i = 0; i < len; i++)
+		text[i] = (char)(text[i] == '+' ? '-' : text[i] == '/' ? '_' : text[i]);
+	return len;
 }

@@ -41,9 +41,28 @@ static void test_what_is_not_base64_is_refused(void)
 	CU_ASSERT_EQUAL(base64_value('\0'), -1);
 }
 
+static void test_the_form_for_urls_is_written(void)
+{
+	static const struct {
+		const char *bytes, *text;
+	} rows[] = {{"", ""}, {"f", "Zg"}, {"fo", "Zm8"}, {"foo", "Zm9v"}, {"foob", "Zm9vYg"},
+		{"\xfb\xff\xbf", "-_-_"}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct span bytes = span_of_string(rows[i].bytes);
+		size_t room = (bytes.len + 2) / 3 * 4 + 1;
+		char text[16];
+		size_t len = base64url_write(bytes, text, room);
+
+		CU_ASSERT_TRUE(span_equal(span_of(text, len), span_of_string(rows[i].text)));
+		CU_ASSERT_EQUAL(base64url_write(bytes, text, room - 1), 0);
+	}
+}
+
 static const struct check checks[] = {
 	{"text is decoded", test_text_is_decoded},
 	{"text is decoded in its own place", test_text_is_decoded_in_its_own_place},
+	{"the form for URLs is written", test_the_form_for_urls_is_written},
 	{"what is not base64 is refused", test_what_is_not_base64_is_refused},
 };
 
