@@ -40,6 +40,11 @@ static int read_secret(struct signing_key *key, struct span file, struct error *
 {
 	struct span secret = secret_of(file);
 
+	/* Who gives a key to HS256 may have its public half in mind for the receiver. */
+	if (memmem(file.data, file.len, "-----BEGIN ", 11) != NULL)
+		return error_set(err,
+			"HS256 takes a secret that both sides know, not a key in PEM; give another "
+			"algorithm, or a secret");
 	if (secret.len < SIGNING_SECRET_MIN)
 		return error_set(err, "a key for HS256 has at least %d bytes, this one %zu",
 			SIGNING_SECRET_MIN, secret.len);

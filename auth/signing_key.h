@@ -26,10 +26,10 @@ struct signing_key {
 	char *key_id;      /* "": none */
 };
 
-/* The key in PEM, or for HS256 the secret: the line, where the file is one line of printable ASCII, else
+/* text is the key in PEM, or for HS256 the secret: the line, where the file is one line of printable ASCII, else
  * all of its bytes. The certificate, in PEM, may be empty; else it is the key's. key_id may be "". All
  * of it is copied. NULL with err filled, which shows nothing of the key. */
-struct signing_key *signing_key_open(enum config_signature algorithm, struct span key,
+struct signing_key *signing_key_open(enum config_signature algorithm, struct span text,
 	struct span certificate, const char *key_id, struct error *err);
 void signing_key_close(struct signing_key *key); /* wipes it; NULL is allowed */
 

@@ -2,10 +2,13 @@
  * Logins on the owner's behalf: that what upstream/login asks for is there, and whole.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "config/check.h"
+#include "config/file.h"
+#include "config/pki.h"
 #include "config/value.h"
 
 bool check_login_writes_authorization(const struct config_upstream *upstream)
@@ -95,7 +98,168 @@ static void check_kerberos(const struct check *check)
 			upstream->name);
 }
 
+/* Bearer tokens */
+
+/* In the clear the assertion, and the token, would be anybody's on the way. */
+static void check_token_endpoint(const struct check *check)
+{
+	struct config_bearer *bearer = &check->config->bearer;
+	struct config_endpoint endpoint = {.text = NULL};
+	int line = bearer->place.line;
+	struct error err;
+	bool is_near;
+
+	if (value_read_endpoint(bearer->endpoint, &endpoint, &err) == -1) {
+		fault_add(check->faults, line, "option 'endpoint' in bearer: %s", err.text);
+		return;
+	}
+	bearer->port = endpoint.port;
+	is_near = strncmp(endpoint.host, "127.", 4) == 0 || strcmp(endpoint.host, "::1") == 0;
+	if (!endpoint.is_tls && !is_near)
+		fault_add(check->faults, line,
+			"option 'endpoint' in bearer: '%.100s': assertions and tokens would cross "
+			"the network in the clear; use https",
+			bearer->endpoint);
+	else if (!endpoint.is_tls)
+		fault_warn(check->faults, line,
+			"option 'endpoint' in bearer: '%.100s' is not encrypted", bearer->endpoint);
+	free(endpoint.text);
+	free(endpoint.host);
+	free(endpoint.path_prefix);
+}
+
+static void check_client(const struct check *check)
+{
+	const struct config_bearer *bearer = &check->config->bearer;
+	const struct config_file *secret = &bearer->client_secret;
+	int line = bearer->place.line;
+	bool has_secret = secret->fd != -1;
+	struct error err;
+	size_t len;
+	char *text = has_secret ? config_file_read(secret, &len, &err) : NULL;
+
+	if ((has_secret || bearer->client_assertion) && bearer->client_id[0] == '\0')
+		fault_add(check->faults, line,
+			"bearer: client-secret-file and client-assertion need client-id");
+	if (has_secret && bearer->client_assertion)
+		fault_add(check->faults, line,
+			"bearer: a client says who it is by client-secret-file or by "
+			"client-assertion, not by both (RFC 6749 2.3)");
+	if (bearer->client_id[0] == '\0' && bearer->issuer[0] == '\0')
+		fault_add(check->faults, line, "bearer: assertions need an issuer, or client-id");
+	if (text == NULL)
+		return;
+	/* Printable ASCII: RFC 6749 Appendix A.2. */
+	len = strlen(text) == len ? strcspn(text, "\r\n") : 0;
+	if (len == 0 || text[len + strspn(text + len, "\r\n")] != '\0')
+		fault_add(check->faults, secret->place.line, "%s: a secret is one line",
+			secret->path);
+	for (size_t i = 0; i < len; i++)
+		if (text[i] < 0x20 || text[i] >= 0x7f) {
+			fault_add(check->faults, secret->place.line,
+				"%s: a secret has printable ASCII alone", secret->path);
+			break;
+		}
+	file_wipe(text, strlen(text));
+}
+
+/* "URI = text with %{…}" */
+static void check_attribute(const struct check *check, const struct config_word *word)
+{
+	const char *equals = strchr(word->text, '=');
+	struct error err;
+
+	if (equals == NULL || equals == word->text || word->text[0] == ' ' ||
+		equals - word->text > 255)
+		fault_add(check->faults, word->line,
+			"option 'attributes' in bearer: '%.100s' is not like \"URI = %%{upn}\"",
+			word->text);
+	else if (value_check_login_name(equals + 1, &err) == -1)
+		fault_add(check->faults, word->line, "option 'attributes' in bearer: %s", err.text);
+}
+
+/* RFC 6749 Appendix A.4 */
+static bool is_scope(const char *scope)
+{
+	for (; *scope != '\0'; scope++)
+		if (*scope < 0x20 || *scope >= 0x7f || *scope == '"' || *scope == '\\')
+			return false;
+	return true;
+}
+
+static void check_bearer(const struct check *check)
+{
+	const struct config *config = check->config;
+	const struct config_bearer *bearer = &config->bearer;
+	int line = bearer->place.line;
+	struct error err;
+
+	if (config->upstream.login != CONFIG_LOGIN_BEARER) {
+		if (bearer->endpoint[0] != '\0')
+			fault_warn(check->faults, line,
+				"bearer says nothing without login = bearer in upstream");
+		return;
+	}
+	if (bearer->endpoint[0] == '\0' || bearer->key.path[0] == '\0')
+		fault_add(check->faults, config->upstream.place.line,
+			"upstream '%s': login = bearer needs endpoint and key in a section bearer",
+			config->upstream.name);
+	if (bearer->endpoint[0] != '\0')
+		check_token_endpoint(check);
+	if (bearer->ca.fd != -1 && pki_check_bundle(&bearer->ca, &err) == -1)
+		fault_add(check->faults, bearer->ca.place.line, "%s", err.text);
+	check_client(check);
+	if (value_check_login_name(bearer->subject, &err) == -1)
+		fault_add(check->faults, line, "option 'subject' in bearer: %s", err.text);
+	else if (!value_names_somebody(bearer->subject))
+		fault_add(check->faults, line,
+			"option 'subject' in bearer: '%.100s' would be the same for everybody",
+			bearer->subject);
+	for (size_t i = 0; i < bearer->attributes.count; i++)
+		check_attribute(check, &bearer->attributes.list[i]);
+	if (bearer->attributes.count > 0 && bearer->grant != CONFIG_GRANT_SAML)
+		fault_warn(check->faults, bearer->attributes.list[0].line,
+			"option 'attributes' in bearer says nothing without grant = saml");
+	if (!is_scope(bearer->scope))
+		fault_add(check->faults, line,
+			"option 'scope' in bearer: '%.100s' has characters that no scope has",
+			bearer->scope);
+}
+
+/* The signed field */
+
+static void check_assertion(const struct check *check)
+{
+	const struct config *config = check->config;
+	const struct config_assertion *assertion = &config->assertion;
+	int line = assertion->place.line;
+	struct error err;
+
+	if (assertion->header[0] == '\0') {
+		if (assertion->key.path[0] != '\0')
+			fault_warn(check->faults, line, "assertion says nothing without header");
+		return;
+	}
+	if (assertion->key.path[0] == '\0')
+		fault_add(check->faults, line, "assertion: header needs key, to sign it with");
+	if (value_check_field_name(assertion->header, &err) == -1)
+		fault_add(check->faults, line, "option 'header' in assertion: %s", err.text);
+	if (strcasecmp(assertion->header, "authorization") == 0 &&
+		check_login_writes_authorization(&config->upstream))
+		fault_add(check->faults, line,
+			"option 'header' in assertion: the login of upstream writes '%s' itself",
+			assertion->header);
+	for (size_t i = 0; i < config->upstream.header_count; i++)
+		if (strcasecmp(assertion->header, config->upstream.headers[i].name) == 0)
+			fault_add(check->faults, line,
+				"option 'header' in assertion: '%s' stands in upstream/headers, "
+				"too",
+				assertion->header);
+}
+
 void check_login(const struct check *check)
 {
 	check_kerberos(check);
+	check_bearer(check);
+	check_assertion(check);
 }

@@ -97,6 +97,8 @@ static void free_bearer(struct config_bearer *bearer)
 	free(bearer->issuer);
 	free(bearer->audience);
 	free(bearer->subject);
+	free(bearer->name_format);
+	free_words(&bearer->attributes);
 	free(bearer->scope);
 	free(bearer->key_id);
 }

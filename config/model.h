@@ -310,12 +310,16 @@ enum config_signature { CONFIG_SIGNATURE_HS256, CONFIG_SIGNATURE_RS256, CONFIG_S
 
 struct config_bearer {
 	char *endpoint;        /* https://…, the token endpoint of RFC 6749 3.2 */
+	uint16_t port;         /* of it */
 	struct config_file ca; /* PEM bundle; unset: the system's store */
 	enum config_grant grant;
 	char *client_id;
 	struct config_file client_secret; /* one line; unset: none */
+	bool client_assertion; /* easproxyd says who it is by a JWT of its own (RFC 7523 2.2) */
 	char *issuer, *audience, *scope;
-	char *subject;                  /* template */
+	char *subject;                  /* template, see auth/login_name.h */
+	char *name_format;              /* of a SAML assertion's NameID: a URI */
+	struct config_words attributes; /* "URI = template", in a SAML assertion */
 	struct config_file key;         /* PEM: signs the assertions */
 	struct config_file certificate; /* PEM; unset: none */
 	char *key_id;

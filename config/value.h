@@ -37,7 +37,10 @@ int value_read_field(const char *text, struct config_header *header, struct erro
 /* The rest check only: 0, or -1 with err filled. */
 int value_check_template(const char *text, struct error *err);
 
-/* The same of a text of several lines: UTF-8 without control characters but line ends and tabs. */
+/* The names of auth/login_name.h alone. */
+int value_check_login_name(const char *text, struct error *err);
+
+/* The same as value_check_template() of a text of several lines: UTF-8 without control characters but line ends and tabs. */
 int value_check_message(const char *text, struct error *err);
 int value_check_field_name(const char *text, struct error *err);
 int value_check_host_name(const char *text, bool may_have_wildcard, struct error *err);
@@ -50,6 +53,9 @@ int value_check_title(const char *text, struct error *err);
 
 /* Whether a template has a part that says whose mailbox it is. */
 bool value_names_mailbox(const char *text);
+
+/* The same of a text that value_check_login_name() has checked. */
+bool value_names_somebody(const char *text);
 
 /* Letters of ASCII, in place. */
 void value_lower(char *text);

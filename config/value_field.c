@@ -1,4 +1,5 @@
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -7,6 +8,8 @@
 
 static const char *const template_names[] = {"mailbox", "local-part", "domain", "device-id",
 	"device-type", "request-id", "client-address", NULL};
+static const char *const login_names[] = {
+	"mailbox", "local-part", "domain", "account", "realm", "upn", "sid", NULL};
 
 /* Fields that easproxyd writes itself, or whose meaning ends at the next hop (RFC 9110 7.6.1). */
 static const char *const reserved_fields[] = {"connection", "content-encoding", "content-length",
@@ -29,10 +32,24 @@ static bool is_listed(const char *const *list, const char *text, size_t len)
 	return false;
 }
 
+/* "%{a}, %{b} and %{c}" */
+static void write_names(const char *const *names, char text[256])
+{
+	size_t len = 0;
+
+	for (size_t i = 0; names[i] != NULL && len < 256; i++)
+		len += (size_t)snprintf(text + len, 256 - len, "%s%%{%s}",
+			i == 0                 ? ""
+			: names[i + 1] == NULL ? " and "
+					       : ", ",
+			names[i]);
+}
+
 /* Its %{…} alone. */
-static int check_names(const char *text, struct error *err)
+static int check_names(const char *text, const char *const *names, struct error *err)
 {
 	const char *p = text;
+	char known[256];
 
 	while ((p = strchr(p, '%')) != NULL) {
 		const char *end;
@@ -48,25 +65,33 @@ static int check_names(const char *text, struct error *err)
 				"'%.100s': after %% comes {mailbox} or another name; a percent "
 				"sign itself is %%%%",
 				text);
-		if (!is_listed(template_names, p + 1, (size_t)(end - p) - 1))
-			return error_set(err,
-				"%%%.*s is unknown; there are %%{mailbox}, %%{local-part}, "
-				"%%{domain}, "
-				"%%{device-id}, %%{device-type}, %%{request-id} and "
-				"%%{client-address}",
-				(int)(end - p < 60 ? end - p + 1 : 60), p);
+		if (!is_listed(names, p + 1, (size_t)(end - p) - 1)) {
+			write_names(names, known);
+			return error_set(err, "%%%.*s is unknown; there are %s",
+				(int)(end - p < 60 ? end - p + 1 : 60), p, known);
+		}
 		p = end + 1;
 	}
 	return 0;
 }
 
-int value_check_template(const char *text, struct error *err)
+static int check_line(const char *text, const char *const *names, struct error *err)
 {
 	for (const char *p = text; *p != '\0'; p++)
 		if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f)
 			return error_set(
 				err, "'%.100s' has characters other than printable ASCII", text);
-	return check_names(text, err);
+	return check_names(text, names, err);
+}
+
+int value_check_template(const char *text, struct error *err)
+{
+	return check_line(text, template_names, err);
+}
+
+int value_check_login_name(const char *text, struct error *err)
+{
+	return check_line(text, login_names, err);
 }
 
 /* How many bytes the character has, or 0 where it is none of RFC 3629, or a control character. */
@@ -101,7 +126,7 @@ int value_check_message(const char *text, struct error *err)
 			return error_set(err, "byte %zu is a control character, or not UTF-8",
 				(size_t)(p - text) + 1);
 	}
-	if (check_names(text, err) == 0)
+	if (check_names(text, template_names, err) == 0)
 		return 0;
 	/* A fault is one line. */
 	for (char *p = err->text; *p != '\0'; p++)
@@ -111,13 +136,29 @@ int value_check_message(const char *text, struct error *err)
 }
 
 /* Only ever called with a template that was checked. "%%{mailbox}" is a text like any other. */
+static bool has_name(const char *text, const char *const *names)
+{
+	for (; (text = strchr(text, '%')) != NULL; text += 2) {
+		const char *end = text[1] == '{' ? strchr(text, '}') : NULL;
+
+		if (end != NULL && is_listed(names, text + 2, (size_t)(end - text) - 2))
+			return true;
+	}
+	return false;
+}
+
 bool value_names_mailbox(const char *text)
 {
-	for (; (text = strchr(text, '%')) != NULL; text += 2)
-		if (strncasecmp(text, "%{mailbox}", 10) == 0 ||
-			strncasecmp(text, "%{local-part}", 13) == 0)
-			return true;
-	return false;
+	static const char *const names[] = {"mailbox", "local-part", NULL};
+
+	return has_name(text, names);
+}
+
+bool value_names_somebody(const char *text)
+{
+	static const char *const names[] = {"mailbox", "local-part", "account", "upn", "sid", NULL};
+
+	return has_name(text, names);
 }
 
 static bool is_token(const char *text, size_t len)

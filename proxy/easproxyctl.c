@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "auth/directory.h"
+#include "auth/login_check.h"
 #include "auth/trust_store.h"
 #include "config/model.h"
 #include "proxy/easproxyctl_ca.h"
@@ -137,6 +138,7 @@ static int ctl_check(int argc, char **argv)
 	config = config_load(path, trust_store_config_check, print_fault, NULL);
 	if (config != NULL &&
 		(directory_config_check(&config->directory, print_fault, NULL) == -1 ||
+			login_config_check(config, print_fault, NULL) == -1 ||
 			policy_config_check(config, print_fault, NULL) == -1)) {
 		config_free(config);
 		config = NULL;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "auth/directory.h"
+#include "auth/login_check.h"
 #include "auth/trust_store.h"
 #include "config/model.h"
 #include "proxy/policy.h"
@@ -37,6 +38,7 @@ static int test(const char *path)
 
 	if (config != NULL &&
 		(directory_config_check(&config->directory, print_fault, NULL) == -1 ||
+			login_config_check(config, print_fault, NULL) == -1 ||
 			policy_config_check(config, print_fault, NULL) == -1)) {
 		config_free(config);
 		config = NULL;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "auth/directory.h"
+#include "auth/login_check.h"
 #include "proxy/policy.h"
 #include "proxy/sandbox.h"
 #include "proxy/supervisor_files.h"
@@ -73,6 +74,7 @@ struct generation *generation_new(const char *config_path, const struct generati
 	if (generation->config == NULL ||
 		directory_config_check(&generation->config->directory, report, report_context) ==
 			-1 ||
+		login_config_check(generation->config, report, report_context) == -1 ||
 		policy_config_check(generation->config, report, report_context) == -1)
 		goto fail;
 	generation->trust =

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "auth/assertion.h"
+#include "auth/login_check.h"
 #include "config/base64.h"
 #include "tests/unit/check.h"
 
@@ -431,6 +432,7 @@ static void test_keys_of_another_kind_are_refused(void)
 		{CONFIG_SIGNATURE_ES256, ec_pem, certificate},
 		{CONFIG_SIGNATURE_RS256, rsa_pem, "no certificate"},
 		{CONFIG_SIGNATURE_HS256, "a short secret", ""},
+		{CONFIG_SIGNATURE_HS256, rsa_pem, ""},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -481,6 +483,37 @@ static struct config_file memory_file(const char *content)
 	return file;
 }
 
+static void keep_fault(void *context, const char *text)
+{
+	*(struct error *)context = (struct error){""};
+	error_set(context, "%s", text);
+}
+
+static void test_keys_are_tried_with_the_configuration(void)
+{
+	struct config config = {.upstream = {.login = CONFIG_LOGIN_BEARER},
+		.bearer = {.algorithm = CONFIG_SIGNATURE_RS256,
+			.key = memory_file("no key"),
+			.certificate = {.fd = -1}},
+		.assertion = {.header = (char *)"",
+			.algorithm = CONFIG_SIGNATURE_HS256,
+			.key = memory_file("short")}};
+	struct error fault = {""};
+
+	config.bearer.key.place = (struct config_place){"c", 7};
+	config.assertion.key.place = (struct config_place){"c", 9};
+	CU_ASSERT_EQUAL(login_config_check(&config, keep_fault, &fault), -1);
+	CU_ASSERT_EQUAL(strncmp(fault.text, "c:7: key.pem: reading a private key", 35), 0);
+	config.upstream.login = CONFIG_LOGIN_NONE;
+	CU_ASSERT_EQUAL(login_config_check(&config, keep_fault, &fault), 0);
+	config.assertion.header = (char *)"x-assertion";
+	CU_ASSERT_EQUAL(login_config_check(&config, keep_fault, &fault), -1);
+	CU_ASSERT_STRING_EQUAL(
+		fault.text, "c:9: key.pem: a key for HS256 has at least 32 bytes, this one 5");
+	close(config.bearer.key.fd);
+	close(config.assertion.key.fd);
+}
+
 static void test_the_field_of_a_mailbox(void)
 {
 	static const struct login_subject subject = {.mailbox = "alice@contoso.test"};
@@ -520,6 +553,7 @@ static const struct check checks[] = {
 	{"what does not fit is not signed", test_what_does_not_fit_is_not_signed},
 	{"keys of another kind are refused", test_keys_of_another_kind_are_refused},
 	{"a secret is a line, or bytes", test_a_secret_is_a_line_or_bytes},
+	{"keys are tried with the configuration", test_keys_are_tried_with_the_configuration},
 	{"the field of a mailbox", test_the_field_of_a_mailbox},
 };
 

@@ -317,10 +317,8 @@ static void test_each_has_an_id_of_its_own(void)
 
 static void test_texts_that_do_not_show_are_not_signed(void)
 {
-	static const char *const texts[] = {"a\001b", "a\nb", "\xff", "a\xed\xa0\x80",
-		"\xef\xbf\xbe",
-		"a\xe2\x80\xae"
-		"b"};
+	static const char *const texts[] = {
+		"a\001b", "a\nb", "\xff", "a\xed\xa0\x80", "\xef\xbf\xbe", "a\xe2\x80\xae!"};
 	struct signing_key *key = make_key(CONFIG_SIGNATURE_ES256, false);
 	struct saml_signer *signer = saml_signer_new(key, NULL);
 	char xml[XML_MAX];

@@ -290,6 +290,111 @@ static void test_missing_options_are_reported_where_they_would_stand(void)
 	CHECK_CASES(cases, false);
 }
 
+#define BEARER "login = bearer }\nbearer { endpoint = \"https://l.test/t\" key = mail.key "
+
+static void test_bearer_tokens_are_asked_for_in_a_whole_way(void)
+{
+	static const struct faulty good[] = {
+		{17, BEARER "client-id = a", ""},
+		{17, BEARER "issuer = a client-id = b client-secret-file = password ca = ca.pem",
+			""},
+		{17,
+			BEARER "client-id = a client-assertion = on grant = saml subject = "
+			       "\"%{account}@%{realm}\" attributes = {\"urn:a = %{upn}\"}",
+			""},
+		{17,
+			"login = bearer }\nbearer { endpoint = \"http://127.0.0.1:8/t\" key = "
+			"mail.key client-id = a",
+			"c:18: warning: option 'endpoint' in bearer: 'http://127.0.0.1:8/t' is not "
+			"encrypted\n"},
+		{17, BEARER "client-id = a attributes = {\"urn:a = %{upn}\"}",
+			"c:18: warning: option 'attributes' in bearer says nothing without grant = "
+			"saml\n"},
+		{17, "}\nbearer { endpoint = \"https://l.test/t\"",
+			"c:18: warning: bearer says nothing without login = bearer in upstream\n"},
+	};
+	static const struct faulty bad[] = {
+		{17, "login = bearer",
+			"c:14: upstream 'mail': login = bearer needs endpoint and key in a section "
+			"bearer\n"
+			"c:19: bearer: assertions need an issuer, or client-id\n"},
+		{17,
+			"login = bearer }\nbearer { endpoint = \"http://l.test/t\" key = mail.key "
+			"client-id = a",
+			"c:18: option 'endpoint' in bearer: 'http://l.test/t': assertions and "
+			"tokens "
+			"would cross the network in the clear; use https\n"},
+		{17,
+			"login = bearer }\nbearer { endpoint = \"l.test/t\" key = mail.key "
+			"client-id "
+			"= a",
+			"c:18: option 'endpoint' in bearer: 'l.test/t' is not an endpoint; write "
+			"http:// or https://, a host, and a port if need be\n"},
+		{17, BEARER "client-id = a ca = junk.pem",
+			"c:18: junk.pem has no certificate (PEM)\n"},
+		{17, BEARER "issuer = a client-secret-file = password",
+			"c:18: bearer: client-secret-file and client-assertion need client-id\n"},
+		{17, BEARER "client-id = a client-secret-file = password client-assertion = on",
+			"c:18: bearer: a client says who it is by client-secret-file or by "
+			"client-assertion, not by both (RFC 6749 2.3)\n"},
+		{17, BEARER "client-id = a client-secret-file = two-lines",
+			"c:18: two-lines: a secret is one line\n"},
+		{17, BEARER "client-id = a subject = everybody",
+			"c:18: option 'subject' in bearer: 'everybody' would be the same for "
+			"everybody\n"},
+		{17, BEARER "client-id = a subject = \"%{mailbox} %{device-id}\"",
+			"c:18: option 'subject' in bearer: %{device-id} is unknown; there are "
+			"%{mailbox}, %{local-part}, %{domain}, %{account}, %{realm}, %{upn} and "
+			"%{sid}\n"},
+		{17,
+			BEARER "client-id = a grant = saml attributes = {\"urn:a\", \"= %{upn}\", "
+			       "\"urn:a = %{x}\"}",
+			"c:18: option 'attributes' in bearer: 'urn:a' is not like \"URI = "
+			"%{upn}\"\n"
+			"c:18: option 'attributes' in bearer: '= %{upn}' is not like \"URI = "
+			"%{upn}\"\n"
+			"c:18: option 'attributes' in bearer: %{x} is unknown; there are "
+			"%{mailbox}, %{local-part}, %{domain}, %{account}, %{realm}, %{upn} and "
+			"%{sid}\n"},
+		{17, BEARER "client-id = a scope = \"a\\\\b\"",
+			"c:18: option 'scope' in bearer: 'a\\b' has characters that no scope "
+			"has\n"},
+	};
+
+	CHECK_CASES(good, true);
+	CHECK_CASES(bad, false);
+}
+
+static void test_a_signed_field_is_one_of_its_own(void)
+{
+	static const struct faulty good[] = {
+		{19, "assertion { header = X-Signed key = mail.key }", ""},
+		{19, "assertion { header = Authorization key = mail.key }", ""},
+		{19, "assertion { key = mail.key }",
+			"c:19: warning: assertion says nothing without header\n"},
+	};
+	static const struct faulty bad[] = {
+		{19, "assertion { header = X-Signed }",
+			"c:19: assertion: header needs key, to sign it with\n"},
+		{19, "assertion { header = \"X Signed\" key = mail.key }",
+			"c:19: option 'header' in assertion: 'X Signed' is not the name of a "
+			"field\n"},
+		{19, "assertion { header = Host key = mail.key }",
+			"c:19: option 'header' in assertion: the field 'Host' belongs to HTTP and "
+			"is "
+			"not configurable\n"},
+		{19, "assertion { header = X-User key = mail.key }",
+			"c:19: option 'header' in assertion: 'X-User' stands in upstream/headers, "
+			"too\n"},
+		{17, BEARER "client-id = a }\nassertion { header = Authorization key = mail.key",
+			"c:19: option 'header' in assertion: the login of upstream writes "
+			"'Authorization' itself\n"},
+	};
+
+	CHECK_CASES(good, true);
+	CHECK_CASES(bad, false);
+}
+
 static void test_an_empty_file_lacks_all_that_is_required(void)
 {
 	struct config *config = fixture_load(&fixture, "user = nobody\n", NULL);
@@ -593,6 +698,9 @@ static const struct check checks[] = {
 	{"wrong values say what would be right", test_wrong_values_say_what_would_be_right},
 	{"what is missing is reported where it would stand",
 		test_missing_options_are_reported_where_they_would_stand},
+	{"bearer tokens are asked for in a whole way",
+		test_bearer_tokens_are_asked_for_in_a_whole_way},
+	{"a signed field is one of its own", test_a_signed_field_is_one_of_its_own},
 	{"an empty file lacks all that is required", test_an_empty_file_lacks_all_that_is_required},
 	{"files that cannot be used are named", test_files_that_cannot_be_used_are_named},
 	{"addresses are checked", test_addresses_are_checked},

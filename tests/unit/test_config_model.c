@@ -235,9 +235,13 @@ static void expect_logins(const struct config *config)
 	CU_ASSERT_EQUAL(bearer->grant, CONFIG_GRANT_SAML);
 	CU_ASSERT_STRING_EQUAL(bearer->client_id, "easproxy-1");
 	expect_path(bearer->client_secret.path, "password");
+	CU_ASSERT_TRUE(bearer->client_assertion);
 	CU_ASSERT_STRING_EQUAL(bearer->issuer, "https://easproxy.test");
 	CU_ASSERT_STRING_EQUAL(bearer->audience, "urn:login");
 	CU_ASSERT_STRING_EQUAL(bearer->subject, "%{local-part}");
+	CU_ASSERT_STRING_EQUAL(bearer->name_format, "urn:format");
+	CU_ASSERT_EQUAL(bearer->attributes.count, 1);
+	CU_ASSERT_STRING_EQUAL(bearer->attributes.list[0].text, "urn:upn = %{upn}");
 	CU_ASSERT_STRING_EQUAL(bearer->scope, "eas.all");
 	expect_path(bearer->key.path, "mail.key");
 	expect_path(bearer->certificate.path, "mail.pem");
@@ -372,7 +376,8 @@ static void test_every_option_reaches_the_model(void)
 
 	CU_ASSERT_STRING_EQUAL(fixture.reports,
 		"c:103: warning: kerberos 'CONTOSO.TEST' says nothing without login = kerberos in "
-		"upstream\n");
+		"upstream\n"
+		"c:118: warning: bearer says nothing without login = bearer in upstream\n");
 	expect_general(config);
 	expect_limits(&config->limits);
 	expect_listeners(config);
