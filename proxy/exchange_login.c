@@ -461,6 +461,7 @@ static void ask_for_proof(struct exchange *exchange, const struct http_head *hea
 	uint32_t context = link->login_context;
 	struct exchange_login *at;
 
+	exchange->endpoint_status = head->status;
 	switch (negotiate_read(head, token, sizeof(token), &len)) {
 	case NEGOTIATE_NO_TOKEN:
 		refuse_unproven(exchange, "the endpoint's answer has no token of its own");

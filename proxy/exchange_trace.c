@@ -266,6 +266,9 @@ static json_t *end_event(const struct exchange *exchange, const struct trace *tr
 	set_number(event, "status", exchange->status);
 	set_some(event, "endpoint_status", exchange->endpoint_status);
 	set_text(event, "endpoint", exchange->endpoint);
+	if (exchange->login_by != 0)
+		set_text(event, "login", login_kind_name(exchange->login_by - 1U));
+	set_some(event, "login_us", exchange->login_us);
 	if (exchange->sent_us != 0 && exchange->answered_us >= exchange->sent_us)
 		set_number(event, "upstream_us", exchange->answered_us - exchange->sent_us);
 	set_documents(event, exchange);

@@ -13,6 +13,7 @@
 #include "proxy/log.h"
 #include "proxy/login_table.h"
 #include "proxy/timeval.h"
+#include "proxy/upstream_service.h"
 
 enum {
 	RESOLVE_MS = 60 * 1000,      /* names are looked up again so often */
@@ -182,14 +183,7 @@ void endpoint_host(const struct endpoint *endpoint, char host[ENDPOINT_NAME_MAX]
 
 void endpoint_tls_name(const struct endpoint *endpoint, char name[ENDPOINT_NAME_MAX])
 {
-	const char *host = endpoint->upstream->config->host;
-
-	if (host[0] == '\0')
-		snprintf(name, ENDPOINT_NAME_MAX, "%s", endpoint->config->host);
-	else if (host[0] == '[')
-		snprintf(name, ENDPOINT_NAME_MAX, "%.*s", (int)strcspn(host + 1, "]"), host + 1);
-	else
-		snprintf(name, ENDPOINT_NAME_MAX, "%.*s", (int)strcspn(host, ":"), host);
+	upstream_name(endpoint->upstream->config, endpoint->config, name, ENDPOINT_NAME_MAX);
 }
 
 /* Health */
