@@ -3,6 +3,7 @@ open, command lines, environments. Tests look there for secrets that must not be
 process that must have them, so that a search that finds nothing anywhere is noticed."""
 import os
 import re
+import signal
 import subprocess
 
 import harness
@@ -104,3 +105,10 @@ def private_key(name, path):
     # From the middle: the first ones of an RSA key are its modulus, which is public.
     needles[name + ": the file"] = lines[len(lines) // 2].encode()
     return needles
+
+
+def kill(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
