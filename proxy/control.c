@@ -10,10 +10,12 @@
 #include "proxy/control_devices.h"
 #include "proxy/control_explain.h"
 #include "proxy/control_identity.h"
+#include "proxy/control_logins.h"
 #include "proxy/control_ocsp.h"
 #include "proxy/control_process.h"
 #include "proxy/control_seen.h"
 #include "proxy/control_trace.h"
+#include "proxy/control_upstream_test.h"
 #include "proxy/control_users.h"
 #include "proxy/control_workers.h"
 #include "proxy/log.h"
@@ -79,6 +81,7 @@ static void on_message(struct control *control, const struct message *message)
 	case MESSAGE_RELOADED: on_reloaded(control, message); return;
 	case MESSAGE_DRAIN:
 		control_trace_drain(control);
+		control_upstream_test_drain(control);
 		control_clients_drain(control);
 		return;
 	default: return;
@@ -134,6 +137,7 @@ static int start(struct control *control, struct error *err)
 	if (control->supervisor == NULL || event_add(control->supervisor, NULL) == -1)
 		return error_set(err, "out of memory");
 	if (control_explain_start(control, err) == -1 || control_seen_start(control, err) == -1 ||
+		control_logins_start(control, err) == -1 ||
 		control_clients_start(control, err) == -1)
 		return -1;
 	/* While nobody listens to us yet, so that no worker is born without knowing. */

@@ -2,8 +2,8 @@
  * The protocol of the control socket, as both sides know it: the client sends one line, gets one
  * line of JSON, and the connection ends. The line is one word ("status"), or a JSON object whose
  * member "request" is that word and whose other members are its arguments. The answer is
- * {"ok":true,…} or {"ok":false,"error":"…"}. "trace" is answered by {"ok":true,…} and one line for
- * each event that follows, the last of them {"event":"over",…}. Who may open the socket (root and the group of
+ * {"ok":true,…} or {"ok":false,"error":"…"}. "trace" and "upstream-test" are answered by
+ * {"ok":true,…} and one line for each event that follows, the last of them {"event":"over",…}. Who may open the socket (root and the group of
  * easproxyd) may ask for everything.
  */
 #ifndef PROXY_CONTROL_H

@@ -1,11 +1,17 @@
 #include "proxy/control_identity.h"
 
 #include "proxy/control_explain.h"
+#include "proxy/control_logins.h"
+#include "proxy/control_upstream_test.h"
 
 static void take(void *owner, const struct message *message)
 {
-	if (message->type == MESSAGE_MAILBOX_ANSWER)
-		control_explain_identified(owner, &message->u.mailbox_answer);
+	if (message->type == MESSAGE_MAILBOX_ANSWER) {
+		if (!control_upstream_test_identified(owner, &message->u.mailbox_answer))
+			control_explain_identified(owner, &message->u.mailbox_answer);
+	} else if (message->type == MESSAGE_LOGIN_STATE) {
+		control_logins_take(owner, message);
+	}
 }
 
 /* Who waits for an answer is told when his time is over. */

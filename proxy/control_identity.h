@@ -17,7 +17,8 @@ void control_identity_init(struct control *control);
 /* Takes a channel over, closing an older one. */
 void control_identity_attach(struct control *control, int fd);
 
-/* Asks; control_explain_identified() gets the answer with that id. False: nobody listens. */
+/* Asks; control_upstream_test_identified() or control_explain_identified() gets the answer with that id, as
+ * it is of one of control_await()'s numbers. False: nobody listens. */
 bool control_identity_ask(struct control *control, uint64_t id, const struct identity_names *names);
 
 #endif

@@ -13,8 +13,8 @@
 #include "auth/revocation_set.h"
 #include "auth/verify.h"
 #include "proxy/child.h"
+#include "proxy/control_crl.h"
 #include "proxy/control_request.h"
-#include "proxy/control_status.h"
 #include "proxy/peer_channel.h"
 #include "proxy/state_store.h"
 
@@ -29,6 +29,7 @@ enum control_trouble {
 };
 
 struct control_devices;
+struct control_logins;
 struct control_seen;
 
 LIST_HEAD(control_client_list, control_client);
@@ -37,6 +38,7 @@ LIST_HEAD(control_explanation_list, control_explanation);
 LIST_HEAD(control_history_list, control_history);
 LIST_HEAD(control_trace_list, control_trace);
 LIST_HEAD(control_trace_assembly_list, control_trace_assembly);
+LIST_HEAD(control_upstream_test_list, control_upstream_test);
 
 struct control {
 	const struct child *child;
@@ -47,7 +49,7 @@ struct control {
 	bool is_draining;
 	struct control_client_list clients;
 	struct control_worker_list workers; /* control_workers.c */
-	uint64_t last_number;               /* of control_await() */
+	uint64_t last_number;               /* of control_await(), and of tests */
 	struct control_authority authorities[AUTHORITY_MAX];
 	struct state_store *store;
 	char troubles[CONTROL_TROUBLE_COUNT][512]; /* "": none */
@@ -58,6 +60,7 @@ struct control {
 	uint64_t refreshed_us;
 	struct control_seen *seen;
 	struct control_devices *devices;
+	struct control_logins *logins;
 	/* For explanations (control_explain.c): the world as workers see it. */
 	struct verifier *verifier;
 	struct revocation_set revocation;
@@ -66,8 +69,9 @@ struct control {
 	struct control_trace_list traces;      /* control_trace.c */
 	struct control_trace_assembly_list assemblies;
 	uint32_t last_trace;
-	struct peer_channel identity; /* control_identity.c */
-	struct peer_channel ocsp;     /* to the revocation process: control_ocsp.c */
+	struct control_upstream_test_list upstream_tests; /* control_upstream_test.c */
+	struct peer_channel identity;                     /* control_identity.c */
+	struct peer_channel ocsp; /* to the revocation process: control_ocsp.c */
 };
 
 /* Sends a message that has nothing but its type. False when the supervisor does not take it. */

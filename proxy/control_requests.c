@@ -9,7 +9,10 @@
 #include "proxy/control_explain.h"
 #include "proxy/control_history.h"
 #include "proxy/control_process.h"
+#include "proxy/control_status.h"
 #include "proxy/control_trace.h"
+#include "proxy/control_upstream.h"
+#include "proxy/control_upstream_test.h"
 #include "proxy/control_users.h"
 #include "proxy/log.h"
 
@@ -39,6 +42,8 @@ static const struct row {
 	{"crl-refresh", control_request_crl_refresh, "authority"},
 	{"device-history", control_request_device_history, "device"},
 	{"trace", control_request_trace, "target"},
+	{"upstream-list", control_request_upstream_list, NULL},
+	{"upstream-test", control_request_upstream_test, "mailbox"},
 };
 
 static void log_request(const struct row *row, const struct control_request *request)
@@ -69,9 +74,7 @@ void control_request_status(struct control *control, struct control_client *clie
 	const struct control_request *request)
 {
 	(void)request;
-	control_answer_text(
-		client, control_status(control->child, control->authorities,
-				control_users_status(control), control_devices_status(control)));
+	control_answer_text(client, control_status(control));
 }
 
 void control_request_reload(struct control *control, struct control_client *client,

@@ -7,6 +7,11 @@
 #include <unistd.h>
 
 #include "config/hex.h"
+#include "proxy/control_devices.h"
+#include "proxy/control_logins.h"
+#include "proxy/control_process.h"
+#include "proxy/control_upstream.h"
+#include "proxy/control_users.h"
 
 /* json_int_t is signed; no counter gets there. */
 static json_t *number(uint64_t value)
@@ -65,41 +70,6 @@ static json_t *totals(const struct shared *shared)
 	SHARED_COUNTERS(COUNTER)
 #undef COUNTER
 	return object;
-}
-
-/* As the workers see them, each for itself. */
-static json_t *endpoint_status(const struct shared *shared, const char *text, size_t place)
-{
-	json_t *object = json_object();
-	uint64_t up = 0, down = 0, busy = 0, failures = 0;
-
-	for (unsigned int slot = 0; slot < WORKER_MAX; slot++) {
-		const struct shared_worker *worker = &shared->workers[slot];
-		const struct shared_endpoint *endpoint = &worker->endpoints[place];
-
-		if (load(&worker->pid) == 0)
-			continue;
-		up += load(&endpoint->is_down) == 0;
-		down += load(&endpoint->is_down);
-		busy += load(&endpoint->busy);
-		failures += load(&endpoint->failures);
-	}
-	json_object_set_new(object, "endpoint", json_string(text));
-	json_object_set_new(object, "up_for_workers", number(up));
-	json_object_set_new(object, "down_for_workers", number(down));
-	json_object_set_new(object, "connections_in_use", number(busy));
-	json_object_set_new(object, "failures", number(failures));
-	return object;
-}
-
-static json_t *endpoints_status(const struct shared *shared, const struct config_upstream *upstream)
-{
-	json_t *array = json_array();
-
-	for (size_t i = 0; i < upstream->endpoint_count && i < ENDPOINT_MAX; i++)
-		json_array_append_new(
-			array, endpoint_status(shared, upstream->endpoints[i].text, i));
-	return array;
 }
 
 static json_t *refusals(const struct shared *shared)
@@ -168,9 +138,9 @@ static json_t *authorities_status(
 	return array;
 }
 
-char *control_status(const struct child *child, const struct control_authority *authorities,
-	json_t *state_store, json_t *devices)
+char *control_status(struct control *control)
 {
+	const struct child *child = control->child;
 	const struct shared *shared = child->shared;
 	int64_t now = (int64_t)time(NULL);
 	json_t *object = json_object();
@@ -190,11 +160,13 @@ char *control_status(const struct child *child, const struct control_authority *
 	json_object_set_new(object, "refusals", refusals(shared));
 	json_object_set_new(object, "restarts", restarts(shared));
 	json_object_set_new(
-		object, "endpoints", endpoints_status(shared, &child->config->upstream));
+		object, "endpoints", control_endpoints_status(shared, &child->config->upstream));
+	json_object_set_new(object, "logins", control_logins_status(control));
+	json_object_set_new(object, "directory", control_directory_status(control));
 	json_object_set_new(
-		object, "authorities", authorities_status(child->trust, authorities, now));
-	json_object_set_new(object, "state_store", state_store);
-	json_object_set_new(object, "devices", devices);
+		object, "authorities", authorities_status(child->trust, control->authorities, now));
+	json_object_set_new(object, "state_store", control_users_status(control));
+	json_object_set_new(object, "devices", control_devices_status(control));
 	text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
 	json_decref(object);
 	return text;

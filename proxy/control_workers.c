@@ -9,6 +9,7 @@
 #include "proxy/control_history.h"
 #include "proxy/control_seen.h"
 #include "proxy/control_trace.h"
+#include "proxy/control_upstream_test.h"
 
 enum { MESSAGES_MAX = 32 }; /* of one worker in one turn */
 
@@ -24,6 +25,7 @@ static void worker_free(struct control_worker *worker)
 {
 	LIST_REMOVE(worker, link);
 	control_trace_worker_gone(worker->control, worker);
+	control_upstream_test_worker_gone(worker->control, worker);
 	if (worker->readable != NULL)
 		event_free(worker->readable);
 	close(worker->fd);
@@ -45,6 +47,9 @@ static bool take_message(struct control_worker *worker, const struct message *me
 		control_history_take(worker->control, worker->slot, message);
 		return true;
 	case MESSAGE_TRACED: control_trace_take(worker->control, worker, message); return true;
+	case MESSAGE_UPSTREAM_STEP:
+		control_upstream_test_take(worker->control, worker, message);
+		return true;
 	case MESSAGE_POLL_SUPERSEDED:
 		control_workers_tell(worker->control, message->u.poll_superseded.slot, message);
 		return true;
@@ -117,6 +122,17 @@ unsigned int control_workers_tell_all(struct control *control, const struct mess
 	LIST_FOREACH(worker, &control->workers, link)
 		told += control_worker_tell(worker, message);
 	return told;
+}
+
+const struct control_worker *control_workers_tell_one(
+	struct control *control, const struct message *message)
+{
+	struct control_worker *worker;
+
+	LIST_FOREACH(worker, &control->workers, link)
+		if (control_worker_tell(worker, message))
+			return worker;
+	return NULL;
 }
 
 uint32_t control_worker_slot(const struct control_worker *worker)

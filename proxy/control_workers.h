@@ -25,6 +25,10 @@ unsigned int control_workers_tell(
 	struct control *control, uint32_t slot, const struct message *message);
 unsigned int control_workers_tell_all(struct control *control, const struct message *message);
 
+/* Tells the one that came last, or where it cannot be told another one. NULL: nobody could be. */
+const struct control_worker *control_workers_tell_one(
+	struct control *control, const struct message *message);
+
 uint32_t control_worker_slot(const struct control_worker *worker);
 unsigned int control_workers_count(const struct control *control);
 

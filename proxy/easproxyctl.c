@@ -20,6 +20,7 @@
 #include "proxy/easproxyctl_refusals.h"
 #include "proxy/easproxyctl_status.h"
 #include "proxy/easproxyctl_trace.h"
+#include "proxy/easproxyctl_upstream.h"
 #include "proxy/easproxyctl_usage.h"
 #include "proxy/easproxyctl_user.h"
 #include "proxy/easproxyctl_verify.h"
@@ -47,6 +48,8 @@ static const struct command {
 	{"ca", "COMMAND...", "see and change the certificate authorities", ctl_ca},
 	{"crl", "list | refresh [CA]", "show the CRLs in use, or look for newer ones", ctl_crl},
 	{"user", "COMMAND...", "shut a user's phones out, or let them in again", ctl_user},
+	{"upstream", "list | test", "show the mail servers, or go the whole way to them as a user",
+		ctl_upstream},
 	{"trace", "DEVICE|MAILBOX", "follow what a phone and its server say to each other",
 		ctl_trace},
 	{"device", "COMMAND...", "see devices, and block, quarantine or wipe them", ctl_device},

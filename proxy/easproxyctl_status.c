@@ -8,6 +8,7 @@
 
 #include "proxy/easproxyctl_answer.h"
 #include "proxy/easproxyctl_client.h"
+#include "proxy/easproxyctl_upstream.h"
 #include "proxy/easproxyctl_usage.h"
 #include "proxy/shared.h"
 
@@ -95,24 +96,11 @@ static void print_restarts(json_t *status)
 	}
 }
 
-static void print_endpoints(const json_t *status)
+static void print_upstream(const json_t *status)
 {
-	const json_t *endpoint;
-	size_t i;
-
-	printf("\n%-13s %12s %12s  %s\n", "state", "connections", "failures", "endpoint");
-	json_array_foreach(json_object_get(status, "endpoints"), i, endpoint)
-	{
-		long long up = answer_number(endpoint, "up_for_workers");
-		long long down = answer_number(endpoint, "down_for_workers");
-
-		printf("%-13s %12lld %12lld  %s\n",
-			down == 0 ? "up"
-			: up == 0 ? "DOWN"
-				  : "down for some",
-			answer_number(endpoint, "connections_in_use"),
-			answer_number(endpoint, "failures"), answer_text(endpoint, "endpoint"));
-	}
+	putchar('\n');
+	ctl_print_endpoints(json_object_get(status, "endpoints"));
+	ctl_print_logins(json_object_get(status, "logins"), json_object_get(status, "directory"));
 }
 
 static void print_authorities(const json_t *status)
@@ -174,7 +162,7 @@ static int print_status(const char *answer)
 	print_workers(status);
 	print_refusals(status);
 	print_restarts(status);
-	print_endpoints(status);
+	print_upstream(status);
 	print_authorities(status);
 	print_state_store(status);
 	print_devices(status);

@@ -63,8 +63,9 @@ struct worker {
 	struct event *tidy_timer; /* memory of replaced indexes is given back */
 	struct recheck recheck;
 	struct worker_identity reidentify;
-	struct traces *traces; /* NULL: nobody is followed (worker_trace.h) */
-	int control_fd;        /* the channel to control; -1: none now (worker_control.h) */
+	LIST_HEAD(, upstream_test) upstream_tests; /* upstream_test.c */
+	struct traces *traces;                     /* NULL: nobody is followed (worker_trace.h) */
+	int control_fd; /* the channel to control; -1: none now (worker_control.h) */
 	struct event *control_event;
 	struct device_table *devices;
 	struct device_index

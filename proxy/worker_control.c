@@ -5,6 +5,7 @@
 
 #include "proxy/device_client.h"
 #include "proxy/governor.h"
+#include "proxy/upstream_test.h"
 #include "proxy/worker_history.h"
 #include "proxy/worker_trace.h"
 
@@ -14,6 +15,7 @@ static void detach(struct worker *worker)
 {
 	/* Who followed phones did so through that process. */
 	worker_trace_forget(worker);
+	upstream_test_end_all(worker);
 	if (worker->control_event != NULL)
 		event_free(worker->control_event);
 	worker->control_event = NULL;
@@ -33,6 +35,7 @@ static bool take_message(struct worker *worker, const struct message *message)
 	case MESSAGE_HISTORY_QUERY: worker_history_answer(worker, message); return true;
 	case MESSAGE_TRACE: worker_trace_take(worker, message); return true;
 	case MESSAGE_TRACE_MORE: worker_trace_more(worker); return true;
+	case MESSAGE_UPSTREAM_TEST: upstream_test_take(worker, message); return true;
 	case MESSAGE_POLL_SUPERSEDED: governor_take_superseded(worker, message); return true;
 	default: return false;
 	}
