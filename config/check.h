@@ -19,5 +19,7 @@ void check_config(const struct check *check);
 void check_login(const struct check *check);
 /* Whether the login is a field Authorization. */
 bool check_login_writes_authorization(const struct config_upstream *upstream);
+/* check_minted.c: the authority of login = minted-certificate, and its key. */
+void check_minted(const struct check *check);
 
 #endif

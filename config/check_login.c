@@ -260,6 +260,7 @@ static void check_assertion(const struct check *check)
 void check_login(const struct check *check)
 {
 	check_kerberos(check);
+	check_minted(check);
 	check_bearer(check);
 	check_assertion(check);
 }

@@ -84,6 +84,7 @@ static void free_minted(struct config_minted *minted)
 	free_file(&minted->pin);
 	free(minted->key_uri);
 	free(minted->pkcs11_module);
+	free_words(&minted->pkcs11_paths);
 }
 
 static void free_bearer(struct config_bearer *bearer)

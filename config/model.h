@@ -298,7 +298,8 @@ struct config_minted {
 	struct config_file key;    /* PEM; or */
 	char *key_uri;             /* RFC 7512, with */
 	char *pkcs11_module;
-	struct config_file pin; /* one line; unset: none */
+	struct config_words pkcs11_paths; /* absolute: what the module may read */
+	struct config_file pin;           /* one line; unset: none */
 	enum config_key_type key_type;
 	uint32_t life_ms;
 	bool sid; /* with Active Directory's SID extension, where the SID is known */

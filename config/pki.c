@@ -80,17 +80,17 @@ static EVP_PKEY *read_key(const struct config_file *file, struct error *err)
 	return key;
 }
 
-static void check_order(
-	const struct config_file *file, STACK_OF(X509) * chain, struct faults *faults)
+/* first: what stands at the beginning, for messages */
+static void check_order(const struct config_file *file, STACK_OF(X509) * chain, const char *first,
+	struct faults *faults)
 {
 	for (int i = 1; i < sk_X509_num(chain); i++)
 		if (X509_check_issued(sk_X509_value(chain, i), sk_X509_value(chain, i - 1)) !=
 			X509_V_OK)
 			fault_add(faults, file->place.line,
-				"%s: certificate %d is not the issuer of certificate %d; the "
-				"server's "
+				"%s: certificate %d is not the issuer of certificate %d; %s "
 				"comes first, then each one's issuer",
-				file->path, i + 1, i);
+				file->path, i + 1, i, first);
 	if (sk_X509_num(chain) > CHAIN_MAX)
 		fault_add(faults, file->place.line, "%s has more than %d certificates", file->path,
 			CHAIN_MAX);
@@ -148,7 +148,7 @@ int pki_check_certificate(const struct config_certificate *certificate, struct f
 		if (chain == NULL) {
 			fault_add(faults, chain_file->place.line, "%s", err.text);
 		} else {
-			check_order(chain_file, chain, faults);
+			check_order(chain_file, chain, "the server's", faults);
 			check_leaf(certificate, sk_X509_value(chain, 0), faults);
 		}
 	}
@@ -167,6 +167,64 @@ int pki_check_certificate(const struct config_certificate *certificate, struct f
 	EVP_PKEY_free(key);
 	sk_X509_pop_free(chain, X509_free);
 	return kind;
+}
+
+/* OpenSSL takes some that are none for authorities, for the sake of very old ones. */
+static bool is_authority(X509 *certificate)
+{
+	return X509_check_ca(certificate) == 1 &&
+	       (X509_get_key_usage(certificate) & KU_KEY_CERT_SIGN) != 0;
+}
+
+static void check_issuer(const struct config_file *file, X509 *issuer, struct faults *faults)
+{
+	int line = file->place.line;
+
+	if (!is_authority(issuer))
+		fault_add(faults, line,
+			"%s: the first certificate is not that of an authority (basic constraints, "
+			"key usage), so nobody would take what it signs",
+			file->path);
+	else if (X509_check_purpose(issuer, X509_PURPOSE_SSL_CLIENT, 1) != 1)
+		fault_add(faults, line,
+			"%s: the first certificate may not sign certificates of TLS clients "
+			"(extended key usage)",
+			file->path);
+	if (X509_cmp_current_time(X509_get0_notAfter(issuer)) < 0)
+		fault_add(faults, line, "%s: the first certificate has expired", file->path);
+	if (X509_cmp_current_time(X509_get0_notBefore(issuer)) > 0)
+		fault_add(faults, line, "%s: the first certificate is not valid yet", file->path);
+}
+
+void pki_check_issuer(const struct config_minted *minted, struct faults *faults)
+{
+	const struct config_file *issuer = &minted->issuer, *key_file = &minted->key;
+	STACK_OF(X509) *chain = NULL;
+	EVP_PKEY *key = NULL;
+	struct error err;
+
+	if (issuer->fd != -1) {
+		chain = read_certificates(issuer, &err);
+		if (chain == NULL) {
+			fault_add(faults, issuer->place.line, "%s", err.text);
+		} else {
+			check_order(issuer, chain, "the one that signs", faults);
+			check_issuer(issuer, sk_X509_value(chain, 0), faults);
+		}
+	}
+	if (key_file->fd != -1) {
+		key = read_key(key_file, &err);
+		if (key == NULL)
+			fault_add(faults, key_file->place.line, "%s", err.text);
+	}
+	if (chain != NULL && key != NULL &&
+		X509_check_private_key(sk_X509_value(chain, 0), key) != 1)
+		fault_add(faults, key_file->place.line,
+			"%s is not the key of the first certificate in %s", key_file->path,
+			issuer->path);
+	ERR_clear_error();
+	EVP_PKEY_free(key);
+	sk_X509_pop_free(chain, X509_free);
 }
 
 int pki_check_bundle(const struct config_file *bundle, struct error *err)

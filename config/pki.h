@@ -13,6 +13,10 @@
  * EVP_PKEY_RSA), 0 where the key cannot be read. */
 int pki_check_certificate(const struct config_certificate *certificate, struct faults *faults);
 
+/* The same of the authority that signs minted certificates: its chain, that it is an authority that may sign
+ * certificates of TLS clients, that it is valid now, and the key, where that is in a file. */
+void pki_check_issuer(const struct config_minted *minted, struct faults *faults);
+
 /* Whether the bundle has at least one certificate and no broken one. */
 int pki_check_bundle(const struct config_file *bundle, struct error *err);
 

@@ -226,6 +226,8 @@ static void expect_logins(const struct config *config)
 	expect_path(minted->key.path, "mail.key");
 	CU_ASSERT_STRING_EQUAL(minted->key_uri, "pkcs11:object=issuer");
 	expect_path(minted->pkcs11_module, "module.so");
+	CU_ASSERT_EQUAL_FATAL(minted->pkcs11_paths.count, 1);
+	CU_ASSERT_STRING_EQUAL(minted->pkcs11_paths.list[0].text, "/opt/token");
 	expect_path(minted->pin.path, "password");
 	CU_ASSERT_EQUAL(minted->key_type, CONFIG_KEY_RSA);
 	CU_ASSERT_EQUAL(minted->life_ms, 56 * 60 * 1000);
@@ -377,7 +379,9 @@ static void test_every_option_reaches_the_model(void)
 	CU_ASSERT_STRING_EQUAL(fixture.reports,
 		"c:103: warning: kerberos 'CONTOSO.TEST' says nothing without login = kerberos in "
 		"upstream\n"
-		"c:118: warning: bearer says nothing without login = bearer in upstream\n");
+		"c:108: warning: minted-certificate says nothing without login = "
+		"minted-certificate in upstream\n"
+		"c:119: warning: bearer says nothing without login = bearer in upstream\n");
 	expect_general(config);
 	expect_limits(&config->limits);
 	expect_listeners(config);
