@@ -35,10 +35,11 @@ struct minted_names {
 	char made[IDENTITY_ADDRESS_MAX + 1];              /* principal, where it was put together */
 };
 
-struct minter *minter_new(const struct config_minted *config, struct error *err)
+struct minter *minter_new(const struct config_minted *config, bool *was_refused, struct error *err)
 {
 	struct minter *minter = calloc(1, sizeof(*minter));
 
+	*was_refused = false;
 	if (minter == NULL) {
 		error_set(err, "setting up minted certificates: out of memory");
 		return NULL;
@@ -46,7 +47,7 @@ struct minter *minter_new(const struct config_minted *config, struct error *err)
 	minter->key_type = config->key_type;
 	minter->life_s = config->life_ms / 1000;
 	minter->has_sid = config->sid;
-	minter->issuer = minted_issuer_open(config, err);
+	minter->issuer = minted_issuer_open(config, was_refused, err);
 	if (minter->issuer == NULL) {
 		minter_free(minter);
 		return NULL;

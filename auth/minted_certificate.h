@@ -17,8 +17,9 @@
 struct minter;
 
 /* Reads issuer and key, opens the token where the key is in one, and tries the key. config is
- * borrowed. NULL with err filled. */
-struct minter *minter_new(const struct config_minted *config, struct error *err);
+ * borrowed. NULL with err filled; *was_refused then says whether the token did not take the PIN, so that
+ * trying again might lock it. */
+struct minter *minter_new(const struct config_minted *config, bool *was_refused, struct error *err);
 
 /* A certificate for the subject, who must have a mailbox, from a few minutes before now (UNIX seconds)
  * until config->life_ms after it, or until the issuer's own end. It names

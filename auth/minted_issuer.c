@@ -139,8 +139,8 @@ static EVP_PKEY *read_key(const struct config_file *file, struct error *err)
 	return key;
 }
 
-static int open_token(
-	struct minted_issuer *issuer, const struct config_minted *config, struct error *err)
+static int open_token(struct minted_issuer *issuer, const struct config_minted *config,
+	bool *was_refused, struct error *err)
 {
 	struct pkcs11_uri uri;
 	char *pin = NULL;
@@ -154,7 +154,8 @@ static int open_token(
 			return -1;
 		pin[strcspn(pin, "\r\n")] = '\0';
 	}
-	issuer->token = pkcs11_key_open(config->pkcs11_module, &uri, pin == NULL ? "" : pin, err);
+	issuer->token = pkcs11_key_open(
+		config->pkcs11_module, &uri, pin == NULL ? "" : pin, was_refused, err);
 	wipe_text(pin, len);
 	if (issuer->token == NULL)
 		return -1;
@@ -202,10 +203,12 @@ static int try_key(const struct minted_issuer *issuer, const char *name, struct 
 	return result;
 }
 
-struct minted_issuer *minted_issuer_open(const struct config_minted *config, struct error *err)
+struct minted_issuer *minted_issuer_open(
+	const struct config_minted *config, bool *was_refused, struct error *err)
 {
 	struct minted_issuer *issuer = calloc(1, sizeof(*issuer));
 
+	*was_refused = false;
 	if (issuer == NULL) {
 		error_set(err, "opening the issuer of minted certificates: out of memory");
 		return NULL;
@@ -216,7 +219,7 @@ struct minted_issuer *minted_issuer_open(const struct config_minted *config, str
 		goto failed;
 	issuer->digest = choose_digest(X509_get0_pubkey(issuer->certificate));
 	if (config->key_uri[0] != '\0') {
-		if (open_token(issuer, config, err) == -1)
+		if (open_token(issuer, config, was_refused, err) == -1)
 			goto failed;
 	} else {
 		issuer->key = read_key(&config->key, err);

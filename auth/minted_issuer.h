@@ -22,9 +22,10 @@ struct minted_issuer {
 };
 
 /* Reads what is configured, opens the token where the key is in one, and tries the key: what it signs
- * the certificate has to verify. May block for as long as a token likes. NULL with err filled; the
- * caller closes it. */
-struct minted_issuer *minted_issuer_open(const struct config_minted *config, struct error *err);
+ * the certificate has to verify. May block for as long as a token likes. The caller closes it.
+ * NULL with err filled; *was_refused then says whether a token did not take the PIN. */
+struct minted_issuer *minted_issuer_open(
+	const struct config_minted *config, bool *was_refused, struct error *err);
 
 /* Wipes the key. NULL is allowed. */
 void minted_issuer_close(struct minted_issuer *issuer);

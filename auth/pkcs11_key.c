@@ -94,7 +94,7 @@ static EVP_PKEY *find_key(PKCS11_TOKEN *token, const struct pkcs11_uri *uri, str
 }
 
 /* A helper that is started over and over would lock a token of three tries with one wrong line. */
-static int log_in(PKCS11_SLOT *slot, const char *pin, struct error *err)
+static int log_in(PKCS11_SLOT *slot, const char *pin, bool *was_refused, struct error *err)
 {
 	const PKCS11_TOKEN *token = slot->token;
 
@@ -112,9 +112,11 @@ static int log_in(PKCS11_SLOT *slot, const char *pin, struct error *err)
 						      "pin-file",
 						      token->label)
 					    : 0;
-	if (PKCS11_login(slot, 0, pin) != 0)
-		return error_openssl(err,
-			"logging in to the token '%.32s' with the PIN of pin-file", token->label);
+	if (PKCS11_login(slot, 0, pin) == 0)
+		return 0;
+	*was_refused = true;
+	return error_openssl(
+		err, "logging in to the token '%.32s' with the PIN of pin-file", token->label);
 	return 0;
 }
 
@@ -142,12 +144,13 @@ static int load(struct pkcs11_key *key, const char *module, struct error *err)
 	return 0;
 }
 
-struct pkcs11_key *pkcs11_key_open(
-	const char *module, const struct pkcs11_uri *uri, const char *pin, struct error *err)
+struct pkcs11_key *pkcs11_key_open(const char *module, const struct pkcs11_uri *uri,
+	const char *pin, bool *was_refused, struct error *err)
 {
 	struct pkcs11_key *key = calloc(1, sizeof(*key));
 	PKCS11_SLOT *slot;
 
+	*was_refused = false;
 	if (key == NULL) {
 		error_set(err, "loading the PKCS#11 module %s: out of memory", module);
 		return NULL;
@@ -156,7 +159,7 @@ struct pkcs11_key *pkcs11_key_open(
 	if (load(key, module, err) == -1)
 		goto failed;
 	slot = find_slot(key, uri, err);
-	if (slot == NULL || log_in(slot, pin, err) == -1)
+	if (slot == NULL || log_in(slot, pin, was_refused, err) == -1)
 		goto failed;
 	key->key = find_key(slot->token, uri, err);
 	if (key->key == NULL)

@@ -16,9 +16,9 @@ struct pkcs11_key;
 
 /* Loads the module, finds the one token and the one private key that the URI means, and logs in with
  * the PIN ("": without). A token that would be locked by another wrong PIN is not asked. NULL with err
- * filled, without the PIN in it. */
-struct pkcs11_key *pkcs11_key_open(
-	const char *module, const struct pkcs11_uri *uri, const char *pin, struct error *err);
+ * filled, without the PIN in it; *was_refused then says whether the token did not take the PIN. */
+struct pkcs11_key *pkcs11_key_open(const char *module, const struct pkcs11_uri *uri,
+	const char *pin, bool *was_refused, struct error *err);
 
 /* To sign with; borrowed. Its public half is not always known to the token. */
 EVP_PKEY *pkcs11_key_get(const struct pkcs11_key *key);

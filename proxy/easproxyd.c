@@ -9,6 +9,7 @@
 #include "auth/login_check.h"
 #include "auth/trust_store.h"
 #include "config/model.h"
+#include "proxy/identity_minter.h"
 #include "proxy/policy.h"
 #include "proxy/privacy.h"
 #include "proxy/supervisor.h"
@@ -39,7 +40,8 @@ static int test(const char *path)
 	if (config != NULL &&
 		(directory_config_check(&config->directory, print_fault, NULL) == -1 ||
 			login_config_check(config, print_fault, NULL) == -1 ||
-			policy_config_check(config, print_fault, NULL) == -1)) {
+			policy_config_check(config, print_fault, NULL) == -1 ||
+			identity_minter_check(config, print_fault, NULL) == -1)) {
 		config_free(config);
 		config = NULL;
 	}

@@ -8,6 +8,7 @@
 #define PROXY_IDENTITY_HELPERS_H
 
 #include <event2/event.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -42,6 +43,9 @@ struct helper_work {
 	 * and *answer_fd are closed by the caller, who also wipes both messages. */
 	void (*serve)(void *context, const struct message *question, int question_fd,
 		struct message *answer, int *answer_fd);
+	/* In a helper that has sent an answer: whether it is to end, so that another one begins anew. NULL:
+	 * it goes on. */
+	bool (*is_spent)(const void *context);
 };
 
 /* A job under way; part of the caller's struct, and the caller's until it was answered. */

@@ -51,7 +51,7 @@ static bool is_question(const struct helper_work *work, uint32_t type)
 	return false;
 }
 
-/* One job: 0, or -1 when the channel has ended or says what it must not. */
+/* One job: 0, or -1 when the channel has ended or says what it must not, or the helper is spent. */
 static int helper_turn(const struct helper_work *work, int channel)
 {
 	struct message question, answer = {.type = work->answer};
@@ -72,7 +72,7 @@ static int helper_turn(const struct helper_work *work, int channel)
 		close(question_fd);
 	if (answer_fd != -1)
 		close(answer_fd);
-	return result;
+	return result == 0 && work->is_spent != NULL && work->is_spent(work->context) ? -1 : result;
 }
 
 static _Noreturn void helper_live(

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -229,6 +230,27 @@ static int allow_ldap(
 	return config->bind == CONFIG_BIND_GSSAPI ? allow_kerberos(ruleset, config, err) : 0;
 }
 
+/* What the module of a token reads: files, or directories with all that is in them. */
+static int allow_token(
+	const struct ruleset *ruleset, const struct config_minted *config, struct error *err)
+{
+	for (size_t i = 0; config->key_uri[0] != '\0' && i < config->pkcs11_paths.count; i++) {
+		int fd = open(config->pkcs11_paths.list[i].text, O_PATH | O_CLOEXEC), result;
+		uint64_t access = FS_READ_FILE;
+		struct stat st;
+
+		if (fd == -1)
+			continue;
+		if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+			access |= FS_READ_DIR;
+		result = allow_directory(ruleset, fd, access, err);
+		close(fd);
+		if (result == -1)
+			return -1;
+	}
+	return 0;
+}
+
 static int allow_identity(
 	const struct ruleset *ruleset, const struct child *child, struct error *err)
 {
@@ -236,6 +258,8 @@ static int allow_identity(
 
 	if (child->part == PART_DIRECTORY)
 		return allow_ldap(ruleset, config, err);
+	if (child->part == PART_MINTER)
+		return allow_token(ruleset, &child->config->minted, err);
 	if (child->part != PART_MAIN)
 		return 0;
 	return config->backend == CONFIG_DIRECTORY_FILE ? allow_around(ruleset, config->file, err)

@@ -36,6 +36,8 @@ enum {
 	HELPERS = DIRECTORY | TICKET | TOKENS | MINTER | BEARER | SIGNER,
 	SPAWNER = SIGNER << 1,
 	WATCHER = SPAWNER << 1,               /* identity itself, where the directory is a file */
+	TOKEN = WATCHER << 1,                 /* a minter whose key is in a token */
+	TOKEN_OPENING = TOKEN << 1,           /* the same while it opens that */
 	ASKERS = DIRECTORY | TICKET | BEARER, /* the helpers that ask servers */
 	ALL = WORKER | REVOCATION | IDENTITY | CONTROL | HELPERS,
 	NETWORK = WORKER | REVOCATION | ASKERS,
@@ -94,6 +96,13 @@ static const struct call part_calls[] = {
 	{"sendmmsg", ASKERS},
 	{"uname", ASKERS},
 	{"bind", ASKERS}, /* as for revocation */
+	/* a token that is made of files, as SoftHSM's are */
+	{"newfstatat", TOKEN},
+	{"stat", TOKEN},
+	{"lstat", TOKEN},
+	{"access", TOKEN},
+	{"getdents64", TOKEN},
+	{"connect", TOKEN_OPENING},
 	{"set_robust_list", HELPERS},
 	{"rseq", HELPERS},
 	{"setitimer", HELPERS}, /* a helper ends itself when a question takes too long */
@@ -148,6 +157,12 @@ static const struct conditional_call {
 	{"socket", REVOCATION | ASKERS, {0, SCMP_CMP_EQ, AF_NETLINK, 0}}, /* getaddrinfo */
 	/* Kerberos locks its key table while it reads it. */
 	{"fcntl", DIRECTORY | TICKET, {1, SCMP_CMP_EQ, F_OFD_SETLKW, 0}},
+	/* What a token's module reads; it says that it would write, too, and does without. */
+	{"openat", TOKEN, {2, SCMP_CMP_MASKED_EQ, O_ACCMODE, O_RDONLY}},
+	{"open", TOKEN, {1, SCMP_CMP_MASKED_EQ, O_ACCMODE, O_RDONLY}},
+	{"fcntl", TOKEN, {1, SCMP_CMP_EQ, F_SETLK, 0}},
+	{"fcntl", TOKEN, {1, SCMP_CMP_EQ, F_SETLKW, 0}},
+	{"socket", TOKEN_OPENING, {0, SCMP_CMP_EQ, AF_UNIX, 0}}, /* p11-kit's remote module */
 	/* Threads, but no processes. */
 	{"clone", REVOCATION,
 		{0, SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM}},
@@ -226,6 +241,8 @@ static int allow_conditional(scmp_filter_ctx filter, unsigned int role)
 
 static unsigned int profile_of(const struct child *child)
 {
+	if (child->part == PART_MINTER && child->config->minted.key_uri[0] != '\0')
+		return MINTER | TOKEN | (child->is_spawner ? SPAWNER | TOKEN_OPENING : 0);
 	if (child->part != PART_MAIN)
 		return 1u << (ROLE_COUNT + child->part) | (child->is_spawner ? SPAWNER : 0);
 	if (child->role == ROLE_IDENTITY &&

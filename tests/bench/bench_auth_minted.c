@@ -55,7 +55,8 @@ static void measure(const char *name, int issuer_bits, enum config_key_type type
 	static struct login_secret secret;
 	struct login_fault fault;
 	struct error err;
-	struct minter *minter = minter_new(&config, &err);
+	bool was_refused;
+	struct minter *minter = minter_new(&config, &was_refused, &err);
 	double begin = seconds(CLOCK_MONOTONIC), first, used;
 
 	PKI_MUST(minter != NULL);

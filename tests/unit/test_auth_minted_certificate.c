@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "auth/binding.h"
@@ -12,14 +11,15 @@
 #include "auth/x509_text.h"
 #include "tests/unit/check.h"
 #include "tests/unit/test_pki.h"
+#include "tests/unit/test_token.h"
 
-#define MODULE "/usr/lib/softhsm/libsofthsm2.so"
-#define SID    "S-1-5-21-1004336348-1177238915-682003330-512"
+#define SID "S-1-5-21-1004336348-1177238915-682003330-512"
 
 static struct pki root, ca; /* ca signs for users */
 static struct config_minted config;
 static struct login_secret secret;
 static struct login_fault fault;
+static bool was_refused;
 static struct error err;
 
 static const struct login_subject bob = {.mailbox = "bob@example.com",
@@ -132,7 +132,7 @@ static void minted_free(struct minted *minted)
 
 static struct minted mint(const struct login_subject *subject, int64_t now)
 {
-	struct minter *minter = minter_new(&config, &err);
+	struct minter *minter = minter_new(&config, &was_refused, &err);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(minter);
 	CU_ASSERT_EQUAL_FATAL(minter_mint(minter, subject, now, &secret, &fault), LOGIN_GIVEN);
@@ -143,7 +143,7 @@ static struct minted mint(const struct login_subject *subject, int64_t now)
 
 static enum login_status try_to_mint(const struct login_subject *subject, int64_t now)
 {
-	struct minter *minter = minter_new(&config, &err);
+	struct minter *minter = minter_new(&config, &was_refused, &err);
 	enum login_status status;
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(minter);
@@ -314,7 +314,7 @@ static void test_serials_are_long_positive_and_random(void)
 	const ASN1_INTEGER *serial;
 
 	set_up();
-	minter = minter_new(&config, &err);
+	minter = minter_new(&config, &was_refused, &err);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(minter);
 	CU_ASSERT_EQUAL(minter_mint(minter, &bob, time(NULL), &secret, &fault), LOGIN_GIVEN);
 	first = read_minted();
@@ -608,7 +608,7 @@ static void test_each_certificate_of_ec_has_a_key_of_its_own(void)
 	struct minted first, second;
 
 	set_up();
-	minter = minter_new(&config, &err);
+	minter = minter_new(&config, &was_refused, &err);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(minter);
 	minter_mint(minter, &bob, time(NULL), &secret, &fault);
 	first = read_minted();
@@ -632,7 +632,7 @@ static void test_a_key_of_rsa_is_used_for_an_hour(void)
 
 	set_up();
 	config.key_type = CONFIG_KEY_RSA;
-	minter = minter_new(&config, &err);
+	minter = minter_new(&config, &was_refused, &err);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(minter);
 	for (size_t i = 0; i < 4; i++) {
 		CU_ASSERT_EQUAL_FATAL(
@@ -658,19 +658,19 @@ static void test_what_is_no_issuer_or_not_its_key_is_told(void)
 
 	set_up();
 	put_key(root.key);
-	CU_ASSERT_PTR_NULL(minter_new(&config, &err));
+	CU_ASSERT_PTR_NULL(minter_new(&config, &was_refused, &err));
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "is not that of the first certificate"));
 	put_file(&config.key, "nothing");
-	CU_ASSERT_PTR_NULL(minter_new(&config, &err));
+	CU_ASSERT_PTR_NULL(minter_new(&config, &was_refused, &err));
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "no private key"));
 	put_file(&config.issuer, "nothing");
-	CU_ASSERT_PTR_NULL(minter_new(&config, &err));
+	CU_ASSERT_PTR_NULL(minter_new(&config, &was_refused, &err));
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "no certificate"));
 	encrypted = strdup("-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIGj\n"
 			   "-----END ENCRYPTED PRIVATE KEY-----\n");
 	put_chain(ca.certificate, NULL);
 	put_file(&config.key, encrypted);
-	CU_ASSERT_PTR_NULL(minter_new(&config, &err));
+	CU_ASSERT_PTR_NULL(minter_new(&config, &was_refused, &err));
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "no private key"));
 	free(encrypted);
 	tear_down();
@@ -693,7 +693,7 @@ static void test_more_chain_than_a_login_may_have_is_told(void)
 	}
 	put_file(&config.issuer, text);
 	put_key(above[0].key);
-	CU_ASSERT_PTR_NULL(minter_new(&config, &err));
+	CU_ASSERT_PTR_NULL(minter_new(&config, &was_refused, &err));
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "leave out"));
 	for (size_t i = 0; i < 40; i++)
 		pki_free(&above[i]);
@@ -703,59 +703,21 @@ static void test_more_chain_than_a_login_may_have_is_told(void)
 
 /* Tokens */
 
-static char token_folder[] = "/tmp/easproxy-token-XXXXXX";
+static struct token token;
 
-static void run(const char *command)
-{
-	char text[1024];
-	int status = -1;
-	pid_t pid;
-
-	snprintf(text, sizeof(text), "cd %s && { %s; } >%s/log 2>&1", token_folder, command,
-		token_folder);
-	pid = fork();
-	if (pid == 0) {
-		execl("/bin/sh", "sh", "-c", text, (char *)NULL);
-		_exit(127);
-	}
-	PKI_MUST(pid != -1 && waitpid(pid, &status, 0) == pid && status == 0);
-}
-
-/* A token of SoftHSM's with the key of ca, and one more. */
 static void set_up_token(void)
 {
-	char path[128];
-	FILE *file;
-
 	set_up();
-	PKI_MUST(mkdtemp(token_folder) != NULL);
-	snprintf(path, sizeof(path), "%s/softhsm2.conf", token_folder);
-	file = fopen(path, "w");
-	PKI_MUST(file != NULL);
-	fprintf(file, "directories.tokendir = %s\nobjectstore.backend = file\n", token_folder);
-	fclose(file);
-	setenv("SOFTHSM2_CONF", path, 1);
-	snprintf(path, sizeof(path), "%s/ca.pem", token_folder);
-	file = fopen(path, "w");
-	PKI_MUST(file != NULL &&
-		 PEM_write_PKCS8PrivateKey(file, ca.key, NULL, NULL, 0, NULL, NULL) == 1);
-	fclose(file);
-	run("softhsm2-util --init-token --free --label gateway --so-pin 87654321 --pin 1234 &&"
-	    "softhsm2-util --import ca.pem --token gateway --label issuer --id 01 --pin 1234 &&"
-	    "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out other.pem &&"
-	    "softhsm2-util --import other.pem --token gateway --label other --id 02 --pin 1234 &&"
-	    "softhsm2-util --init-token --free --label spare --so-pin 87654321 --pin 1234");
-	config.pkcs11_module = MODULE;
+	token_begin(&token, ca.key);
+	config.pkcs11_module = TOKEN_MODULE;
 	config.key_uri = "pkcs11:token=gateway;object=issuer;type=private";
-	put_file(&config.pin, "1234\n");
+	put_file(&config.pin, TOKEN_PIN "\n");
 }
 
 static void tear_down_token(void)
 {
 	tear_down();
-	run("rm -r *");
-	PKI_MUST(rmdir(token_folder) == 0);
-	memcpy(token_folder + strlen(token_folder) - 6, "XXXXXX", 6);
+	token_end(&token);
 }
 
 static void test_a_token_signs_by_label_and_by_id(void)
@@ -785,17 +747,7 @@ static void test_a_token_with_a_key_of_rsa_signs(void)
 		.basic_constraints = pki_ca_constraints,
 		.key_usage = pki_ca_usage});
 	put_chain(ca.certificate, NULL);
-	{
-		char path[128];
-		FILE *file;
-
-		snprintf(path, sizeof(path), "%s/rsa.pem", token_folder);
-		file = fopen(path, "w");
-		PKI_MUST(file != NULL &&
-			 PEM_write_PKCS8PrivateKey(file, ca.key, NULL, NULL, 0, NULL, NULL) == 1);
-		fclose(file);
-	}
-	run("softhsm2-util --import rsa.pem --token gateway --label rsa --id 03 --pin 1234");
+	token_import(&token, ca.key, "rsa", "03");
 	config.key_uri = "pkcs11:token=gateway;object=rsa";
 	minted = mint(&bob, time(NULL));
 	CU_ASSERT_EQUAL(verify(&minted, root.certificate), X509_V_OK);
@@ -810,14 +762,15 @@ static void test_what_is_wrong_with_a_token_is_told(void)
 	} cases[] = {
 		{"pkcs11:token=gateway;object=issuer", "/nonexistent.so", "1234",
 			"loading the PKCS#11"},
-		{"pkcs11:token=nowhere;object=issuer", MODULE, "1234", "no token"},
-		{"pkcs11:object=issuer", MODULE, "1234", "more than one token"},
-		{"pkcs11:token=gateway;object=nothing", MODULE, "1234", "no private key"},
-		{"pkcs11:token=gateway", MODULE, "1234", "more than one private key"},
-		{"pkcs11:token=gateway;object=issuer", MODULE, "9182", "logging in"},
-		{"pkcs11:token=gateway;object=issuer", MODULE, "", "wants a PIN"},
-		{"pkcs11:token=gateway;object=other", MODULE, "1234", "not that of the first"},
-		{"pkcs11:object", MODULE, "1234", "PKCS#11 URI"},
+		{"pkcs11:token=nowhere;object=issuer", TOKEN_MODULE, "1234", "no token"},
+		{"pkcs11:object=issuer", TOKEN_MODULE, "1234", "more than one token"},
+		{"pkcs11:token=gateway;object=nothing", TOKEN_MODULE, "1234", "no private key"},
+		{"pkcs11:token=gateway", TOKEN_MODULE, "1234", "more than one private key"},
+		{"pkcs11:token=gateway;object=issuer", TOKEN_MODULE, "9182", "logging in"},
+		{"pkcs11:token=gateway;object=issuer", TOKEN_MODULE, "", "wants a PIN"},
+		{"pkcs11:token=gateway;object=other", TOKEN_MODULE, "1234",
+			"not that of the first"},
+		{"pkcs11:object", TOKEN_MODULE, "1234", "PKCS#11 URI"},
 	};
 
 	set_up_token();
@@ -825,11 +778,12 @@ static void test_what_is_wrong_with_a_token_is_told(void)
 		config.key_uri = (char *)cases[i].uri;
 		config.pkcs11_module = (char *)cases[i].module;
 		put_file(&config.pin, cases[i].pin);
-		CU_ASSERT_PTR_NULL(minter_new(&config, &err));
+		CU_ASSERT_PTR_NULL(minter_new(&config, &was_refused, &err));
 		CU_ASSERT_PTR_NOT_NULL(strstr(err.text, cases[i].reason));
 		if (strstr(err.text, cases[i].reason) == NULL)
 			fprintf(stderr, "%s: %s\n", cases[i].uri, err.text);
 		CU_ASSERT_PTR_NULL(strstr(err.text, "9182"));
+		CU_ASSERT_EQUAL(was_refused, strcmp(cases[i].pin, "9182") == 0);
 	}
 	tear_down_token();
 }
@@ -839,10 +793,10 @@ static void test_a_token_that_is_gone_is_told_and_asks_for_a_new_process(void)
 	struct minter *minter;
 
 	set_up_token();
-	minter = minter_new(&config, &err);
+	minter = minter_new(&config, &was_refused, &err);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(minter);
 	CU_ASSERT_EQUAL(minter_mint(minter, &bob, time(NULL), &secret, &fault), LOGIN_GIVEN);
-	run("rm -r */");
+	token_run(&token, "rm -r */");
 	CU_ASSERT_EQUAL(minter_mint(minter, &bob, time(NULL), &secret, &fault), LOGIN_UNAVAILABLE);
 	CU_ASSERT_EQUAL(secret.len, 0);
 	CU_ASSERT_TRUE(minter_is_broken(minter));

@@ -542,6 +542,63 @@ static void test_directory_has_processes_of_its_own(void)
 	}
 }
 
+/* key_uri "": the key is in memory. */
+static int attempt_minter(const char *key_uri, bool is_spawner, int (*try_it)(void))
+{
+	static struct config_word path;
+
+	path.text = fixture.crl_path;
+	fixture.config.minted.key_uri = (char *)key_uri;
+	fixture.config.minted.pkcs11_paths = (struct config_words){1, &path};
+	return attempt_part(PART_MINTER, is_spawner, CONFIG_DIRECTORY_NONE, try_it);
+}
+
+static void test_a_minter_reads_its_token_and_nothing_else(void)
+{
+	static const struct {
+		const char *name;
+		int (*try_it)(void);
+		int with_key, with_token, opening; /* opening: while it begins */
+		int landlock;
+	} rules[] = {
+		{"/etc/passwd", open_passwd, EACCES, EACCES, EACCES, 1},
+		{"list /", list_root, EACCES, EACCES, EACCES, 1},
+		{"write in /tmp", write_tmp, EACCES, EACCES, EACCES, 0},
+		{"read the token", open_crl, EACCES, 0, 0, 0},
+		{"overwrite the token", overwrite_crl, EACCES, EACCES, EACCES, 0},
+		{"lock the token", lock_a_file, KILLED, 0, 0, 0},
+		{"make a memory file", make_memory_file, KILLED, KILLED, KILLED, 0},
+		{"execute", execute, KILLED, KILLED, KILLED, 0},
+		{"fork", start_process_and_wait, KILLED, KILLED, 0, 0},
+		{"ptrace", trace_parent, KILLED, KILLED, KILLED, 0},
+		{"kill", signal_parent, KILLED, KILLED, EPERM, 6},
+		{"setuid", become_root, KILLED, KILLED, KILLED, 0},
+		{"executable memory", make_executable_memory, KILLED, KILLED, KILLED, 0},
+		{"UNIX socket", make_unix_socket, EACCES, EACCES, 0, 0},
+		{"IPv4 socket", make_inet_socket, EACCES, EACCES, EACCES, 0},
+		{"ask a name server", ask_name_server, EACCES, EACCES, EACCES, 0},
+		{"memory and time", use_memory_and_time, 0, 0, 0, 0},
+	};
+	static const char token[] = "pkcs11:object=issuer";
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		int with_key, with_token, opening;
+
+		if (rules[i].landlock > fixture.landlock)
+			continue;
+		with_key = attempt_minter("", false, rules[i].try_it);
+		with_token = attempt_minter(token, false, rules[i].try_it);
+		opening = attempt_minter(token, true, rules[i].try_it);
+		if (with_key != rules[i].with_key || with_token != rules[i].with_token ||
+			opening != rules[i].opening)
+			fprintf(stderr, "%s: got %d, %d and %d\n", rules[i].name, with_key,
+				with_token, opening);
+		CU_ASSERT_EQUAL(with_key, rules[i].with_key);
+		CU_ASSERT_EQUAL(with_token, rules[i].with_token);
+		CU_ASSERT_EQUAL(opening, rules[i].opening);
+	}
+}
+
 static void test_switched_off_sandbox_does_nothing(void)
 {
 	pid_t pid = fork();
@@ -610,6 +667,8 @@ int main(void)
 		{"each role reaches its own ports and no others", test_network},
 		{"control keeps the state store that it has open", test_control_keeps_its_store},
 		{"the directory has processes of its own", test_directory_has_processes_of_its_own},
+		{"a minter reads its token and nothing else",
+			test_a_minter_reads_its_token_and_nothing_else},
 		{"a sandbox that is switched off does nothing",
 			test_switched_off_sandbox_does_nothing},
 		{"root is given up for good", test_root_is_given_up_for_good},
