@@ -1,5 +1,6 @@
 /*
- * The identity process: says whose mailbox a certificate's names mean, to workers and control.
+ * The identity process: says whose mailbox a certificate's names mean, to workers and control, and gets
+ * logins on owners' behalf.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -12,6 +13,7 @@
 #include "auth/mailbox.h"
 #include "proxy/child.h"
 #include "proxy/identity_directory.h"
+#include "proxy/identity_login.h"
 #include "proxy/identity_peer.h"
 #include "proxy/log.h"
 #include "proxy/sandbox.h"
@@ -33,6 +35,8 @@ struct identity {
 	struct event_base *base;
 	struct event *supervisor;
 	struct identity_directory *directory;
+	struct identity_works works;
+	struct identity_login *login;
 	struct peers peers;
 };
 
@@ -111,7 +115,43 @@ static bool request_begin(struct identity *identity, struct peer *peer, const st
 
 static bool take(void *context, struct peer *peer, const struct message *message)
 {
-	return message->type == MESSAGE_MAILBOX_QUERY && request_begin(context, peer, message);
+	struct identity *identity = context;
+
+	return message->type == MESSAGE_MAILBOX_QUERY
+		       ? request_begin(identity, peer, message)
+		       : identity_login_take(identity->login, peer, message);
+}
+
+/* What operators are told */
+
+static void fill_state(void *context, unsigned int kind, struct message *message)
+{
+	const struct identity *identity = context;
+	const char *why;
+
+	if (kind < LOGIN_KIND_COUNT) {
+		identity_login_state(identity->login, (enum login_kind)kind, message);
+		return;
+	}
+	message->u.login_state.kind = LOGIN_KIND_COUNT;
+	message->u.login_state.is_down = identity_directory_is_down(
+		identity->directory, &message->u.login_state.since, &why);
+	snprintf(message->u.login_state.fault.text, sizeof(message->u.login_state.fault.text), "%s",
+		why);
+}
+
+static void on_directory_state(void *context)
+{
+	struct identity *identity = context;
+
+	peers_tell_state(&identity->peers, LOGIN_KIND_COUNT);
+}
+
+static void on_login_state(void *context, enum login_kind kind)
+{
+	struct identity *identity = context;
+
+	peers_tell_state(&identity->peers, kind);
 }
 
 static void on_directory_changed(void *context)
@@ -133,6 +173,10 @@ static void on_supervisor(evutil_socket_t fd, short what, void *arg)
 		case MESSAGE_PEER:
 			peer_add(&identity->peers, (enum role)message.u.peer.role, passed_fd);
 			break;
+		case MESSAGE_USERS:
+			identity_login_take_users(identity->login, passed_fd);
+			close(passed_fd);
+			break;
 		case MESSAGE_LOG: log_reopen(passed_fd); break;
 		case MESSAGE_DRAIN: event_base_loopbreak(identity->base); break;
 		default:
@@ -147,15 +191,23 @@ static void on_supervisor(evutil_socket_t fd, short what, void *arg)
 
 static int start(struct identity *identity, struct error *err)
 {
+	static const struct identity_directory_calls calls = {
+		.changed = on_directory_changed, .state_changed = on_directory_state};
+
 	identity->base = event_base_new();
 	if (identity->base == NULL)
 		return -1;
-	identity->peers = (struct peers){.base = identity->base, .take = take, .context = identity};
+	identity->peers = (struct peers){.base = identity->base,
+		.take = take,
+		.fill_state = fill_state,
+		.context = identity};
 	identity->supervisor = event_new(identity->base, identity->child->supervisor,
 		EV_READ | EV_PERSIST, on_supervisor, identity);
 	if (identity->supervisor == NULL || event_add(identity->supervisor, NULL) == -1 ||
-		identity_directory_start(
-			identity->directory, identity->base, on_directory_changed, identity) == -1)
+		identity_directory_start(identity->directory, identity->base, &calls, identity) ==
+			-1 ||
+		identity_login_start(identity->login, identity->base, identity->directory,
+			on_login_state, identity) == -1)
 		return -1;
 	return sandbox_enter(identity->child, err);
 }
@@ -167,7 +219,10 @@ int identity_main(const struct child *child)
 	struct error err = {"out of memory"};
 
 	identity.directory = identity_directory_open(child, &err);
-	if (identity.directory == NULL || start(&identity, &err) == -1) {
+	identity_works_find(child, &identity.works);
+	if (identity.directory != NULL)
+		identity.login = identity_login_open(child, &identity.works, NULL, &err);
+	if (identity.login == NULL || start(&identity, &err) == -1) {
 		log_message(CONFIG_LOG_ERROR, "start-failed", "%s", err.text);
 		return 1;
 	}

@@ -1,5 +1,6 @@
 #include "proxy/identity_directory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -37,9 +38,12 @@ struct identity_directory {
 	const struct config_directory *config;
 	struct directory *backend; /* NULL where helpers ask */
 	struct event *watch, *settle, *look;
-	void (*changed)(void *context);
+	const struct identity_directory_calls *calls;
 	void *context;
 	struct event_base *base;
+	struct shared *shared;
+	int64_t since; /* UNIX seconds: up or down for so long */
+	char why[DIRECTORY_ENTRY_MAX + 1];
 	/* with helpers */
 	struct helper_work work;
 	int spawner;
@@ -109,6 +113,7 @@ struct identity_directory *identity_directory_open(const struct child *child, st
 		return NULL;
 	}
 	directory->config = config;
+	directory->shared = child->shared;
 	TAILQ_INIT(&directory->lookups);
 	result = directory_may_block(config) ? fork_helpers(directory, child, err)
 					     : prepare_helpers(directory, err);
@@ -128,7 +133,7 @@ static void refresh(struct identity_directory *directory)
 	if (result == 1) {
 		log_message(CONFIG_LOG_INFO, "directory-changed", "%s was read anew",
 			directory->config->file);
-		directory->changed(directory->context);
+		directory->calls->changed(directory->context);
 	} else if (result == -1) {
 		log_message(CONFIG_LOG_ERROR, "directory-faulty",
 			"%s; what the file said before goes on", err.text);
@@ -174,14 +179,28 @@ static int start_file(struct identity_directory *directory)
 
 /* Up and down */
 
-static void log_news(enum breaker_news news, const char *why)
+static void note_state(struct identity_directory *directory, bool is_down, const char *why)
+{
+	directory->since = time(NULL);
+	snprintf(directory->why, sizeof(directory->why), "%s", why);
+	atomic_store(&directory->shared->directory_is_down, is_down);
+	atomic_store(&directory->shared->directory_since, (uint64_t)directory->since);
+}
+
+static void note_news(struct identity_directory *directory, enum breaker_news news, const char *why)
 {
 	switch (news) {
 	case BREAKER_SAME: break;
 	case BREAKER_FAILS: log_message(CONFIG_LOG_WARNING, "directory-failed", "%s", why); break;
-	case BREAKER_DOWN: log_message(CONFIG_LOG_ERROR, "directory-down", "%s", why); break;
+	case BREAKER_DOWN:
+		log_message(CONFIG_LOG_ERROR, "directory-down", "%s", why);
+		note_state(directory, true, why);
+		directory->calls->state_changed(directory->context);
+		break;
 	case BREAKER_UP:
 		log_message(CONFIG_LOG_INFO, "directory-up", "the directory answers again");
+		note_state(directory, false, "");
+		directory->calls->state_changed(directory->context);
 		break;
 	}
 }
@@ -247,7 +266,8 @@ static void lookup_end(struct lookup *lookup, const struct directory_answer *ans
 	directory->lookup_count--;
 	if (answer->status == DIRECTORY_UNAVAILABLE)
 		outcome = was_asked ? BREAKER_FAILED : BREAKER_NOT_ASKED;
-	log_news(breaker_end(&directory->breaker, lookup->is_probe, outcome, clock_ms()),
+	note_news(directory,
+		breaker_end(&directory->breaker, lookup->is_probe, outcome, clock_ms()),
 		answer->entry);
 	if (outcome == BREAKER_ANSWERED)
 		directory_cache_put(directory->cache, &lookup->question, answer, clock_ms());
@@ -341,22 +361,31 @@ static struct lookup *lookup_new(
 }
 
 int identity_directory_start(struct identity_directory *directory, struct event_base *base,
-	void (*changed)(void *context), void *context)
+	const struct identity_directory_calls *calls, void *context)
 {
-	static const struct helper_calls calls = {
+	static const struct helper_calls helper_calls = {
 		.ask = ask_helper, .answered = on_helper_answered};
 
 	directory->base = base;
-	directory->changed = changed;
+	directory->calls = calls;
 	directory->context = context;
+	note_state(directory, false, "");
 	if (directory->backend != NULL)
 		return start_file(directory);
 	directory->cache = directory_cache_new(directory->config->cache_entries);
 	if (directory->cache == NULL)
 		return -1;
 	directory->helpers =
-		helpers_new(base, &directory->work, directory->spawner, &calls, directory);
+		helpers_new(base, &directory->work, directory->spawner, &helper_calls, directory);
 	return directory->helpers != NULL ? 0 : -1;
+}
+
+bool identity_directory_is_down(
+	const struct identity_directory *directory, int64_t *since, const char **why)
+{
+	*since = directory->since;
+	*why = directory->why;
+	return directory->breaker.is_down;
 }
 
 int identity_directory_ask(struct identity_directory *directory,

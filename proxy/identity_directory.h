@@ -27,10 +27,18 @@ struct identity_directory; /* opaque */
  * forks the spawner of helpers. NULL with err filled. */
 struct identity_directory *identity_directory_open(const struct child *child, struct error *err);
 
-/* Begins to watch and to start helpers. changed: what was answered may be another answer now. 0, or
- * -1 when memory runs out. */
+struct identity_directory_calls {
+	void (*changed)(void *context);       /* what was answered may be another answer now */
+	void (*state_changed)(void *context); /* it is down, or up again */
+};
+
+/* Begins to watch and to start helpers. calls are borrowed. 0, or -1 when memory runs out. */
 int identity_directory_start(struct identity_directory *directory, struct event_base *base,
-	void (*changed)(void *context), void *context);
+	const struct identity_directory_calls *calls, void *context);
+
+/* Whether it is down, with why, and since when (UNIX seconds) it is so or not so. */
+bool identity_directory_is_down(
+	const struct identity_directory *directory, int64_t *since, const char **why);
 
 /* 1: answer and *valid_until (UNIX seconds) are filled; 0: waiter's function will be called, later. */
 int identity_directory_ask(struct identity_directory *directory,

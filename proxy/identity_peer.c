@@ -9,6 +9,7 @@
 enum {
 	QUESTIONS_MAX = 32,  /* of one peer in one turn */
 	REQUESTS_MAX = 4096, /* of one peer, waited with or to be sent */
+	ALL_STATES = (1 << (LOGIN_KIND_COUNT + 1)) - 1,
 };
 
 /* An answer that the channel had no room for, without the zeros at its end. */
@@ -31,6 +32,7 @@ struct peer {
 	struct request_list waiting;
 	struct unsent_list unsent; /* nothing more is read until they are gone */
 	bool has_change;           /* MESSAGE_DIRECTORY_CHANGED is to be sent after them */
+	unsigned int states;       /* likewise MESSAGE_LOGIN_STATE, of which kinds: a bit each */
 	bool is_dead;              /* freed by the callback that owns the turn */
 };
 
@@ -64,23 +66,14 @@ static void peer_free(struct peer *peer)
 
 static bool peer_has_unsent(const struct peer *peer)
 {
-	return peer->has_change || !STAILQ_EMPTY(&peer->unsent);
+	return peer->has_change || peer->states != 0 || !STAILQ_EMPTY(&peer->unsent);
 }
 
-/* 0, or -1 with errno: EAGAIN, or the peer is gone. Answers that wait were given before the change, and
- * must not be taken for news that came after it. */
-static int peer_send_next(struct peer *peer)
+static int peer_send_unsent(struct peer *peer, struct unsent *unsent)
 {
-	struct unsent *unsent = STAILQ_FIRST(&peer->unsent);
-	struct message message = {.type = MESSAGE_DIRECTORY_CHANGED};
+	struct message message = {0};
 	int result;
 
-	if (unsent == NULL) {
-		if (message_send(peer->fd, &message, -1) == -1)
-			return -1;
-		peer->has_change = false;
-		return 0;
-	}
 	memcpy(&message, unsent->bytes, unsent->len);
 	result = message_send(peer->fd, &message, -1);
 	OPENSSL_cleanse(&message, unsent->len);
@@ -89,6 +82,36 @@ static int peer_send_next(struct peer *peer)
 	STAILQ_REMOVE_HEAD(&peer->unsent, entry);
 	peer->request_count--;
 	unsent_free(unsent);
+	return 0;
+}
+
+static int peer_send_state(struct peer *peer)
+{
+	struct message message = {.type = MESSAGE_LOGIN_STATE};
+	unsigned int kind = 0;
+
+	while ((peer->states & 1u << kind) == 0)
+		kind++;
+	peer->peers->fill_state(peer->peers->context, kind, &message);
+	if (message_send(peer->fd, &message, -1) == -1)
+		return -1;
+	peer->states &= ~(1u << kind);
+	return 0;
+}
+
+/* 0, or -1 with errno: EAGAIN, or the peer is gone. Answers that wait were given before the change, and
+ * must not be taken for news that came after it. */
+static int peer_send_next(struct peer *peer)
+{
+	const struct message change = {.type = MESSAGE_DIRECTORY_CHANGED};
+
+	if (!STAILQ_EMPTY(&peer->unsent))
+		return peer_send_unsent(peer, STAILQ_FIRST(&peer->unsent));
+	if (!peer->has_change)
+		return peer_send_state(peer);
+	if (message_send(peer->fd, &change, -1) == -1)
+		return -1;
+	peer->has_change = false;
 	return 0;
 }
 
@@ -216,8 +239,14 @@ void peer_add(struct peers *peers, enum role role, int fd)
 	peer->readable = event_new(peers->base, fd, EV_READ | EV_PERSIST, on_peer_readable, peer);
 	peer->writable = event_new(peers->base, fd, EV_WRITE, on_peer_writable, peer);
 	if (peer->readable == NULL || peer->writable == NULL ||
-		event_add(peer->readable, NULL) == -1)
+		event_add(peer->readable, NULL) == -1) {
 		peer_free(peer);
+		return;
+	}
+	if (role == ROLE_CONTROL && peers->fill_state != NULL) {
+		peer->states = ALL_STATES;
+		peer_flush(peer);
+	}
 }
 
 void peers_tell_change(struct peers *peers)
@@ -227,6 +256,17 @@ void peers_tell_change(struct peers *peers)
 	LIST_FOREACH(peer, &peers->list, link)
 		if (peer->role == ROLE_WORKER && !peer->has_change) {
 			peer->has_change = true;
+			peer_flush(peer);
+		}
+}
+
+void peers_tell_state(struct peers *peers, unsigned int kind)
+{
+	struct peer *peer;
+
+	LIST_FOREACH(peer, &peers->list, link)
+		if (peer->role == ROLE_CONTROL) {
+			peer->states |= 1u << kind;
 			peer_flush(peer);
 		}
 }

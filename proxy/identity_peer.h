@@ -27,6 +27,8 @@ struct peers {
 	struct peer_list list;
 	/* What a peer says; false: it must not say that, and is given up. */
 	bool (*take)(void *context, struct peer *peer, const struct message *message);
+	/* Fills MESSAGE_LOGIN_STATE for a kind of login, or the directory (LOGIN_KIND_COUNT). */
+	void (*fill_state)(void *context, unsigned int kind, struct message *message);
 	void *context;
 };
 
@@ -41,5 +43,8 @@ void peer_request_end(struct peer_request *request, const struct message *answer
 
 /* Tells all workers that the directory has changed, once each, after all answers that were given before. */
 void peers_tell_change(struct peers *peers);
+
+/* Tells control, and each that will come, how that kind is now. */
+void peers_tell_state(struct peers *peers, unsigned int kind);
 
 #endif

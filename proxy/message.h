@@ -38,8 +38,9 @@ enum message_type {
 	MESSAGE_START, /* worker: all indexes and peers that there are have been sent */
 	MESSAGE_LOG,   /* the log file was reopened, with the new fd */
 	MESSAGE_DRAIN, /* finish: u.drain */
-	MESSAGE_USERS, /* control -> supervisor -> workers: the users that are out, with the sealed
-			    memory file of auth/user_index.h; sent before READY and at every change */
+	MESSAGE_USERS, /* control -> supervisor -> workers, identity: the users that are out, with the
+			    sealed memory file of auth/user_index.h; sent before READY and at every
+			    change */
 	MESSAGE_DEVICES, /* likewise what is held against devices, with that of proxy/device_index.h */
 	MESSAGE_TRUST, /* supervisor -> workers of an older generation: u.trust */
 	/* worker <-> identity, control <-> identity */

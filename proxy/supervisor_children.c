@@ -245,6 +245,12 @@ static int send_indexes(struct child_record *record, size_t authority)
 	return 0;
 }
 
+bool child_wants_list(const struct child_record *record, enum generation_list list)
+{
+	return record->role == ROLE_WORKER ||
+	       (record->role == ROLE_IDENTITY && list == GENERATION_LIST_USERS);
+}
+
 /* Nothing, where control has not said yet. */
 static int send_list(struct child_record *record, enum generation_list list)
 {
@@ -288,7 +294,7 @@ void child_flush(struct child_record *record)
 static void queue_all_news(struct child_record *record)
 {
 	for (size_t i = 0; i < GENERATION_LIST_COUNT; i++)
-		record->has_pending_list[i] = record->role == ROLE_WORKER;
+		record->has_pending_list[i] = child_wants_list(record, (enum generation_list)i);
 	for (size_t i = 0; i < record->generation->trust->count; i++)
 		record->pending[i] = UINT8_MAX;
 }

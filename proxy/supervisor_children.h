@@ -84,6 +84,9 @@ size_t children_count(const struct children *children, const struct generation *
 /* Sends; a child that does not take it is killed, and its end will be seen. */
 void child_send(struct child_record *record, const struct message *message, int passed_fd);
 
+/* Whether it is to be sent that list of control's. */
+bool child_wants_list(const struct child_record *record, enum generation_list list);
+
 /* Sends what is pending as far as the channel takes it. */
 void child_flush(struct child_record *record);
 bool child_has_pending(const struct child_record *record);

@@ -148,7 +148,7 @@ void takeover_spread_list(
 				child_kill(record, "it cannot be told who is out");
 			continue;
 		}
-		if (record->role != ROLE_WORKER || !child_is_alive(record))
+		if (!child_wants_list(record, list) || !child_is_alive(record))
 			continue;
 		record->has_pending_list[list] = true;
 		child_flush(record);

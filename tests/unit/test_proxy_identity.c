@@ -67,7 +67,8 @@ static struct message receive(int fd)
 
 static void set_up(void)
 {
-	struct child child = {.role = ROLE_IDENTITY, .config = &it.config};
+	static struct shared shared;
+	struct child child = {.role = ROLE_IDENTITY, .config = &it.config, .shared = &shared};
 	struct message peer = {.type = MESSAGE_PEER, .u.peer = {.role = ROLE_WORKER}};
 	int supervisor[2], worker[2];
 
