@@ -1,13 +1,13 @@
 #include "proxy/exchange_login.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config/clock.h"
 #include "proxy/log.h"
 #include "proxy/login_client.h"
+#include "proxy/login_fields.h"
 #include "proxy/negotiate.h"
 #include "proxy/upstream_service.h"
 
@@ -27,7 +27,6 @@ struct exchange_login {
 	unsigned int is_fresh; /* likewise: what was known is no good */
 	unsigned int reconnects;
 	char *token; /* "Negotiate …", for the head to be written next; NULL: none */
-	size_t token_len;
 };
 
 static const struct config *config_of(const struct exchange *exchange)
@@ -81,9 +80,7 @@ static bool needs_own_link(const struct config *config)
 
 static void forget_token(struct exchange_login *at)
 {
-	if (at->token != NULL)
-		OPENSSL_cleanse(at->token, at->token_len);
-	free(at->token);
+	login_fields_negotiate_free(at->token);
 	at->token = NULL;
 }
 
@@ -281,20 +278,6 @@ bool exchange_login_at_link(struct exchange *exchange)
 			(at->is_fresh & 1U << LOGIN_KERBEROS) != 0, &at->waiter));
 }
 
-static int keep_token(struct exchange_login *at, struct span token)
-{
-	static const char scheme[] = "Negotiate ";
-	size_t len = sizeof(scheme) - 1;
-
-	at->token = malloc(len + 4 * ((token.len + 2) / 3) + 1);
-	if (at->token == NULL)
-		return -1;
-	memcpy(at->token, scheme, len);
-	at->token_len = len + (size_t)EVP_EncodeBlock(
-				      (unsigned char *)at->token + len, token.data, (int)token.len);
-	return 0;
-}
-
 /* It may have ended the connection while the token was got, which has cost nothing yet. */
 static void connect_again(struct exchange_login *at)
 {
@@ -319,7 +302,9 @@ static void take_token(struct exchange_login *at, const struct login_result *res
 
 	link->login_context = result->context;
 	link->login_until = result->valid_until;
-	if (result->token.len == 0 || keep_token(at, result->token) != 0) {
+	if (result->token.len > 0)
+		at->token = login_fields_negotiate(result->token);
+	if (at->token == NULL) {
 		exchange_refuse(
 			exchange, REFUSAL_LOGIN_UNAVAILABLE, "a login without a token in it");
 		return;
@@ -334,35 +319,12 @@ static void take_token(struct exchange_login *at, const struct login_result *res
 
 void exchange_login_write(struct exchange *exchange, struct http_writer *writer)
 {
-	static const char bearer[] = "Bearer ";
 	const struct exchange_login *at = exchange->login;
-	const struct config *config = config_of(exchange);
-	char text[sizeof(bearer) + LOGIN_SECRET_MAX];
-	struct span secret;
 
 	if (at == NULL)
 		return;
 	exchange->login_had_token = at->token != NULL;
-	if (at->token != NULL)
-		http_write_field(
-			writer, span_of_string("Authorization"), span_of(at->token, at->token_len));
-	if (config->upstream.login == CONFIG_LOGIN_BEARER) {
-		secret = login_secret(at->login, LOGIN_BEARER);
-		if (secret.len == 0 || secret.len > LOGIN_SECRET_MAX) {
-			writer->has_failed = true;
-			return;
-		}
-		memcpy(text, bearer, sizeof(bearer) - 1);
-		memcpy(text + sizeof(bearer) - 1, secret.data, secret.len);
-		http_write_field(writer, span_of_string("Authorization"),
-			span_of(text, sizeof(bearer) - 1 + secret.len));
-		OPENSSL_cleanse(text, sizeof(bearer) - 1 + secret.len);
-	}
-	if (config->assertion.header[0] != '\0') {
-		secret = login_secret(at->login, LOGIN_ASSERTION);
-		writer->has_failed |= secret.len == 0;
-		http_write_field(writer, span_of_string(config->assertion.header), secret);
-	}
+	login_fields_write(writer, config_of(exchange), at->login, at->token);
 }
 
 /* Not taken */

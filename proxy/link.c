@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "config/clock.h"
 #include "proxy/log.h"
 #include "proxy/login_table.h"
 #include "proxy/timeval.h"
@@ -226,6 +227,7 @@ static void link_connected(struct link *link)
 		link_retry(link, reason);
 		return;
 	}
+	link->connected_us = clock_us();
 	shared_add(&upstream->counters->upstream_connects, 1);
 	if (!config->is_tls) {
 		link_become_ready(link);
@@ -474,9 +476,10 @@ struct link *link_connect(
 	return link_start(link_new(endpoint, login, calls, owner));
 }
 
-struct link *link_probe(struct endpoint *endpoint, const struct link_calls *calls, void *owner)
+struct link *link_probe(
+	struct endpoint *endpoint, struct login *login, const struct link_calls *calls, void *owner)
 {
-	struct link *link = link_new(endpoint, NULL, calls, owner);
+	struct link *link = link_new(endpoint, login, calls, owner);
 
 	if (link != NULL)
 		link->is_probe = true;

@@ -42,7 +42,8 @@ struct link {
 	struct tls tls;
 	enum link_state state;
 	unsigned int tries;
-	bool is_probe; /* a health check: it never goes to another endpoint */
+	bool is_probe;         /* it never goes to another endpoint: a health check, or a test */
+	uint64_t connected_us; /* clock_us(): when a TLS handshake could begin */
 	struct event read_event, write_event, timer;
 	bool has_events;
 	bool has_stayed;   /* idle for LINK_PROOF_MS, and not ended by the endpoint */
@@ -82,9 +83,10 @@ bool link_is_silent(struct link *link);
  * when memory or descriptors run out. */
 struct link *link_connect(struct endpoint *endpoint, struct login *login,
 	const struct link_calls *calls, void *owner);
-/* For upstream.c: the same for a health check, which tries this endpoint alone. NULL: it has failed
- * already. */
-struct link *link_probe(struct endpoint *endpoint, const struct link_calls *calls, void *owner);
+/* For upstream.c and upstream_test.c: the same for a health check or a test, which try this endpoint alone.
+ * NULL: it has failed already. */
+struct link *link_probe(struct endpoint *endpoint, struct login *login,
+	const struct link_calls *calls, void *owner);
 /* For upstream.c: gives an idle link a new owner. False: the endpoint has ended it, or spoken without
  * being asked, or it is another login's, and it is freed. */
 bool link_take(

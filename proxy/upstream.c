@@ -269,7 +269,7 @@ static void on_health_timer(evutil_socket_t fd, short what, void *arg)
 		probe_end(endpoint, false);
 		return;
 	}
-	endpoint->probe = link_probe(endpoint, &probe_calls, endpoint);
+	endpoint->probe = link_probe(endpoint, NULL, &probe_calls, endpoint);
 }
 
 /* Life */
