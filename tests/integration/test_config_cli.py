@@ -3,6 +3,7 @@ nothing started."""
 import os
 import re
 import shutil
+import struct
 import subprocess
 import unittest
 
@@ -54,6 +55,46 @@ upstream exchange {
     def test_a_good_one(self):
         status, output = self.check(self.good)
         self.assertEqual(status, 0, output)
+
+    def keytab(self, principal, realm):
+        """With one AES key, of nobody."""
+        def counted(data):
+            return struct.pack(">H", len(data)) + data
+        entry = struct.pack(">H", 1) + counted(realm.encode()) + counted(principal.encode())
+        entry += struct.pack(">IIB", 1, 0, 2) + struct.pack(">H", 18) + counted(b"\x01" * 32) + struct.pack(">I", 2)
+        return b"\x05\x02" + struct.pack(">i", len(entry)) + entry
+
+    def test_the_manuals_examples_of_logins_are_valid(self):
+        with open(os.path.join(harness.ROOT, "docs", "man", "easproxy.conf.5.scd"), encoding="utf-8") as f:
+            logins = f.read().split("\n# LOGINS\n")[1].split("\n# DEVICES\n")[0]
+        examples = logins.split("```\n")[1::2]
+        self.assertGreater(len(examples), 4)
+        os.mkdir(self.path("tls"))
+        for name, option in (("assertion", ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]), ("rsa", ["rsa:2048"])):
+            subprocess.run(["openssl", "req", "-x509", "-nodes", "-newkey", *option, "-subj", "/CN=" + name,
+                            "-keyout", self.path(name + ".key"), "-out", self.path(name + ".pem")],
+                           check=True, capture_output=True, timeout=60)
+        shutil.copy(self.path("assertion.pem"), self.path("minting-ca.pem"))
+        shutil.copy(self.path("assertion.key"), self.path("minting.key"))
+        shutil.copy(self.pki.ca, self.path("tls", "corp-ca.pem"))
+        for name, content in (("directory.password", b"x\n"),
+                              ("easproxy.keytab", self.keytab("svc-easproxy", "CORP.EXAMPLE.COM"))):
+            with open(self.path(name), "wb") as f:
+                f.write(content)
+        for name in os.listdir(self.directory):
+            if name.endswith((".key", ".password", ".keytab")):
+                os.chmod(self.path(name), 0o600)
+        for example in examples:
+            with self.subTest(example):
+                text = re.sub(r"upstream exchange \{.*?\n\}\n", "", self.good, flags=re.S) + example
+                # There is no token here; which key signs makes no difference to the rest.
+                text = re.sub(r"\tkey-uri.*\n\tpkcs11.*\n\tpin-file.*\n", "\tkey = \"minting.key\"\n", text)
+                if "algorithm" not in text:
+                    text = text.replace("assertion.", "rsa.")
+                if "login = minted-certificate" in text:
+                    text += re.search(r"directory \{.*?\n\}\n", logins, re.S).group(0)
+                status, output = self.check(text)
+                self.assertEqual(status, 0, output + text)
 
     def test_each_fault_says_its_line_and_all_come_in_one_run(self):
         os.chmod(self.path("server.key"), 0o644)
