@@ -9,6 +9,7 @@
 #include "proxy/control_arguments.h"
 #include "proxy/control_identity.h"
 #include "proxy/control_upstream.h"
+#include "proxy/state_users.h"
 #include "proxy/timeval.h"
 #include "proxy/upstream_test.h"
 
@@ -246,6 +247,8 @@ static bool judge_mailbox(struct control_upstream_test *test, const struct mailb
 	const char *mailbox = test->order.u.upstream_test.mailbox;
 	uint64_t time_us = clock_us() - test->asked_us;
 	enum refusal refusal = (enum refusal)found->refusal;
+	struct state_user user;
+	struct error err;
 	char text[640];
 
 	if (refusal == REFUSAL_AFFINITY_TOO_LOW) {
@@ -267,7 +270,11 @@ static bool judge_mailbox(struct control_upstream_test *test, const struct mailb
 			"this is another name of that mailbox: test as its owner");
 		return false;
 	}
-	send_step(test, "mailbox", true, time_us, text, "");
+	send_step(test, "mailbox", true, time_us, text,
+		state_users_find(test->control->store, mailbox, &user, &err) == 1
+			? "the user was revoked, and phones may be kept out: easproxyctl user "
+			  "show"
+			: "");
 	return true;
 }
 

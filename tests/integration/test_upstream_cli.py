@@ -198,6 +198,27 @@ class UpstreamTestTest(CliCase):
         self.assertIn("directory-unavailable", steps["mailbox"]["text"])
         self.assertTrue(steps["options"]["good"])
 
+        def is_down():
+            self.go(proxy, "carol@contoso.test")  # one more question without an answer
+            directory = self.list(proxy)["directory"]
+            return directory if directory["state"] == "down" else None
+        directory = wait_for("the directory to be down", is_down, None, proxy)
+        self.assertGreater(directory["since"], time.time() - 100)
+        self.assertTrue(directory["reason"], directory)
+        status = subprocess.run([harness.EASPROXYCTL, "status", "-s", proxy.control], capture_output=True,
+                                text=True, timeout=harness.PATIENCE).stdout
+        self.assertRegex(status, r"(?m)^directory ldap: DOWN since 2")
+        self.assertIn(directory["reason"], status)
+
+    def test_a_user_who_was_revoked_is_a_warning(self):
+        proxy = self.start_proxy(self.url(self.exchange()))
+        subprocess.run([harness.EASPROXYCTL, "user", "revoke", "bob@contoso.test", "-s", proxy.control], check=True,
+                       capture_output=True, timeout=harness.PATIENCE)
+        answer, steps = self.go(proxy)
+        self.assertTrue(answer["ok"], answer)
+        self.assertIn("user was revoked", steps["mailbox"]["hint"])
+        self.assertNotIn("hint", self.go(proxy, "carol@contoso.test")[1]["mailbox"])
+
     def test_the_worker_that_tests_ends(self):
         asked = threading.Event()
 
