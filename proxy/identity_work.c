@@ -2,5 +2,9 @@
 
 void identity_works_find(const struct child *child, struct identity_works *works)
 {
-	*works = (struct identity_works){.minter = minter_work(child)};
+	*works = (struct identity_works){
+		.ticket = ticket_work(child),
+		.tokens = tokens_work(child),
+		.minter = minter_work(child),
+	};
 }

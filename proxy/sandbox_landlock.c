@@ -84,7 +84,7 @@ static uint64_t handled_fs(int abi)
 }
 
 /* Nobody binds a TCP port: listening sockets are inherited. Connecting: workers to the ports of
- * their endpoints, the directory's helpers to those of its servers, revocation to any (CRL locations,
+ * their endpoints, the helpers that ask servers to those of these, revocation to any (CRL locations,
  * and what they redirect to, name any port), the others to none. */
 static uint64_t handled_net(const struct child *child, int abi)
 {
@@ -202,19 +202,37 @@ static int allow_worker(const struct ruleset *ruleset, const struct child *child
 	return 0;
 }
 
-/* Kerberos reads its files at every login. */
+/* Kerberos reads its settings at every login: the files that KRB5_CONFIG lists, with ":" between. Our own
+ * memory file among them needs no leave. */
+static int allow_kerberos_settings(const struct ruleset *ruleset, struct error *err)
+{
+	static const char memory_file[] = "/proc/self/fd/";
+	const char *list = getenv("KRB5_CONFIG");
+
+	if (list == NULL)
+		list = "/etc/krb5.conf:/etc/krb5.conf.d";
+	while (*list != '\0') {
+		size_t len = strcspn(list, ":");
+		char path[PATH_MAX];
+
+		if (len > 0 && len < sizeof(path) &&
+			strncmp(list, memory_file, sizeof(memory_file) - 1) != 0) {
+			memcpy(path, list, len);
+			path[len] = '\0';
+			if (allow_path(ruleset, path, err) == -1)
+				return -1;
+		}
+		list += len;
+		list += *list == ':';
+	}
+	return 0;
+}
+
 static int allow_kerberos(
 	const struct ruleset *ruleset, const struct config_directory *config, struct error *err)
 {
-	const char *const usual[] = {"/etc/krb5.conf", "/etc/krb5.conf.d"};
-	const char *own = getenv("KRB5_CONFIG");
-
-	if (own != NULL && allow_path(ruleset, own, err) == -1)
-		return -1;
-	for (size_t i = 0; own == NULL && i < sizeof(usual) / sizeof(usual[0]); i++)
-		if (allow_path(ruleset, usual[i], err) == -1)
-			return -1;
-	if (allow_path(ruleset, config->keytab, err) == -1)
+	if (allow_kerberos_settings(ruleset, err) == -1 ||
+		allow_path(ruleset, config->keytab, err) == -1)
 		return -1;
 	return allow_port(ruleset, KERBEROS_PORT, err);
 }
@@ -251,6 +269,31 @@ static int allow_token(
 	return 0;
 }
 
+/* The port of "host", "host:port" or "[address]:port", of which the configuration has seen to it that it is
+ * one. */
+static uint16_t kdc_port(const char *kdc)
+{
+	const char *bracket = strchr(kdc, ']');
+	const char *colon = strchr(bracket != NULL ? bracket : kdc, ':');
+
+	return colon != NULL ? (uint16_t)strtoul(colon + 1, NULL, 10) : (uint16_t)KERBEROS_PORT;
+}
+
+static int allow_kdcs(const struct ruleset *ruleset, const struct config *config, struct error *err)
+{
+	if (allow_resolver(ruleset, err) == -1 || allow_kerberos_settings(ruleset, err) == -1 ||
+		allow_port(ruleset, KERBEROS_PORT, err) == -1)
+		return -1;
+	for (size_t i = 0; i < config->kerberos_count; i++) {
+		const struct config_words *kdcs = &config->kerberos[i].kdcs;
+
+		for (size_t j = 0; j < kdcs->count; j++)
+			if (allow_port(ruleset, kdc_port(kdcs->list[j].text), err) == -1)
+				return -1;
+	}
+	return 0;
+}
+
 static int allow_identity(
 	const struct ruleset *ruleset, const struct child *child, struct error *err)
 {
@@ -260,6 +303,8 @@ static int allow_identity(
 		return allow_ldap(ruleset, config, err);
 	if (child->part == PART_MINTER)
 		return allow_token(ruleset, &child->config->minted, err);
+	if (child->part == PART_TICKET)
+		return allow_kdcs(ruleset, child->config, err);
 	if (child->part != PART_MAIN)
 		return 0;
 	return config->backend == CONFIG_DIRECTORY_FILE ? allow_around(ruleset, config->file, err)

@@ -72,8 +72,8 @@ static const struct call {
 	{"accept4", WORKER | CONTROL}, {"connect", NETWORK},
 	{"sendmmsg", REVOCATION}, /* getaddrinfo asks for A and AAAA at once */
 	/* indexes: a temporary file that is renamed, and a sealed memory file for the workers */
-	{"memfd_create", REVOCATION | CONTROL}, {"renameat", REVOCATION}, {"renameat2", REVOCATION},
-	{"unlinkat", REVOCATION}, {"fsync", REVOCATION | CONTROL},
+	{"memfd_create", REVOCATION | CONTROL | TICKET}, {"renameat", REVOCATION},
+	{"renameat2", REVOCATION}, {"unlinkat", REVOCATION}, {"fsync", REVOCATION | CONTROL},
 	{"fdatasync", REVOCATION | CONTROL}, {"openat", REVOCATION}, /* Landlock says which */
 	{"open", REVOCATION},
 	/* libcurl resolves names in a thread and wakes up through a pipe or socket pair */
@@ -88,11 +88,11 @@ static const struct call {
 static const struct call part_calls[] = {
 	{"openat", WATCHER | ASKERS},
 	{"open", WATCHER | ASKERS},
-	{"stat", ASKERS},
-	{"newfstatat", ASKERS},
-	{"access", ASKERS},
-	{"faccessat", ASKERS},
-	{"faccessat2", ASKERS},
+	{"stat", ASKERS | TOKENS},
+	{"newfstatat", ASKERS | TOKENS},
+	{"access", ASKERS | TOKENS},
+	{"faccessat", ASKERS | TOKENS},
+	{"faccessat2", ASKERS | TOKENS},
 	{"sendmmsg", ASKERS},
 	{"uname", ASKERS},
 	{"bind", ASKERS}, /* as for revocation */
@@ -146,7 +146,9 @@ static const struct conditional_call {
 	{"fcntl", ALL, {1, SCMP_CMP_EQ, F_SETFL, 0}},
 	{"fcntl", ALL, {1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0}},
 	{"fcntl", ALL, {1, SCMP_CMP_EQ, F_GET_SEALS, 0}},
-	{"fcntl", REVOCATION | CONTROL, {1, SCMP_CMP_EQ, F_ADD_SEALS, 0}},
+	{"fcntl", REVOCATION | CONTROL | TICKET, {1, SCMP_CMP_EQ, F_ADD_SEALS, 0}},
+	/* The Kerberos library's settings, a memory file, which it reads again and again. */
+	{"openat", TOKENS, {2, SCMP_CMP_MASKED_EQ, O_ACCMODE, O_RDONLY}},
 	/* The locks of the state store, of which all files are open by then. */
 	{"fcntl", CONTROL, {1, SCMP_CMP_EQ, F_SETLK, 0}},
 	{"fcntl", CONTROL, {1, SCMP_CMP_EQ, F_GETLK, 0}},
@@ -156,7 +158,7 @@ static const struct conditional_call {
 	{"socket", NETWORK, {0, SCMP_CMP_EQ, AF_INET6, 0}},
 	{"socket", REVOCATION | ASKERS, {0, SCMP_CMP_EQ, AF_NETLINK, 0}}, /* getaddrinfo */
 	/* Kerberos locks its key table while it reads it. */
-	{"fcntl", DIRECTORY | TICKET, {1, SCMP_CMP_EQ, F_OFD_SETLKW, 0}},
+	{"fcntl", DIRECTORY, {1, SCMP_CMP_EQ, F_OFD_SETLKW, 0}},
 	/* What a token's module reads; it says that it would write, too, and does without. */
 	{"openat", TOKEN, {2, SCMP_CMP_MASKED_EQ, O_ACCMODE, O_RDONLY}},
 	{"open", TOKEN, {1, SCMP_CMP_MASKED_EQ, O_ACCMODE, O_RDONLY}},
