@@ -9,9 +9,21 @@ import harness
 import peek
 from test_trace import Trace
 
-SPAWNER = "eas-spawner"
 # Has the memory files of all configured files, and gives them to who is started again; it wipes what it reads.
 SUPERVISOR = "easproxyd"
+
+
+def spawner_of(name):
+    return "the spawner of " + name
+
+
+def label_of(pid):
+    """A process's name; that of a spawner says of what."""
+    name = peek.name_of(pid)
+    if name != "eas-spawner":
+        return name
+    return spawner_of(harness.wait_for("a spawner's helper", lambda: harness.children(pid) and peek.name_of(
+        harness.children(pid)[0])))
 
 
 class Secret:
@@ -100,7 +112,7 @@ class HoldersCase(harness.Case):
         needles = self.needles()
         memory, files = {}, {}
         for pid in peek.family(proxy.pid):
-            process = peek.name_of(pid)
+            process = label_of(pid)
             memory.setdefault(process, set()).update(peek.in_memory(pid, needles))
             files.setdefault(process, set()).update(peek.in_descriptors(pid, needles))
             self.assertEqual(peek.in_proc(pid, needles), set(), process)

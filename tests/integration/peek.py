@@ -28,6 +28,15 @@ def named(pid, name):
     return [one for one in family(pid) if name_of(one) == name]
 
 
+def is_dead(pid):
+    """It has ended, though its parent has not been told yet."""
+    try:
+        with open("/proc/%d/stat" % pid, encoding="ascii") as f:
+            return f.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 def name_of(pid):
     """What a process calls itself, without a worker's number: easproxyd, eas-worker, eas-identity."""
     with open("/proc/%d/comm" % pid, encoding="ascii") as f:

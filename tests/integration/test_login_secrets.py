@@ -3,6 +3,7 @@ needs it, and nobody else reads it there, alive or dead."""
 import os
 import resource
 import signal
+import ssl
 import subprocess
 import sys
 import unittest
@@ -10,10 +11,12 @@ import unittest
 import client
 import harness
 import peek
+from certificates import openssl
 from harness import wait_for
-from holders_case import SPAWNER, HoldersCase
+from holders_case import HoldersCase, spawner_of
 from ldap_server import BASE, PASSWORD, READER, Slapd
 
+MINTER = "eas-minter"
 CORE_PATTERN = "/proc/sys/kernel/core_pattern"
 # Run as another user: which of these files of that process can be read?
 LOOK = """
@@ -112,7 +115,7 @@ class ConfiguredTest(HoldersCase):
         slapd = Slapd(self.folder("slapd"), self.pki.server, self.pki.ca, {
             "bob": {"proxyAddresses": "SMTP:bob@contoso.test"}}).start()
         self.addCleanup(slapd.stop)
-        self.add({"password of the directory": PASSWORD.encode()}, [SPAWNER, "eas-directory"], [SPAWNER, "eas-directory"])
+        self.add({"password of the directory": PASSWORD.encode()}, *[[spawner_of("eas-directory"), "eas-directory"]] * 2)
         recorder = self.start_recorder()
         proxy, phone = self.begin(
             "http://127.0.0.1:%d" % recorder.port,
@@ -128,6 +131,34 @@ class ConfiguredTest(HoldersCase):
                  is_configured=False, is_kept=False)
         self.assert_held_by_their_holders_alone(proxy)
         self.assert_untold(self.said(proxy, phone))
+
+    def make_users_authority(self):
+        """Who signs the certificates that are minted."""
+        chain, key = self.path("users.pem"), self.path("users.key")
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-keyout",
+                key, "-out", chain, "-subj", "/CN=Users", "-addext", "basicConstraints=critical,CA:TRUE,pathlen:0",
+                "-addext", "keyUsage=critical,keyCertSign")
+        os.chmod(key, 0o600)
+        return chain, key
+
+    def start_endpoint(self, users=None):
+        """It asks for client certificates, of that authority."""
+        endpoint = self.start_recorder(certificate=self.pki.server)
+        if users:
+            endpoint.context.verify_mode = ssl.CERT_REQUIRED
+            endpoint.context.load_verify_locations(users)
+        return endpoint, "https://localhost:%d" % endpoint.port
+
+    def test_the_key_that_certificates_are_minted_with(self):
+        chain, key = self.make_users_authority()
+        self.add_key("issuing key", key, [MINTER], [spawner_of(MINTER), MINTER])
+        endpoint, url = self.start_endpoint(chain)
+        proxy, phone = self.begin(url, **{
+            "minted-certificate": {"issuer": chain, "key": key},
+            "upstream exchange": {"login": "minted-certificate", "headers": None, "ca": self.pki.ca}})
+        self.assertGreaterEqual(len(endpoint.whole()), 2)
+        self.assert_held_by_their_holders_alone(proxy)
+        self.assert_untold(self.said(proxy, phone, "upstream list", "upstream test --as bob@contoso.test"))
 
     def folder(self, name):
         os.mkdir(self.path(name))
