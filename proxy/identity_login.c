@@ -842,6 +842,7 @@ struct identity_login *identity_login_open(const struct child *child,
 		return NULL;
 	}
 	assert((works->ticket == NULL) == (works->tokens == NULL));
+	assert(works->tokens == NULL || works->tokens->count == 1);
 	login->child = child;
 	login->config = child->config;
 	login->clock = clock != NULL ? clock : &real_clock;

@@ -76,7 +76,8 @@ static void answered(
 	if (fd != -1)
 		close(fd);
 	/* One that would be called 0, as if there were nothing to prove, is of no use: once in four billion. */
-	if (answer == NULL || answer->u.login_done.context == wallet->mask) {
+	if (answer == NULL || (answer->u.login_done.context != 0 &&
+				      answer->u.login_done.context == wallet->mask)) {
 		job_end(job, NULL);
 		return;
 	}

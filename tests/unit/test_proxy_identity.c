@@ -157,6 +157,29 @@ static void test_no_answer_of_before_comes_after_the_change(void)
 	tear_down();
 }
 
+/* Whoever was told before has died, or has just been started. */
+static void test_control_is_told_at_once_who_is_down(void)
+{
+	struct message peer = {.type = MESSAGE_PEER, .u.peer = {.role = ROLE_CONTROL}};
+	unsigned int told = 0;
+	int control[2];
+
+	set_up();
+	make_pair(control);
+	must(message_send(it.supervisor, &peer, control[1]) == 0, "connecting");
+	close(control[1]);
+	for (unsigned int i = 0; i <= LOGIN_KIND_COUNT; i++) {
+		struct message message = receive(control[0]);
+
+		CU_ASSERT_EQUAL_FATAL(message.type, MESSAGE_LOGIN_STATE);
+		CU_ASSERT_EQUAL(message.u.login_state.is_down, 0);
+		told |= 1u << message.u.login_state.kind;
+	}
+	CU_ASSERT_EQUAL(told, (1u << (LOGIN_KIND_COUNT + 1)) - 1);
+	close(control[0]);
+	tear_down();
+}
+
 /* A worker's side: what it was told by an identity process that has gone since. */
 static uint32_t changes_by_another(enum config_directory_backend backend)
 {
@@ -199,6 +222,7 @@ int main(void)
 	static const struct check checks[] = {
 		{"no answer of before comes after the change",
 			test_no_answer_of_before_comes_after_the_change},
+		{"control is told at once who is down", test_control_is_told_at_once_who_is_down},
 		{"another process may have read another file",
 			test_another_process_may_have_read_another_file},
 	};
