@@ -14,6 +14,8 @@ class Received:
         self.headers = [(n, v.strip()) for n, _, v in (line.partition(":") for line in lines)]
         self.body = b""
         self.is_whole = False
+        self.connection = 0  # which, from 1 on
+        self.peer = None     # common name of the certificate that it showed
 
     def all(self, name):
         return [v for n, v in self.headers if n.lower() == name.lower()]
@@ -39,9 +41,9 @@ def answer_bytes(status=200, body=b"", headers=(), chunked=False, reason="OK"):
 
 class Recorder:
     """answer(received, connection) returns bytes to send, or None to hang up. By default every
-    request gets an empty 200."""
+    request gets an empty 200. client_ca: the certificate of an authority of which clients have to show one."""
 
-    def __init__(self, answer=None, port=0, certificate=None, backlog=128):
+    def __init__(self, answer=None, port=0, certificate=None, backlog=128, client_ca=None):
         self.answer = answer or (lambda received, connection: answer_bytes())
         self.requests, self.connections, self.raw = [], 0, b""
         self.lock = threading.Lock()
@@ -49,6 +51,9 @@ class Recorder:
         if certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(certificate.certificate, certificate.key)
+        if client_ca:
+            self.context.verify_mode = ssl.CERT_REQUIRED
+            self.context.load_verify_locations(client_ca)
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listener.bind(("127.0.0.1", port))
@@ -98,14 +103,16 @@ class Recorder:
             with self.lock:
                 self.connections += 1
                 self.open.add(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            threading.Thread(target=self._serve, args=(connection, self.connections), daemon=True).start()
 
-    def _serve(self, raw):
-        connection = raw
+    def _serve(self, raw, number):
+        connection, peer = raw, None
         try:
             if self.context:
                 connection = self.context.wrap_socket(raw, server_side=True)
-            self._serve_requests(connection)
+                names = (connection.getpeercert() or {}).get("subject", ())
+                peer = dict(name for part in names for name in part).get("commonName")
+            self._serve_requests(connection, number, peer)
         except (OSError, ValueError, EOFError):
             pass
         finally:
@@ -113,7 +120,7 @@ class Recorder:
                 self.open.discard(raw)
             connection.close()
 
-    def _serve_requests(self, connection):
+    def _serve_requests(self, connection, number, peer):
         buffer = b""
 
         def more():
@@ -146,6 +153,7 @@ class Recorder:
                 more()
             head, _, buffer = buffer.partition(b"\r\n\r\n")
             received = Received(head)
+            received.connection, received.peer = number, peer
             with self.lock:
                 self.requests.append(received)
             if (received.header("Transfer-Encoding") or "").lower() == "chunked":
