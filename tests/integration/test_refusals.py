@@ -53,9 +53,10 @@ ELSEWHERE = {
     # Only when memory runs out, or by a fault of ours.
     "internal": ("unit/test_proxy_eas_refusal.c", "test_the_http_status_where_there_is_no_place_for_another"),
     # Logins on the owner's behalf belong to tests of their own.
-    "login-unavailable": ("unit/test_proxy_eas_refusal.c", None),
-    "login-refused": ("unit/test_proxy_eas_refusal.c", None),
-    "upstream-unproven": ("unit/test_proxy_eas_refusal.c", None),
+    "login-unavailable": ("integration/test_login.py",
+                          "test_phones_are_told_to_come_back_while_there_is_nobody_to_ask"),
+    "login-refused": ("unit/test_proxy_exchange_login.c", "test_who_gets_no_login_is_told_so"),
+    "upstream-unproven": ("unit/test_proxy_exchange_login.c", "test_a_server_that_is_not_the_one_gets_no_further"),
     # An answer for a request that comes while we stop.
     "draining": ("unit/test_proxy_eas_refusal.c", "test_the_http_status_where_there_is_no_place_for_another"),
 }
