@@ -294,6 +294,14 @@ static int allow_kdcs(const struct ruleset *ruleset, const struct config *config
 	return 0;
 }
 
+static int allow_bearer(
+	const struct ruleset *ruleset, const struct config_bearer *config, struct error *err)
+{
+	if (allow_resolver(ruleset, err) == -1)
+		return -1;
+	return allow_port(ruleset, config->port, err);
+}
+
 static int allow_identity(
 	const struct ruleset *ruleset, const struct child *child, struct error *err)
 {
@@ -305,6 +313,8 @@ static int allow_identity(
 		return allow_token(ruleset, &child->config->minted, err);
 	if (child->part == PART_TICKET)
 		return allow_kdcs(ruleset, child->config, err);
+	if (child->part == PART_BEARER)
+		return allow_bearer(ruleset, &child->config->bearer, err);
 	if (child->part != PART_MAIN)
 		return 0;
 	return config->backend == CONFIG_DIRECTORY_FILE ? allow_around(ruleset, config->file, err)

@@ -77,8 +77,9 @@ static const struct call {
 	{"fdatasync", REVOCATION | CONTROL}, {"openat", REVOCATION}, /* Landlock says which */
 	{"open", REVOCATION},
 	/* libcurl resolves names in a thread and wakes up through a pipe or socket pair */
-	{"pipe2", REVOCATION}, {"socketpair", REVOCATION}, {"eventfd2", REVOCATION},
-	{"set_robust_list", REVOCATION}, {"rseq", REVOCATION}, {"uname", REVOCATION},
+	{"pipe2", REVOCATION | BEARER}, {"socketpair", REVOCATION | BEARER},
+	{"eventfd2", REVOCATION | BEARER}, {"set_robust_list", REVOCATION}, {"rseq", REVOCATION},
+	{"uname", REVOCATION},
 	{"bind", REVOCATION}, /* getaddrinfo asks a netlink socket which addresses we have; Landlock
 				 forbids TCP ports */
 };
@@ -166,7 +167,7 @@ static const struct conditional_call {
 	{"fcntl", TOKEN, {1, SCMP_CMP_EQ, F_SETLKW, 0}},
 	{"socket", TOKEN_OPENING, {0, SCMP_CMP_EQ, AF_UNIX, 0}}, /* p11-kit's remote module */
 	/* Threads, but no processes. */
-	{"clone", REVOCATION,
+	{"clone", REVOCATION | BEARER,
 		{0, SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM}},
 };
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -599,6 +600,61 @@ static void test_a_minter_reads_its_token_and_nothing_else(void)
 	}
 }
 
+static void *end_at_once(void *arg)
+{
+	return arg;
+}
+
+static int start_thread(void)
+{
+	pthread_t thread;
+	int result = pthread_create(&thread, NULL, end_at_once, NULL);
+
+	return result != 0 ? result : pthread_join(thread, NULL);
+}
+
+/* Who has the assertions' key may reach the authorization server alone, who has the field's key nobody. */
+static void test_who_signs_may_do_little_else(void)
+{
+	static const struct {
+		const char *name;
+		int (*try_it)(void);
+		int bearer, signer;
+		int landlock;
+	} rules[] = {
+		{"/etc/passwd", open_passwd, EACCES, EACCES, 1},
+		{"list /", list_root, EACCES, EACCES, 1},
+		{"write in /tmp", write_tmp, EACCES, EACCES, 1},
+		{"make a memory file", make_memory_file, KILLED, KILLED, 0},
+		{"execute", execute, KILLED, KILLED, 0},
+		{"fork", start_process_and_wait, KILLED, KILLED, 0},
+		{"start a thread", start_thread, 0, KILLED, 0},
+		{"ptrace", trace_parent, KILLED, KILLED, 0},
+		{"kill", signal_parent, KILLED, KILLED, 0},
+		{"executable memory", make_executable_memory, KILLED, KILLED, 0},
+		{"UNIX socket", make_unix_socket, EACCES, EACCES, 0},
+		{"connect to the server", connect_to_endpoint, ECONNREFUSED, EACCES, 0},
+		{"connect elsewhere", connect_elsewhere, EACCES, EACCES, 4},
+		{"ask a name server", ask_name_server, 0, EACCES, 0},
+		{"listen", listen_on_socket, KILLED, KILLED, 0},
+		{"memory and time", use_memory_and_time, 0, 0, 0},
+	};
+
+	fixture.config.bearer.port = ENDPOINT_PORT;
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		int bearer, signer;
+
+		if (rules[i].landlock > fixture.landlock)
+			continue;
+		bearer = attempt_part(PART_BEARER, false, CONFIG_DIRECTORY_NONE, rules[i].try_it);
+		signer = attempt_part(PART_SIGNER, false, CONFIG_DIRECTORY_NONE, rules[i].try_it);
+		if (bearer != rules[i].bearer || signer != rules[i].signer)
+			fprintf(stderr, "%s: got %d and %d\n", rules[i].name, bearer, signer);
+		CU_ASSERT_EQUAL(bearer, rules[i].bearer);
+		CU_ASSERT_EQUAL(signer, rules[i].signer);
+	}
+}
+
 static void test_switched_off_sandbox_does_nothing(void)
 {
 	pid_t pid = fork();
@@ -669,6 +725,7 @@ int main(void)
 		{"the directory has processes of its own", test_directory_has_processes_of_its_own},
 		{"a minter reads its token and nothing else",
 			test_a_minter_reads_its_token_and_nothing_else},
+		{"who signs may do little else", test_who_signs_may_do_little_else},
 		{"a sandbox that is switched off does nothing",
 			test_switched_off_sandbox_does_nothing},
 		{"root is given up for good", test_root_is_given_up_for_good},
