@@ -349,11 +349,14 @@ static enum login_status fill_attributes(const struct config_words *words,
 	texts->count = 0;
 	for (size_t i = 0; i < words->count && texts->count < ATTRIBUTES_MAX; i++) {
 		char *name = texts->names[texts->count], *value = texts->values[texts->count];
+		struct login_fault why;
 		enum login_status status =
-			fill_attribute(&words->list[i], subject, name, value, fault);
+			fill_attribute(&words->list[i], subject, name, value, &why);
 
-		if (status == LOGIN_MISCONFIGURED)
+		if (status == LOGIN_MISCONFIGURED) {
+			*fault = why;
 			return status;
+		}
 		if (status == LOGIN_GIVEN)
 			texts->list[texts->count++] =
 				(struct saml_attribute){.name = name, .value = value};

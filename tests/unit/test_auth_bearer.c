@@ -286,7 +286,7 @@ static void *serve(void *arg)
 			break;
 	}
 	if (write(fd, server->answer, strlen(server->answer)) == -1)
-		len = 0;
+		perror("answering");
 	close(fd);
 	return NULL;
 }
@@ -369,7 +369,9 @@ static void read_claims(const char *question, char claims[4096])
 	if (part == NULL)
 		part = strstr(question, "assertion=");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(part);
-	part = strchr(part, '.') + 1;
+	if (part == NULL)
+		return;
+	part += strcspn(part, ".") + 1;
 	len = strcspn(part, ".");
 	memcpy(text, part, len);
 	for (size_t i = 0; i < len; i++)
