@@ -147,6 +147,17 @@ static bool wait_for(struct exchange_login *at, enum login_step step, int asked)
 
 /* What the login keeps */
 
+/* With login-down = refuse nothing that is known is used while it could not be got anew: the identity process,
+ * which has that from whom it asks, says so to whoever asks. */
+static bool is_withheld(const struct exchange *exchange, enum login_kind kind)
+{
+	const struct child *child = exchange->session->worker->child;
+
+	return child->config->upstream.login_down == CONFIG_LOGIN_DOWN_REFUSE &&
+	       atomic_load_explicit(&child->shared->logins[kind].is_down, memory_order_relaxed) !=
+		       0;
+}
+
 /* True: it is there. */
 static bool gather(struct exchange_login *at, enum login_kind kind)
 {
@@ -162,7 +173,8 @@ static bool gather(struct exchange_login *at, enum login_kind kind)
 		return wait_for(at, STEP_SECRET,
 			login_client_want(client, at->login, kind, true, &at->waiter));
 	}
-	if (login_has_secret(at->login, kind, &wants_renewal)) {
+	if (login_has_secret(at->login, kind, &wants_renewal) &&
+		((at->asked & bit) != 0 || !is_withheld(exchange, kind))) {
 		if (wants_renewal && at->login->questions[kind] == NULL)
 			login_client_want(client, at->login, kind, false, NULL);
 		return true;

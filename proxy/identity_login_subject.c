@@ -6,7 +6,7 @@
 
 #include "proxy/template.h"
 
-/* What bearer/subject may say beside the mailbox. */
+/* What a template of bearer may say beside the mailbox. */
 static bool names_account(const char *template)
 {
 	static const char *const names[] = {"%{account}", "%{realm}", "%{upn}", "%{sid}"};
@@ -17,6 +17,14 @@ static bool names_account(const char *template)
 	return false;
 }
 
+static bool bearer_names_account(const struct config_bearer *bearer)
+{
+	for (size_t i = 0; i < bearer->attributes.count; i++)
+		if (names_account(bearer->attributes.list[i].text))
+			return true;
+	return names_account(bearer->subject);
+}
+
 bool login_subject_needs_directory(const struct config *config, enum login_kind kind)
 {
 	if (config->directory.backend == CONFIG_DIRECTORY_NONE ||
@@ -25,7 +33,7 @@ bool login_subject_needs_directory(const struct config *config, enum login_kind 
 	switch (kind) {
 	case LOGIN_KERBEROS:
 	case LOGIN_MINTED: return true;
-	case LOGIN_BEARER: return names_account(config->bearer.subject);
+	case LOGIN_BEARER: return bearer_names_account(&config->bearer);
 	default: return false;
 	}
 }

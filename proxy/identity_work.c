@@ -6,5 +6,7 @@ void identity_works_find(const struct child *child, struct identity_works *works
 		.ticket = ticket_work(child),
 		.tokens = tokens_work(child),
 		.minter = minter_work(child),
+		.bearer = bearer_work(child),
+		.signer = signer_work(child),
 	};
 }
