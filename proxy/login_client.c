@@ -116,6 +116,7 @@ static bool is_answered(enum question_kind what)
 	return what == QUESTION_SECRET || what == QUESTION_TOKEN || what == QUESTION_PROOF;
 }
 
+/* login: whose it is; NULL for one that is not answered. */
 static struct login_question *question_new(struct login_client *client, enum question_kind what,
 	struct login *login, struct span bytes)
 {
@@ -130,42 +131,48 @@ static struct login_question *question_new(struct login_client *client, enum que
 	LIST_INIT(&question->waiters);
 	if (bytes.len > 0)
 		memcpy(question->bytes, bytes.data, bytes.len);
-	if (is_answered(what) && place(question) != 0) {
+	if (!is_answered(what))
+		return question;
+	if (place(question) != 0) {
 		free(question);
 		return NULL;
 	}
-	if (is_answered(what)) {
-		question->ends_us =
-			clock_us() + (uint64_t)answer_limit_ms(client->worker->config) * 1000;
-		TAILQ_INSERT_TAIL(&client->asked, question, entry);
-	}
-	if (login != NULL)
-		login_pin(login);
+	question->ends_us = clock_us() + (uint64_t)answer_limit_ms(client->worker->config) * 1000;
+	TAILQ_INSERT_TAIL(&client->asked, question, entry);
+	login_pin(login);
 	return question;
 }
 
-static void question_free(struct login_question *question)
+/* It is answered, or will not be. */
+static void question_leave(struct login_question *question)
 {
 	struct login_client *client = question->client;
 	struct login *login = question->login;
+	struct slot *slot = &client->slots[question->slot];
 
-	if (question->is_unsent)
-		TAILQ_REMOVE(&client->unsent, question, unsent_entry);
-	if (is_answered(question->what))
-		TAILQ_REMOVE(&client->asked, question, entry);
-	if (is_answered(question->what)) {
-		struct slot *slot = &client->slots[question->slot];
-
-		slot->question = NULL;
-		slot->next_free = client->first_free;
-		client->first_free = question->slot + 1;
-	}
+	slot->question = NULL;
+	slot->next_free = client->first_free;
+	client->first_free = question->slot + 1;
+	TAILQ_REMOVE(&client->asked, question, entry);
 	if (question->what == QUESTION_SECRET && login->questions[question->kind] == question)
 		login->questions[question->kind] = NULL;
+	login_unpin(login);
+}
+
+/* It is sent, or will not be. */
+static void question_unqueue(struct login_question *question)
+{
+	TAILQ_REMOVE(&question->client->unsent, question, unsent_entry);
+	question->is_unsent = false;
+}
+
+/* Nobody waits for it. */
+static void question_free(struct login_question *question)
+{
+	if (question->is_unsent)
+		question_unqueue(question);
 	OPENSSL_cleanse(question->bytes, question->len);
 	free(question);
-	if (login != NULL)
-		login_unpin(login);
 }
 
 /* Sending */
@@ -262,6 +269,8 @@ static int question_ask(struct login_question *question)
 	if (sent == 0 && TAILQ_EMPTY(&client->unsent))
 		sent = question_send(question);
 	if (sent == -1) {
+		if (is_answered(question->what))
+			question_leave(question);
 		question_free(question);
 		return -1;
 	}
@@ -284,12 +293,9 @@ static void question_answer(struct login_question *question, const struct login_
 {
 	struct login_client *client = question->client;
 	bool was_next = TAILQ_FIRST(&client->asked) == question;
-	struct login *login = question->login;
 	struct login_waiter *waiter;
 
-	/* Who asks from now on asks anew. */
-	if (question->what == QUESTION_SECRET && login->questions[question->kind] == question)
-		login->questions[question->kind] = NULL;
+	question_leave(question);
 	while ((waiter = LIST_FIRST(&question->waiters)) != NULL) {
 		LIST_REMOVE(waiter, entry);
 		waiter->question = NULL;
@@ -376,14 +382,18 @@ void login_client_take(struct login_client *client, const struct message *messag
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct login_client *client = arg;
+	struct login_question *question = TAILQ_FIRST(&client->asked);
 	uint64_t now = clock_us();
-	struct login_question *question;
 
 	(void)fd;
 	(void)what;
-	while ((question = TAILQ_FIRST(&client->asked)) != NULL && question->ends_us <= now)
+	while (question != NULL && question->ends_us <= now) {
+		struct login_question *next = TAILQ_NEXT(question, entry);
+
 		question_fail(question, REFUSAL_LOGIN_UNAVAILABLE,
 			"the identity process did not answer in time");
+		question = next;
+	}
 	timer_set(client);
 }
 
@@ -392,41 +402,46 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct login_client *client = arg;
-	struct login_question *question;
+	struct login_question *question = TAILQ_FIRST(&client->unsent);
 
 	(void)fd;
 	(void)what;
-	while ((question = TAILQ_FIRST(&client->unsent)) != NULL) {
+	while (question != NULL) {
+		struct login_question *next = TAILQ_NEXT(question, unsent_entry);
 		int sent = question_send(question);
 
 		if (sent == 0) {
 			event_add(client->writable, NULL);
 			return;
 		}
-		if (!is_answered(question->what)) {
+		question_unqueue(question);
+		if (!is_answered(question->what))
 			question_free(question);
-			continue;
-		}
-		TAILQ_REMOVE(&client->unsent, question, unsent_entry);
-		question->is_unsent = false;
-		if (sent == -1)
+		else if (sent == -1)
 			question_fail(question, REFUSAL_LOGIN_UNAVAILABLE,
 				"the identity process could not be asked");
+		question = next;
 	}
 }
 
 void login_client_detach(struct login_client *client)
 {
-	struct login_question *question;
+	struct login_question *question, *next;
 
 	if (client->writable != NULL)
 		event_free(client->writable);
 	client->writable = NULL;
 	client->fd = -1;
-	while ((question = TAILQ_FIRST(&client->asked)) != NULL)
+	/* Nothing can be asked now, so that nothing is added meanwhile. */
+	for (question = TAILQ_FIRST(&client->asked); question != NULL; question = next) {
+		next = TAILQ_NEXT(question, entry);
 		question_fail(question, REFUSAL_LOGIN_UNAVAILABLE, "the identity process has gone");
-	while ((question = TAILQ_FIRST(&client->unsent)) != NULL)
+	}
+	for (question = TAILQ_FIRST(&client->unsent); question != NULL; question = next) {
+		next = TAILQ_NEXT(question, unsent_entry);
+		question_unqueue(question);
 		question_free(question);
+	}
 }
 
 void login_client_attach(struct login_client *client, int fd)

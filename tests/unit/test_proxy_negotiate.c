@@ -22,8 +22,7 @@ static void test_a_token_is_found_among_other_challenges(void)
 	static const char *const good[] = {
 		"WWW-Authenticate: Negotiate aGVsbG8=\r\n",
 		"www-authenticate: negotiate \t aGVsbG8= \r\n",
-		"WWW-Authenticate: Basic realm=\"a, Negotiate b\"\r\n"
-		"WWW-Authenticate: Negotiate aGVsbG8=\r\n",
+		"WWW-Authenticate: Basic realm=\"a, Negotiate b\", Negotiate aGVsbG8=\r\n",
 		"WWW-Authenticate: Basic realm=\"a\\\", b\", Negotiate aGVsbG8=, NTLM\r\n",
 		"WWW-Authenticate: NTLM, Negotiate\r\nWWW-Authenticate: ,, Negotiate aGVsbG8=,\r\n",
 	};
