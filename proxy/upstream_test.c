@@ -602,6 +602,7 @@ static bool is_about_directory(enum refusal refusal)
 static void say_login(struct upstream_test *test, const struct login_result *result)
 {
 	const struct message_login_answer *answer = result->answer;
+	const char *known = answer != NULL && answer->was_known ? " (got a moment ago)" : "";
 	char moment[MOMENT_TEXT_SIZE], text[LOGIN_SERVICE_MAX + 120],
 		service[LOGIN_SERVICE_MAX + 1];
 
@@ -614,14 +615,13 @@ static void say_login(struct upstream_test *test, const struct login_result *res
 	moment_write(answer->valid_until, moment);
 	if (test->kind == LOGIN_KERBEROS && upstream_service(&test->worker->config->upstream,
 						    test->endpoint->config, service) == 0)
-		snprintf(text, sizeof(text), "for %s, until %s; a token of %u bytes", service,
-			moment, (unsigned int)answer->secret_len);
+		snprintf(text, sizeof(text), "for %s, until %s%s; a token of %u bytes", service,
+			moment, known, (unsigned int)answer->secret_len);
 	else
-		snprintf(text, sizeof(text), "until %s; %u bytes", moment,
+		snprintf(text, sizeof(text), "until %s%s; %u bytes", moment, known,
 			(unsigned int)answer->secret_len);
 	say_timed(test, kind_step(test->kind), true, (uint64_t)answer->fetch_us + answer->token_us,
-		text,
-		answer->was_known ? "it was known already, so that nobody was asked now" : "");
+		text, "");
 }
 
 static void take_login(struct upstream_test *test, const struct login_result *result)
