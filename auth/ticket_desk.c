@@ -70,6 +70,30 @@ void ticket_desk_free(struct ticket_desk *desk)
 	free(desk);
 }
 
+int ticket_desk_check(const struct config *config, config_report *report, void *report_context)
+{
+	int result = 0;
+
+	if (config->upstream.login != CONFIG_LOGIN_KERBEROS)
+		return 0;
+	for (size_t i = 0; i < config->kerberos_count; i++) {
+		const struct config one = {.kerberos_count = 1, .kerberos = &config->kerberos[i]};
+		const struct config_place *place = &config->kerberos[i].place;
+		char text[sizeof(struct error) + 4200];
+		struct error err;
+		struct ticket_desk *desk = ticket_desk_new(&one, &err);
+
+		if (desk == NULL) {
+			snprintf(text, sizeof(text), "%s:%d: kerberos '%s': %s", place->file,
+				place->line, config->kerberos[i].realm, err.text);
+			report(report_context, text);
+			result = -1;
+		}
+		ticket_desk_free(desk);
+	}
+	return result;
+}
+
 /* A realm without a section of its own may trust the only one there is. */
 static struct ticket_login *find_login(struct ticket_desk *desk, const char *realm)
 {

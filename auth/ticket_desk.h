@@ -19,6 +19,10 @@ struct ticket_desk; /* opaque */
 struct ticket_desk *ticket_desk_new(const struct config *config, struct error *err);
 void ticket_desk_free(struct ticket_desk *desk); /* NULL is allowed */
 
+/* For `easproxyd -t`, which ends afterwards: whether the key tables are some, and have the accounts' keys.
+ * Asks nobody. 0, also where no login is by Kerberos; or -1, each fault as "file:line: …". */
+int ticket_desk_check(const struct config *config, config_report *report, void *report_context);
+
 /* The ticket of the subject's account for the service ("HTTP/mail.example.com", in the realm where we log in
  * unless "@REALM" follows). Which section: the one of the account's realm, or the only one. LOGIN_GIVEN with
  * *ticket, which the caller clears; else fault is filled and there is nothing to clear. */

@@ -7,6 +7,7 @@
 
 #include "auth/directory.h"
 #include "auth/login_check.h"
+#include "auth/ticket_desk.h"
 #include "auth/trust_store.h"
 #include "config/model.h"
 #include "proxy/identity_minter.h"
@@ -41,6 +42,7 @@ static int test(const char *path)
 		(directory_config_check(&config->directory, print_fault, NULL) == -1 ||
 			login_config_check(config, print_fault, NULL) == -1 ||
 			policy_config_check(config, print_fault, NULL) == -1 ||
+			ticket_desk_check(config, print_fault, NULL) == -1 ||
 			identity_minter_check(config, print_fault, NULL) == -1)) {
 		config_free(config);
 		config = NULL;

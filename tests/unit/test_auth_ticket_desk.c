@@ -20,6 +20,7 @@ struct world {
 	struct config_word kdc;
 	char kdc_text[40];
 	struct error err;
+	char text[600]; /* what was reported last */
 	struct login_fault fault;
 	struct ticket ticket;
 };
@@ -133,6 +134,13 @@ static void test_keys_under_the_name_of_an_spn_are_the_accounts(void)
 	CU_ASSERT_STRING_EQUAL(world.fault.text, "no KDC of CONTOSO.TEST answers");
 }
 
+static void keep_fault(void *context, const char *text)
+{
+	struct world *world = context;
+
+	snprintf(world->text, sizeof(world->text), "%s", text);
+}
+
 static void test_a_key_table_of_several_others_is_refused(void)
 {
 	const char *const names[] = {"HTTP/a.contoso.test@CONTOSO.TEST", "svc-b@CONTOSO.TEST"};
@@ -144,6 +152,14 @@ static void test_a_key_table_of_several_others_is_refused(void)
 
 	CU_ASSERT_STRING_EQUAL(
 		world.err.text, "the key table the.keytab has no key of svc-easproxy@CONTOSO.TEST");
+	world.config.upstream.login = CONFIG_LOGIN_KERBEROS;
+	world.sections[0].place = (struct config_place){"easproxy.conf", 7};
+	CU_ASSERT_EQUAL(ticket_desk_check(&world.config, keep_fault, &world), -1);
+	CU_ASSERT_STRING_EQUAL(world.text,
+		"easproxy.conf:7: kerberos 'CONTOSO.TEST': the key table the.keytab has no key of "
+		"svc-easproxy@CONTOSO.TEST");
+	world.config.upstream.login = CONFIG_LOGIN_HEADER;
+	CU_ASSERT_EQUAL(ticket_desk_check(&world.config, keep_fault, &world), 0);
 	close(world.sections[0].keytab.fd);
 }
 

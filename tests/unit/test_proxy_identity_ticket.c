@@ -218,7 +218,8 @@ static void prove(struct world *world, uint32_t context, gss_buffer_desc answer,
 	*turn = (struct turn){.question = {.type = MESSAGE_LOGIN_PROOF}, .question_fd = -1};
 	turn->question.u.login_proof.context = context;
 	turn->question.u.login_proof.len = (uint32_t)answer.length;
-	memcpy(turn->question.u.login_proof.token, answer.value, answer.length);
+	if (answer.value != NULL)
+		memcpy(turn->question.u.login_proof.token, answer.value, answer.length);
 	run(world, turn);
 }
 

@@ -655,6 +655,71 @@ static void test_who_signs_may_do_little_else(void)
 	}
 }
 
+static int attempt_kerberos(enum child_part part, int (*try_it)(void))
+{
+	static struct config_word kdcs[] = {{(char *)"kdc1", 0}, {(char *)"[::1]:9", 0}};
+	static struct config_kerberos section = {.kdcs = {2, kdcs}};
+
+	fixture.config.kerberos_count = 1;
+	fixture.config.kerberos = &section;
+	return attempt_part(part, false, CONFIG_DIRECTORY_NONE, try_it);
+}
+
+static int connect_to_kdc(void)
+{
+	return connect_port(88, SOCK_STREAM);
+}
+
+static int lock_a_key_table(void)
+{
+	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+
+	return result_of(fcntl(fixture.spool, F_OFD_SETLKW, &lock));
+}
+
+static void test_tickets_are_got_by_one_process_and_used_by_another(void)
+{
+	static const struct {
+		const char *name;
+		int (*try_it)(void);
+		int ticket, tokens;
+		int landlock;
+	} rules[] = {
+		{"/etc/passwd", open_passwd, EACCES, EACCES, 1},
+		{"list /", list_root, EACCES, EACCES, 1},
+		{"write in /tmp", write_tmp, EACCES, EACCES, 1},
+		{"make a sealed memory file", make_memory_file, 0, KILLED, 0},
+		{"lock a key table", lock_a_key_table, KILLED, KILLED, 0},
+		{"execute", execute, KILLED, KILLED, 0},
+		{"fork", start_process_and_wait, KILLED, KILLED, 0},
+		{"ptrace", trace_parent, KILLED, KILLED, 0},
+		{"kill", signal_parent, KILLED, KILLED, 0},
+		{"setuid", become_root, KILLED, KILLED, 0},
+		{"executable memory", make_executable_memory, KILLED, KILLED, 0},
+		{"UNIX socket", make_unix_socket, EACCES, EACCES, 0},
+		{"IPv4 socket", make_inet_socket, 0, EACCES, 0},
+		{"connect to a KDC's usual port", connect_to_kdc, ECONNREFUSED, EACCES, 0},
+		{"connect to the configured port", connect_to_endpoint, ECONNREFUSED, EACCES, 0},
+		{"connect elsewhere", connect_elsewhere, EACCES, EACCES, 4},
+		{"ask a name server", ask_name_server, 0, EACCES, 0},
+		{"bind a port", bind_port, EACCES, KILLED, 4},
+		{"memory and time", use_memory_and_time, 0, 0, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		int ticket, tokens;
+
+		if (rules[i].landlock > fixture.landlock)
+			continue;
+		ticket = attempt_kerberos(PART_TICKET, rules[i].try_it);
+		tokens = attempt_kerberos(PART_TOKENS, rules[i].try_it);
+		if (ticket != rules[i].ticket || tokens != rules[i].tokens)
+			fprintf(stderr, "%s: got %d and %d\n", rules[i].name, ticket, tokens);
+		CU_ASSERT_EQUAL(ticket, rules[i].ticket);
+		CU_ASSERT_EQUAL(tokens, rules[i].tokens);
+	}
+}
+
 static void test_switched_off_sandbox_does_nothing(void)
 {
 	pid_t pid = fork();
@@ -723,6 +788,8 @@ int main(void)
 		{"each role reaches its own ports and no others", test_network},
 		{"control keeps the state store that it has open", test_control_keeps_its_store},
 		{"the directory has processes of its own", test_directory_has_processes_of_its_own},
+		{"tickets are got by one process and used by another",
+			test_tickets_are_got_by_one_process_and_used_by_another},
 		{"a minter reads its token and nothing else",
 			test_a_minter_reads_its_token_and_nothing_else},
 		{"who signs may do little else", test_who_signs_may_do_little_else},
