@@ -16,13 +16,13 @@ import client
 import harness
 import peek
 from harness import wait_for
-from holders_case import SPAWNER, HoldersCase
+from holders_case import HoldersCase, spawner_of
 from ldap_server import BASE, READER, Slapd
 from recorder import answer_bytes
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 UPN = "http://schemas.xmlsoap.org/claims/UPN"
-HELPER = "eas-bearer"
+HELPER, SIGNER = "eas-bearer", "eas-signer"
 
 
 class OauthServer(harness.Program):
@@ -374,9 +374,10 @@ class OutageTest(BearerCase):
 class SecretTest(BearerWorld, HoldersCase):
     def test_who_has_the_keys_and_who_the_tokens(self):
         self.start_server()
+        holders = [spawner_of(HELPER), HELPER]
         with open(self.bearer()["client-secret-file"], encoding="ascii") as f:
-            self.add({"client secret": f.read().strip().encode()}, [SPAWNER, HELPER], [SPAWNER, HELPER])
-        self.add_key("key of assertions", self.keys.private, [SPAWNER, HELPER], [SPAWNER, HELPER])
+            self.add({"client secret": f.read().strip().encode()}, holders, holders)
+        self.add_key("key of assertions", self.keys.private, holders, holders)
         self.begin(workers=1, log={"level": "debug"})
         self.begin_trace(self.proxy, "bob@contoso.test")
         phone = self.phone(self.proxy, "bob")
@@ -394,12 +395,13 @@ class SecretTest(BearerWorld, HoldersCase):
         self.assertNotIn("eyJ", self.proxy.output())
 
     def test_who_has_the_key_of_the_signed_field(self):
-        self.add_key("key of the field", self.keys.private, [SPAWNER, "eas-signer"], [SPAWNER, "eas-signer"])
+        holders = [spawner_of(SIGNER), SIGNER]
+        self.add_key("key of the field", self.keys.private, holders, holders)
         self.proxy = self.start_proxy(self.upstream, {
             "assertion": {"header": "X-Signed", "algorithm": "RS256", "key": self.keys.private}})
         _, received = self.ask()
         self.assertIsNotNone(received.header("X-Signed"))
-        wait_for("helpers", lambda: peek.named(self.proxy.pid, "eas-signer"), None, self.proxy)
+        wait_for("helpers", lambda: peek.named(self.proxy.pid, SIGNER), None, self.proxy)
         self.assert_held_by_their_holders_alone(self.proxy)
 
 

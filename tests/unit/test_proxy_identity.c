@@ -84,6 +84,7 @@ static void set_up(void)
 		.name_count = 1, .names = it.names, .domain_count = 1, .domains = it.domains};
 	it.config.directory.backend = CONFIG_DIRECTORY_FILE;
 	it.config.directory.file = it.file;
+	it.config.assertion.header = "";
 	identity_names_add(
 		&it.asked, IDENTITY_PRINCIPAL_NAME, span_of_string("alice@contoso.test"));
 	make_pair(supervisor);
