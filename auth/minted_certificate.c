@@ -24,6 +24,7 @@ struct minter {
 	struct minted_issuer *issuer;
 	enum config_key_type key_type;
 	int64_t life_s;
+	const char *crl_url; /* of the configuration; "": none */
 	bool has_sid, is_broken;
 	EVP_PKEY *rsa; /* for several users */
 	int64_t rsa_since;
@@ -31,8 +32,9 @@ struct minter {
 
 /* What a certificate says, checked. */
 struct minted_names {
-	struct span mailbox, principal, common_name, sid; /* the last two may be empty */
-	char made[IDENTITY_ADDRESS_MAX + 1];              /* principal, where it was put together */
+	struct span mailbox, principal;
+	struct span common_name, sid, crl_url; /* may be empty */
+	char made[IDENTITY_ADDRESS_MAX + 1];   /* principal, where it was put together */
 };
 
 struct minter *minter_new(const struct config_minted *config, bool *was_refused, struct error *err)
@@ -46,6 +48,7 @@ struct minter *minter_new(const struct config_minted *config, bool *was_refused,
 	}
 	minter->key_type = config->key_type;
 	minter->life_s = config->life_ms / 1000;
+	minter->crl_url = config->crl_url;
 	minter->has_sid = config->sid;
 	minter->issuer = minted_issuer_open(config, was_refused, err);
 	if (minter->issuer == NULL) {
@@ -135,6 +138,7 @@ static enum login_status choose_names(const struct minter *minter,
 		return login_fault_set(fault, LOGIN_REFUSED, "see directory/sid-attribute",
 			"what the directory has as the user's SID is none");
 	names->common_name = choose_common_name(names, subject);
+	names->crl_url = span_of_string(minter->crl_url);
 	return LOGIN_GIVEN;
 }
 
@@ -214,6 +218,8 @@ static int fill(X509 *certificate, EVP_PKEY *key, X509 *issuer, const struct min
 		minted_extensions_add_usage(certificate, issuer) == -1 ||
 		minted_extensions_add_names(certificate, names->principal, names->mailbox,
 			names->common_name.len == 0) == -1)
+		return -1;
+	if (names->crl_url.len > 0 && minted_extensions_add_crl(certificate, names->crl_url) == -1)
 		return -1;
 	return names->sid.len == 0 ? 0 : minted_extensions_add_sid(certificate, names->sid);
 }

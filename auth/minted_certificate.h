@@ -27,6 +27,7 @@ struct minter *minter_new(const struct config_minted *config, bool *was_refused,
  *	subject                 CN, the first of mailbox, principal and account that is short enough
  *	subjectAltName          the principal as UPN, the mailbox
  *	1.3.6.1.4.1.311.25.2    the SID, where it is known and config->sid is on
+ *	cRLDistributionPoints   config->crl_url, unless that is empty
  *
  * where the principal is the subject's upn, or its account and realm (which is everybody's UPN in
  * Active Directory who was given no other), or without a directory the mailbox. out is PEM: its

@@ -133,9 +133,10 @@ failed:
 	return -1;
 }
 
-static int push_address(GENERAL_NAMES *names, struct span address)
+/* kind: GEN_EMAIL or GEN_URI */
+static int push_text(GENERAL_NAMES *names, int kind, struct span text)
 {
-	ASN1_STRING *value = make_string(V_ASN1_IA5STRING, address);
+	ASN1_STRING *value = make_string(V_ASN1_IA5STRING, text);
 	GENERAL_NAME *name = GENERAL_NAME_new();
 
 	if (value == NULL || name == NULL) {
@@ -143,7 +144,7 @@ static int push_address(GENERAL_NAMES *names, struct span address)
 		GENERAL_NAME_free(name);
 		return -1;
 	}
-	GENERAL_NAME_set0_value(name, GEN_EMAIL, value);
+	GENERAL_NAME_set0_value(name, kind, value);
 	if (sk_GENERAL_NAME_push(names, name) > 0)
 		return 0;
 	GENERAL_NAME_free(name);
@@ -153,7 +154,7 @@ static int push_address(GENERAL_NAMES *names, struct span address)
 static int push_mailbox(GENERAL_NAMES *names, struct span mailbox)
 {
 	if (unicode_is_ascii(mailbox))
-		return push_address(names, mailbox);
+		return push_text(names, GEN_EMAIL, mailbox);
 	return push_other_name(names, "1.3.6.1.5.5.7.8.9", V_ASN1_UTF8STRING,
 		make_string(V_ASN1_UTF8STRING, mailbox));
 }
@@ -170,6 +171,32 @@ int minted_extensions_add_names(
 		push_mailbox(names, mailbox) == 0)
 		result = add(certificate, NID_subject_alt_name, names, is_critical);
 	GENERAL_NAMES_free(names);
+	return result;
+}
+
+/* A list of one point with one name. */
+int minted_extensions_add_crl(X509 *certificate, struct span url)
+{
+	CRL_DIST_POINTS *points = CRL_DIST_POINTS_new();
+	DIST_POINT *point = DIST_POINT_new();
+	int result = -1;
+
+	if (points == NULL || point == NULL)
+		goto out;
+	point->distpoint = DIST_POINT_NAME_new();
+	if (point->distpoint == NULL)
+		goto out;
+	point->distpoint->type = 0; /* fullName */
+	point->distpoint->name.fullname = GENERAL_NAMES_new();
+	if (point->distpoint->name.fullname == NULL ||
+		push_text(point->distpoint->name.fullname, GEN_URI, url) == -1 ||
+		sk_DIST_POINT_push(points, point) <= 0)
+		goto out;
+	point = NULL;
+	result = add(certificate, NID_crl_distribution_points, points, false);
+out:
+	DIST_POINT_free(point);
+	CRL_DIST_POINTS_free(points);
 	return result;
 }
 

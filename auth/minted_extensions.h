@@ -21,6 +21,9 @@ int minted_extensions_add_usage(X509 *certificate, X509 *issuer);
 int minted_extensions_add_names(
 	X509 *certificate, struct span principal, struct span mailbox, bool is_critical);
 
+/* Where the issuer's CRL is (RFC 5280 4.2.1.13): a URL in ASCII. 0 or -1. */
+int minted_extensions_add_crl(X509 *certificate, struct span url);
+
 /* szOID_NTDS_CA_SECURITY_EXT of [MS-WCCE] 2.2.2.7.7.4: which account it is, whatever it is called. 0
  * or -1. */
 int minted_extensions_add_sid(X509 *certificate, struct span sid);

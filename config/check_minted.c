@@ -63,6 +63,20 @@ static void check_token(const struct check *check, const struct config_minted *m
 	check_pin(check, &minted->pin);
 }
 
+/* RFC 5280 4.2.1.13: http or ldap, as nobody could check the chain of an https server by it. */
+static void check_crl_url(const struct check *check, const struct config_minted *minted)
+{
+	const char *url = minted->crl_url;
+	bool is_good = strncmp(url, "http://", 7) == 0 || strncmp(url, "ldap://", 7) == 0;
+
+	for (const char *c = url; *c != '\0'; c++)
+		is_good = is_good && *c > 0x20 && *c < 0x7f;
+	if (url[0] != '\0' && !is_good)
+		fault_add(check->faults, minted->place.line,
+			"minted-certificate: crl-url is not a URL that begins with http:// or "
+			"ldap://, in ASCII without blanks");
+}
+
 static void check_endpoints(const struct check *check)
 {
 	const struct config_upstream *upstream = &check->config->upstream;
@@ -104,5 +118,6 @@ void check_minted(const struct check *check)
 		fault_warn(check->faults, line,
 			"minted-certificate: pkcs11-module and pin-file say nothing without "
 			"key-uri");
+	check_crl_url(check, minted);
 	pki_check_issuer(minted, check->faults);
 }

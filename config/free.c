@@ -85,6 +85,7 @@ static void free_minted(struct config_minted *minted)
 	free(minted->key_uri);
 	free(minted->pkcs11_module);
 	free_words(&minted->pkcs11_paths);
+	free(minted->crl_url);
 }
 
 static void free_bearer(struct config_bearer *bearer)

@@ -302,7 +302,8 @@ struct config_minted {
 	struct config_file pin;           /* one line; unset: none */
 	enum config_key_type key_type;
 	uint32_t life_ms;
-	bool sid; /* with Active Directory's SID extension, where the SID is known */
+	char *crl_url; /* of the authority's CRL, as certificates name it; "": they name none */
+	bool sid;      /* with Active Directory's SID extension, where the SID is known */
 	struct config_place place;
 };
 

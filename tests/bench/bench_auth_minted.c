@@ -36,6 +36,7 @@ static struct config_minted configure(const struct pki *issuer, enum config_key_
 	return (struct config_minted){.issuer = file_of(certificate),
 		.key = file_of(key),
 		.key_uri = "",
+		.crl_url = "",
 		.pin.fd = -1,
 		.key_type = type,
 		.life_ms = 3600 * 1000,

@@ -83,6 +83,7 @@ static void set_up(void)
 		.pin.fd = -1,
 		.key_uri = "",
 		.pkcs11_module = "",
+		.crl_url = "",
 		.life_ms = 3600 * 1000,
 		.sid = true};
 	put_chain(ca.certificate, root.certificate);
@@ -370,6 +371,21 @@ static void test_the_sid_is_left_out_where_it_is_not_wanted(void)
 	config.sid = false;
 	minted = mint(&bob, time(NULL));
 	CU_ASSERT_STRING_EQUAL(name_in(minted.leaf, IDENTITY_SID), "(none)");
+	minted_free(&minted);
+	tear_down();
+}
+
+static void test_it_names_the_crl_of_its_issuer_where_that_is_configured(void)
+{
+	struct minted minted;
+
+	set_up();
+	config.crl_url = "http://pki.test/a.crl";
+	minted = mint(&bob, time(NULL));
+	ASSERT_EXTENSION(minted.leaf, "2.5.29.31", false,
+		"\x30\x1d\x30\x1b\xa0\x19\xa0\x17\x86\x15"
+		"http://pki.test/a.crl");
+	CU_ASSERT_EQUAL(verify(&minted, root.certificate), X509_V_OK);
 	minted_free(&minted);
 	tear_down();
 }
@@ -822,6 +838,8 @@ int main(void)
 			test_without_a_directory_the_mailbox_is_the_principal},
 		{"the SID is left out where it is not wanted",
 			test_the_sid_is_left_out_where_it_is_not_wanted},
+		{"it names the CRL of its issuer, where that is configured",
+			test_it_names_the_crl_of_its_issuer_where_that_is_configured},
 		{"our own reader finds the owner", test_our_own_reader_finds_the_owner},
 		{"a mailbox beyond ASCII has a name of its own kind",
 			test_a_mailbox_beyond_ascii_has_a_name_of_its_own_kind},

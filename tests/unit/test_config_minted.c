@@ -92,6 +92,7 @@ static void test_an_authority_with_its_key_is_good(void)
 {
 	static const struct faulty cases[] = {
 		{"issuer = good.pem key = good.key", ""},
+		{"issuer = good.pem key = good.key crl-url = \"http://pki.test/a.crl\"", ""},
 		{"issuer = good.pem key-uri = \"pkcs11:object=a\" pkcs11-module = module.so "
 		 "pin-file = pin",
 			""},
@@ -121,6 +122,9 @@ static void test_an_authority_that_cannot_sign_for_users_is_a_fault(void)
 			"c:10: early.pem: the first certificate is not valid yet\n"},
 		{"issuer = good.pem key = other.key",
 			"c:10: other.key is not the key of the first certificate in good.pem\n"},
+		{"issuer = good.pem key = good.key crl-url = \"https://pki.test/a.crl\"",
+			"c:9: minted-certificate: crl-url is not a URL that begins with http:// or "
+			"ldap://, in ASCII without blanks\n"},
 		{"issuer = pin key = good.key", "c:10: pin has no certificate (PEM)\n"},
 	};
 

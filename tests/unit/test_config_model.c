@@ -231,6 +231,7 @@ static void expect_logins(const struct config *config)
 	expect_path(minted->pin.path, "password");
 	CU_ASSERT_EQUAL(minted->key_type, CONFIG_KEY_RSA);
 	CU_ASSERT_EQUAL(minted->life_ms, 56 * 60 * 1000);
+	CU_ASSERT_STRING_EQUAL(minted->crl_url, "http://pki.test/minting.crl");
 	CU_ASSERT_FALSE(minted->sid);
 	CU_ASSERT_STRING_EQUAL(bearer->endpoint, "https://login.test/token");
 	expect_path(bearer->ca.path, "ca.pem");
@@ -381,7 +382,7 @@ static void test_every_option_reaches_the_model(void)
 		"upstream\n"
 		"c:108: warning: minted-certificate says nothing without login = "
 		"minted-certificate in upstream\n"
-		"c:119: warning: bearer says nothing without login = bearer in upstream\n");
+		"c:120: warning: bearer says nothing without login = bearer in upstream\n");
 	expect_general(config);
 	expect_limits(&config->limits);
 	expect_listeners(config);

@@ -71,6 +71,7 @@ static void configure(void)
 		.key.fd = -1,
 		.key_uri = "",
 		.pkcs11_module = "",
+		.crl_url = "",
 		.pin.fd = -1,
 		.life_ms = 3600 * 1000,
 		.place = {"easproxy.conf", 7},
