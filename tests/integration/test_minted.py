@@ -475,35 +475,28 @@ class RevocationTest(MintedCase):
         self.assertEqual(self.sync(alice).status, 200)
 
 
-class SecretsTest(holders_case.HoldersCase):
-    """Who has the key of the authority, or the PIN of a token."""
+class PinTest(holders_case.HoldersCase):
+    """The authority's key itself is looked for in test_login_secrets.py."""
 
-    def begin(self, trusted, section, **options):
-        server = MutualServer(self.pki.server, trusted)
+    def test_the_pin_of_a_token_is_in_the_minting_helpers_alone(self):
+        root = certificates.self_signed(self.directory, "root", None, ca=True)
+        token = Token(self)
+        self.add({"PIN": PIN.encode()}, ["eas-minter"], ["eas-minter", holders_case.spawner_of("eas-minter")])
+        server = MutualServer(self.pki.server, root.certificate)
         self.addCleanup(server.stop)
         proxy = self.start_proxy("https://localhost:%d" % server.port, {
-            "workers": 1, "log": {"level": "debug"}, "minted-certificate": section,
-            "upstream exchange": {"login": "minted-certificate", "headers": None, "ca": self.pki.ca}}, **options)
+            "workers": 1, "log": {"level": "debug"},
+            "upstream exchange": {"login": "minted-certificate", "headers": None, "ca": self.pki.ca},
+            "minted-certificate": {
+                "issuer": token.issuer(root, self.path("issuer.pem")), "key-uri": "pkcs11:token=gateway;object=issuer",
+                "pkcs11-module": SOFTHSM, "pkcs11-paths": [token.folder], "pin-file": self.write("pin", PIN + "\n")}},
+            environment=token.environment)
         phone = self.phone(proxy, "bob")
         proxy.wait_until_answering()
         self.begin_trace(proxy, phone.user)
         self.assertEqual(phone.post("FolderSync", client.folder_sync()).status, 200)
         self.assert_held_by_their_holders_alone(proxy)
         self.assert_untold(self.said(proxy, phone, "upstream list"))
-
-    def test_the_issuing_key_is_in_the_minting_helpers_alone(self):
-        authority = certificates.self_signed(self.directory, "minting", None, ca=True)
-        self.add_key("issuing key", authority.key, ["eas-minter"], ["eas-minter", holders_case.SPAWNER])
-        self.begin(authority.certificate, {"issuer": authority.certificate, "key": authority.key})
-
-    def test_the_pin_of_a_token_is_in_the_minting_helpers_alone(self):
-        root = certificates.self_signed(self.directory, "root", None, ca=True)
-        token = Token(self)
-        self.add({"PIN": PIN.encode()}, ["eas-minter"], ["eas-minter", holders_case.SPAWNER])
-        self.begin(root.certificate, {
-            "issuer": token.issuer(root, self.path("issuer.pem")), "key-uri": "pkcs11:token=gateway;object=issuer",
-            "pkcs11-module": SOFTHSM, "pkcs11-paths": [token.folder], "pin-file": self.write("pin", PIN + "\n")},
-            environment=token.environment)
 
 
 if __name__ == "__main__":
