@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #include "auth/minted_certificate.h"
+#include "proxy/child_files.h"
 #include "proxy/identity_work.h"
+#include "proxy/keep_list.h"
 #include "proxy/log.h"
 #include "proxy/sandbox.h"
 
@@ -192,12 +194,26 @@ static int write_all(int fd, const char *text)
 	return write(fd, text, len) == (ssize_t)len ? 0 : -1;
 }
 
+/* The module is somebody else's code, and has no business with other keys. */
+static void close_others(const struct config *config, int result)
+{
+	struct keep_list list = {.count = 0};
+
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		keep_list_add(&list, fd);
+	keep_list_add(&list, result);
+	list.count += child_files(config, ROLE_IDENTITY, PART_MINTER, list.fds + list.count,
+		KEEP_LIST_MAX - list.count);
+	keep_list_close_others(&list);
+}
+
 static _Noreturn void try_in_child(const struct config *config, int result)
 {
 	const struct child child = {.role = ROLE_IDENTITY, .part = PART_MINTER, .config = config};
 	struct error err;
 	bool was_refused;
 
+	close_others(config, result);
 	alarm(TRY_TIME_S);
 	if (sandbox_drop_user(&child, &err) == 0 &&
 		minter_new(&config->minted, &was_refused, &err) != NULL)
