@@ -8,6 +8,8 @@ from certificates import Certificate
 from harness import wait_for
 from kerberos_case import EXCHANGE, SPN, KerberosCase
 from recorder import answer_bytes
+from test_bearer import BearerWorld
+from test_minted import MintedCase, Nginx
 from test_upstream_cli import VERSIONS, CliCase
 
 
@@ -119,9 +121,9 @@ class KerberosTest(CliCase, KerberosCase):
         httpd = self.exchange_by_kerberos()
         relay = self.start_relay()
         self.start_kerberos("https://127.0.0.1:%d" % httpd.bound,
-                            {"login-time": "500ms", "login-failed-time": "1s"},
+                            {"login-time": "2s", "login-failed-time": "1s"},
                             {REALM: self.realm(kdcs=["127.0.0.1:%d" % relay.port])})
-        self.assertTrue(self.way("alice")[0]["ok"])
+        wait_for("a login", lambda: self.way("alice")[0]["ok"], None, self.proxy)
         relay.mode = "mute"
         answer, steps = self.way("bob")
         self.assertFalse(answer["ok"])
@@ -140,3 +142,85 @@ class KerberosTest(CliCase, KerberosCase):
         relay.mode = "pass"
         wait_for("logins to be there again", lambda: self.way("bob")[0]["ok"], None, self.proxy)
         self.assertEqual(self.login()["state"], "up")
+
+
+class MintedTest(CliCase, MintedCase):
+    """Certificates, and nginx that asks for them."""
+
+    def setUp(self):
+        super().setUp()
+        self.behind.answer = lambda *_: answer_bytes(200, headers=VERSIONS)
+
+    def test_the_whole_way(self):
+        self.start_minting()
+        answer, steps = self.go(self.proxy)
+        self.assertTrue(answer["ok"], answer)
+        self.assertEqual([step["step"] for step in answer["steps"]][-5:],
+                         ["certificate", "connection", "tls", "options", "anonymous"])
+        self.assertIn("refused, as it should be", steps["anonymous"]["text"])
+        self.assertNotIn("PRIVATE KEY", json.dumps(answer))
+        login = self.list(self.proxy)["logins"][0]
+        self.assertEqual((login["login"], login["state"], login["fetched"]), ("minted-certificate", "up", 1))
+
+    def test_a_server_that_does_not_know_the_authority(self):
+        self.start_minting(nginx=Nginx(self, self.behind.port, self.pki.ca))
+        answer, steps = self.go(self.proxy)
+        self.assertFalse(answer["ok"])
+        self.assertTrue(steps["certificate"]["good"])
+        self.assertIn("minted-certificate/issuer", steps["options"]["hint"])
+        self.assertEqual(self.behind.whole(), [])
+
+
+class BearerTest(BearerWorld, CliCase):
+    """Access tokens, and a server that takes those of the authorization server alone."""
+
+    def setUp(self):
+        super().setUp()
+        self.start_server()
+
+        def answer(received, _):
+            if (received.header("Authorization") or "").partition(" ")[2] in self.server.tokens("bob@contoso.test"):
+                return answer_bytes(200, headers=VERSIONS)
+            return answer_bytes(401, headers=[("WWW-Authenticate", 'Bearer authorization_uri="https://x.test/"')])
+        self.recorder.answer = answer
+
+    def test_the_whole_way(self):
+        self.begin()
+        answer, steps = self.go(self.proxy)
+        self.assertTrue(answer["ok"], answer)
+        self.assertEqual([step["step"] for step in answer["steps"]][-4:],
+                         ["token", "connection", "options", "anonymous"])
+        self.assertIn("offered are Bearer", steps["anonymous"]["text"])
+        shown = json.dumps(answer) + self.ctl(self.proxy, "list").stdout
+        for secret in self.server.tokens("bob@contoso.test") + [self.server.settings["client_secret"]]:
+            self.assertNotIn(secret, shown)
+
+    def test_an_authorization_server_that_refuses_or_is_gone(self):
+        self.begin()
+        answer, steps = self.go(self.proxy, "carol@contoso.test")
+        self.assertFalse(answer["ok"])
+        self.assertFalse(steps["token"]["good"])
+        self.assertTrue(steps["token"]["hint"], steps)
+        self.assertTrue(steps["connection"]["good"])
+        self.server.end()
+
+        def is_down():
+            answer, steps = self.go(self.proxy)
+            self.assertFalse(steps["token"]["good"])
+            login = self.list(self.proxy)["logins"][0]
+            return login if login["state"] == "down" else None
+        login = wait_for("logins to be down", is_down, None, self.proxy)
+        self.assertTrue(login["reason"], login)
+        self.server.begin()
+        wait_for("logins to be there again", lambda: self.go(self.proxy)[0]["ok"], None, self.proxy)
+        self.assertEqual(self.list(self.proxy)["logins"][0]["state"], "up")
+
+    def test_a_signed_field_beside_a_header(self):
+        self.recorder.answer = lambda received, _: answer_bytes(
+            200 if received.header("X-Assertion") else 401, headers=VERSIONS)
+        proxy = self.start_proxy(self.upstream, {"assertion": {
+            "header": "X-Assertion", "key": self.write("shared", "k" * 40)}})
+        answer, steps = self.go(proxy)
+        self.assertTrue(answer["ok"], answer)
+        self.assertTrue(steps["assertion"]["good"])
+        self.assertNotIn(self.recorder.whole()[0].header("X-Assertion"), json.dumps(answer))
