@@ -337,7 +337,8 @@ static bool is_own_ticket_bad(int32_t code)
 {
 	static const int32_t codes[] = {KRB5KRB_AP_ERR_BAD_INTEGRITY, KRB5KRB_AP_ERR_MODIFIED,
 		KRB5KRB_AP_ERR_BADKEYVER, KRB5KRB_AP_ERR_NOKEY, KRB5KRB_AP_ERR_TKT_EXPIRED,
-		KRB5KRB_AP_ERR_NOT_US, KRB5KDC_ERR_TGT_REVOKED, KRB5KDC_ERR_NEVER_VALID};
+		KRB5KRB_AP_ERR_TKT_NYV, KRB5KRB_AP_ERR_NOT_US, KRB5KDC_ERR_TGT_REVOKED,
+		KRB5KDC_ERR_NEVER_VALID};
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
 		if (codes[i] == code)
