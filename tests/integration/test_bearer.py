@@ -264,6 +264,40 @@ class DirectoryTest(BearerCase):
         self.assertEqual(entry["attributes"], {UPN: "b.brown@corp.contoso.test"})
 
 
+class OperatorTest(BearerCase):
+    """What an operator sees of it."""
+
+    def ctl(self, *arguments):
+        done = subprocess.run([harness.EASPROXYCTL, "upstream", *arguments, "--json", "-s", self.proxy.control],
+                              stdout=subprocess.PIPE, timeout=harness.PATIENCE * 6, check=False)
+        return json.loads(done.stdout)
+
+    def test_a_server_that_is_down_and_up_again_is_shown(self):
+        self.recorder.answer = lambda received, _: answer_bytes(
+            200 if received.header("Authorization") else 401, headers=[("MS-ASProtocolVersions", "16.1")])
+        self.start_server()
+        self.begin(upstream={"login-time": "1s"})
+        steps = {step["step"]: step for step in self.ctl("test", "--as", "bob@contoso.test")["steps"]}
+        self.assertTrue(all(step["good"] for step in steps.values()), steps)
+        token, = self.server.tokens("bob@contoso.test")
+        self.assertNotIn(token, json.dumps(steps))
+        self.server.end()
+
+        def is_down():
+            self.assertEqual(self.ask("alice")[0].status, 503)
+            return self.proxy.lines("login-down", login="bearer")
+        wait_for("the server to count as down", is_down, None, self.proxy)
+        shown = json.dumps(self.ctl("list"))
+        self.assertIn("connecting to the authorization server", shown)
+        steps = self.ctl("test", "--as", "alice@contoso.test")["steps"]
+        bad = [step for step in steps if not step["good"]]
+        self.assertIn("is it up", bad[0]["hint"])
+        self.server.begin()
+        wait_for("the server to count as up", lambda: self.proxy.lines("login-up"), None, self.proxy)
+        self.wait_until_let_in("alice")
+        self.assertNotIn("connecting to the authorization server", json.dumps(self.ctl("list")))
+
+
 class RefusalTest(BearerCase):
     def test_a_user_that_the_server_does_not_know_is_refused_alone(self):
         self.start_server(users=["alice@contoso.test"])
