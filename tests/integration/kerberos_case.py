@@ -91,12 +91,12 @@ class KerberosCase(harness.Case):
             "bind-name": "%s@%s" % (READER, REALM.lower()), "bind-password-file": self.domain.password_file,
             "filter": "(objectCategory=person)"}, changes)
 
-    def start_kerberos(self, urls, upstream=None, realms=None, **changes):
-        """realms: title of a section -> its options; without, the domain's own."""
+    def start_kerberos(self, urls, upstream=None, realms=None, environment=None, **changes):
+        """realms: name -> the options of its section; without, the domain's own."""
         sections = {"kerberos " + name: options for name, options in (realms or {REALM: self.realm()}).items()}
         self.proxy = self.start_proxy(urls, harness.merge({
             "directory": self.directory_options(), **sections, "upstream exchange": harness.merge({
-                "login": "kerberos", "headers": None, "host": EXCHANGE, "ca": self.domain.ca}, upstream)}, changes))
+                "login": "kerberos", "headers": None, "host": EXCHANGE, "ca": self.domain.ca}, upstream)}, changes), environment=environment)
         return self.proxy
 
     def dial(self, certificate):

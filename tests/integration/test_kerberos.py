@@ -1,12 +1,22 @@
 """Logging in on the user's behalf by Kerberos: whom the web server takes a phone for, and what happens where
 something is wrong."""
+import base64
+import collections
 import os
+import shutil
 import subprocess
 import time
 import unittest
 
 import client
-from kerberos_case import SPN, KerberosCase
+import crls
+import harness
+from ad.domain import REALM, free_address
+from harness import wait_for
+from kerberos_case import EXCHANGE, SPN, KerberosCase, connections_to, say_for_whom
+from ldap_server import READER as SLAPD_READER
+from ldap_server import Slapd
+from recorder import Recorder, answer_bytes
 
 
 class ServersTest(KerberosCase):
@@ -37,7 +47,7 @@ class ServersTest(KerberosCase):
                 self.assertEqual(self.fetch(httpd, port, "/a", "/b"), "['%s@CONTOSO.TEST']" % user * 2)
                 a, b = httpd.requests(port)[-2:]
                 self.assertEqual((a["target"], a["status"], a["has_token"], b["peer"]), ("/a", 200, True, a["peer"]))
-        context = client.tls_context(httpd.ca)
+        context = harness.client.tls_context(httpd.ca)
         with client.Connection(httpd.bound, context, name=httpd.name) as connection:
             answer = connection.request("GET", "/")
         self.assertEqual(answer.status, 401)
@@ -82,6 +92,322 @@ class ServersTest(KerberosCase):
             self.domain.kill()
             self.domain.start()
 
+
+
+class LoginTest(KerberosCase):
+    def test_owners_are_known_to_the_web_server_by_their_accounts(self):
+        httpd = self.start_httpd()
+        for port in (httpd.bound, httpd.per_request):
+            self.start_kerberos(httpd.url(port))
+            for certificate, user in (
+                    (self.certificate(upn="alice@contoso.test"), "alice"),
+                    (self.certificate(mail="alice.adams@contoso.test"), "alice"),
+                    (self.certificate(upn="CAROL@contoso.test"), "carol"),
+                    (self.certificate(mail="carol.c@mail.contoso.test"), "carol"),
+                    (self.certificate(upn="dan.d@mail.contoso.test"), "u1042"),
+                    (self.certificate(mail="daniel@contoso.test"), "u1042")):
+                self.assert_known_as(certificate, user + "@CONTOSO.TEST")
+            self.assertEqual(self.recorder.whole()[-1].all("Authorization"), [])
+            self.assertEqual(httpd.requests(port, status=401), [])
+            self.proxy.stop()
+
+    def test_a_login_comes_with_the_first_request_and_serves_that_user_alone(self):
+        httpd = self.start_httpd()
+        self.start_kerberos(httpd.url(httpd.bound), workers=1)
+        phones = [(self.certificate(upn="%s@contoso.test" % user), "%s@CONTOSO.TEST" % user)
+                  for user in ("alice", "bob", "carol")]
+        with self.dial(phones[0][0]) as a, self.dial(phones[1][0]) as b, self.dial(phones[2][0]) as c:
+            for _ in range(6):
+                for (certificate, user), connection in zip(phones, (a, b, c)):
+                    self.assert_known_as(certificate, user, connection)
+        served = collections.defaultdict(set)
+        for line in httpd.wait_for_requests(18):
+            served[line["peer"]].add(line["user"])
+            self.assertEqual((line["has_token"], line["status"]), (line["number"] == 0, 200), line)
+        self.assertEqual([users for users in served.values() if len(users) > 1], [])
+
+    def test_a_server_that_wants_a_token_with_each_request_is_learned(self):
+        httpd = self.start_httpd()
+        self.start_kerberos(httpd.url(httpd.per_request), workers=1)
+        alice = self.certificate(upn="alice@contoso.test")
+        bob = self.certificate(upn="bob@contoso.test")
+
+        def is_refused():
+            self.assert_known_as(alice, "alice@CONTOSO.TEST")
+            return httpd.requests(status=401)
+        wait_for("a connection to be used again", is_refused, None, self.proxy)
+        before = len(httpd.requests(status=200))
+        for _ in range(10):
+            self.assert_known_as(alice, "alice@CONTOSO.TEST")
+            self.assert_known_as(bob, "bob@CONTOSO.TEST")
+        lines = httpd.wait_for_requests(before + 20, status=200)
+        self.assertEqual([line["has_token"] for line in lines[before + 1:]], [True] * (len(lines) - before - 1))
+        self.assertEqual([line["has_token"] for line in httpd.requests(status=401)], [False],
+                         "it refuses once, and never again")
+        self.assertTrue([line for line in httpd.requests(status=200) if line["number"] > 0])
+
+    def test_a_login_that_is_refused_is_renewed_once(self):
+        times = {"left": 1}
+
+        def answer(received, connection):
+            if times["left"] == 0:
+                return say_for_whom(received, connection)
+            times["left"] -= 1
+            return answer_bytes(401, b"no", [("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", "NTLM")])
+
+        httpd = self.start_httpd(answer=answer)
+        self.start_kerberos(httpd.url(httpd.bound), {"login-failed-time": "0s"})
+        alice = self.certificate(upn="alice@contoso.test")
+        self.assert_known_as(alice, "alice@CONTOSO.TEST")
+        self.assertEqual([(line["status"], line["has_token"]) for line in httpd.wait_for_requests(2)],
+                         [(401, True), (200, True)])
+        times["left"] = 100
+        refused = self.assert_refused(alice, "upstream-login", 502)
+        self.assertNotIn(b"no", refused.body[:2])
+        self.assertEqual(times["left"], 98, "asked twice, and no more")
+        times["left"] = 0
+        self.assert_known_as(alice, "alice@CONTOSO.TEST")
+
+    def test_whom_the_kdc_gives_no_ticket_is_refused_and_others_are_not(self):
+        httpd = self.start_httpd()
+        # Without that attribute the directory does not say who is disabled; the KDC does.
+        self.start_kerberos(httpd.url(httpd.bound), {"login-helpers": 1}, directory={"control-attribute": ""})
+        # Only when somebody has got in is it known that it is not our account that may not delegate.
+        self.assert_known_as(self.certificate(upn="alice@contoso.test"), "alice@CONTOSO.TEST")
+        for user, words in (("frank", ["cannot be delegated"]), ("erin", ["disabled"])):
+            with self.subTest(user):
+                self.assert_refused(self.certificate(upn=user + "@contoso.test"), "login-refused", 403, words)
+        self.assert_known_as(self.certificate(upn="alice@contoso.test"), "alice@CONTOSO.TEST")
+        self.assertEqual({line["user"] for line in httpd.requests()}, {"alice@CONTOSO.TEST"})
+
+    def test_a_phone_that_is_refused_a_login_is_told_so(self):
+        httpd = self.start_httpd()
+        self.start_kerberos(httpd.url(httpd.bound), {"login-helpers": 1})
+        self.assert_known_as(self.certificate(upn="alice@contoso.test"), "alice@CONTOSO.TEST")
+        phone = client.Device(lambda: self.dial(self.certificate(upn="frank@contoso.test")), "frank@contoso.test")
+        self.addCleanup(phone.close)
+        self.assertEqual(phone.post("FolderSync", client.folder_sync()).status, 403)
+
+    def test_what_is_wrong_with_our_own_account_is_said(self):
+        httpd = self.start_httpd()
+        alice = self.certificate(upn="alice@contoso.test")
+        for what, realm, spn, words in (
+                ("no delegation", {"account": "svc-nodeleg"}, None, ["Delegation tab"]),
+                ("no protocol transition", {"account": "svc-kerbonly"}, None, ["Delegation tab"]),
+                ("an SPN that nobody has", {}, "HTTP/nobody.contoso.test", ["HTTP/nobody.contoso.test"]),
+                ("an SPN that is not on the list", {}, "HTTP/other.contoso.test", ["HTTP/other.contoso.test"])):
+            with self.subTest(what):
+                self.start_kerberos(httpd.url(httpd.bound), {"spn": spn}, {REALM: self.realm(**realm)})
+                answer = self.assert_refused(alice, "login-unavailable", 503, words)
+                self.assertIsNotNone(answer.header("Retry-After"))
+                self.proxy.stop()
+        self.assertEqual(httpd.requests(), [])
+
+    def test_a_keytab_of_another_account_is_said_at_the_start(self):
+        keytab = self.domain.keytab_of("svc-nodeleg")
+        with self.assertRaisesRegex(harness.Timeout, "%s has no key of svc-easproxy@CONTOSO.TEST" % keytab):
+            self.start_kerberos("https://127.0.0.1:1", None, {REALM: self.realm(keytab=keytab)})
+
+    def test_a_keytab_that_is_no_longer_true_is_said(self):
+        httpd = self.start_httpd()
+        domain = self.start_domain()
+        keytab = self.path("stale.keytab")
+        shutil.copy(domain.keytab_of("svc-easproxy"), keytab)
+        domain.set_password("svc-easproxy")
+        self.start_kerberos(httpd.url(httpd.bound), None, {REALM: self.realm(domain, keytab=keytab)})
+        self.assert_refused(self.certificate(upn="alice@contoso.test"), "login-unavailable", 503, ["key table"])
+
+    def test_a_web_server_with_other_keys_lets_nobody_in(self):
+        httpd = self.start_httpd([self.domain.keytab_of("svc-exchange2")])
+        self.start_kerberos(httpd.url(httpd.bound))
+        self.assert_refused(self.certificate(upn="alice@contoso.test"), "upstream-login", 502)
+        self.assertEqual([line["status"] for line in httpd.wait_for_requests(2)], [401, 401])
+        self.assertEqual(self.recorder.begun(), [])
+
+    def test_each_endpoint_is_called_by_its_own_name(self):
+        first = self.start_httpd()
+        second = self.start_httpd([self.domain.keytab_of("svc-exchange2")], name="127.0.0.2", address="127.0.0.2")
+        self.start_kerberos([first.url(first.bound), second.url(second.bound)], {"host": None})
+        phones = [(self.certificate(upn="%s@contoso.test" % user), "%s@CONTOSO.TEST" % user)
+                  for user in ("alice", "bob", "carol")]
+        for _ in range(5):
+            for certificate, user in phones:
+                self.assert_known_as(certificate, user)
+        for httpd in (first, second):
+            self.assertEqual({line["status"] for line in httpd.requests()}, {200})
+
+    def test_users_of_two_realms_log_in_at_their_own_kdc(self):
+        other = self.start_domain(realm="FABRIKAM.TEST", exchange=EXCHANGE)
+        # What a global catalogue is in a forest: one directory that has both domains.
+        slapd = Slapd(self.folder("slapd"), self.pki.server, self.pki.ca, {
+            "alice": {"proxyAddresses": "SMTP:alice@contoso.test", "userPrincipalName": "alice@contoso.test"}}, others={
+                "dc=fabrikam,dc=test": {"bob": {"proxyAddresses": "SMTP:bob@fabrikam.test",
+                                                "userPrincipalName": "bob@fabrikam.test"}},
+                "dc=elsewhere,dc=test": {"eve": {"proxyAddresses": "SMTP:eve@elsewhere.test",
+                                                 "userPrincipalName": "eve@elsewhere.test"}}}).start()
+        self.addCleanup(slapd.stop)
+        httpd = self.start_httpd([domain.keytab_of("svc-exchange") for domain in (self.domain, other)])
+        self.start_kerberos(httpd.url(httpd.bound), None, {REALM: self.realm(), other.realm: self.realm(other)},
+                            mailbox={"domains": ["contoso.test", "fabrikam.test", "elsewhere.test"]},
+                            directory={"urls": [slapd.tls_url], "ca": self.pki.ca, "base": "dc=test",
+                                       "bind-name": SLAPD_READER, "bind-password-file": slapd.password_file,
+                                       "account-attribute": "uid", "filter": None})
+        self.assert_known_as(self.certificate(upn="alice@contoso.test"), "alice@CONTOSO.TEST")
+        self.assert_known_as(self.certificate(upn="bob@fabrikam.test"), "bob@FABRIKAM.TEST")
+        self.assert_refused(self.certificate(upn="eve@elsewhere.test"), "login-refused", 403, ["ELSEWHERE.TEST"])
+        with self.subTest("one KDC is gone, and the other realm's users do not notice"):
+            other.kill()
+            self.assert_known_as(self.certificate(mail="alice@contoso.test"), "alice@CONTOSO.TEST")
+
+    def test_a_server_that_does_not_prove_itself_is_refused(self):
+        alice = self.certificate(upn="alice@contoso.test")
+        said = {}
+
+        def answer(received, _):
+            fields = [("X-Remote-User", "alice@CONTOSO.TEST")]
+            if said["field"]:
+                fields.append(("WWW-Authenticate", said["field"]))
+            return answer_bytes(200, b"the mail of alice", fields)
+
+        self.domain.make_certificate("fake", EXCHANGE)
+        fake = Recorder(answer, certificate=harness.Certificate(self.domain.path("fake.pem"), self.domain.path("fake.key")))
+        self.addCleanup(fake.stop)
+        self.start_kerberos("https://127.0.0.1:%d" % fake.port)
+        httpd = self.start_httpd()
+        with client.Connection(httpd.bound, client.tls_context(httpd.ca), name=EXCHANGE) as connection:
+            stolen = connection.request("GET", "/").header("WWW-Authenticate")
+        for what, field in (("no token", None), ("no token in the field", "Negotiate"),
+                            ("random bytes", "Negotiate " + base64.b64encode(os.urandom(150)).decode()),
+                            ("no base64", "Negotiate ====="), ("another mechanism", "NTLM TlRMTVNTUAACAAAA"),
+                            ("what a real one asks for", stolen),
+                            ("half of an answer", "Negotiate oYG3MIG0oAMKAQChCwYJKoZIhvcSAQICooGf")):
+            with self.subTest(what):
+                said["field"] = field
+                answer = self.assert_refused(alice, "upstream-unproven", 502)
+                self.assertNotIn(b"the mail of alice", answer.body)
+        self.proxy.stop()
+        self.start_kerberos("https://127.0.0.1:%d" % fake.port, {"mutual": False})
+        said["field"] = None
+        self.assertEqual(self.ask(alice).body, b"the mail of alice")
+
+    def test_a_servers_proof_for_one_connection_is_none_for_another(self):
+        """A fake in the middle has seen what the real server said to somebody, and says it again."""
+        httpd = self.start_httpd()
+        self.start_kerberos(httpd.url(httpd.bound))
+        alice = self.certificate(upn="alice@contoso.test")
+        seen = []
+
+        def answer(received, _):
+            if not seen:
+                context = client.tls_context(httpd.ca)
+                with client.Connection(httpd.bound, context, name=EXCHANGE) as connection:
+                    real = connection.request("GET", "/", [("Authorization", received.header("Authorization"))])
+                seen.append(real.header("WWW-Authenticate"))
+            return answer_bytes(200, b"", [("WWW-Authenticate", seen[0])])
+
+        self.domain.make_certificate("fake", EXCHANGE)
+        fake = Recorder(answer, certificate=harness.Certificate(self.domain.path("fake.pem"), self.domain.path("fake.key")))
+        self.addCleanup(fake.stop)
+        self.proxy.stop()
+        self.start_kerberos("https://127.0.0.1:%d" % fake.port)
+        self.assertEqual(self.ask(alice).status, 200, "the proof that belongs to the token")
+        self.assertIn("Negotiate o", seen[0])
+        for _ in range(3):
+            fake.hang_up()
+            self.assert_refused(alice, "upstream-unproven", 502)
+
+
+class KeptTicketsTest(KerberosCase):
+    """The KDC behind a relay, which counts how often it is asked."""
+
+    def start_counted(self, **changes):
+        self.relay = self.start_relay()
+        self.httpd = self.start_httpd()
+        return self.start_kerberos(self.httpd.url(self.httpd.bound), None, {REALM: self.realm(
+            kdcs=["127.0.0.1:%d" % self.relay.port])}, **changes)
+
+    def asked(self, certificate, user):
+        """How often the KDC was asked for one request of that owner's."""
+        before = self.relay.connections
+        self.assert_known_as(certificate, user)
+        return self.relay.connections - before
+
+    def test_the_kdc_is_asked_once_for_each_user(self):
+        self.start_counted()
+        alice, bob = (self.certificate(upn=name + "@contoso.test") for name in ("alice", "bob"))
+        self.assertGreaterEqual(self.asked(alice, "alice@CONTOSO.TEST"), 2)
+        for certificate in (alice, self.certificate(mail="alice.adams@contoso.test")):
+            self.assertEqual(self.asked(certificate, "alice@CONTOSO.TEST"), 0)
+        self.assertGreaterEqual(self.asked(bob, "bob@CONTOSO.TEST"), 2)
+        self.assertEqual(self.asked(bob, "bob@CONTOSO.TEST"), 0)
+
+    def test_a_ticket_that_is_used_is_renewed_before_it_ends(self):
+        # Without `kdcs` it may ask at port 88 alone.
+        self.relay, self.httpd = self.start_relay(address=(free_address(), 88)), self.start_httpd()
+        config = self.domain.kerberos_config("short.conf", self.relay.address[0], life="15s")
+        # Samba takes a ticket of less than two minutes, by its own clock, for one of a change of passwords.
+        self.domain.kill()
+        self.domain.start(clock_off_by=-240)
+        self.addCleanup(self.domain.start)
+        self.addCleanup(self.domain.kill)
+        self.start_kerberos(self.httpd.url(self.httpd.per_request), None, {REALM: self.realm(kdcs=None)},
+                            environment={"KRB5_CONFIG": config})
+        alice = self.certificate(upn="alice@contoso.test")
+        self.assert_known_as(alice, "alice@CONTOSO.TEST")
+        begun, before = time.monotonic(), self.relay.connections
+
+        def is_renewed():
+            self.assert_known_as(alice, "alice@CONTOSO.TEST")
+            return self.relay.connections > before
+        wait_for("the KDC to be asked again", is_renewed, 60, self.proxy)
+        self.assertGreater(time.monotonic() - begun, 5, "the ticket was kept until then")
+        while time.monotonic() < begun + 20:
+            self.assert_known_as(alice, "alice@CONTOSO.TEST")
+            time.sleep(0.5)
+
+    def test_a_revoked_users_ticket_is_dropped_at_once(self):
+        self.start_counted()
+        alice, bob = (self.certificate(upn=name + "@contoso.test") for name in ("alice", "bob"))
+        for certificate, user in ((alice, "alice"), (bob, "bob")):
+            self.asked(certificate, user + "@CONTOSO.TEST")
+        before = connections_to(self.httpd.bound)
+        self.assertGreaterEqual(before, 2)
+        self.ctl("user", "revoke", "alice@contoso.test")
+        wait_for("the connections of alice to end", lambda: connections_to(self.httpd.bound) < before, 5, self.proxy)
+        self.ctl("user", "allow", "alice@contoso.test")
+        wait_for("alice to be in again", lambda: self.ask(alice).status == 200, 5, self.proxy)
+        self.assertEqual(self.asked(bob, "bob@CONTOSO.TEST"), 0, "others keep theirs")
+        self.ctl("user", "revoke", "alice@contoso.test")
+        self.ctl("user", "allow", "alice@contoso.test")
+        before = self.relay.connections
+        wait_for("a ticket to be taken anew", lambda: self.ask(alice).status == 200 and
+                 self.relay.connections > before, 5, self.proxy)
+
+    def test_the_ticket_of_a_revoked_certificate_is_dropped_at_once(self):
+        for name in ("root.crl", "issuing.crl"):
+            shutil.copy(self.pki.path("crl", name), self.path(name))
+        harness.certificates.write_trust_store(self.path("trust.json"), [
+            (self.pki.path("authority", name + ".pem"), name == "root", "file:" + self.path(name + ".crl"))
+            for name in ("root", "issuing")])
+        self.start_counted(trust={"store": self.path("trust.json")})
+        alice = self.certificate(upn="alice@contoso.test")
+        wait_for("the CRLs", lambda: self.ask(alice).status == 200, 10, self.proxy)
+        self.assertEqual(connections_to(self.httpd.bound), 1)
+        maker = crls.Maker(self.issuing)
+        crls.put(self.path("issuing.crl"), maker.make([(alice.certificate, crls.CERTIFICATE_HOLD)], number=1 << 40))
+        self.ctl("refresh")
+        wait_for("the connection of alice to end", lambda: connections_to(self.httpd.bound) == 0, 10, self.proxy)
+        crls.put(self.path("issuing.crl"), maker.make(number=(1 << 40) + 1))
+        before = self.relay.connections
+        self.ctl("refresh")
+
+        def is_in():
+            try:
+                return self.ask(alice).status == 200
+            except (client.Closed, OSError):
+                return False
+        wait_for("alice to be in again", is_in, 10, self.proxy)
+        self.assertGreater(self.relay.connections, before, "the ticket was kept")
 
 
 if __name__ == "__main__":

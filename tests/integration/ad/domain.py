@@ -56,6 +56,7 @@ KERBEROS = """
     dns_canonicalize_hostname = false
     rdns = false
     forwardable = true
+    ticket_lifetime = {life}
     udp_preference_limit = 1
 [realms]
     {realm} = {{
@@ -116,9 +117,10 @@ class Domain:
     def principal(self, account):
         return "%s@%s" % (account, self.realm)
 
-    def kerberos_config(self, name, *kdcs):
-        """A krb5.conf with these KDCs, HOST or HOST:PORT, instead of the domain's own."""
-        self._write(name, KERBEROS.format(realm=self.realm, kdcs="\n".join(
+    def kerberos_config(self, name, *kdcs, life="10h"):
+        """A krb5.conf with these KDCs, HOST or HOST:PORT, instead of the domain's own. life: for how long
+        tickets are asked for."""
+        self._write(name, KERBEROS.format(realm=self.realm, life=life, kdcs="\n".join(
             "        kdc = " + kdc for kdc in kdcs)))
         return self.path(name)
 

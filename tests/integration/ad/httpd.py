@@ -28,12 +28,12 @@ User www-data
 Group www-data
 {modules}
 Mutex file:{folder}/run default
-StartServers 1
-ServerLimit 2
+StartServers {processes}
+ServerLimit {processes}
 ThreadsPerChild 64
-MaxRequestWorkers 128
+MaxRequestWorkers {threads}
 MinSpareThreads 1
-MaxSpareThreads 128
+MaxSpareThreads {threads}
 AsyncRequestWorkerFactor 10
 Timeout 3700
 KeepAliveTimeout 120
@@ -77,10 +77,11 @@ class Httpd:
     """folder: of its own. keytabs: whose services it may be called by. name: its own, with certificate of
     domain's CA. backend: where requests go then; it finds the sender in the field `field`: as Apache has
     it, or by `logins` (ACCOUNT@REALM: what to say instead), and nothing for whom is not in there.
-    requests_each: after so many a connection is ended; 0: never."""
+    requests_each: after so many a connection is ended; 0: never. processes: of 64 threads each; a
+    connection occupies one while it waits for its first request."""
 
     def __init__(self, folder, domain, keytabs, backend, name="exchange.contoso.test", field="X-Remote-User",
-                 logins=None, requests_each=0, address="127.0.0.1"):
+                 logins=None, requests_each=0, address="127.0.0.1", processes=2):
         self.folder, self.address = folder, address
         self.per_request, self.bound = free_port(), free_port()
         self.name, self.ca = name, domain.ca
@@ -101,7 +102,7 @@ class Httpd:
         with open(self.path("httpd.conf"), "w", encoding="ascii") as f:
             f.write(CONFIGURATION.format(
                 folder=folder, name=name, address=address, per_request=self.per_request, bound=self.bound, backend=backend,
-                requests_each=requests_each, hosts=hosts, modules="\n".join(
+                requests_each=requests_each, processes=processes, threads=64 * processes, hosts=hosts, modules="\n".join(
                     "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so" % (m, m) for m in MODULES)))
 
     def path(self, *names):
@@ -148,3 +149,8 @@ class Httpd:
             line["has_token"] = line["has_token"] == "1"
         return [line for line in lines if (port is None or line["port"] == port) and all(
             line[name] == value for name, value in fields.items())]
+
+    def wait_for_requests(self, count, **fields):
+        """The same, once so many are there: it writes them down after it has answered."""
+        wait_for("httpd to log %d requests" % count, lambda: len(self.requests(**fields)) >= count, None, self.server)
+        return self.requests(**fields)
