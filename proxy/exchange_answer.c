@@ -599,10 +599,16 @@ static void answer_take(
 /* The endpoint has ended its connection. */
 static void answer_cut(struct exchange *exchange, struct parcel *parcel, enum tls_result result)
 {
+	static const char early[] = "the endpoint hung up before its answer";
+	const char *failure = result == TLS_ERROR ? tls_failure(&exchange->link->tls) : "";
+	char reason[160];
+
 	exchange->link_is_reusable = false;
 	if (!has_begun(exchange)) {
-		exchange_refuse(exchange, REFUSAL_UPSTREAM_UNREACHABLE,
-			"the endpoint hung up before its answer");
+		/* With TLS 1.3 a server says only now that it does not like our certificate. */
+		snprintf(reason, sizeof(reason), "%s%s%s", early, failure[0] != '\0' ? ": " : "",
+			failure);
+		exchange_refuse(exchange, REFUSAL_UPSTREAM_UNREACHABLE, reason);
 	} else if (result == TLS_EOF && exchange->answer_body.framing == HTTP_UNTIL_CLOSE) {
 		answer_end(exchange, parcel);
 	} else if (exchange->answer_xml != NULL) {

@@ -229,7 +229,7 @@ static void link_connected(struct link *link)
 	}
 	link->connected_us = clock_us();
 	shared_add(&upstream->counters->upstream_connects, 1);
-	if (!config->is_tls) {
+	if (!config->is_tls || link->is_bare) {
 		link_become_ready(link);
 		return;
 	}

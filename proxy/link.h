@@ -43,6 +43,7 @@ struct link {
 	enum link_state state;
 	unsigned int tries;
 	bool is_probe;         /* it never goes to another endpoint: a health check, or a test */
+	bool is_bare;          /* ready once it is connected, without TLS */
 	uint64_t connected_us; /* clock_us(): when a TLS handshake could begin */
 	struct event read_event, write_event, timer;
 	bool has_events;

@@ -206,7 +206,7 @@ static void probe_ready(void *owner)
 
 	if (config->health_path[0] == '\0') {
 		/* One that stays open proves that links may be kept; more of them would only pile up. */
-		probe_end(endpoint, endpoint->idle_count == 0);
+		probe_end(endpoint, endpoint->idle_count == 0 && !endpoint->probe->is_bare);
 		return;
 	}
 	http_write_request_line(&writer, HTTP_GET, span_of_string(""),
@@ -260,6 +260,7 @@ static const struct link_calls probe_calls = {
 static void on_health_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct endpoint *endpoint = arg;
+	const struct config_upstream *config = endpoint->upstream->config;
 
 	(void)fd;
 	(void)what;
@@ -270,6 +271,10 @@ static void on_health_timer(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	endpoint->probe = link_probe(endpoint, NULL, &probe_calls, endpoint);
+	/* A check has no user, and so no certificate: one that is asked for in the handshake would be missed. */
+	if (endpoint->probe != NULL && config->login == CONFIG_LOGIN_MINTED &&
+		config->health_path[0] == '\0')
+		endpoint->probe->is_bare = true;
 }
 
 /* Life */

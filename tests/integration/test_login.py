@@ -3,6 +3,7 @@ where a login is not taken, or not to be had, and what is left of it when its ow
 tests of its own."""
 import os
 import signal
+import ssl
 import subprocess
 import threading
 
@@ -36,20 +37,15 @@ class LoginCase(harness.Case):
         self.certificates = {user: issuing.issue(user, general_names(principal_name(
             ("%s@contoso.test" % user).encode()))) for user in USERS}
 
-    def start_endpoint(self, answer=None):
-        self.recorder = self.start_recorder(answer, certificate=self.pki.server,
-                                            client_ca=self.issuer.certificate)
-        return "https://127.0.0.1:%d" % self.recorder.port
-
-    def start_minting(self, answer=None, **upstream):
-        url = self.start_endpoint(answer)
-        self.proxy = self.start_proxy(url, {
+    def start_minting(self, client_ca=None, **upstream):
+        self.recorder = self.start_recorder(certificate=self.pki.server,
+                                            client_ca=client_ca or self.issuer.certificate)
+        self.proxy = self.start_proxy("https://127.0.0.1:%d" % self.recorder.port, {
             "workers": 1,
             "minted-certificate": {"issuer": self.issuer.certificate, "key": self.issuer.key},
             "upstream exchange": harness.merge({
                 "login": "minted-certificate", "host": "localhost", "ca": self.pki.ca,
                 "health-interval": "1h"}, {k.replace("_", "-"): v for k, v in upstream.items()})})
-        self.proxy.wait_until_answering()
         return self.proxy
 
     def dial(self, user):
@@ -97,6 +93,7 @@ class ConnectionTest(LoginCase):
 
     def test_a_full_endpoint_closes_connections_of_others(self):
         proxy = self.start_minting(connections=2)
+        self.sync("bob")
         for _ in range(2):
             for user in USERS:
                 self.assertEqual(self.sync(user).status, 200)
@@ -119,6 +116,25 @@ class RefusedTest(LoginCase):
         self.assertEqual(len(calls), 2)
         self.assertEqual(calls[0].body, calls[1].body)
         self.assertNotEqual(calls[0].connection, calls[1].connection)
+
+    def test_what_is_too_large_to_be_sent_twice_is_refused_and_told_why(self):
+        answers = [answer_bytes(401, b"log in", NO_LOGIN), answer_bytes()]
+        self.start_minting()
+        self.recorder.answer = lambda *_: answers.pop(0)
+        mail = wbxml.encode(client.send_mail(b"x" * 100000))
+        with self.dial("bob") as connection:
+            for status in (502, 200):
+                answered = connection.request("POST", target("bob", "SendMail"), [WBXML, VERSION], mail)
+                self.assertEqual(answered.status, status)
+        line, = self.proxy.lines("request", refusal="upstream-login")
+        self.assertIn("too large", line["reason"])
+
+    def test_a_certificate_that_the_server_does_not_take_is_told_in_its_words(self):
+        self.start_minting(client_ca=self.pki.ca)
+        self.assertEqual(self.sync("bob").status, 502)
+        line, = wait_for("the log line", lambda: self.proxy.lines("request", refusal="upstream-unreachable"), None,
+                         self.proxy)
+        self.assertIn("alert unknown ca", line["reason"])
 
     def test_no_phone_is_asked_to_log_in(self):
         self.start_minting()
@@ -143,7 +159,7 @@ class RefusedTest(LoginCase):
                 200, b"", [WBXML])
         self.start_minting()
         self.recorder.answer = answer
-        with self.proxy.dial("bob") as connection:
+        with self.dial("bob") as connection:
             answered = connection.request("POST", target("bob", "Ping"), [WBXML, VERSION],
                                           wbxml.encode(client.ping(60, "1")))
         self.assertEqual(answered.status, 200)
@@ -170,6 +186,15 @@ class EndTest(LoginCase):
 
 
 class OutageTest(LoginCase):
+    def test_a_server_that_demands_a_certificate_is_not_taken_for_dead(self):
+        """Health checks have no user whose certificate they could show."""
+        proxy = self.start_minting(health_interval="100ms", health_failures=1)
+        self.recorder.context.maximum_version = ssl.TLSVersion.TLSv1_2
+        connections = self.recorder.connections
+        wait_for("many checks", lambda: self.recorder.connections > connections + 10, None, proxy)
+        self.assertEqual(self.sync("bob").status, 200)
+        self.assertEqual(proxy.lines("endpoint-down"), [])
+
     def test_phones_are_told_to_come_back_while_there_is_nobody_to_ask(self):
         proxy = self.start_minting(login_time="300ms")
         self.assertEqual(self.sync("bob").status, 200)
