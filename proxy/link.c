@@ -40,10 +40,33 @@ static void link_enter(struct link *link, enum link_state state)
 	link->state = state;
 }
 
+static void link_end_dial(struct link *link)
+{
+	struct endpoint *endpoint = link->endpoint;
+
+	if (!link->is_dialing)
+		return;
+	link->is_dialing = false;
+	endpoint->dialing_count--;
+	/* Not from here: whoever is next may fail, and tell its owner. */
+	if (!TAILQ_EMPTY(&endpoint->line))
+		event_active(endpoint->next_dial, EV_TIMEOUT, 0);
+}
+
+static void link_leave_line(struct link *link)
+{
+	TAILQ_REMOVE(&link->endpoint->line, link, line_entry);
+	event_del(&link->timer);
+	link->state = LINK_CONNECTING;
+}
+
 static void link_close_socket(struct link *link)
 {
 	struct shared_worker *counters = link->endpoint->upstream->counters;
 
+	link_end_dial(link);
+	if (link->state == LINK_WAITING)
+		link_leave_line(link);
 	if (link->has_events) {
 		event_del(&link->read_event);
 		event_del(&link->write_event);
@@ -112,6 +135,10 @@ static int link_dial(struct link *link)
 	link->tls = (struct tls){.fd = fd};
 	shared_add(&endpoint->upstream->counters->upstream_connections_open, 1);
 	link_enter(link, LINK_CONNECTING);
+	if (!link->is_probe) {
+		link->is_dialing = true;
+		endpoint->dialing_count++;
+	}
 	event_assign(&link->read_event, base, fd, EV_READ | EV_PERSIST, on_readable, link);
 	event_assign(&link->write_event, base, fd, EV_WRITE, on_writable, link);
 	evtimer_assign(&link->timer, base, on_timer, link);
@@ -182,12 +209,26 @@ static void link_become_ready(struct link *link)
 	const struct config_upstream *config = link->endpoint->upstream->config;
 
 	event_del(&link->timer);
+	link_end_dial(link);
 	/* Where a health check asks for more than a connection, only its answer counts. */
 	if (config->health_path[0] == '\0' || config->health_interval_ms == 0)
 		endpoint_succeeded(link->endpoint);
 	link_enter(link, LINK_READY);
 	event_add(&link->read_event, NULL);
 	link->calls->ready(link->owner);
+}
+
+/* False: in the next turn, in which the socket is still ready. */
+static bool may_step(struct upstream *upstream)
+{
+	struct timeval now;
+
+	event_base_gettimeofday_cached(upstream->base, &now);
+	if (evutil_timercmp(&now, &upstream->turn, !=)) {
+		upstream->turn = now;
+		upstream->turn_steps = 0;
+	}
+	return upstream->turn_steps++ < LINK_STEPS_MAX;
 }
 
 static void link_shake_hands(struct link *link)
@@ -275,9 +316,15 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if ((link->state == LINK_CONNECTING || link->state == LINK_HANDSHAKE) &&
+		link->endpoint->config->is_tls && !may_step(link->endpoint->upstream)) {
+		event_add(&link->write_event, NULL);
+		return;
+	}
 	switch (link->state) {
 	case LINK_CONNECTING: link_connected(link); return;
 	case LINK_HANDSHAKE: link_shake_hands(link); return;
+	case LINK_WAITING:
 	case LINK_IDLE: return;
 	case LINK_READY: break;
 	}
@@ -336,12 +383,16 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	switch (link->state) {
-	case LINK_HANDSHAKE: link_shake_hands(link); return;
+	case LINK_HANDSHAKE:
+		if (may_step(link->endpoint->upstream))
+			link_shake_hands(link);
+		return;
 	case LINK_IDLE:
 		if (!link_is_silent(link))
 			link_idle_ended(link);
 		return;
 	case LINK_READY: link->calls->readable(link->owner); return;
+	case LINK_WAITING:
 	case LINK_CONNECTING: return;
 	}
 }
@@ -354,6 +405,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (link->state == LINK_IDLE)
 		link_idle_on(link);
+	else if (link->state == LINK_WAITING)
+		link_fail(link, REFUSAL_UPSTREAM_UNAVAILABLE,
+			"too many others were being connected all the time");
 	else if (link->state != LINK_READY)
 		link_retry(link, "connecting: no answer in time");
 }
@@ -456,11 +510,54 @@ static struct link *link_new(
 	return link;
 }
 
+/* In line, for as long as an answer may take. */
+static int link_wait(struct link *link)
+{
+	struct endpoint *endpoint = link->endpoint;
+	struct timeval limit = timeval_of_ms(endpoint->upstream->config->answer_time_ms);
+
+	evtimer_assign(&link->timer, endpoint->upstream->base, on_timer, link);
+	if (event_add(&link->timer, &limit) != 0)
+		return -1;
+	link->state = LINK_WAITING;
+	TAILQ_INSERT_TAIL(&endpoint->line, link, line_entry);
+	return 0;
+}
+
+void link_dial_next(evutil_socket_t fd, short what, void *arg)
+{
+	struct endpoint *endpoint = arg;
+	struct link *link;
+	char reason[160];
+
+	(void)fd;
+	(void)what;
+	while (endpoint->dialing_count < LINK_DIALS_MAX &&
+		(link = TAILQ_FIRST(&endpoint->line)) != NULL) {
+		link_leave_line(link);
+		/* Who waited for one that is down by now goes elsewhere, or is told. */
+		if (endpoint->is_up && link_dial(link) == 0)
+			continue;
+		snprintf(reason, sizeof(reason), "it went down while others were connected");
+		if (endpoint->is_up) {
+			dial_reason(endpoint, reason, sizeof(reason));
+			endpoint_failed(endpoint, reason);
+		}
+		if (!link_dial_other(link, reason, sizeof(reason)))
+			link_fail(link, REFUSAL_UPSTREAM_UNREACHABLE, reason);
+	}
+}
+
 static struct link *link_start(struct link *link)
 {
 	char reason[160];
 
-	if (link == NULL || link_dial(link) == 0)
+	if (link == NULL)
+		return NULL;
+	if (!link->is_probe && link->endpoint->dialing_count >= LINK_DIALS_MAX &&
+		link_wait(link) == 0)
+		return link;
+	if (link_dial(link) == 0)
 		return link;
 	dial_reason(link->endpoint, reason, sizeof(reason));
 	endpoint_failed(link->endpoint, reason);

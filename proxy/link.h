@@ -31,10 +31,18 @@ struct link_calls {
 	void (*drained)(void *owner);
 };
 
-/* An idle link that is still open after this time shows that its endpoint keeps them. */
-enum { LINK_PROOF_MS = 1000 };
+enum {
+	/* An idle link that is still open after this time shows that its endpoint keeps them. */
+	LINK_PROOF_MS = 1000,
+	/* Connected to an endpoint at the same time by one worker; others wait in line. Hundreds at once
+	 * would keep each other waiting so long that the endpoint seemed to be away. */
+	LINK_DIALS_MAX = 16,
+	/* Steps of TLS handshakes in one turn of the loop: each takes a millisecond or more, in which nobody
+	 * else is served. */
+	LINK_STEPS_MAX = 2,
+};
 
-enum link_state { LINK_CONNECTING, LINK_HANDSHAKE, LINK_READY, LINK_IDLE };
+enum link_state { LINK_WAITING, LINK_CONNECTING, LINK_HANDSHAKE, LINK_READY, LINK_IDLE };
 
 struct link {
 	TAILQ_ENTRY(link) entry; /* in its endpoint's idle or busy list */
@@ -47,8 +55,10 @@ struct link {
 	uint64_t connected_us; /* clock_us(): when a TLS handshake could begin */
 	struct event read_event, write_event, timer;
 	bool has_events;
-	bool has_stayed;   /* idle for LINK_PROOF_MS, and not ended by the endpoint */
-	bool is_logged_in; /* the endpoint has taken login for whoever asks on it */
+	TAILQ_ENTRY(link) line_entry; /* in its endpoint's line, while LINK_WAITING */
+	bool is_dialing;              /* one of the endpoint's dialing_count */
+	bool has_stayed;              /* idle for LINK_PROOF_MS, and not ended by the endpoint */
+	bool is_logged_in;            /* the endpoint has taken login for whoever asks on it */
 	uint32_t
 		login_context; /* of a login that the endpoint has yet to prove itself for; 0: none */
 	struct login
@@ -92,6 +102,8 @@ struct link *link_probe(struct endpoint *endpoint, struct login *login,
  * being asked, or it is another login's, and it is freed. */
 bool link_take(
 	struct link *link, const struct login *login, const struct link_calls *calls, void *owner);
+/* For upstream.c, the callback of endpoint->next_dial: connects those whose turn it is. arg: the endpoint. */
+void link_dial_next(evutil_socket_t fd, short what, void *arg);
 /* For upstream.c: closes without a word to the owner. */
 void link_free(struct link *link);
 

@@ -292,6 +292,10 @@ static int endpoint_init(struct endpoint *endpoint, struct upstream *upstream,
 	endpoint_set_up(endpoint, true);
 	TAILQ_INIT(&endpoint->busy);
 	TAILQ_INIT(&endpoint->idle);
+	TAILQ_INIT(&endpoint->line);
+	endpoint->next_dial = event_new(upstream->base, -1, 0, link_dial_next, endpoint);
+	if (endpoint->next_dial == NULL)
+		return error_set(err, "endpoint %s: out of memory", config->text);
 	if (config->is_tls && upstream->tls == NULL)
 		upstream->tls = tls_client_new(&upstream->config->ca, err);
 	if (config->is_tls && upstream->tls == NULL)
@@ -363,6 +367,9 @@ void upstream_free(struct upstream *upstream)
 	if (upstream == NULL)
 		return;
 	upstream_close(upstream);
+	for (size_t i = 0; i < upstream->config->endpoint_count; i++)
+		if (upstream->endpoints[i].next_dial != NULL)
+			event_free(upstream->endpoints[i].next_dial);
 	if (upstream->dns != NULL)
 		evdns_base_free(upstream->dns, 0);
 	tls_client_free(upstream->tls);

@@ -37,6 +37,9 @@ struct endpoint {
 	unsigned int address_count, next_address;
 	struct link_list busy, idle; /* idle: the one used last comes first */
 	uint32_t busy_count, idle_count;
+	struct link_list line;  /* of the busy ones, those that wait to be connected */
+	uint32_t dialing_count; /* and those that are being connected; health checks are neither */
+	struct event *next_dial;
 	bool is_up;
 	bool keeps_links;     /* seen: an idle link stays open for LINK_PROOF_MS */
 	bool logs_in_each;    /* seen: it wants a login with each request of a connection */
@@ -55,8 +58,10 @@ struct upstream {
 	struct tls_client *tls; /* NULL: no endpoint wants TLS */
 	struct shared_worker *counters;
 	struct endpoint *endpoints;
-	size_t next;     /* where the search for the least busy one starts */
-	bool is_closing; /* links are not kept any more */
+	struct timeval turn;     /* of the loop, by its time; and how many steps of TLS */
+	unsigned int turn_steps; /* handshakes were begun in it */
+	size_t next;             /* where the search for the least busy one starts */
+	bool is_closing;         /* links are not kept any more */
 };
 
 /* Resolves all names once, blocking, and starts health checks. Called before the sandbox is

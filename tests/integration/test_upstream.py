@@ -12,7 +12,7 @@ import harness
 import wbxml
 from client import PATH
 from harness import free_port, wait_for
-from recorder import answer_bytes
+from recorder import Recorder, answer_bytes
 from wbxml import Node
 
 WBXML = ("Content-Type", "application/vnd.ms-sync.wbxml")
@@ -35,6 +35,75 @@ class UpstreamCase(harness.Case):
 
     def upstream(self, **changes):
         return {"upstream exchange": {name.replace("_", "-"): value for name, value in changes.items()}}
+
+
+
+class SlowHandshakes(Recorder):
+    """Begins no TLS handshake until it is let go, and counts how many wait at the same time."""
+
+    def __init__(self, **options):
+        self.waiting, self.most, self.go = 0, 0, threading.Event()
+        super().__init__(**options)
+
+    def _serve(self, raw, number):
+        with self.lock:
+            self.waiting += 1
+            self.most = max(self.most, self.waiting)
+        self.go.wait()
+        with self.lock:
+            self.waiting -= 1
+        super()._serve(raw, number)
+
+
+class CrowdTest(UpstreamCase):
+    AT_ONCE = 16  # LINK_DIALS_MAX
+
+    def start_slow(self, **changes):
+        self.slow = SlowHandshakes(certificate=self.pki.server)
+        self.addCleanup(self.slow.stop)
+        self.addCleanup(self.slow.go.set)
+        return self.start_proxy("https://localhost:%d" % self.slow.port, harness.merge(
+            {"workers": 1}, self.upstream(**{"ca": self.pki.ca, "health_interval": "0s", **changes})))
+
+    def start_crowd(self, proxy, count):
+        answers = []
+
+        def ask():
+            try:
+                answers.append(self.sync(proxy).status)
+            except (client.Closed, OSError) as e:
+                answers.append(repr(e))
+        for _ in range(count):
+            threading.Thread(target=ask, daemon=True).start()
+        return answers
+
+    def test_many_who_come_at_once_are_connected_a_few_at_a_time(self):
+        proxy = self.start_slow(connect_time="60s")
+        answers = self.start_crowd(proxy, 50)
+        wait_for("so many connections", lambda: self.slow.waiting == self.AT_ONCE, None, proxy)
+        self.assertEqual(answers, [])
+        self.slow.go.set()
+        wait_for("all answers", lambda: len(answers) == 50, None, proxy)
+        self.assertEqual(set(answers), {200})
+        self.assertLessEqual(self.slow.most, self.AT_ONCE)
+
+    def test_those_in_line_are_told_when_the_endpoint_is_down(self):
+        proxy = self.start_slow(connect_time="500ms", health_interval="200ms")
+        answers = self.start_crowd(proxy, 50)
+        wait_for("all answers", lambda: len(answers) == 50, None, proxy)
+        self.assertLessEqual(set(answers), {502, 503})
+        self.assertEqual(len(proxy.lines("endpoint-down")), 1)
+        self.slow.go.set()
+        wait_for("the endpoint to be used again", lambda: self.sync(proxy).status == 200, None, proxy)
+
+    def test_who_waited_for_too_long_is_told(self):
+        proxy = self.start_slow(connect_time="60s", answer_time="500ms")
+        answers = self.start_crowd(proxy, self.AT_ONCE + 5)
+        wait_for("those in line to be answered", lambda: len(answers) == 5, None, proxy)
+        self.assertEqual(set(answers), {503})
+        self.slow.go.set()
+        wait_for("all answers", lambda: len(answers) == self.AT_ONCE + 5, None, proxy)
+        self.assertEqual(answers[5:], [200] * self.AT_ONCE)
 
 
 class FailureTest(UpstreamCase):
