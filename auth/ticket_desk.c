@@ -234,7 +234,8 @@ static bool is_forwardable(const krb5_creds *ticket)
 
 /* Why the KDC would not do S4U2Proxy. That the ticket to ourselves was not good for it is looked at only now:
  * where the mail server's account says who may delegate to it, such a ticket will do. If others got a better
- * one, it is about this user. */
+ * one, it is about this user. If nobody has yet, it may be about our account as well; but it counts as being about
+ * the user all the same, lest one who is never to be delegated keep everybody out by coming first. */
 static enum login_status fail_proxy(struct fetch *fetch, krb5_error_code code)
 {
 	if (code != KRB5KDC_ERR_BADOPTION || is_forwardable(&fetch->evidence))
@@ -245,7 +246,7 @@ static enum login_status fail_proxy(struct fetch *fetch, krb5_error_code code)
 			"It is marked 'sensitive and cannot be delegated', or in Protected Users.",
 			"the KDC lets nobody log in to other servers in the name of %s",
 			fetch->names.user);
-	return login_fault_set(fetch->fault, LOGIN_MISCONFIGURED,
+	return login_fault_set(fetch->fault, LOGIN_REFUSED,
 		"Delegation tab of our account: specified services only, any authentication "
 		"protocol, this SPN in the list. If others get in: is the user 'sensitive', or in "
 		"Protected Users?",

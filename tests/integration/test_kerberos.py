@@ -172,7 +172,7 @@ class LoginTest(KerberosCase):
         httpd = self.start_httpd()
         # Without that attribute the directory does not say who is disabled; the KDC does.
         self.start_kerberos(httpd.url(httpd.bound), {"login-helpers": 1}, directory={"control-attribute": ""})
-        # Only when somebody has got in is it known that it is not our account that may not delegate.
+        # When somebody has got in it is known that it is not our account that may not delegate.
         self.assert_known_as(self.certificate(upn="alice@contoso.test"), "alice@CONTOSO.TEST")
         for user, words in (("frank", ["cannot be delegated"]), ("erin", ["disabled"])):
             with self.subTest(user):
@@ -180,10 +180,18 @@ class LoginTest(KerberosCase):
         self.assert_known_as(self.certificate(upn="alice@contoso.test"), "alice@CONTOSO.TEST")
         self.assertEqual({line["user"] for line in httpd.requests()}, {"alice@CONTOSO.TEST"})
 
+    def test_a_user_who_may_not_be_delegated_keeps_nobody_out_though_he_comes_first(self):
+        """The KDC says of him what it says where our own account may not delegate."""
+        httpd = self.start_httpd()
+        self.start_kerberos(httpd.url(httpd.bound), {"login-failed-time": "0s"})
+        for _ in range(6):
+            self.assert_refused(self.certificate(upn="frank@contoso.test"), "login-refused", 403, ["sensitive"])
+        self.assert_known_as(self.certificate(upn="alice@contoso.test"), "alice@CONTOSO.TEST")
+        self.assertEqual(self.proxy.lines("login-down"), [])
+
     def test_a_phone_that_is_refused_a_login_is_told_so(self):
         httpd = self.start_httpd()
-        self.start_kerberos(httpd.url(httpd.bound), {"login-helpers": 1})
-        self.assert_known_as(self.certificate(upn="alice@contoso.test"), "alice@CONTOSO.TEST")
+        self.start_kerberos(httpd.url(httpd.bound))
         phone = client.Device(lambda: self.dial(self.certificate(upn="frank@contoso.test")), "frank@contoso.test")
         self.addCleanup(phone.close)
         self.assertEqual(phone.post("FolderSync", client.folder_sync()).status, 403)
@@ -191,15 +199,18 @@ class LoginTest(KerberosCase):
     def test_what_is_wrong_with_our_own_account_is_said(self):
         httpd = self.start_httpd()
         alice = self.certificate(upn="alice@contoso.test")
-        for what, realm, spn, words in (
-                ("no delegation", {"account": "svc-nodeleg"}, None, ["Delegation tab"]),
-                ("no protocol transition", {"account": "svc-kerbonly"}, None, ["Delegation tab"]),
-                ("an SPN that nobody has", {}, "HTTP/nobody.contoso.test", ["HTTP/nobody.contoso.test"]),
-                ("an SPN that is not on the list", {}, "HTTP/other.contoso.test", ["HTTP/other.contoso.test"])):
+        # Of the first two the KDC says the same as of a user who may not be delegated.
+        for what, realm, spn, refusal, words in (
+                ("no delegation", {"account": "svc-nodeleg"}, None, "login-refused", "Delegation tab"),
+                ("no protocol transition", {"account": "svc-kerbonly"}, None, "login-refused", "Delegation tab"),
+                ("an SPN that nobody has", {}, "HTTP/nobody.contoso.test", "login-unavailable", "setspn"),
+                ("an SPN that is not on the list", {}, "HTTP/other.contoso.test", "login-unavailable",
+                 "Delegation tab")):
             with self.subTest(what):
                 self.start_kerberos(httpd.url(httpd.bound), {"spn": spn}, {REALM: self.realm(**realm)})
-                answer = self.assert_refused(alice, "login-unavailable", 503, words)
-                self.assertIsNotNone(answer.header("Retry-After"))
+                answer = self.assert_refused(alice, refusal, 403 if refusal == "login-refused" else 503, [
+                    words, spn or "HTTP/" + EXCHANGE])
+                self.assertEqual(answer.header("Retry-After") is None, refusal == "login-refused")
                 self.proxy.stop()
         self.assertEqual(httpd.requests(), [])
 
