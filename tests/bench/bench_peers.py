@@ -76,22 +76,28 @@ def family(pid):
     return pids
 
 
+def memory_of(pid):
+    """Proportional set size of one process, in bytes."""
+    with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as f:
+        return int(re.search(r"^Pss:\s+(\d+)", f.read(), re.M).group(1)) * 1024
+
+
 def memory_bytes(pid):
-    """Proportional set size of a program with all its processes."""
+    """Of a program with all its processes."""
+    return sum(map(memory_of, family(pid)))
+
+
+def cpu_of(pid):
+    """The seconds that all threads of one process have used."""
     total = 0
-    for one in family(pid):
-        with open("/proc/%d/smaps_rollup" % one, encoding="ascii") as f:
-            total += int(re.search(r"^Pss:\s+(\d+)", f.read(), re.M).group(1)) * 1024
-    return total
+    for stat in glob.glob("/proc/%d/task/*/schedstat" % pid):
+        with open(stat, encoding="ascii") as f:
+            total += int(f.read().split()[0])
+    return total / 1e9
 
 
 def cpu_seconds(pid):
-    total = 0
-    for one in family(pid):
-        for stat in glob.glob("/proc/%d/task/*/schedstat" % one):
-            with open(stat, encoding="ascii") as f:
-                total += int(f.read().split()[0])
-    return total / 1e9
+    return sum(map(cpu_of, family(pid)))
 
 
 def easproxyd(case, upstream):
