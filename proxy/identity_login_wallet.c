@@ -44,8 +44,11 @@ static void job_end(struct wallet_job *job, const struct message_login_done *ans
 static void ask(void *context, struct helper_job *helper_job, struct message *question, int *fd)
 {
 	const struct login_wallet *wallet = context;
+	struct timeval limit = timeval_of_ms(wallet->limit_ms);
 	struct wallet_job *job = job_of(helper_job);
 
+	/* Whatever it has waited is not the helper's fault, and its end would be that of all tickets. */
+	evtimer_add(job->timer, &limit);
 	question->type = job->type;
 	switch (job->type) {
 	case MESSAGE_TICKET_PUT:

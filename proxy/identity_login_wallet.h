@@ -33,7 +33,7 @@ struct wallet_job {
 };
 
 /* lost is called when the helper has died or was ended: it has no tickets any more. limit_ms: of one
- * answer, with the wait for it. The spawner's channel (helpers_fork) is taken over. NULL when memory runs
+ * answer, and of the wait for the helper before that. The spawner's channel (helpers_fork) is taken over. NULL when memory runs
  * out. */
 struct login_wallet *login_wallet_new(struct event_base *base, const struct helper_work *work,
 	int spawner, uint32_t limit_ms, void (*lost)(void *context), void *context);

@@ -26,8 +26,8 @@ enum mood { GIVES, REFUSES, IS_MISCONFIGURED, IS_DOWN, IS_MUTE, DIES, GIVES_NOTH
 struct script {
 	_Atomic int mood; /* of whoever gives tickets or secrets */
 	_Atomic int life_s;
-	_Atomic int is_held;       /* until it is not any more nobody gets anything */
-	_Atomic int dies_at_token; /* so often */
+	_Atomic int is_held; /* until it is not any more nobody gets anything */
+	_Atomic int dies_at_token, hangs_at_token; /* so often */
 	_Atomic int fetches, puts, drops, tokens, forgets;
 	_Atomic int tokens_pid;
 };
@@ -161,6 +161,10 @@ static void make_token(uint64_t key, struct message_login_done *done)
 	if (atomic_load(&script->dies_at_token) > 0) {
 		atomic_fetch_sub(&script->dies_at_token, 1);
 		_exit(1);
+	}
+	if (atomic_load(&script->hangs_at_token) > 0) {
+		atomic_fetch_sub(&script->hangs_at_token, 1);
+		sleep(600);
 	}
 	if (i == TICKETS_MAX) {
 		done->status = login_fault_set(
@@ -665,7 +669,7 @@ static void test_more_than_the_queue_holds_is_not_begun(void)
 static void test_a_helper_that_takes_too_long_is_replaced(void)
 {
 	set_up();
-	it.config.upstream.login_time_ms = 200;
+	it.config.upstream.login_time_ms = 1500;
 	start();
 	script->mood = IS_MUTE;
 	expect_refusal("alice@contoso.test", REFUSAL_LOGIN_UNAVAILABLE, "in time");
@@ -884,6 +888,19 @@ static void test_a_helper_that_dies_of_a_token_is_tried_once_more(void)
 	tear_down();
 }
 
+static void test_a_helper_that_hangs_at_a_token_is_replaced(void)
+{
+	set_up();
+	it.config.upstream.login_time_ms = 1500;
+	start();
+	expect_given("alice@contoso.test", false);
+	script->hangs_at_token = 1;
+	expect_given("alice@contoso.test", false);
+	CU_ASSERT_EQUAL(script->fetches, 2);
+	expect_given("alice@contoso.test", true);
+	tear_down();
+}
+
 static void test_a_server_proves_itself_once(void)
 {
 	struct message_login_answer first, second;
@@ -1026,6 +1043,8 @@ int main(void)
 			test_tickets_that_died_with_their_helper_are_got_anew},
 		{"a helper that dies of a token is tried once more",
 			test_a_helper_that_dies_of_a_token_is_tried_once_more},
+		{"a helper that hangs at a token is replaced",
+			test_a_helper_that_hangs_at_a_token_is_replaced},
 		{"a server proves itself once", test_a_server_proves_itself_once},
 		{"contexts that nobody needs are forgotten",
 			test_contexts_that_nobody_needs_are_forgotten},
