@@ -501,8 +501,8 @@ static void request_fetch(struct login_request *request, struct login_entry *ent
 	request->was_known = false;
 	/* Those who are refused at once take nobody's place in the cache. */
 	if ((entry == NULL || entry->flight == NULL) &&
-		login_desk_is_down(login->desks[request->kind], request->subject.realm,
-			request->service, &fault)) {
+		login_desk_is_down(
+			login->desks[request->kind], &request->subject, request->service, &fault)) {
 		request_refuse(request, LOGIN_UNAVAILABLE, &fault);
 		return;
 	}
@@ -537,8 +537,8 @@ static bool is_good(const struct login_request *request, const struct login_entr
 	if (entry->has_secret && entry->kept_until_ms <= login->clock->ms())
 		return false;
 	return login->config->upstream.login_down != CONFIG_LOGIN_DOWN_REFUSE ||
-	       !login_desk_is_down(login->desks[request->kind], request->subject.realm,
-		       request->service, &fault);
+	       !login_desk_is_down(
+		       login->desks[request->kind], &request->subject, request->service, &fault);
 }
 
 static void renew_ahead(const struct login_request *request, struct login_entry *entry)

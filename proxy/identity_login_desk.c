@@ -28,10 +28,12 @@ struct login_place {
 	char realm[DIRECTORY_REALM_MAX + 1];
 	char service[LOGIN_SERVICE_MAX + 1];
 	/* While it is down a login is tried in the background, so that nobody has to wait for it, and so
-	 * that it is seen at once when all is well again: the one that failed last. */
+	 * that it is seen at once when all is well again: that of whoever has asked last, as it may have
+	 * been one user alone who could not be helped, or else the one that failed. */
 	struct event *timer;
 	struct login_fetch probe;
-	bool is_probing;
+	struct login_subject next;
+	bool is_probing, has_next;
 };
 
 LIST_HEAD(place_list, login_place);
@@ -180,9 +182,10 @@ static void place_note(
 		break;
 	}
 	if (place->breaker.is_down && !place->is_probing) {
-		/* The next one to be tried is the last one that failed. */
-		if (news == BREAKER_DOWN)
+		if (news == BREAKER_DOWN) {
 			place->probe.subject = fetch->subject;
+			place->has_next = false;
+		}
 		if (!evtimer_pending(place->timer, NULL))
 			place_probe_later(place);
 	}
@@ -332,6 +335,9 @@ static void on_probe_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (place->has_next)
+		place->probe.subject = place->next;
+	place->has_next = false;
 	place->probe.done = on_probed;
 	memcpy(place->probe.service, place->service, sizeof(place->service));
 	place->is_probing = true;
@@ -378,13 +384,15 @@ void login_desk_free(struct login_desk *desk)
 	free(desk);
 }
 
-bool login_desk_is_down(
-	struct login_desk *desk, const char *realm, const char *service, struct login_fault *fault)
+bool login_desk_is_down(struct login_desk *desk, const struct login_subject *subject,
+	const char *service, struct login_fault *fault)
 {
-	const struct login_place *place = place_find(desk, realm, service);
+	struct login_place *place = place_find(desk, subject->realm, service);
 
 	if (place == NULL || !place->breaker.is_down)
 		return false;
+	place->next = *subject;
+	place->has_next = true;
 	*fault = place->fault;
 	return true;
 }
@@ -400,7 +408,7 @@ int login_desk_fetch(struct login_desk *desk, struct login_fetch *fetch, struct 
 {
 	struct login_place *place;
 
-	if (login_desk_is_down(desk, fetch->subject.realm, fetch->service, fault))
+	if (login_desk_is_down(desk, &fetch->subject, fetch->service, fault))
 		return -1;
 	place = place_get(desk, fetch->subject.realm, fetch->service);
 	fetch->is_probe = false;

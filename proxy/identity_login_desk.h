@@ -53,9 +53,10 @@ struct login_desk *login_desk_new(
 	struct event_base *base, const struct login_desk_terms *terms, int spawner);
 void login_desk_free(struct login_desk *desk); /* NULL is allowed; nothing is under way */
 
-/* Whether logins for that realm and service cannot be had at present; fault says why then. */
-bool login_desk_is_down(
-	struct login_desk *desk, const char *realm, const char *service, struct login_fault *fault);
+/* Whether logins for the subject's realm and that service cannot be had at present; fault says why then. The
+ * next try may be this subject's. */
+bool login_desk_is_down(struct login_desk *desk, const struct login_subject *subject,
+	const char *service, struct login_fault *fault);
 
 /* Whether they cannot be had for any realm or service, with why, and since when (UNIX seconds) it is so
  * or not so. */

@@ -74,6 +74,8 @@ static void give(const struct message *question, struct message_login_done *done
 	done->valid_until = time(NULL) + atomic_load(&script->life_s);
 	if (strncmp(question->u.login_job.subject.mailbox, "nobody", 6) == 0)
 		mood = REFUSES;
+	if (strncmp(question->u.login_job.subject.mailbox, "poison", 6) == 0)
+		mood = IS_DOWN;
 	switch ((enum mood)mood) {
 	case GIVES:
 	case GIVES_NOTHING: done->status = LOGIN_GIVEN; break;
@@ -766,6 +768,18 @@ static void test_one_service_that_cannot_be_had_leaves_the_others_alone(void)
 	tear_down();
 }
 
+static void test_one_user_who_cannot_be_helped_keeps_nobody_out_for_long(void)
+{
+	set_up();
+	start();
+	while (counts()->is_down == 0)
+		expect_refusal("poison@contoso.test", REFUSAL_LOGIN_UNAVAILABLE, "not answer");
+	expect_refusal("alice@contoso.test", REFUSAL_LOGIN_UNAVAILABLE, "not answer");
+	UNTIL(counts()->is_down == 0);
+	expect_given("alice@contoso.test", false);
+	tear_down();
+}
+
 static void test_known_logins_are_used_while_nobody_gives_others(void)
 {
 	set_up();
@@ -1030,6 +1044,8 @@ int main(void)
 		{"what is our own fault is said to be", test_what_is_our_own_fault_is_said_to_be},
 		{"one service that cannot be had leaves the others alone",
 			test_one_service_that_cannot_be_had_leaves_the_others_alone},
+		{"one user who cannot be helped keeps nobody out for long",
+			test_one_user_who_cannot_be_helped_keeps_nobody_out_for_long},
 		{"known logins are used while nobody gives others",
 			test_known_logins_are_used_while_nobody_gives_others},
 		{"known logins are not used where that is not wanted",
