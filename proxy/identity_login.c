@@ -18,6 +18,7 @@
 #include "proxy/identity_login_wallet.h"
 #include "proxy/log.h"
 #include "proxy/timeval.h"
+#include "proxy/upstream_service.h"
 
 enum {
 	KEEP_MS = 30 * 1000,        /* secrets, see the header */
@@ -630,6 +631,23 @@ static void on_directory_answered(
 	request_resolved(request, answer);
 }
 
+/* Whoever rules a worker is not to get logins to other servers that our account may delegate to, nor to wear
+ * the KDC out with names. */
+static bool is_service(const struct config *config, const struct message *query)
+{
+	const struct config_upstream *upstream = &config->upstream;
+	const char *wanted = query->u.login_query.service;
+	char service[LOGIN_SERVICE_MAX + 1];
+
+	if (query->u.login_query.kind != LOGIN_KERBEROS)
+		return wanted[0] == '\0';
+	for (size_t i = 0; i < upstream->endpoint_count; i++)
+		if (upstream_service(upstream, &upstream->endpoints[i], service) == 0 &&
+			strcmp(service, wanted) == 0)
+			return true;
+	return false;
+}
+
 static bool request_begin(
 	struct identity_login *login, struct peer *peer, const struct message *query)
 {
@@ -639,6 +657,13 @@ static bool request_begin(
 
 	if (request == NULL)
 		return false;
+	if (!is_service(login->config, query)) {
+		log_message(CONFIG_LOG_ERROR, "login",
+			"a worker asks for a login to a service that is not in the configuration; "
+			"it is not heard any more");
+		free(request);
+		return false;
+	}
 	request->login = login;
 	request->id = query->u.login_query.id;
 	request->kind = (enum login_kind)query->u.login_query.kind;
@@ -712,6 +737,38 @@ static bool proof_begin(
 		wallet_prove(login->wallet, &proof->job, message->u.login_proof.context,
 			span_of(message->u.login_proof.token, message->u.login_proof.len)) == -1)
 		proof_end(proof, false, "nobody here could check it");
+	return true;
+}
+
+/* Counted as a question is: a worker that says so faster than it is done is not heard meanwhile. */
+struct forgetting {
+	struct peer_request asked;
+	struct wallet_job job;
+};
+
+static void on_forgotten(struct wallet_job *job, const struct message_login_done *answer)
+{
+	struct forgetting *forgetting =
+		(struct forgetting *)((char *)job - offsetof(struct forgetting, job));
+
+	(void)answer;
+	peer_request_done(&forgetting->asked);
+	free(forgetting);
+}
+
+static bool forget_begin(struct identity_login *login, struct peer *peer, uint32_t context)
+{
+	struct forgetting *forgetting;
+
+	if (login->wallet == NULL)
+		return true;
+	forgetting = calloc(1, sizeof(*forgetting));
+	if (forgetting == NULL)
+		return false;
+	forgetting->job.done = on_forgotten;
+	peer_request_begin(peer, &forgetting->asked);
+	if (wallet_forget_for(login->wallet, &forgetting->job, context) == -1)
+		on_forgotten(&forgetting->job, NULL);
 	return true;
 }
 
@@ -807,9 +864,7 @@ bool identity_login_take(
 	case MESSAGE_LOGIN_QUERY: return request_begin(login, peer, message);
 	case MESSAGE_LOGIN_PROOF: return proof_begin(login, peer, message);
 	case MESSAGE_LOGIN_FORGET:
-		if (login->wallet != NULL)
-			wallet_forget(login->wallet, message->u.login_forget.context);
-		return true;
+		return forget_begin(login, peer, message->u.login_forget.context);
 	case MESSAGE_LOGIN_DROP: drop_mailbox(login, message->u.login_drop.mailbox); return true;
 	default: return false;
 	}

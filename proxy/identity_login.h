@@ -40,7 +40,7 @@ int identity_login_start(struct identity_login *login, struct event_base *base,
 	void *context);
 
 /* A peer's MESSAGE_LOGIN_QUERY, _PROOF, _FORGET or _DROP; answers come by themselves. False: it is another
- * one, or memory has run out. */
+ * one, or for a service that no endpoint of the configuration has, or memory has run out. */
 bool identity_login_take(
 	struct identity_login *login, struct peer *peer, const struct message *message);
 

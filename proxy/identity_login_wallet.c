@@ -198,6 +198,14 @@ int wallet_prove(
 	return -1;
 }
 
+int wallet_forget_for(struct login_wallet *wallet, struct wallet_job *job, uint32_t context)
+{
+	job->context = context;
+	job->fd = -1;
+	job->token = NULL;
+	return job_begin(wallet, job, MESSAGE_LOGIN_FORGET);
+}
+
 /* Jobs of our own */
 
 static void free_job(struct wallet_job *job, const struct message_login_done *answer)
@@ -232,9 +240,6 @@ void wallet_forget(struct login_wallet *wallet, uint32_t context)
 {
 	struct wallet_job *job = job_new();
 
-	if (job == NULL)
-		return;
-	job->context = context;
-	if (job_begin(wallet, job, MESSAGE_LOGIN_FORGET) == -1)
+	if (job != NULL && wallet_forget_for(wallet, job, context) == -1)
 		free(job);
 }

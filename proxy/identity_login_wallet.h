@@ -46,6 +46,7 @@ int wallet_put(struct login_wallet *wallet, struct wallet_job *job, uint64_t key
 int wallet_token(struct login_wallet *wallet, struct wallet_job *job, uint64_t key);
 int wallet_prove(
 	struct login_wallet *wallet, struct wallet_job *job, uint32_t context, struct span token);
+int wallet_forget_for(struct login_wallet *wallet, struct wallet_job *job, uint32_t context);
 
 /* Without an answer. Where memory runs out for them the helper replaces what is oldest, some day. */
 void wallet_drop(struct login_wallet *wallet, uint64_t key);

@@ -181,6 +181,18 @@ void peer_request_end(struct peer_request *request, const struct message *answer
 	peer_flush(peer);
 }
 
+void peer_request_done(struct peer_request *request)
+{
+	struct peer *peer = request->peer;
+
+	if (peer == NULL)
+		return;
+	LIST_REMOVE(request, link);
+	request->peer = NULL;
+	peer->request_count--;
+	peer_flush(peer);
+}
+
 /* Peers */
 
 static void on_peer_readable(evutil_socket_t fd, short what, void *arg)

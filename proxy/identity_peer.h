@@ -41,6 +41,9 @@ void peer_request_begin(struct peer *peer, struct peer_request *request);
 /* Sends the answer, or keeps a copy until the channel takes it; nothing where the peer has gone. */
 void peer_request_end(struct peer_request *request, const struct message *answer);
 
+/* The same for one that nobody is answered. */
+void peer_request_done(struct peer_request *request);
+
 /* Tells all workers that the directory has changed, once each, after all answers that were given before. */
 void peers_tell_change(struct peers *peers);
 

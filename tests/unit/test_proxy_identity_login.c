@@ -19,7 +19,13 @@
  * share with the test.
  */
 
-enum { WAIT_MS = 20 * 1000, TICKETS_MAX = 64, LIMIT_MS = 10 * 1000, HOUR_S = 3600 };
+enum {
+	WAIT_MS = 20 * 1000,
+	TICKETS_MAX = 64,
+	LIMIT_MS = 10 * 1000,
+	HOUR_S = 3600,
+	FORGETS_MANY = 20 * 1000
+};
 
 enum mood { GIVES, REFUSES, IS_MISCONFIGURED, IS_DOWN, IS_MUTE, DIES, GIVES_NOTHING };
 
@@ -27,6 +33,7 @@ struct script {
 	_Atomic int mood; /* of whoever gives tickets or secrets */
 	_Atomic int life_s;
 	_Atomic int is_held; /* until it is not any more nobody gets anything */
+	_Atomic int is_busy; /* likewise nothing is forgotten */
 	_Atomic int dies_at_token, hangs_at_token; /* so often */
 	_Atomic int fetches, puts, drops, tokens, forgets;
 	_Atomic int tokens_pid;
@@ -38,6 +45,7 @@ static struct {
 	struct child child;
 	struct config config;
 	struct config_kerberos realm;
+	struct config_endpoint endpoints[2];
 	struct shared *shared;
 	struct event_base *base;
 	struct identity_works works;
@@ -209,6 +217,8 @@ static void serve_tokens(void *context, const struct message *question, int ques
 			wallet.is_open[open] = false;
 		break;
 	case MESSAGE_LOGIN_FORGET:
+		while (atomic_load(&script->is_busy))
+			usleep(1000);
 		atomic_fetch_add(&script->forgets, 1);
 		open = question->u.login_forget.context;
 		if (open < TICKETS_MAX)
@@ -291,6 +301,12 @@ static void set_up(void)
 	it.config.kerberos_count = 1;
 	it.config.bearer.subject = "%{mailbox}";
 	it.config.assertion.header = "";
+	it.endpoints[0] = (struct config_endpoint){.text = "http://mail", .host = "mail"};
+	it.endpoints[1] = (struct config_endpoint){.text = "http://other", .host = "other"};
+	it.config.upstream.endpoints = it.endpoints;
+	it.config.upstream.endpoint_count = 2;
+	it.config.upstream.host = "";
+	it.config.upstream.spn = "HTTP/%{host}";
 	it.config.upstream.login_user = "%{local-part}";
 	it.config.upstream.login_time_ms = LIMIT_MS;
 	it.config.upstream.login_cache = 10;
@@ -953,6 +969,55 @@ static void test_contexts_that_nobody_needs_are_forgotten(void)
 	tear_down();
 }
 
+static void test_a_worker_is_not_heard_while_more_is_to_be_forgotten_than_can_be_kept(void)
+{
+	const struct message message = {
+		.type = MESSAGE_LOGIN_FORGET, .u.login_forget = {.context = 1}};
+	int sent = 0, waits = 0;
+
+	set_up();
+	start();
+	expect_given("alice@contoso.test", false);
+	script->is_busy = 1;
+	while (sent < FORGETS_MANY && waits < 100) {
+		if (message_send(it.worker, &message, -1) == 0) {
+			sent++;
+			waits = 0;
+		} else {
+			waits++;
+			event_base_loop(it.base, EVLOOP_NONBLOCK);
+		}
+	}
+	CU_ASSERT(sent < FORGETS_MANY);
+	script->is_busy = 0;
+	UNTIL(script->forgets == sent);
+	expect_given("alice@contoso.test", true);
+	tear_down();
+}
+
+/* What workers may not say */
+
+static void expect_given_up(enum login_kind kind, const char *service)
+{
+	ask_kind(kind, "alice@contoso.test", service, false);
+	UNTIL(LIST_EMPTY(&it.peers.list));
+	CU_ASSERT_EQUAL(script->fetches, 0);
+	close(it.worker);
+	connect_worker();
+}
+
+static void test_logins_are_for_the_services_of_the_configuration_alone(void)
+{
+	set_up();
+	start();
+	expect_given_up(LOGIN_KERBEROS, "cifs/mail");
+	expect_given_up(LOGIN_KERBEROS, "HTTP/elsewhere");
+	expect_given_up(LOGIN_KERBEROS, "");
+	expect_given_up(LOGIN_BEARER, "HTTP/mail");
+	expect_given("alice@contoso.test", false);
+	tear_down();
+}
+
 /* Secrets */
 
 static struct message_login_answer get_secret(const char *mailbox)
@@ -1064,6 +1129,10 @@ int main(void)
 		{"a server proves itself once", test_a_server_proves_itself_once},
 		{"contexts that nobody needs are forgotten",
 			test_contexts_that_nobody_needs_are_forgotten},
+		{"a worker is not heard while more is to be forgotten than can be kept",
+			test_a_worker_is_not_heard_while_more_is_to_be_forgotten_than_can_be_kept},
+		{"logins are for the services of the configuration alone",
+			test_logins_are_for_the_services_of_the_configuration_alone},
 		{"a secret is kept for half a minute", test_a_secret_is_kept_for_half_a_minute},
 		{"whoever asks at the same time gets the same secret",
 			test_whoever_asks_at_the_same_time_gets_the_same_secret},
