@@ -73,6 +73,7 @@ struct login_request {
 	uint32_t directory_us, fetch_us, token_us;
 	uint64_t number; /* of the entry whose ticket is used */
 	int64_t valid_until;
+	int64_t account_until;
 	struct login_subject subject;
 	char mailbox[MAILBOX_MAX + 1];
 	char service[LOGIN_SERVICE_MAX + 1];
@@ -131,6 +132,7 @@ static void fill_answer(
 	message->type = MESSAGE_LOGIN_ANSWER;
 	answer->id = request->id;
 	answer->refusal = refusal;
+	answer->account_until = request->account_until;
 	answer->was_known = request->was_known;
 	answer->directory_us = request->directory_us;
 	answer->fetch_us = request->fetch_us;
@@ -622,11 +624,11 @@ static void on_directory_answered(
 	struct login_request *request =
 		(struct login_request *)((char *)waiter - offsetof(struct login_request, waiter));
 
-	(void)valid_until;
 	if (request->asked.peer == NULL) {
 		free(request);
 		return;
 	}
+	request->account_until = valid_until;
 	request->directory_us = (uint32_t)(clock_us() - request->begun_us);
 	request_resolved(request, answer);
 }
@@ -670,6 +672,7 @@ static bool request_begin(
 	request->is_fresh = query->u.login_query.is_fresh != 0;
 	memcpy(request->mailbox, query->u.login_query.mailbox, sizeof(request->mailbox));
 	memcpy(request->service, query->u.login_query.service, sizeof(request->service));
+	request->account_until = INT64_MAX;
 	peer_request_begin(peer, &request->asked);
 	if (login->desks[request->kind] == NULL) {
 		request_fail(request, "the configuration has no such login",

@@ -332,7 +332,8 @@ static void take_answer(struct login_client *client, const struct message_login_
 	struct login_result result = {.refusal = (enum refusal)answer->refusal,
 		.reason = answer->fault.text,
 		.hint = answer->fault.hint,
-		.valid_until = answer->valid_until,
+		.valid_until = answer->valid_until < answer->account_until ? answer->valid_until
+									   : answer->account_until,
 		.answer = answer};
 	bool is_expected = question != NULL &&
 			   (question->what == QUESTION_SECRET || question->what == QUESTION_TOKEN);

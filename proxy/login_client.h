@@ -19,8 +19,10 @@ struct login_result {
 	const char *hint;     /* what an operator can do about it; "" for nothing; borrowed */
 	/* Of a token; wiped after the call. */
 	struct span token;
-	int64_t valid_until; /* UNIX seconds: of the login behind it */
-	uint32_t context;    /* login_client_prove() needs it; 0: nothing is to be proven */
+	/* UNIX seconds: of the login behind it, and no longer than the mailbox is known to be its account's: the
+	 * address may become somebody else's. */
+	int64_t valid_until;
+	uint32_t context; /* login_client_prove() needs it; 0: nothing is to be proven */
 	const struct message_login_answer
 		*answer; /* for easproxyctl upstream test; NULL: there was none */
 };

@@ -185,7 +185,9 @@ struct message_login_answer {
 	uint32_t
 		context; /* Kerberos: what the mail server's own token is checked against; 0: nothing */
 	int64_t valid_until; /* UNIX seconds */
-	uint32_t was_known;  /* 1: nobody had to be asked but for a token from a ticket */
+	/* Likewise: the directory is to be asked then whose the mailbox is. INT64_MAX: it was not. */
+	int64_t account_until;
+	uint32_t was_known; /* 1: nobody had to be asked but for a token from a ticket */
 	/* Microseconds; 0: not done. */
 	uint32_t directory_us, fetch_us, token_us;
 	char account[DIRECTORY_ACCOUNT_MAX + DIRECTORY_REALM_MAX + 2]; /* whose login it is */

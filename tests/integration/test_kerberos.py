@@ -111,6 +111,29 @@ class LoginTest(KerberosCase):
             self.assertEqual(httpd.requests(port, status=401), [])
             self.proxy.stop()
 
+    def test_an_address_that_becomes_somebody_elses_leads_to_their_account(self):
+        """Also on a connection that has been logged in for the one who had it, and is in use all the time."""
+        person = "objectClass: user\nsAMAccountName: %s\nuserAccountControl: 66080\n%s"
+        address = "mail: hall@contoso.test\nproxyAddresses: SMTP:hall@contoso.test\n"
+        self.domain.add("hall-one", person % ("hall-one", address))
+        self.domain.add("hall-two", person % ("hall-two", ""))
+        hall = self.certificate(mail="hall@contoso.test")
+        httpd = self.start_httpd()
+        self.start_kerberos(httpd.url(httpd.bound), workers=1, directory=self.directory_options(**{"cache-time": "1s"}))
+
+        def is_reused():
+            before = connections_to(httpd.bound)
+            self.assert_known_as(hall, "hall-one@CONTOSO.TEST")
+            return 0 < before == connections_to(httpd.bound)
+        wait_for("a connection to be used again", is_reused, 20, self.proxy)
+        self.domain.modify("hall-one", "delete: mail\n-\ndelete: proxyAddresses\n-\n")
+        self.domain.modify("hall-two", "".join(
+            "add: %s\n%s\n-\n" % (line.partition(":")[0], line) for line in address.splitlines()))
+        wait_for("hall to be hall-two", lambda: self.ask(hall).header("X-Remote-User") == "hall-two@CONTOSO.TEST", 20,
+                 self.proxy)
+        for _ in range(5):
+            self.assert_known_as(hall, "hall-two@CONTOSO.TEST")
+
     def test_a_login_comes_with_the_first_request_and_serves_that_user_alone(self):
         httpd = self.start_httpd()
         self.start_kerberos(httpd.url(httpd.bound), workers=1)

@@ -370,6 +370,7 @@ static inline void world_give(unsigned int nth, const char *secret, uint32_t con
 		.u.login_answer = {.id = world_message(nth, MESSAGE_LOGIN_QUERY)->u.login_query.id,
 			.context = context,
 			.valid_until = (int64_t)time(NULL) + 3600,
+			.account_until = INT64_MAX,
 			.secret_len = (uint32_t)strlen(secret)}};
 
 	memcpy(message.u.login_answer.secret, secret, strlen(secret));

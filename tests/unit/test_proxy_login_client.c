@@ -132,7 +132,8 @@ static void answer(enum refusal refusal, const char *text, uint32_t context)
 		.u.login_answer = {.id = it.message.u.login_query.id,
 			.refusal = refusal,
 			.context = context,
-			.valid_until = (int64_t)time(NULL) + 3600}};
+			.valid_until = (int64_t)time(NULL) + 3600,
+			.account_until = INT64_MAX}};
 
 	if (refusal == REFUSAL_NONE) {
 		message.u.login_answer.secret_len = (uint32_t)strlen(text);
