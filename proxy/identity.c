@@ -60,6 +60,16 @@ static void request_finish(struct request *request)
 	free(request);
 }
 
+/* What it says of a mailbox may be news about whose account that is. */
+static void request_take(struct request *request, const struct directory_answer *answer)
+{
+	struct identity *identity = request->identity;
+
+	if (identity_login_note(identity->login, answer))
+		peers_tell_drop(&identity->peers, answer->mailbox);
+	mailbox_take(&request->search, &request->question, answer);
+}
+
 /* Asks until the directory has to be waited for (false) or all is known (true). */
 static bool request_advance(struct request *request)
 {
@@ -70,7 +80,7 @@ static bool request_advance(struct request *request)
 		if (identity_directory_ask(request->identity->directory, &request->question,
 			    &request->waiter, &answer, &valid_until) == 0)
 			return false;
-		mailbox_take(&request->search, &request->question, &answer);
+		request_take(request, &answer);
 		if (valid_until < request->valid_until)
 			request->valid_until = valid_until;
 	}
@@ -87,7 +97,7 @@ static void on_directory_answered(
 		free(request);
 		return;
 	}
-	mailbox_take(&request->search, &request->question, answer);
+	request_take(request, answer);
 	if (valid_until < request->valid_until)
 		request->valid_until = valid_until;
 	if (request_advance(request))

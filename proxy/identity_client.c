@@ -47,6 +47,17 @@ static void identity_client_change(struct identity_client *client)
 	worker_identity_begin(&client->worker->reidentify);
 }
 
+/* Its owner has got another account. */
+static void identity_client_drop(struct identity_client *client, const char *mailbox)
+{
+	struct login *login = client->worker->logins != NULL
+				      ? login_table_find(client->worker->logins, mailbox)
+				      : NULL;
+
+	if (login != NULL)
+		login_end(login);
+}
+
 static void take(void *owner, const struct message *message)
 {
 	struct identity_client *client = owner;
@@ -55,6 +66,8 @@ static void take(void *owner, const struct message *message)
 		identity_client_answer(client, message);
 	else if (message->type == MESSAGE_DIRECTORY_CHANGED)
 		identity_client_change(client);
+	else if (message->type == MESSAGE_LOGIN_DROP)
+		identity_client_drop(client, message->u.login_drop.mailbox);
 	else if (client->worker->login_client != NULL)
 		login_client_take(client->worker->login_client, message);
 }

@@ -602,6 +602,53 @@ static void request_look(struct login_request *request)
 			request, entry->valid_until, 0, span_of(entry->secret, entry->secret_len));
 }
 
+static void forget_entry(struct identity_login *login, struct login_entry *entry)
+{
+	if (entry->known == LOGIN_HAVE)
+		atomic_fetch_add(&counts_of(login, entry->kind)->dropped, 1);
+	login_entry_forget(login->cache, entry);
+}
+
+struct account_visit {
+	struct identity_login *login;
+	const struct directory_answer *answer;
+	bool is_other;
+};
+
+static void visit_account(void *context, struct login_entry *entry)
+{
+	struct account_visit *visit = context;
+	const struct config *config = visit->login->config;
+	uint8_t hash[LOGIN_SUBJECT_HASH_SIZE];
+	struct login_subject subject;
+	struct login_fault ignored;
+
+	if (!login_subject_needs_directory(config, entry->kind) ||
+		login_subject_fill(config, entry->kind, entry->mailbox, visit->answer, &subject,
+			&ignored) != LOGIN_GIVEN)
+		return;
+	hash_subject(&subject, hash);
+	if (memcmp(hash, entry->subject, sizeof(hash)) == 0)
+		return;
+	visit->is_other = true;
+	forget_entry(visit->login, entry);
+	if (entry->flight != NULL)
+		entry->flight->is_void = true;
+	memcpy(entry->subject, hash, sizeof(hash));
+}
+
+bool identity_login_note(struct identity_login *login, const struct directory_answer *answer)
+{
+	struct account_visit visit = {.login = login, .answer = answer};
+
+	if (answer->status != DIRECTORY_FOUND)
+		return false;
+	login_cache_visit(login->cache, answer->mailbox, visit_account, &visit);
+	if (visit.is_other)
+		count_cached(login);
+	return visit.is_other;
+}
+
 static void request_resolved(struct login_request *request, const struct directory_answer *answer)
 {
 	struct identity_login *login = request->login;
@@ -783,13 +830,6 @@ static void on_entry_dropped(void *context, const struct login_entry *entry)
 
 	if (entry->kind == LOGIN_KERBEROS && !login->is_wallet_lost)
 		wallet_drop(login->wallet, entry->number);
-}
-
-static void forget_entry(struct identity_login *login, struct login_entry *entry)
-{
-	if (entry->known == LOGIN_HAVE)
-		atomic_fetch_add(&counts_of(login, entry->kind)->dropped, 1);
-	login_entry_forget(login->cache, entry);
 }
 
 static void visit_to_drop(void *context, struct login_entry *entry)

@@ -44,6 +44,10 @@ int identity_login_start(struct identity_login *login, struct event_base *base,
 bool identity_login_take(
 	struct identity_login *login, struct peer *peer, const struct message *message);
 
+/* What the directory has just said of a mailbox. True: its account is another one than that which logins were
+ * got for; they are dropped, and workers have to be told (peers_tell_drop). */
+bool identity_login_note(struct identity_login *login, const struct directory_answer *answer);
+
 /* MESSAGE_USERS: logins of those who are out are dropped, if they are older than that. The descriptor stays
  * the caller's. */
 void identity_login_take_users(struct identity_login *login, int fd);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -270,6 +271,24 @@ void peers_tell_change(struct peers *peers)
 			peer->has_change = true;
 			peer_flush(peer);
 		}
+}
+
+void peers_tell_drop(struct peers *peers, const char *mailbox)
+{
+	struct message message = {.type = MESSAGE_LOGIN_DROP};
+	struct peer *peer;
+
+	snprintf(message.u.login_drop.mailbox, sizeof(message.u.login_drop.mailbox), "%s", mailbox);
+	LIST_FOREACH(peer, &peers->list, link) {
+		if (peer->role != ROLE_WORKER ||
+			(!peer_has_unsent(peer) && message_send(peer->fd, &message, -1) == 0))
+			continue;
+		peer->request_count++; /* until it is sent */
+		if (keep_unsent(peer, &message))
+			peer_flush(peer);
+		else
+			peer_die(peer);
+	}
 }
 
 void peers_tell_state(struct peers *peers, unsigned int kind)

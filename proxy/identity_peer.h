@@ -47,6 +47,10 @@ void peer_request_done(struct peer_request *request);
 /* Tells all workers that the directory has changed, once each, after all answers that were given before. */
 void peers_tell_change(struct peers *peers);
 
+/* Tells all workers that logins of that mailbox are not to be used any more, after all answers that were given
+ * before. */
+void peers_tell_drop(struct peers *peers, const char *mailbox);
+
 /* Tells control, and each that will come, how that kind is now. */
 void peers_tell_state(struct peers *peers, unsigned int kind);
 

@@ -52,7 +52,7 @@ enum message_type {
 	MESSAGE_LOGIN_PROOF, /* u.login_proof: the mail server's own token; also identity <-> helper */
 	MESSAGE_LOGIN_PROVEN, /* u.login_proven: whether it was good */
 	MESSAGE_LOGIN_FORGET, /* u.login_forget: no proof will come; also identity -> helper */
-	MESSAGE_LOGIN_DROP, /* u.login_drop: what is known for somebody is not to be used any more */
+	MESSAGE_LOGIN_DROP, /* u.login_drop, both ways: what is known for somebody is not to be used any more */
 	MESSAGE_LOGIN_STATE, /* identity -> control: u.login_state: who gives logins is down, or up */
 	/* identity <-> its helper processes (identity_helpers.h) */
 	MESSAGE_HELPER, /* -> spawner: ends helper u.helper.slot, if there is one, and starts another;

@@ -211,9 +211,15 @@ class CertificateTest(MintedCase):
         self.assert_is_bobs(shown)
         self.assertIn("Public-Key: (2048 bit)", shown.text("-text"))
 
-    def start_slapd(self, people):
-        os.mkdir(self.path("slapd"))
-        slapd = ldap_server.Slapd(self.path("slapd"), self.pki.server, self.pki.ca, people).start()
+    def start_slapd(self, people, instead_of=None):
+        folder = self.path("slapd" if instead_of is None else "slapd-2")
+        os.mkdir(folder)
+        slapd = ldap_server.Slapd(folder, self.pki.server, self.pki.ca, people)
+        if instead_of is not None:
+            instead_of.stop()
+            slapd.port, slapd.tls_port = instead_of.port, instead_of.tls_port
+            slapd.url, slapd.tls_url = instead_of.url, instead_of.tls_url
+        slapd.start()
         self.addCleanup(slapd.stop)
         return slapd
 
@@ -234,6 +240,27 @@ class CertificateTest(MintedCase):
         self.assertEqual(shown.extension("1.3.6.1.4.1.311.25.2"), certificates.general_names(certificates.der(
             0xA0, bytes.fromhex("060a2b060104018237190201") +
             certificates.der(0xA0, certificates.der(0x04, SID.encode())))))
+
+    def test_an_address_that_becomes_somebody_elses_gets_their_certificate(self):
+        slapd = self.start_slapd({"bob": {"mail": "bob@contoso.test", "userPrincipalName": "b.baker@corp.test"}})
+        self.start_minting({"directory": {
+            "backend": "ldap", "urls": [slapd.tls_url], "ca": self.pki.ca, "base": ldap_server.BASE, "cache-time": "1s",
+            "bind-name": ldap_server.READER, "bind-password-file": slapd.password_file}})
+        phone = self.phone()
+        self.wait_until_in(phone)
+
+        def principal():
+            return self.shown()[-1].extension("X509v3 Subject Alternative Name")
+        self.assertIn(certificates.principal_name(b"b.baker@corp.test"), principal())
+        self.start_slapd({"robert": {"mail": "bob@contoso.test", "userPrincipalName": "r.baker@corp.test"}}, slapd)
+
+        def is_roberts():
+            self.wait_until_in(phone)
+            return certificates.principal_name(b"r.baker@corp.test") in principal()
+        wait_for("the certificate of the other one", is_roberts, None, self.proxy)
+        for _ in range(3):
+            self.assertEqual(self.sync(phone).status, 200)
+            self.assertIn(certificates.principal_name(b"r.baker@corp.test"), principal())
 
     def test_no_certificate_of_another_authority_gets_in(self):
         """What easproxyd can do is what nginx lets it do."""

@@ -435,6 +435,34 @@ static void test_with_the_certificate_goes_the_login(void)
 	world_log_out();
 }
 
+static void test_with_the_account_goes_the_login(void)
+{
+	struct message message = {.type = MESSAGE_LOGIN_DROP};
+	struct phone phone;
+
+	use(CONFIG_LOGIN_KERBEROS, "");
+	world_log_in(answer_proven);
+	phone_connect(&phone, "alice13@a.test");
+	sync_folders(&phone);
+	world_give(0, "one", 0);
+	CU_ASSERT_EQUAL(phone_hear(&phone), 200);
+	CU_ASSERT_EQUAL(world_open(), 1);
+	strcpy(message.u.login_drop.mailbox, "bob13@a.test");
+	world_say(&message);
+	world_run();
+	CU_ASSERT_EQUAL(world_open(), 1);
+	strcpy(message.u.login_drop.mailbox, "alice13@a.test");
+	world_say(&message);
+	world_run();
+	CU_ASSERT_EQUAL(world_open(), 0);
+	/* The phone is none the wiser. */
+	sync_folders(&phone);
+	world_give(1, "two", 0);
+	CU_ASSERT_EQUAL(phone_hear(&phone), 200);
+	phone_end(&phone);
+	world_log_out();
+}
+
 /* It cannot be brought about from outside; were there such an error, nothing is written. */
 static void test_a_request_on_anothers_connection_is_refused(void)
 {
@@ -481,6 +509,7 @@ static const struct check checks[] = {
 	{"a Ping is renewed as long as it does not sleep",
 		test_a_ping_is_renewed_as_long_as_it_does_not_sleep},
 	{"with the certificate goes the login", test_with_the_certificate_goes_the_login},
+	{"with the account goes the login", test_with_the_account_goes_the_login},
 	{"a request on another's connection is refused",
 		test_a_request_on_anothers_connection_is_refused},
 };

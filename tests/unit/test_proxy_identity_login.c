@@ -995,6 +995,35 @@ static void test_a_worker_is_not_heard_while_more_is_to_be_forgotten_than_can_be
 	tear_down();
 }
 
+/* Another account */
+
+static void test_a_mailbox_whose_account_is_another_one_now_is_dropped(void)
+{
+	static struct directory_answer said = {.status = DIRECTORY_FOUND,
+		.mailbox = "alice@contoso.test",
+		.account = "alice",
+		.realm = "CONTOSO.TEST"};
+	struct message message;
+
+	set_up();
+	start();
+	expect_given("alice@contoso.test", false);
+	expect_given("bob@contoso.test", false);
+	it.config.upstream.login_user = "";
+	it.config.directory.backend = CONFIG_DIRECTORY_LDAP;
+	CU_ASSERT_FALSE(identity_login_note(it.login, &said));
+	strcpy(said.account, "alice2");
+	CU_ASSERT_TRUE(identity_login_note(it.login, &said));
+	CU_ASSERT_FALSE(identity_login_note(it.login, &said));
+	UNTIL(script->drops == 1);
+	CU_ASSERT_EQUAL(counts()->cached, 1);
+	peers_tell_drop(&it.peers, "alice@contoso.test");
+	UNTIL(receive(&message));
+	CU_ASSERT_EQUAL(message.type, MESSAGE_LOGIN_DROP);
+	CU_ASSERT_STRING_EQUAL(message.u.login_drop.mailbox, "alice@contoso.test");
+	tear_down();
+}
+
 /* What workers may not say */
 
 static void expect_given_up(enum login_kind kind, const char *service)
@@ -1131,6 +1160,8 @@ int main(void)
 			test_contexts_that_nobody_needs_are_forgotten},
 		{"a worker is not heard while more is to be forgotten than can be kept",
 			test_a_worker_is_not_heard_while_more_is_to_be_forgotten_than_can_be_kept},
+		{"a mailbox whose account is another one now is dropped",
+			test_a_mailbox_whose_account_is_another_one_now_is_dropped},
 		{"logins are for the services of the configuration alone",
 			test_logins_are_for_the_services_of_the_configuration_alone},
 		{"a secret is kept for half a minute", test_a_secret_is_kept_for_half_a_minute},
