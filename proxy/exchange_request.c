@@ -42,6 +42,14 @@ static const struct config *config_of(const struct exchange *exchange)
 
 /* Out to the endpoint */
 
+static void refuse_unwritten(struct exchange *exchange)
+{
+	char reason[160];
+
+	snprintf(reason, sizeof(reason), "writing: %s", link_why_lost(exchange->link));
+	exchange_refuse(exchange, REFUSAL_UPSTREAM_UNREACHABLE, reason);
+}
+
 /* All that may go out has gone: the end of the body, if the endpoint is told of it, and then the
  * wait for the answer. */
 static void request_sent(struct exchange *exchange)
@@ -51,7 +59,7 @@ static void request_sent(struct exchange *exchange)
 			       exchange->request_facts) > 0;
 
 	if (exchange->is_chunked && link_write(exchange->link, "0\r\n\r\n", 5) != 0) {
-		exchange_refuse(exchange, REFUSAL_UPSTREAM_UNREACHABLE, "writing: connection lost");
+		refuse_unwritten(exchange);
 		return;
 	}
 	exchange->stage = EXCHANGE_SENT;
@@ -98,8 +106,7 @@ static void request_send(struct exchange *exchange)
 			return;
 		}
 		if (send_piece(exchange, piece, (size_t)len) != 0) {
-			exchange_refuse(
-				exchange, REFUSAL_UPSTREAM_UNREACHABLE, "writing: connection lost");
+			refuse_unwritten(exchange);
 			return;
 		}
 	}
@@ -197,7 +204,7 @@ static void request_start(struct exchange *exchange)
 		exchange_login_sent(exchange);
 	}
 	if (written != 0) {
-		exchange_refuse(exchange, REFUSAL_UPSTREAM_UNREACHABLE, "writing: connection lost");
+		refuse_unwritten(exchange);
 		return;
 	}
 	request_send(exchange);

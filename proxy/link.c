@@ -329,7 +329,10 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	case LINK_READY: break;
 	}
 	if (link_flush(link) != 0) {
-		link_fail(link, REFUSAL_UPSTREAM_UNREACHABLE, "writing: connection lost");
+		char reason[160];
+
+		snprintf(reason, sizeof(reason), "writing: %s", link_why_lost(link));
+		link_fail(link, REFUSAL_UPSTREAM_UNREACHABLE, reason);
 		return;
 	}
 	if (link_queued(link) == 0) {
@@ -450,6 +453,19 @@ size_t link_queued(const struct link *link)
 enum tls_result link_read(struct link *link, void *data, size_t capacity, size_t *len)
 {
 	return tls_read(&link->tls, data, capacity, len);
+}
+
+const char *link_why_lost(struct link *link)
+{
+	char byte;
+	size_t len = 0;
+	const char *failure = "";
+
+	/* With TLS 1.3 a server says only after the handshake that it does not like our certificate; its
+	 * alert may lie there unread. */
+	if (link->tls.ssl != NULL && tls_read(&link->tls, &byte, 1, &len) == TLS_ERROR)
+		failure = tls_failure(&link->tls);
+	return failure[0] != '\0' ? failure : "connection lost";
 }
 
 void link_want_read(struct link *link, bool wanted)

@@ -81,6 +81,10 @@ size_t link_queued(const struct link *link);
 /* As tls_read(). */
 enum tls_result link_read(struct link *link, void *data, size_t capacity, size_t *len);
 
+/* After link_write() has failed: why, as far as the endpoint has said so before it hung up, else
+ * "connection lost". Valid until the link is used again. */
+const char *link_why_lost(struct link *link);
+
 /* Whether `readable` is called. */
 void link_want_read(struct link *link, bool wanted);
 
