@@ -14,10 +14,18 @@ enum passed_fd { FD_NEVER, FD_MAYBE, FD_ALWAYS };
 #define SIZE_BARE         offsetof(struct message, u)
 #define SIZE_WITH(member) (offsetof(struct message, u) + sizeof(((struct message *)0)->u.member))
 
+/* A message that ends in bytes, of which only those that are used are sent. */
+#define SIZE_UP_TO(member, bytes) offsetof(struct message, u.member.bytes)
+#define BYTES_OF(member, len, bytes)                                                               \
+	offsetof(struct message, u.member.len), sizeof(((struct message *)0)->u.member.bytes)
+
 /* Every type's exact size on the wire, and whether a descriptor goes with it. */
 static const struct message_row {
 	size_t size;
 	enum passed_fd passed_fd;
+	/* Where the message has the number of bytes that follow (uint32_t), and the most there may be; 0:
+	 * none do. */
+	size_t len_at, bytes_max;
 } rows[] = {
 	[MESSAGE_READY] = {SIZE_BARE, FD_NEVER},
 	[MESSAGE_INDEX] = {SIZE_WITH(index), FD_MAYBE},
@@ -37,7 +45,7 @@ static const struct message_row {
 	[MESSAGE_HELPER] = {SIZE_WITH(helper), FD_MAYBE},
 	[MESSAGE_DIRECTORY_QUESTION] = {SIZE_WITH(directory_question), FD_NEVER},
 	[MESSAGE_DIRECTORY_ANSWER] = {SIZE_WITH(directory_answer), FD_NEVER},
-	[MESSAGE_SEEN] = {SIZE_WITH(seen), FD_NEVER},
+	[MESSAGE_SEEN] = {SIZE_UP_TO(seen, chain), FD_NEVER, BYTES_OF(seen, chain_len, chain)},
 	[MESSAGE_OCSP_QUERY] = {SIZE_WITH(ocsp_query), FD_NEVER},
 	[MESSAGE_OCSP_ANSWER] = {SIZE_WITH(ocsp_answer), FD_NEVER},
 	[MESSAGE_DEVICES] = {SIZE_BARE, FD_ALWAYS},
@@ -50,18 +58,21 @@ static const struct message_row {
 	[MESSAGE_HISTORY_QUERY] = {SIZE_WITH(history_query), FD_NEVER},
 	[MESSAGE_HISTORY] = {SIZE_WITH(history), FD_NEVER},
 	[MESSAGE_TRACE] = {SIZE_WITH(trace), FD_NEVER},
-	[MESSAGE_TRACED] = {SIZE_WITH(traced), FD_NEVER},
+	[MESSAGE_TRACED] = {SIZE_UP_TO(traced, bytes), FD_NEVER, BYTES_OF(traced, len, bytes)},
 	[MESSAGE_TRACE_MORE] = {SIZE_BARE, FD_NEVER},
 	[MESSAGE_POLL_SUPERSEDED] = {SIZE_WITH(poll_superseded), FD_NEVER},
 	[MESSAGE_LOGIN_QUERY] = {SIZE_WITH(login_query), FD_NEVER},
-	[MESSAGE_LOGIN_ANSWER] = {SIZE_WITH(login_answer), FD_NEVER},
-	[MESSAGE_LOGIN_PROOF] = {SIZE_WITH(login_proof), FD_NEVER},
+	[MESSAGE_LOGIN_ANSWER] = {SIZE_UP_TO(login_answer, secret), FD_NEVER,
+		BYTES_OF(login_answer, secret_len, secret)},
+	[MESSAGE_LOGIN_PROOF] = {SIZE_UP_TO(login_proof, token), FD_NEVER,
+		BYTES_OF(login_proof, len, token)},
 	[MESSAGE_LOGIN_PROVEN] = {SIZE_WITH(login_proven), FD_NEVER},
 	[MESSAGE_LOGIN_FORGET] = {SIZE_WITH(login_forget), FD_NEVER},
 	[MESSAGE_LOGIN_DROP] = {SIZE_WITH(login_drop), FD_NEVER},
 	[MESSAGE_LOGIN_STATE] = {SIZE_WITH(login_state), FD_NEVER},
 	[MESSAGE_LOGIN_JOB] = {SIZE_WITH(login_job), FD_NEVER},
-	[MESSAGE_LOGIN_DONE] = {SIZE_WITH(login_done), FD_MAYBE},
+	[MESSAGE_LOGIN_DONE] = {SIZE_UP_TO(login_done, secret), FD_MAYBE,
+		BYTES_OF(login_done, secret_len, secret)},
 	[MESSAGE_TICKET_PUT] = {SIZE_WITH(ticket), FD_ALWAYS},
 	[MESSAGE_TICKET_DROP] = {SIZE_WITH(ticket), FD_NEVER},
 	[MESSAGE_TOKEN_JOB] = {SIZE_WITH(ticket), FD_NEVER},
@@ -89,6 +100,17 @@ const char *role_name(enum role role)
 	return (unsigned int)role < ROLE_COUNT ? names[role] : "unknown";
 }
 
+/* Of the message, which has at least the row's size. 0: it has more bytes than there is room for. */
+static size_t size_of(const struct message_row *row, const struct message *message)
+{
+	uint32_t len;
+
+	if (row->bytes_max == 0)
+		return row->size;
+	memcpy(&len, (const char *)message + row->len_at, sizeof(len));
+	return len <= row->bytes_max ? row->size + len : 0;
+}
+
 int message_send(int fd, const struct message *message, int passed_fd)
 {
 	const struct message_row *row = row_of(message->type);
@@ -100,12 +122,12 @@ int message_send(int fd, const struct message *message, int passed_fd)
 	struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1};
 	ssize_t sent;
 
-	if (row == NULL || (passed_fd == -1 && row->passed_fd == FD_ALWAYS) ||
+	part.iov_len = row != NULL ? size_of(row, message) : 0;
+	if (part.iov_len == 0 || (passed_fd == -1 && row->passed_fd == FD_ALWAYS) ||
 		(passed_fd != -1 && row->passed_fd == FD_NEVER)) {
 		errno = EINVAL;
 		return -1;
 	}
-	part.iov_len = row->size;
 	if (passed_fd != -1) {
 		struct cmsghdr *header;
 
@@ -120,14 +142,14 @@ int message_send(int fd, const struct message *message, int passed_fd)
 	do
 		sent = sendmsg(fd, &packet, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (sent == -1 && errno == EINTR);
-	return sent == (ssize_t)row->size ? 0 : -1;
+	return sent == (ssize_t)part.iov_len ? 0 : -1;
 }
 
 size_t message_size(const struct message *message)
 {
 	const struct message_row *row = row_of(message->type);
 
-	return row != NULL ? row->size : 0;
+	return row != NULL ? size_of(row, message) : 0;
 }
 
 void message_wipe(struct message *message)
@@ -171,7 +193,7 @@ static bool is_sound(const struct message *message, size_t size, int flags, size
 	if ((flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || size < SIZE_BARE)
 		return false;
 	row = row_of(message->type);
-	if (row == NULL || size != row->size || fd_count > 1)
+	if (row == NULL || size < row->size || size != size_of(row, message) || fd_count > 1)
 		return false;
 	return fd_count == 1 ? row->passed_fd != FD_NEVER : row->passed_fd != FD_ALWAYS;
 }

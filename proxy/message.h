@@ -356,7 +356,8 @@ struct message {
 };
 
 /* Sends without blocking. passed_fd -1: none; it stays the caller's. Returns 0, or -1 with errno
- * (EAGAIN: the other side does not read). Only the used member of the union is sent. */
+ * (EAGAIN: the other side does not read; EINVAL: more bytes at its end than there is room for). Only the
+ * used member of the union is sent, and of bytes at its end those that are used. */
 int message_send(int fd, const struct message *message, int passed_fd);
 
 /* Of the message on the wire: what lies behind is not sent. 0 for an unknown type. */
