@@ -275,7 +275,8 @@ static bool is_sound_login_answer(struct message_login_answer *answer)
 static bool is_sound_login_done(struct message_login_done *done)
 {
 	end_fault(&done->fault);
-	return done->status < LOGIN_STATUS_COUNT && done->secret_len <= LOGIN_SECRET_MAX;
+	return done->status < LOGIN_STATUS_COUNT && done->secret_len <= LOGIN_SECRET_MAX &&
+	       done->valid_until >= 0;
 }
 
 static void end_subject(struct login_subject *subject)

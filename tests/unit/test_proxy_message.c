@@ -408,6 +408,48 @@ static void test_orders_and_wipes_name_what_there_can_be(void)
 	channel_close(channel);
 }
 
+static void expect_heard(struct channel channel, const struct message *sent, bool is_heard)
+{
+	struct message message;
+	int fd;
+
+	CU_ASSERT_EQUAL(message_send(channel.a, sent, -1), 0);
+	if (!is_heard) {
+		expect_refused(channel);
+		return;
+	}
+	CU_ASSERT_EQUAL(message_receive(channel.b, &message, &fd), 1);
+}
+
+static void test_logins_are_checked(void)
+{
+	struct channel channel = channel_open();
+	struct message query = {.type = MESSAGE_LOGIN_QUERY};
+	struct message proof = {.type = MESSAGE_LOGIN_PROOF};
+	struct message answer = {.type = MESSAGE_LOGIN_ANSWER};
+	struct message done = {.type = MESSAGE_LOGIN_DONE};
+
+	query.u.login_query.kind = LOGIN_KIND_COUNT - 1;
+	expect_heard(channel, &query, true);
+	query.u.login_query.kind = LOGIN_KIND_COUNT;
+	expect_heard(channel, &query, false);
+	proof.u.login_proof.len = LOGIN_PROOF_MAX;
+	expect_heard(channel, &proof, true);
+	answer.u.login_answer.secret_len = LOGIN_SECRET_MAX;
+	expect_heard(channel, &answer, true);
+	done.u.login_done.secret_len = LOGIN_SECRET_MAX;
+	done.u.login_done.valid_until = INT64_MAX;
+	expect_heard(channel, &done, true);
+	done.u.login_done.secret_len = 0;
+	done.u.login_done.status = LOGIN_STATUS_COUNT;
+	expect_heard(channel, &done, false);
+	/* Times are reckoned with. */
+	done.u.login_done.status = 0;
+	done.u.login_done.valid_until = INT64_MIN;
+	expect_heard(channel, &done, false);
+	channel_close(channel);
+}
+
 int main(void)
 {
 	static const struct check checks[] = {
@@ -428,6 +470,7 @@ int main(void)
 			test_strings_are_ended_and_enums_checked},
 		{"orders and wipes name what there can be",
 			test_orders_and_wipes_name_what_there_can_be},
+		{"logins are checked", test_logins_are_checked},
 		{"a superseded poll is checked", test_a_superseded_poll_is_checked},
 		{"neither sending nor receiving blocks", test_nothing_blocks},
 		{"the end of a channel is told to both sides", test_end_of_channel_is_told},
