@@ -73,21 +73,48 @@ static krb5_principal find_only(const struct ticket_login *login, krb5_keytab ta
 	return NULL;
 }
 
+/* Whose keys are in the table, each once, as far as they fit. */
+static void list_owners(const struct ticket_login *login, krb5_keytab table, char *out, size_t size)
+{
+	krb5_kt_cursor cursor;
+	krb5_keytab_entry entry;
+	size_t used = 0;
+
+	out[0] = '\0';
+	if (krb5_kt_start_seq_get(login->krb5, table, &cursor) != 0)
+		return;
+	while (krb5_kt_next_entry(login->krb5, table, &entry, &cursor) == 0) {
+		char *name = NULL;
+
+		if (krb5_unparse_name(login->krb5, entry.principal, &name) == 0 &&
+			strstr(out, name) == NULL && strlen(name) + used + sizeof(", ") <= size)
+			used += (size_t)snprintf(
+				out + used, size - used, "%s%s", used > 0 ? ", " : "", name);
+		krb5_free_unparsed_name(login->krb5, name);
+		krb5_free_keytab_entry_contents(login->krb5, &entry);
+	}
+	krb5_kt_end_seq_get(login->krb5, table, &cursor);
+}
+
 static int copy_keys(struct ticket_login *login, krb5_keytab table, struct error *err)
 {
+	char owners[200];
 	size_t count;
 	krb5_error_code code = add_keys(login, table, login->account, &count);
 	krb5_principal only = code == 0 && count == 0 ? find_only(login, table) : NULL;
 
-	if (only != NULL)
+	if (only != NULL && krb5_realm_compare(login->krb5, only, login->account))
 		code = add_keys(login, table, only, &count);
 	krb5_free_principal(login->krb5, only);
 	if (code != 0)
 		return fail(login, code, err, "reading the key table");
 	if (count > 0)
 		return 0;
-	return error_set(
-		err, "the key table %s has no key of %s", login->config->keytab.path, login->name);
+	list_owners(login, table, owners, sizeof(owners));
+	return error_set(err,
+		"the key table %s has no key of %s, but of %s: are account and realm right, and "
+		"written as there?",
+		login->config->keytab.path, login->name, owners[0] != '\0' ? owners : "nobody");
 }
 
 static int read_keys(struct ticket_login *login, struct error *err)

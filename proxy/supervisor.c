@@ -189,7 +189,7 @@ static void on_child_end(struct supervisor *s, struct child_record *record, int 
 	child_release(record);
 	if (generation == s->next) {
 		snprintf(why, sizeof(why),
-			"a %s process ended during its start (the log says why): %s",
+			"the %s process ended during its start (the log says why): %s",
 			role_name(role), how);
 		takeover_abandon(s, why);
 		return;

@@ -116,7 +116,7 @@ static void test_a_closed_kdc_is_unavailable(void)
 	CU_ASSERT_EQUAL(fetch(&world, "alice", "CONTOSO.TEST"), LOGIN_UNAVAILABLE);
 
 	CU_ASSERT_STRING_EQUAL(world.fault.text, "no KDC of CONTOSO.TEST answers");
-	CU_ASSERT_PTR_NOT_NULL(strstr(world.fault.hint, "kerberos/kdcs"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(world.fault.hint, "Do the names in kerberos/kdcs resolve"));
 }
 
 /* ktpass writes the SPN that it is told; that we get as far as the KDC shows that there was a key. */
@@ -150,16 +150,35 @@ static void test_a_key_table_of_several_others_is_refused(void)
 
 	CU_ASSERT_PTR_NULL(ticket_desk_new(&world.config, &world.err));
 
-	CU_ASSERT_STRING_EQUAL(
-		world.err.text, "the key table the.keytab has no key of svc-easproxy@CONTOSO.TEST");
+	CU_ASSERT_STRING_EQUAL(world.err.text,
+		"the key table the.keytab has no key of svc-easproxy@CONTOSO.TEST, but of "
+		"HTTP/a.contoso.test@CONTOSO.TEST, svc-b@CONTOSO.TEST: are account and realm "
+		"right, "
+		"and written as there?");
 	world.config.upstream.login = CONFIG_LOGIN_KERBEROS;
 	world.sections[0].place = (struct config_place){"easproxy.conf", 7};
 	CU_ASSERT_EQUAL(ticket_desk_check(&world.config, keep_fault, &world), -1);
 	CU_ASSERT_STRING_EQUAL(world.text,
 		"easproxy.conf:7: kerberos 'CONTOSO.TEST': the key table the.keytab has no key of "
-		"svc-easproxy@CONTOSO.TEST");
+		"svc-easproxy@CONTOSO.TEST, but of HTTP/a.contoso.test@CONTOSO.TEST, "
+		"svc-b@CONTOSO.TEST: are account and realm right, and written as there?");
 	world.config.upstream.login = CONFIG_LOGIN_HEADER;
 	CU_ASSERT_EQUAL(ticket_desk_check(&world.config, keep_fault, &world), 0);
+	close(world.sections[0].keytab.fd);
+}
+
+static void test_a_key_table_of_another_realm_is_refused(void)
+{
+	const char *const names[] = {"svc-easproxy@CONTOSO.COM", "svc-easproxy@CONTOSO.COM"};
+	struct world world;
+
+	world_open(&world, 1, key_table(names, 2));
+
+	CU_ASSERT_PTR_NULL(ticket_desk_new(&world.config, &world.err));
+
+	CU_ASSERT_STRING_EQUAL(world.err.text,
+		"the key table the.keytab has no key of svc-easproxy@CONTOSO.TEST, but of "
+		"svc-easproxy@CONTOSO.COM: are account and realm right, and written as there?");
 	close(world.sections[0].keytab.fd);
 }
 
@@ -226,6 +245,8 @@ int main(void)
 			test_keys_under_the_name_of_an_spn_are_the_accounts},
 		{"a key table of several others is refused",
 			test_a_key_table_of_several_others_is_refused},
+		{"a key table of another realm is refused",
+			test_a_key_table_of_another_realm_is_refused},
 		{"what is no key table is refused", test_what_is_no_key_table_is_refused},
 		{"a realm without KDCs says where to name them",
 			test_a_realm_without_kdcs_says_where_to_name_them},
