@@ -47,9 +47,10 @@ static PKCS11_SLOT *find_slot(
 		found = &key->slots[i];
 	}
 	if (found == NULL)
-		error_set(err, "the PKCS#11 module knows no token that the URI means; see "
-			       "pkcs11-tool --list-slots, and what the module itself is "
-			       "configured by");
+		error_set(err, "the PKCS#11 module knows no token that key-uri means; is it right "
+			       "(pkcs11-tool --list-slots), and may easproxyd's user, in "
+			       "pkcs11-paths, read "
+			       "the module's configuration and tokens?");
 	return found;
 }
 
@@ -137,7 +138,11 @@ static int load(struct pkcs11_key *key, const char *module, struct error *err)
 		PKCS11_set_ui_method(key->context, key->nobody, NULL) != 0)
 		return error_openssl(err, "setting up libp11");
 	if (PKCS11_CTX_load(key->context, module) != 0)
-		return error_openssl(err, "loading the PKCS#11 module %s", module);
+		return error_openssl(err,
+			"starting the PKCS#11 module %s (may easproxyd's user, in pkcs11-paths, "
+			"read "
+			"its configuration and tokens?)",
+			module);
 	key->is_loaded = true;
 	if (PKCS11_enumerate_slots(key->context, &key->slots, &key->slot_count) != 0)
 		return error_openssl(err, "asking the PKCS#11 module %s for its tokens", module);

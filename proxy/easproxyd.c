@@ -34,7 +34,7 @@ static void print_fault(void *context, const char *text)
 	fprintf(stderr, "%s\n", text);
 }
 
-static int test(const char *path)
+static int test(const char *path, bool has_sandbox)
 {
 	struct config *config = config_load(path, trust_store_config_check, print_fault, NULL);
 
@@ -43,7 +43,7 @@ static int test(const char *path)
 			login_config_check(config, print_fault, NULL) == -1 ||
 			policy_config_check(config, print_fault, NULL) == -1 ||
 			ticket_desk_check(config, print_fault, NULL) == -1 ||
-			identity_minter_check(config, print_fault, NULL) == -1)) {
+			identity_minter_check(config, has_sandbox, print_fault, NULL) == -1)) {
 		config_free(config);
 		config = NULL;
 	}
@@ -90,5 +90,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "easproxyd: what is \"%s\"?\n%s", argv[optind], usage);
 		return EXIT_USAGE;
 	}
-	return is_test ? test(wanted.config_path) : supervisor_run(&wanted);
+	return is_test ? test(wanted.config_path, wanted.has_sandbox) : supervisor_run(&wanted);
 }

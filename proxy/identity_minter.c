@@ -207,15 +207,28 @@ static void close_others(const struct config *config, int result)
 	keep_list_close_others(&list);
 }
 
-static _Noreturn void try_in_child(const struct config *config, int result)
+/* What it cannot read in its helper it is not to find here either: a missing entry of pkcs11-paths. */
+static int enter_as_helper(const struct child *child, struct error *err)
 {
-	const struct child child = {.role = ROLE_IDENTITY, .part = PART_MINTER, .config = config};
+	if (dlopen(child->config->minted.pkcs11_module, RTLD_NOW | RTLD_LOCAL) == NULL)
+		return error_set(err, "loading the PKCS#11 module: %s", dlerror());
+	if (sandbox_drop_user(child, err) == -1)
+		return -1;
+	return child->has_sandbox ? sandbox_enter_files(child, err) : 0;
+}
+
+static _Noreturn void try_in_child(const struct config *config, bool has_sandbox, int result)
+{
+	const struct child child = {.role = ROLE_IDENTITY,
+		.part = PART_MINTER,
+		.config = config,
+		.has_sandbox = has_sandbox};
 	struct error err;
 	bool was_refused;
 
 	close_others(config, result);
 	alarm(TRY_TIME_S);
-	if (sandbox_drop_user(&child, &err) == 0 &&
+	if (enter_as_helper(&child, &err) == 0 &&
 		minter_new(&config->minted, &was_refused, &err) != NULL)
 		_exit(0);
 	write_all(result, err.text);
@@ -234,7 +247,7 @@ static int describe_trial(int status, const char *module, struct error *err)
 	return WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
-static int try_token(const struct config *config, struct error *err)
+static int try_token(const struct config *config, bool has_sandbox, struct error *err)
 {
 	ssize_t len;
 	int ends[2], status = 0;
@@ -245,7 +258,7 @@ static int try_token(const struct config *config, struct error *err)
 	pid = fork();
 	if (pid == 0) {
 		close(ends[0]);
-		try_in_child(config, ends[1]);
+		try_in_child(config, has_sandbox, ends[1]);
 	}
 	close(ends[1]);
 	if (pid == -1) {
@@ -261,14 +274,15 @@ static int try_token(const struct config *config, struct error *err)
 	return describe_trial(status, config->minted.pkcs11_module, err);
 }
 
-int identity_minter_check(const struct config *config, config_report *report, void *report_context)
+int identity_minter_check(
+	const struct config *config, bool has_sandbox, config_report *report, void *report_context)
 {
 	const struct config_minted *minted = &config->minted;
 	char text[sizeof(struct error) + 4200];
 	struct error err;
 
 	if (config->upstream.login != CONFIG_LOGIN_MINTED || minted->key_uri[0] == '\0' ||
-		try_token(config, &err) == 0)
+		try_token(config, has_sandbox, &err) == 0)
 		return 0;
 	snprintf(text, sizeof(text), "%s:%d: minted-certificate: %s", minted->place.file,
 		minted->place.line, err.text);

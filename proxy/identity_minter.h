@@ -7,11 +7,15 @@
 #ifndef PROXY_IDENTITY_MINTER_H
 #define PROXY_IDENTITY_MINTER_H
 
+#include <stdbool.h>
+
 #include "config/model.h"
 
 /* For `easproxyd -t`: does in a child of its own what a helper will do (loads the token's module as the
- * configured user, logs in, has the key sign), for ten seconds at most. 0, also where no key is in a
- * token; or -1 after a report with the place in the file. */
-int identity_minter_check(const struct config *config, config_report *report, void *report_context);
+ * configured user, with has_sandbox among the files that it may read, logs in, has the key sign), for ten
+ * seconds at most. 0, also where no key is in a token; or -1 after a report with the place in the
+ * file. */
+int identity_minter_check(
+	const struct config *config, bool has_sandbox, config_report *report, void *report_context);
 
 #endif

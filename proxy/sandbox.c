@@ -52,6 +52,13 @@ int sandbox_drop_user(const struct child *child, struct error *err)
 	return privacy_renew(err);
 }
 
+int sandbox_enter_files(const struct child *child, struct error *err)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+		return error_sys(err, "giving up new privileges");
+	return sandbox_landlock(child, err);
+}
+
 int sandbox_enter(const struct child *child, struct error *err)
 {
 	if (!child->has_sandbox)

@@ -22,4 +22,8 @@ int sandbox_drop_user(const struct child *child, struct error *err);
  * has no Landlock or less of it, a warning is logged and the rest is entered. 0 or -1. */
 int sandbox_enter(const struct child *child, struct error *err);
 
+/* The half about files alone (no_new_privs, Landlock), for a child that tries out what a helper will do.
+ * 0 or -1. */
+int sandbox_enter_files(const struct child *child, struct error *err);
+
 #endif

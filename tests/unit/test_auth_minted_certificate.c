@@ -777,7 +777,7 @@ static void test_what_is_wrong_with_a_token_is_told(void)
 		const char *uri, *module, *pin, *reason;
 	} cases[] = {
 		{"pkcs11:token=gateway;object=issuer", "/nonexistent.so", "1234",
-			"loading the PKCS#11"},
+			"starting the PKCS#11"},
 		{"pkcs11:token=nowhere;object=issuer", TOKEN_MODULE, "1234", "no token"},
 		{"pkcs11:object=issuer", TOKEN_MODULE, "1234", "more than one token"},
 		{"pkcs11:token=gateway;object=nothing", TOKEN_MODULE, "1234", "no private key"},

@@ -308,20 +308,26 @@ static void test_the_check_tries_the_token(void)
 	configure();
 	configure_token(TOKEN_PIN);
 	reports[0] = '\0';
-	CU_ASSERT_EQUAL(identity_minter_check(&it.config, report, NULL), 0);
+	CU_ASSERT_EQUAL(identity_minter_check(&it.config, true, report, NULL), 0);
 	CU_ASSERT_STRING_EQUAL(reports, "");
+	/* What its helper could not read, it does not find here either. */
+	it.config.minted.pkcs11_paths.count = 0;
+	CU_ASSERT_EQUAL(identity_minter_check(&it.config, true, report, NULL), -1);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(strstr(reports, "pkcs11-paths"));
+	CU_ASSERT_EQUAL(identity_minter_check(&it.config, false, report, NULL), 0);
+	it.config.minted.pkcs11_paths.count = 1;
 	it.config.minted.key_uri = "pkcs11:token=gateway;object=other";
-	CU_ASSERT_EQUAL(identity_minter_check(&it.config, report, NULL), -1);
+	CU_ASSERT_EQUAL(identity_minter_check(&it.config, true, report, NULL), -1);
 	CU_ASSERT_STRING_EQUAL(reports, "easproxy.conf:7: minted-certificate: the key is not that "
 					"of the first certificate in "
 					"test.pem");
 	it.config.minted.key_uri = "pkcs11:token=gateway;object=issuer";
 	it.config.minted.pkcs11_module = "/nonexistent.so";
-	CU_ASSERT_EQUAL(identity_minter_check(&it.config, report, NULL), -1);
-	CU_ASSERT_PTR_NOT_NULL(strstr(reports, "loading the PKCS#11 module /nonexistent.so"));
+	CU_ASSERT_EQUAL(identity_minter_check(&it.config, true, report, NULL), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(reports, "loading the PKCS#11 module: /nonexistent.so"));
 	/* With another login nobody loads it. */
 	it.config.upstream.login = CONFIG_LOGIN_HEADER;
-	CU_ASSERT_EQUAL(identity_minter_check(&it.config, report, NULL), 0);
+	CU_ASSERT_EQUAL(identity_minter_check(&it.config, true, report, NULL), 0);
 	close(it.config.minted.issuer.fd);
 	close(it.config.minted.pin.fd);
 	pki_free(&it.ca);
