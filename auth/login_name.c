@@ -47,9 +47,10 @@ enum login_status login_name_fill(const char *template, const struct login_subje
 					"the directory has no such attribute of this user, or none "
 					"is "
 					"asked (directory/backend = ldap)",
-					"%.100s: %%{%.*s} of %.60s is not known", template,
+					"%%{%.*s} of %.60s is not known, for '%.90s'",
 					(int)(wanted.len < 20 ? wanted.len : 20),
-					(const char *)wanted.data, subject->mailbox);
+					(const char *)wanted.data, subject->mailbox,
+					template);
 			c = end + 1;
 		} else {
 			c += c[0] == '%' && c[1] == '%' ? 2 : 1;

@@ -17,6 +17,13 @@ bool check_login_writes_authorization(const struct config_upstream *upstream)
 	       upstream->login == CONFIG_LOGIN_BEARER;
 }
 
+/* Whether anybody says which account a mailbox has. */
+static bool knows_accounts(const struct config *config)
+{
+	return config->directory.backend == CONFIG_DIRECTORY_LDAP ||
+	       config->upstream.login_user[0] != '\0';
+}
+
 /* Kerberos */
 
 /* A realm of Active Directory is its DNS domain in capitals; others must not break krb5.conf. */
@@ -90,8 +97,15 @@ static void check_kerberos(const struct check *check)
 			"upstream '%s': spn '%s' is not like HTTP/mail.example.com or "
 			"HTTP/%%{host}",
 			upstream->name, upstream->spn);
-	if (is_wanted && upstream->login_user[0] == '\0' &&
-		config->directory.backend != CONFIG_DIRECTORY_LDAP)
+	if (is_wanted && config->kerberos_count > 1 && upstream->login_user[0] != '\0' &&
+		strchr(upstream->login_user, '@') == NULL &&
+		strstr(upstream->login_user, "%{mailbox}") == NULL)
+		fault_add(check->faults, upstream->place.line,
+			"upstream '%s': with several sections kerberos, login-user '%.100s' does "
+			"not "
+			"say of which realm an account is: write account@REALM",
+			upstream->name, upstream->login_user);
+	if (is_wanted && !knows_accounts(config))
 		fault_add(check->faults, upstream->place.line,
 			"upstream '%s': without a directory (backend = ldap) that knows accounts, "
 			"login = kerberos needs login-user, such as \"%%{local-part}\"",
@@ -214,6 +228,11 @@ static void check_bearer(const struct check *check)
 	else if (!value_names_somebody(bearer->subject))
 		fault_add(check->faults, line,
 			"option 'subject' in bearer: '%.100s' would be the same for everybody",
+			bearer->subject);
+	else if (value_names_account(bearer->subject) && !knows_accounts(config))
+		fault_add(check->faults, line,
+			"option 'subject' in bearer: nobody says what '%.100s' is; it needs "
+			"directory/backend = ldap, or upstream/login-user",
 			bearer->subject);
 	for (size_t i = 0; i < bearer->attributes.count; i++)
 		check_attribute(check, &bearer->attributes.list[i]);

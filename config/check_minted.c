@@ -77,6 +77,21 @@ static void check_crl_url(const struct check *check, const struct config_minted 
 			"ldap://, in ASCII without blanks");
 }
 
+/* KB5014754: without one a domain controller takes no certificate any more. */
+static void check_sid(const struct check *check, const struct config_minted *minted)
+{
+	const struct config *config = check->config;
+
+	if (minted->sid && (config->directory.backend != CONFIG_DIRECTORY_LDAP ||
+				   config->upstream.login_user[0] != '\0'))
+		fault_warn(check->faults, minted->place.line,
+			"minted-certificate: sid: certificates will have none, which Exchange "
+			"asks for, as %s; for other servers set sid = off",
+			config->upstream.login_user[0] != '\0'
+				? "upstream/login-user is asked instead of the directory"
+				: "there is no directory with backend = ldap");
+}
+
 static void check_endpoints(const struct check *check)
 {
 	const struct config_upstream *upstream = &check->config->upstream;
@@ -119,5 +134,6 @@ void check_minted(const struct check *check)
 			"minted-certificate: pkcs11-module and pin-file say nothing without "
 			"key-uri");
 	check_crl_url(check, minted);
+	check_sid(check, minted);
 	pki_check_issuer(minted, check->faults);
 }

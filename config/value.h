@@ -57,6 +57,9 @@ bool value_names_mailbox(const char *text);
 /* The same of a text that value_check_login_name() has checked. */
 bool value_names_somebody(const char *text);
 
+/* Whether it has in it what no mailbox tells: account, realm, UPN or SID. */
+bool value_names_account(const char *text);
+
 /* Letters of ASCII, in place. */
 void value_lower(char *text);
 

@@ -161,6 +161,13 @@ bool value_names_somebody(const char *text)
 	return has_name(text, names);
 }
 
+bool value_names_account(const char *text)
+{
+	static const char *const names[] = {"account", "realm", "upn", "sid", NULL};
+
+	return has_name(text, names);
+}
+
 static bool is_token(const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++)

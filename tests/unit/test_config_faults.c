@@ -290,6 +290,41 @@ static void test_missing_options_are_reported_where_they_would_stand(void)
 	CHECK_CASES(cases, false);
 }
 
+#define REALM(name) "}\nkerberos " name " { account = svc keytab = mail.key "
+
+static void test_kerberos_knows_the_realm_of_each_account(void)
+{
+	static const struct faulty good[] = {
+		{17, "login = kerberos login-user = \"%{local-part}\" " REALM("A.TEST"), ""},
+		{17,
+			"login = kerberos login-user = \"%{mailbox}\" " REALM("A.TEST")
+				REALM("B.TEST"),
+			""},
+		{17,
+			"login = kerberos login-user = \"%{local-part}@B.TEST\" " REALM("A.TEST")
+				REALM("B.TEST"),
+			""},
+	};
+	static const struct faulty bad[] = {
+		{17,
+			"login = kerberos login-user = \"%{local-part}\" " REALM("A.TEST")
+				REALM("B.TEST"),
+			"c:14: upstream 'mail': with several sections kerberos, login-user "
+			"'%{local-part}' does not say of which realm an account is: write "
+			"account@REALM\n"},
+		{17, "login = kerberos login-user = \"%{mailbox}\" " REALM("a.test"),
+			"c:18: kerberos 'a.test': a realm is written in capitals, digits, '.' and "
+			"'-'\n"},
+		{17, "login = kerberos " REALM("A.TEST"),
+			"c:14: upstream 'mail': without a directory (backend = ldap) that knows "
+			"accounts, login = kerberos needs login-user, such as "
+			"\"%{local-part}\"\n"},
+	};
+
+	CHECK_CASES(good, true);
+	CHECK_CASES(bad, false);
+}
+
 #define BEARER "login = bearer }\nbearer { endpoint = \"https://l.test/t\" key = mail.key "
 
 static void test_bearer_tokens_are_asked_for_in_a_whole_way(void)
@@ -299,8 +334,9 @@ static void test_bearer_tokens_are_asked_for_in_a_whole_way(void)
 		{17, BEARER "issuer = a client-id = b client-secret-file = password ca = ca.pem",
 			""},
 		{17,
-			BEARER "client-id = a client-assertion = on grant = saml subject = "
-			       "\"%{account}@%{realm}\" attributes = {\"urn:a = %{upn}\"}",
+			"login-user = \"%{mailbox}\" " BEARER
+			"client-id = a client-assertion = on grant = saml subject = "
+			"\"%{account}@%{realm}\" attributes = {\"urn:a = %{upn}\"}",
 			""},
 		{17,
 			"login = bearer }\nbearer { endpoint = \"http://127.0.0.1:8/t\" key = "
@@ -342,6 +378,9 @@ static void test_bearer_tokens_are_asked_for_in_a_whole_way(void)
 		{17, BEARER "client-id = a subject = everybody",
 			"c:18: option 'subject' in bearer: 'everybody' would be the same for "
 			"everybody\n"},
+		{17, BEARER "client-id = a subject = \"%{upn}\"",
+			"c:18: option 'subject' in bearer: nobody says what '%{upn}' is; it needs "
+			"directory/backend = ldap, or upstream/login-user\n"},
 		{17, BEARER "client-id = a subject = \"%{mailbox} %{device-id}\"",
 			"c:18: option 'subject' in bearer: %{device-id} is unknown; there are "
 			"%{mailbox}, %{local-part}, %{domain}, %{account}, %{realm}, %{upn} and "
@@ -698,6 +737,7 @@ static const struct check checks[] = {
 	{"wrong values say what would be right", test_wrong_values_say_what_would_be_right},
 	{"what is missing is reported where it would stand",
 		test_missing_options_are_reported_where_they_would_stand},
+	{"kerberos knows the realm of each account", test_kerberos_knows_the_realm_of_each_account},
 	{"bearer tokens are asked for in a whole way",
 		test_bearer_tokens_are_asked_for_in_a_whole_way},
 	{"a signed field is one of its own", test_a_signed_field_is_one_of_its_own},

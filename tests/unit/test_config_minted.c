@@ -67,8 +67,8 @@ static void load(const char *endpoint, const char *login, const char *minted)
 		"mailbox { domains = {\"example.com\"} }\n"
 		"upstream exchange { endpoints = {\"%s\"} login = %s headers = {\"a: "
 		"%%{mailbox}\"} }\n"
-		"minted-certificate {\n%s\n}\n",
-		endpoint, login, minted);
+		"minted-certificate { %s\n%s\n}\n",
+		endpoint, login, strstr(minted, "sid") == NULL ? "sid = off" : "", minted);
 	config_free(fixture_load(&fixture, text, NULL));
 }
 
@@ -188,6 +188,22 @@ static void test_certificates_are_not_shown_in_the_clear(void)
 		"client certificates are shown in TLS\n");
 }
 
+static void test_a_sid_that_nobody_knows_is_told(void)
+{
+	load("https://127.0.0.1", "minted-certificate",
+		"issuer = good.pem key = good.key sid = on");
+	CU_ASSERT_STRING_EQUAL(fixture.reports,
+		"c:9: warning: minted-certificate: sid: certificates will have none, which "
+		"Exchange asks for, as there is no directory with backend = ldap; for other "
+		"servers set sid = off\n");
+	load("https://127.0.0.1", "minted-certificate login-user = \"%{local-part}\"",
+		"issuer = good.pem key = good.key sid = on");
+	CU_ASSERT_STRING_EQUAL(fixture.reports,
+		"c:9: warning: minted-certificate: sid: certificates will have none, which "
+		"Exchange asks for, as upstream/login-user is asked instead of the directory; for "
+		"other servers set sid = off\n");
+}
+
 static void test_another_login_leaves_the_section_unread(void)
 {
 	load("https://127.0.0.1", "header", "issuer = leaf.pem key = other.key");
@@ -206,6 +222,7 @@ int main(void)
 		{"what leads to no token is a fault", test_what_leads_to_no_token_is_a_fault},
 		{"certificates are not shown in the clear",
 			test_certificates_are_not_shown_in_the_clear},
+		{"a SID that nobody knows is told", test_a_sid_that_nobody_knows_is_told},
 		{"another login leaves the section unread",
 			test_another_login_leaves_the_section_unread},
 	};
