@@ -12,6 +12,7 @@
 #include "auth/verify.h"
 #include "proxy/control_devices.h"
 #include "proxy/control_identity.h"
+#include "proxy/control_logins.h"
 #include "proxy/control_ocsp.h"
 #include "proxy/explain_chain.h"
 #include "proxy/log.h"
@@ -189,6 +190,7 @@ void control_explain_identified(struct control *control, const struct mailbox_an
 		explain_rules(control, explanation, found->mailbox);
 		explain_user(control, explanation, found->mailbox);
 		explain_device(control, explanation, found->mailbox);
+		json_object_set_new(explanation->answer, "logins", control_logins_status(control));
 	}
 	explanation_end(control, explanation);
 }

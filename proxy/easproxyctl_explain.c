@@ -220,6 +220,26 @@ static void print_device(const json_t *device)
 			answer_text(device, "reason"));
 }
 
+/* Not a step of the phone's: it comes in, and gets 503 or 403 where nobody can be logged in for it. */
+static void print_logins(const json_t *answer)
+{
+	const json_t *logins = json_object_get(answer, "logins"), *login;
+	const char *mailbox = answer_text(json_object_get(answer, "mailbox"), "mailbox");
+	size_t i;
+
+	json_array_foreach(logins, i, login)
+	{
+		bool is_down = strcmp(answer_text(login, "state"), "down") == 0;
+
+		printf("%-*s%s is %s%s%s\n", MARGIN, "login", answer_text(login, "login"),
+			is_down ? "DOWN" : "up",
+			answer_text(login, "reason")[0] != '\0' ? ": " : "",
+			answer_text(login, "reason"));
+	}
+	if (json_array_size(logins) > 0)
+		printf("%-*seasproxyctl upstream test --as %s tries it\n", MARGIN, "", mailbox);
+}
+
 static void print_user(const json_t *answer)
 {
 	const json_t *user = json_object_get(answer, "user");
@@ -241,6 +261,7 @@ static void print_user(const json_t *answer)
 			moment_of(user, "effective", effective),
 			answer_is_true(user, "is_out") ? "still out" : "the CRL decides");
 	print_device(json_object_get(answer, "device"));
+	print_logins(answer);
 }
 
 static void print_verdict(const json_t *answer)

@@ -135,10 +135,16 @@ class KerberosTest(CliCase, KerberosCase):
             return self.login() if self.login()["state"] == "down" else None
         login = wait_for("the KDC to be down", is_down, None, self.proxy)
         self.assertTrue(login["reason"], login)
-        status = subprocess.run([harness.EASPROXYCTL, "status", "-s", self.proxy.control], capture_output=True,
-                                text=True, timeout=harness.PATIENCE).stdout
+
+        def told(*arguments):
+            return subprocess.run([harness.EASPROXYCTL, *arguments, "-s", self.proxy.control], capture_output=True,
+                                  text=True, timeout=harness.PATIENCE, check=False).stdout
+        status = told("status")
         self.assertRegex(status, r"(?m)^login kerberos: DOWN since 2")
         self.assertIn(login["reason"], status)
+        explained = told("explain", self.pki.user("bob").certificate)
+        self.assertRegex(explained, r"(?m)^login +kerberos is DOWN: ")
+        self.assertIn("upstream test --as bob@contoso.test", explained)
         relay.mode = "pass"
         wait_for("logins to be there again", lambda: self.way("bob")[0]["ok"], None, self.proxy)
         self.assertEqual(self.login()["state"], "up")
