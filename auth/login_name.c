@@ -49,8 +49,7 @@ enum login_status login_name_fill(const char *template, const struct login_subje
 					"asked (directory/backend = ldap)",
 					"%%{%.*s} of %.60s is not known, for '%.90s'",
 					(int)(wanted.len < 20 ? wanted.len : 20),
-					(const char *)wanted.data, subject->mailbox,
-					template);
+					(const char *)wanted.data, subject->mailbox, template);
 			c = end + 1;
 		} else {
 			c += c[0] == '%' && c[1] == '%' ? 2 : 1;
