@@ -137,9 +137,9 @@ static bool append_label(char *realm, size_t *len, size_t size, const char *labe
 	if (*len > 0)
 		realm[(*len)++] = '.';
 	for (size_t i = 0; i < label_len; i++) {
-		char c = label[i];
+		bool is_small = label[i] >= 'a' && label[i] <= 'z';
 
-		realm[(*len)++] = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+		realm[(*len)++] = (char)(is_small ? label[i] - 'a' + 'A' : label[i]);
 	}
 	realm[*len] = '\0';
 	return true;

@@ -317,12 +317,10 @@ void exchange_timed_out(struct exchange *exchange)
 {
 	if (exchange->ends_poll != NULL && exchange->answer == EXCHANGE_NO_ANSWER)
 		exchange_answer_poll(exchange, exchange->ends_poll);
-	else if (exchange_sleeps_on(exchange))
+	else if (exchange_sleeps_on(exchange) || (!exchange->is_held && room_wait_over(exchange)))
 		return;
 	else if (exchange->is_held)
 		exchange_hold_over(exchange);
-	else if (room_wait_over(exchange))
-		return;
 	else if (exchange->waits && exchange->is_read)
 		exchange_refuse(exchange, REFUSAL_DEVICE_UNAVAILABLE, "no answer in time");
 	else if (!exchange->is_read && exchange->link != NULL && link_queued(exchange->link) > 0)

@@ -13,8 +13,8 @@
 #include "auth/revocation.h"
 #include "proxy/child.h"
 #include "proxy/log.h"
-#include "proxy/revocation_ocsp.h"
 #include "proxy/privacy.h"
+#include "proxy/revocation_ocsp.h"
 #include "proxy/sandbox.h"
 #include "proxy/timeval.h"
 
