@@ -15,6 +15,17 @@ const char *login_kind_name(unsigned int kind)
 	return kind < LOGIN_KIND_COUNT ? names[kind] : "";
 }
 
+bool login_kind_is_used(const struct config *config, unsigned int kind)
+{
+	switch (kind) {
+	case LOGIN_KERBEROS: return config->upstream.login == CONFIG_LOGIN_KERBEROS;
+	case LOGIN_MINTED: return config->upstream.login == CONFIG_LOGIN_MINTED;
+	case LOGIN_BEARER: return config->upstream.login == CONFIG_LOGIN_BEARER;
+	case LOGIN_ASSERTION: return config->assertion.header[0] != '\0';
+	default: return false;
+	}
+}
+
 enum login_status login_fault_set(struct login_fault *fault, enum login_status status,
 	const char *hint, const char *format, ...)
 {

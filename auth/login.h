@@ -5,8 +5,11 @@
 #ifndef AUTH_LOGIN_H
 #define AUTH_LOGIN_H
 
+#include <stdbool.h>
+
 #include "auth/directory.h"
 #include "auth/identity_names.h"
+#include "config/model.h"
 
 enum {
 	LOGIN_SECRET_MAX = 16 * 1024, /* bytes of a token, or of a certificate with its key */
@@ -18,6 +21,9 @@ enum login_kind { LOGIN_KERBEROS, LOGIN_MINTED, LOGIN_BEARER, LOGIN_ASSERTION, L
 
 /* "kerberos", "minted-certificate", "bearer", "assertion"; "" for what is none of them. */
 const char *login_kind_name(unsigned int kind);
+
+/* Whether the configuration has users logged in so; false for what is none of them. */
+bool login_kind_is_used(const struct config *config, unsigned int kind);
 
 /* Whose login it is. Texts end in NUL; "" where unknown. */
 struct login_subject {

@@ -130,23 +130,12 @@ static json_t *login_status(const struct control_logins *logins, unsigned int ki
 	return object;
 }
 
-static bool is_used(const struct config *config, unsigned int kind)
-{
-	switch (kind) {
-	case LOGIN_KERBEROS: return config->upstream.login == CONFIG_LOGIN_KERBEROS;
-	case LOGIN_MINTED: return config->upstream.login == CONFIG_LOGIN_MINTED;
-	case LOGIN_BEARER: return config->upstream.login == CONFIG_LOGIN_BEARER;
-	case LOGIN_ASSERTION: return config->assertion.header[0] != '\0';
-	default: return false;
-	}
-}
-
 json_t *control_logins_status(const struct control *control)
 {
 	json_t *array = json_array();
 
 	for (unsigned int kind = 0; kind < LOGIN_KIND_COUNT; kind++)
-		if (is_used(control->child->config, kind))
+		if (login_kind_is_used(control->child->config, kind))
 			json_array_append_new(array, login_status(control->logins, kind));
 	return array;
 }

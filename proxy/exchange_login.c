@@ -39,12 +39,9 @@ static unsigned int secrets_of(const struct config *config)
 {
 	unsigned int kinds = 0;
 
-	if (config->upstream.login == CONFIG_LOGIN_MINTED)
-		kinds |= 1U << LOGIN_MINTED;
-	if (config->upstream.login == CONFIG_LOGIN_BEARER)
-		kinds |= 1U << LOGIN_BEARER;
-	if (config->assertion.header[0] != '\0')
-		kinds |= 1U << LOGIN_ASSERTION;
+	for (unsigned int kind = 0; kind < LOGIN_KIND_COUNT; kind++)
+		if (kind != LOGIN_KERBEROS && login_kind_is_used(config, kind))
+			kinds |= 1U << kind;
 	return kinds;
 }
 

@@ -552,17 +552,6 @@ static const char *kind_step(enum login_kind kind)
 	}
 }
 
-static bool wants(const struct config *config, unsigned int kind)
-{
-	switch (kind) {
-	case LOGIN_KERBEROS: return config->upstream.login == CONFIG_LOGIN_KERBEROS;
-	case LOGIN_MINTED: return config->upstream.login == CONFIG_LOGIN_MINTED;
-	case LOGIN_BEARER: return config->upstream.login == CONFIG_LOGIN_BEARER;
-	case LOGIN_ASSERTION: return config->assertion.header[0] != '\0';
-	default: return false;
-	}
-}
-
 /* Asks for the first kind from that one on that is wanted, or goes on without any more. */
 static void test_log_in(struct upstream_test *test, unsigned int kind)
 {
@@ -571,7 +560,7 @@ static void test_log_in(struct upstream_test *test, unsigned int kind)
 	char service[LOGIN_SERVICE_MAX + 1];
 	int asked;
 
-	while (kind < LOGIN_KIND_COUNT && !wants(config, kind))
+	while (kind < LOGIN_KIND_COUNT && !login_kind_is_used(config, kind))
 		kind++;
 	if (kind == LOGIN_KIND_COUNT || test->lacks_login) {
 		wait_for(test, STAGE_CONNECT);
