@@ -134,38 +134,55 @@ static void check_leaf(
 	check_names(certificate, leaf, faults);
 }
 
-int pki_check_certificate(const struct config_certificate *certificate, struct faults *faults)
+/* A chain and the key of its first certificate; NULL where there is no file, or a bad one. */
+struct pair {
+	STACK_OF(X509) * chain;
+	EVP_PKEY *key;
+};
+
+/* Reads both and sees whether they belong together. first: which certificate the chain begins with. */
+static struct pair read_pair(const struct config_file *chain_file,
+	const struct config_file *key_file, const char *first, struct faults *faults)
 {
-	const struct config_file *chain_file = &certificate->chain;
-	const struct config_file *key_file = &certificate->key;
-	STACK_OF(X509) *chain = NULL;
-	EVP_PKEY *key = NULL;
+	struct pair pair = {NULL, NULL};
 	struct error err;
-	int kind;
 
 	if (chain_file->fd != -1) {
-		chain = read_certificates(chain_file, &err);
-		if (chain == NULL) {
+		pair.chain = read_certificates(chain_file, &err);
+		if (pair.chain == NULL)
 			fault_add(faults, chain_file->place.line, "%s", err.text);
-		} else {
-			check_order(chain_file, chain, "the server's", faults);
-			check_leaf(certificate, sk_X509_value(chain, 0), faults);
-		}
+		else
+			check_order(chain_file, pair.chain, first, faults);
 	}
 	if (key_file->fd != -1) {
-		key = read_key(key_file, &err);
-		if (key == NULL)
+		pair.key = read_key(key_file, &err);
+		if (pair.key == NULL)
 			fault_add(faults, key_file->place.line, "%s", err.text);
 	}
-	if (chain != NULL && key != NULL &&
-		X509_check_private_key(sk_X509_value(chain, 0), key) != 1)
+	if (pair.chain != NULL && pair.key != NULL &&
+		X509_check_private_key(sk_X509_value(pair.chain, 0), pair.key) != 1)
 		fault_add(faults, key_file->place.line,
 			"%s is not the key of the first certificate in %s", key_file->path,
 			chain_file->path);
-	kind = key == NULL ? 0 : EVP_PKEY_get_base_id(key);
+	return pair;
+}
+
+static void pair_free(struct pair *pair)
+{
 	ERR_clear_error();
-	EVP_PKEY_free(key);
-	sk_X509_pop_free(chain, X509_free);
+	EVP_PKEY_free(pair->key);
+	sk_X509_pop_free(pair->chain, X509_free);
+}
+
+int pki_check_certificate(const struct config_certificate *certificate, struct faults *faults)
+{
+	struct pair pair =
+		read_pair(&certificate->chain, &certificate->key, "the server's", faults);
+	int kind = pair.key == NULL ? 0 : EVP_PKEY_get_base_id(pair.key);
+
+	if (pair.chain != NULL)
+		check_leaf(certificate, sk_X509_value(pair.chain, 0), faults);
+	pair_free(&pair);
 	return kind;
 }
 
@@ -198,33 +215,11 @@ static void check_issuer(const struct config_file *file, X509 *issuer, struct fa
 
 void pki_check_issuer(const struct config_minted *minted, struct faults *faults)
 {
-	const struct config_file *issuer = &minted->issuer, *key_file = &minted->key;
-	STACK_OF(X509) *chain = NULL;
-	EVP_PKEY *key = NULL;
-	struct error err;
+	struct pair pair = read_pair(&minted->issuer, &minted->key, "the one that signs", faults);
 
-	if (issuer->fd != -1) {
-		chain = read_certificates(issuer, &err);
-		if (chain == NULL) {
-			fault_add(faults, issuer->place.line, "%s", err.text);
-		} else {
-			check_order(issuer, chain, "the one that signs", faults);
-			check_issuer(issuer, sk_X509_value(chain, 0), faults);
-		}
-	}
-	if (key_file->fd != -1) {
-		key = read_key(key_file, &err);
-		if (key == NULL)
-			fault_add(faults, key_file->place.line, "%s", err.text);
-	}
-	if (chain != NULL && key != NULL &&
-		X509_check_private_key(sk_X509_value(chain, 0), key) != 1)
-		fault_add(faults, key_file->place.line,
-			"%s is not the key of the first certificate in %s", key_file->path,
-			issuer->path);
-	ERR_clear_error();
-	EVP_PKEY_free(key);
-	sk_X509_pop_free(chain, X509_free);
+	if (pair.chain != NULL)
+		check_issuer(&minted->issuer, sk_X509_value(pair.chain, 0), faults);
+	pair_free(&pair);
 }
 
 int pki_check_bundle(const struct config_file *bundle, struct error *err)
