@@ -11,13 +11,22 @@
 
 enum passed_fd { FD_NEVER, FD_MAYBE, FD_ALWAYS };
 
-#define SIZE_BARE         offsetof(struct message, u)
-#define SIZE_WITH(member) (offsetof(struct message, u) + sizeof(((struct message *)0)->u.member))
-
-/* A message that ends in bytes, of which only those that are used are sent. */
-#define SIZE_UP_TO(member, bytes) offsetof(struct message, u.member.bytes)
-#define BYTES_OF(member, len, bytes)                                                               \
-	offsetof(struct message, u.member.len), sizeof(((struct message *)0)->u.member.bytes)
+#define SIZE_BARE offsetof(struct message, u)
+#define ROW_BARE(passed_fd)                                                                        \
+	{                                                                                          \
+		SIZE_BARE, passed_fd, 0, 0                                                         \
+	}
+#define ROW_WITH(member, passed_fd)                                                                \
+	{                                                                                          \
+		SIZE_BARE + sizeof(((struct message *)0)->u.member), passed_fd, 0, 0               \
+	}
+/* One that ends in bytes, of which only those that are used are sent. */
+#define ROW_UP_TO(member, len, bytes, passed_fd)                                                   \
+	{                                                                                          \
+		offsetof(struct message, u.member.bytes), passed_fd,                               \
+			offsetof(struct message, u.member.len),                                    \
+			sizeof(((struct message *)0)->u.member.bytes)                              \
+	}
 
 /* Every type's exact size on the wire, and whether a descriptor goes with it. */
 static const struct message_row {
@@ -27,57 +36,54 @@ static const struct message_row {
 	 * none do. */
 	size_t len_at, bytes_max;
 } rows[] = {
-	[MESSAGE_READY] = {SIZE_BARE, FD_NEVER},
-	[MESSAGE_INDEX] = {SIZE_WITH(index), FD_MAYBE},
-	[MESSAGE_CRL] = {SIZE_WITH(crl), FD_NEVER},
-	[MESSAGE_RELOAD] = {SIZE_BARE, FD_NEVER},
-	[MESSAGE_RELOADED] = {SIZE_WITH(text), FD_NEVER},
-	[MESSAGE_REFRESH] = {SIZE_WITH(refresh), FD_NEVER},
-	[MESSAGE_PEER] = {SIZE_WITH(peer), FD_ALWAYS},
-	[MESSAGE_LOG] = {SIZE_BARE, FD_ALWAYS},
-	[MESSAGE_START] = {SIZE_BARE, FD_NEVER},
-	[MESSAGE_DRAIN] = {SIZE_WITH(drain), FD_NEVER},
-	[MESSAGE_MAILBOX_QUERY] = {SIZE_WITH(mailbox_query), FD_NEVER},
-	[MESSAGE_MAILBOX_ANSWER] = {SIZE_WITH(mailbox_answer), FD_NEVER},
-	[MESSAGE_USERS] = {SIZE_BARE, FD_ALWAYS},
-	[MESSAGE_TRUST] = {SIZE_WITH(trust), FD_NEVER},
-	[MESSAGE_DIRECTORY_CHANGED] = {SIZE_BARE, FD_NEVER},
-	[MESSAGE_HELPER] = {SIZE_WITH(helper), FD_MAYBE},
-	[MESSAGE_DIRECTORY_QUESTION] = {SIZE_WITH(directory_question), FD_NEVER},
-	[MESSAGE_DIRECTORY_ANSWER] = {SIZE_WITH(directory_answer), FD_NEVER},
-	[MESSAGE_SEEN] = {SIZE_UP_TO(seen, chain), FD_NEVER, BYTES_OF(seen, chain_len, chain)},
-	[MESSAGE_OCSP_QUERY] = {SIZE_WITH(ocsp_query), FD_NEVER},
-	[MESSAGE_OCSP_ANSWER] = {SIZE_WITH(ocsp_answer), FD_NEVER},
-	[MESSAGE_DEVICES] = {SIZE_BARE, FD_ALWAYS},
-	[MESSAGE_DEVICE_QUERY] = {SIZE_WITH(device_query), FD_NEVER},
-	[MESSAGE_DEVICE_ANSWER] = {SIZE_WITH(device_answer), FD_NEVER},
-	[MESSAGE_DEVICE_REPORT] = {SIZE_WITH(device_report), FD_NEVER},
-	[MESSAGE_DEVICE_NOTED] = {SIZE_WITH(device_noted), FD_NEVER},
-	[MESSAGE_DEVICE_ORDER] = {SIZE_WITH(device_order), FD_NEVER},
-	[MESSAGE_DEVICE_WIPED] = {SIZE_WITH(device_wiped), FD_NEVER},
-	[MESSAGE_HISTORY_QUERY] = {SIZE_WITH(history_query), FD_NEVER},
-	[MESSAGE_HISTORY] = {SIZE_WITH(history), FD_NEVER},
-	[MESSAGE_TRACE] = {SIZE_WITH(trace), FD_NEVER},
-	[MESSAGE_TRACED] = {SIZE_UP_TO(traced, bytes), FD_NEVER, BYTES_OF(traced, len, bytes)},
-	[MESSAGE_TRACE_MORE] = {SIZE_BARE, FD_NEVER},
-	[MESSAGE_POLL_SUPERSEDED] = {SIZE_WITH(poll_superseded), FD_NEVER},
-	[MESSAGE_LOGIN_QUERY] = {SIZE_WITH(login_query), FD_NEVER},
-	[MESSAGE_LOGIN_ANSWER] = {SIZE_UP_TO(login_answer, secret), FD_NEVER,
-		BYTES_OF(login_answer, secret_len, secret)},
-	[MESSAGE_LOGIN_PROOF] = {SIZE_UP_TO(login_proof, token), FD_NEVER,
-		BYTES_OF(login_proof, len, token)},
-	[MESSAGE_LOGIN_PROVEN] = {SIZE_WITH(login_proven), FD_NEVER},
-	[MESSAGE_LOGIN_FORGET] = {SIZE_WITH(login_forget), FD_NEVER},
-	[MESSAGE_LOGIN_DROP] = {SIZE_WITH(login_drop), FD_NEVER},
-	[MESSAGE_LOGIN_STATE] = {SIZE_WITH(login_state), FD_NEVER},
-	[MESSAGE_LOGIN_JOB] = {SIZE_WITH(login_job), FD_NEVER},
-	[MESSAGE_LOGIN_DONE] = {SIZE_UP_TO(login_done, secret), FD_MAYBE,
-		BYTES_OF(login_done, secret_len, secret)},
-	[MESSAGE_TICKET_PUT] = {SIZE_WITH(ticket), FD_ALWAYS},
-	[MESSAGE_TICKET_DROP] = {SIZE_WITH(ticket), FD_NEVER},
-	[MESSAGE_TOKEN_JOB] = {SIZE_WITH(ticket), FD_NEVER},
-	[MESSAGE_UPSTREAM_TEST] = {SIZE_WITH(upstream_test), FD_NEVER},
-	[MESSAGE_UPSTREAM_STEP] = {SIZE_WITH(upstream_step), FD_NEVER},
+	[MESSAGE_READY] = ROW_BARE(FD_NEVER),
+	[MESSAGE_INDEX] = ROW_WITH(index, FD_MAYBE),
+	[MESSAGE_CRL] = ROW_WITH(crl, FD_NEVER),
+	[MESSAGE_RELOAD] = ROW_BARE(FD_NEVER),
+	[MESSAGE_RELOADED] = ROW_WITH(text, FD_NEVER),
+	[MESSAGE_REFRESH] = ROW_WITH(refresh, FD_NEVER),
+	[MESSAGE_PEER] = ROW_WITH(peer, FD_ALWAYS),
+	[MESSAGE_LOG] = ROW_BARE(FD_ALWAYS),
+	[MESSAGE_START] = ROW_BARE(FD_NEVER),
+	[MESSAGE_DRAIN] = ROW_WITH(drain, FD_NEVER),
+	[MESSAGE_MAILBOX_QUERY] = ROW_WITH(mailbox_query, FD_NEVER),
+	[MESSAGE_MAILBOX_ANSWER] = ROW_WITH(mailbox_answer, FD_NEVER),
+	[MESSAGE_USERS] = ROW_BARE(FD_ALWAYS),
+	[MESSAGE_TRUST] = ROW_WITH(trust, FD_NEVER),
+	[MESSAGE_DIRECTORY_CHANGED] = ROW_BARE(FD_NEVER),
+	[MESSAGE_HELPER] = ROW_WITH(helper, FD_MAYBE),
+	[MESSAGE_DIRECTORY_QUESTION] = ROW_WITH(directory_question, FD_NEVER),
+	[MESSAGE_DIRECTORY_ANSWER] = ROW_WITH(directory_answer, FD_NEVER),
+	[MESSAGE_SEEN] = ROW_UP_TO(seen, chain_len, chain, FD_NEVER),
+	[MESSAGE_OCSP_QUERY] = ROW_WITH(ocsp_query, FD_NEVER),
+	[MESSAGE_OCSP_ANSWER] = ROW_WITH(ocsp_answer, FD_NEVER),
+	[MESSAGE_DEVICES] = ROW_BARE(FD_ALWAYS),
+	[MESSAGE_DEVICE_QUERY] = ROW_WITH(device_query, FD_NEVER),
+	[MESSAGE_DEVICE_ANSWER] = ROW_WITH(device_answer, FD_NEVER),
+	[MESSAGE_DEVICE_REPORT] = ROW_WITH(device_report, FD_NEVER),
+	[MESSAGE_DEVICE_NOTED] = ROW_WITH(device_noted, FD_NEVER),
+	[MESSAGE_DEVICE_ORDER] = ROW_WITH(device_order, FD_NEVER),
+	[MESSAGE_DEVICE_WIPED] = ROW_WITH(device_wiped, FD_NEVER),
+	[MESSAGE_HISTORY_QUERY] = ROW_WITH(history_query, FD_NEVER),
+	[MESSAGE_HISTORY] = ROW_WITH(history, FD_NEVER),
+	[MESSAGE_TRACE] = ROW_WITH(trace, FD_NEVER),
+	[MESSAGE_TRACED] = ROW_UP_TO(traced, len, bytes, FD_NEVER),
+	[MESSAGE_TRACE_MORE] = ROW_BARE(FD_NEVER),
+	[MESSAGE_POLL_SUPERSEDED] = ROW_WITH(poll_superseded, FD_NEVER),
+	[MESSAGE_LOGIN_QUERY] = ROW_WITH(login_query, FD_NEVER),
+	[MESSAGE_LOGIN_ANSWER] = ROW_UP_TO(login_answer, secret_len, secret, FD_NEVER),
+	[MESSAGE_LOGIN_PROOF] = ROW_UP_TO(login_proof, len, token, FD_NEVER),
+	[MESSAGE_LOGIN_PROVEN] = ROW_WITH(login_proven, FD_NEVER),
+	[MESSAGE_LOGIN_FORGET] = ROW_WITH(login_forget, FD_NEVER),
+	[MESSAGE_LOGIN_DROP] = ROW_WITH(login_drop, FD_NEVER),
+	[MESSAGE_LOGIN_STATE] = ROW_WITH(login_state, FD_NEVER),
+	[MESSAGE_LOGIN_JOB] = ROW_WITH(login_job, FD_NEVER),
+	[MESSAGE_LOGIN_DONE] = ROW_UP_TO(login_done, secret_len, secret, FD_MAYBE),
+	[MESSAGE_TICKET_PUT] = ROW_WITH(ticket, FD_ALWAYS),
+	[MESSAGE_TICKET_DROP] = ROW_WITH(ticket, FD_NEVER),
+	[MESSAGE_TOKEN_JOB] = ROW_WITH(ticket, FD_NEVER),
+	[MESSAGE_UPSTREAM_TEST] = ROW_WITH(upstream_test, FD_NEVER),
+	[MESSAGE_UPSTREAM_STEP] = ROW_WITH(upstream_step, FD_NEVER),
 };
 
 static const struct message_row *row_of(uint32_t type)
