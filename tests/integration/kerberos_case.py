@@ -96,7 +96,8 @@ class KerberosCase(harness.Case):
         sections = {"kerberos " + name: options for name, options in (realms or {REALM: self.realm()}).items()}
         self.proxy = self.start_proxy(urls, harness.merge({
             "directory": self.directory_options(), **sections, "upstream exchange": harness.merge({
-                "login": "kerberos", "headers": None, "host": EXCHANGE, "ca": self.domain.ca}, upstream)}, changes), environment=environment)
+                "login": "kerberos", "headers": None, "host": EXCHANGE, "ca": self.domain.ca}, upstream)}, changes),
+            environment=environment)
         return self.proxy
 
     def dial(self, certificate):

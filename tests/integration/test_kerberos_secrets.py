@@ -25,7 +25,7 @@ class KerberosSecretsTest(HoldersCase, KerberosCase):
     started = {}
 
     def start_proxy(self, upstream, changes=None, **options):
-        return super().start_proxy(upstream, changes, **options, **self.started)
+        return super().start_proxy(upstream, changes, **{**options, **self.started})
 
     def start_witnessed(self):
         """The KDC is listened to. A recorder stands for the web server, which would keep to itself what it was
