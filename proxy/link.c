@@ -224,7 +224,7 @@ static bool may_step(struct upstream *upstream)
 	struct timeval now;
 
 	event_base_gettimeofday_cached(upstream->base, &now);
-	if (evutil_timercmp(&now, &upstream->turn, !=)) {
+	if (now.tv_sec != upstream->turn.tv_sec || now.tv_usec != upstream->turn.tv_usec) {
 		upstream->turn = now;
 		upstream->turn_steps = 0;
 	}
