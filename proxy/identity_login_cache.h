@@ -13,8 +13,7 @@
 
 #include "auth/login.h"
 #include "config/span.h"
-
-enum { LOGIN_SUBJECT_HASH_SIZE = 32 };
+#include "proxy/identity_login_subject.h"
 
 enum login_known {
 	LOGIN_NOTHING,

@@ -1,5 +1,7 @@
 #include "proxy/identity_login_subject.h"
 
+#include <assert.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -137,4 +139,14 @@ void login_subject_name(const struct login_subject *subject, char *name, size_t 
 	else
 		snprintf(name, size, "%s",
 			subject->upn[0] != '\0' ? subject->upn : subject->mailbox);
+}
+
+void login_subject_hash(const struct login_subject *subject, uint8_t hash[LOGIN_SUBJECT_HASH_SIZE])
+{
+	char text[sizeof(*subject) + 4];
+	int len = snprintf(text, sizeof(text), "%s\n%s\n%s\n%s", subject->account, subject->realm,
+		subject->upn, subject->sid);
+
+	static_assert(LOGIN_SUBJECT_HASH_SIZE == SHA256_DIGEST_LENGTH, "one is the other");
+	SHA256((const unsigned char *)text, (size_t)len, hash);
 }
