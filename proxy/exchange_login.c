@@ -318,6 +318,12 @@ static void take_token(struct exchange_login *at, const struct login_result *res
 			exchange, REFUSAL_LOGIN_UNAVAILABLE, "a login without a token in it");
 		return;
 	}
+	/* No helper of ours gives one: an answer that nobody could check is not believed. */
+	if (config_of(exchange)->upstream.mutual && result->context == 0) {
+		exchange_refuse(exchange, REFUSAL_UPSTREAM_UNPROVEN,
+			"the login has nothing to check the endpoint's proof against");
+		return;
+	}
 	if (!link_is_silent(link)) {
 		connect_again(at);
 		return;

@@ -363,8 +363,8 @@ static inline void world_say(const struct message *message)
 	WORLD_MUST(message_send(world.identity, message, -1) == 0);
 }
 
-/* Answers the nth message, which asks for a login. */
-static inline void world_give(unsigned int nth, const char *secret, uint32_t context)
+/* Answers the nth message, which asks for a login, with what upstream/mutual may not be content with. */
+static inline void world_give_any(unsigned int nth, const char *secret, uint32_t context)
 {
 	struct message message = {.type = MESSAGE_LOGIN_ANSWER,
 		.u.login_answer = {.id = world_message(nth, MESSAGE_LOGIN_QUERY)->u.login_query.id,
@@ -375,6 +375,13 @@ static inline void world_give(unsigned int nth, const char *secret, uint32_t con
 
 	memcpy(message.u.login_answer.secret, secret, strlen(secret));
 	world_say(&message);
+}
+
+/* The same; context 0: no server has to prove itself. */
+static inline void world_give(unsigned int nth, const char *secret, uint32_t context)
+{
+	world.config->upstream.mutual = context != 0;
+	world_give_any(nth, secret, context);
 }
 
 static inline void world_give_none(unsigned int nth, enum refusal refusal, const char *why)

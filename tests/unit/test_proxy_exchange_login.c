@@ -114,6 +114,12 @@ static void test_a_server_that_is_not_the_one_gets_no_further(void)
 	CU_ASSERT_EQUAL(phone_hear(&phone), 502);
 	CU_ASSERT_EQUAL(world_open(), 0);
 	CU_ASSERT_EQUAL(world_message(3, MESSAGE_LOGIN_FORGET)->u.login_forget.context, 8);
+	/* Nor is one whose token nobody could check: it does not even hear of the request. */
+	sync_folders(&phone);
+	world_give_any(4, "one", 0);
+	CU_ASSERT_EQUAL(phone_hear(&phone), 502);
+	CU_ASSERT_EQUAL(world.request_count, 2);
+	CU_ASSERT_EQUAL(world.worker->counters->refusals[REFUSAL_UPSTREAM_UNPROVEN], 3);
 	phone_end(&phone);
 	world_log_out();
 }
