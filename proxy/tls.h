@@ -58,12 +58,17 @@ struct tls_client;
 /* ca: trusted roots; path "" for the system's. NULL with err filled. */
 struct tls_client *tls_client_new(const struct config_file *ca, struct error *err);
 void tls_client_free(struct tls_client *client);
+/* No other version than this one from now on. */
+void tls_client_use_version(struct tls_client *client, enum config_tls_version version);
 
 /* A certificate of ours with its key, to show to an endpoint that asks for one. */
 struct tls_identity;
 
 /* From PEM: the private key, the certificate, and what was issued above it. NULL with err filled. */
 struct tls_identity *tls_identity_new(struct span pem, struct error *err);
+/* The same from what is at hand, which stays the caller's; chain may be NULL. NULL when memory runs
+ * out. */
+struct tls_identity *tls_identity_of(X509 *certificate, EVP_PKEY *key, STACK_OF(X509) * chain);
 /* Channels that were begun with it keep what they need of it until they are closed. */
 void tls_identity_free(struct tls_identity *identity); /* NULL is allowed */
 

@@ -74,6 +74,12 @@ void tls_client_free(struct tls_client *client)
 	free(client);
 }
 
+void tls_client_use_version(struct tls_client *client, enum config_tls_version version)
+{
+	SSL_CTX_set_min_proto_version(client->ctx, (int)version);
+	SSL_CTX_set_max_proto_version(client->ctx, (int)version);
+}
+
 static int expect_host(SSL *ssl, const char *host)
 {
 	unsigned char address[16];
@@ -136,6 +142,24 @@ failed:
 	BIO_free(bio);
 	tls_identity_free(identity);
 	return NULL;
+}
+
+struct tls_identity *tls_identity_of(X509 *certificate, EVP_PKEY *key, STACK_OF(X509) * chain)
+{
+	struct tls_identity *identity = calloc(1, sizeof(*identity));
+
+	if (identity == NULL)
+		return NULL;
+	identity->chain = chain != NULL ? X509_chain_up_ref(chain) : sk_X509_new_null();
+	if (identity->chain == NULL) {
+		free(identity);
+		return NULL;
+	}
+	X509_up_ref(certificate);
+	EVP_PKEY_up_ref(key);
+	identity->certificate = certificate;
+	identity->key = key;
+	return identity;
 }
 
 void tls_identity_free(struct tls_identity *identity)

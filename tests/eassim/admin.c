@@ -1,5 +1,5 @@
 /* The door for tests, on the same port: /eassim/mail, /eassim/requests, /eassim/stats,
- * /eassim/fault. It is open to whoever reaches the port; eassim serve belongs on loopback. */
+ * /eassim/fault, /eassim/wake. It is open to whoever reaches the port; eassim serve belongs on loopback. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,10 +7,9 @@
 #include "serve.h"
 
 /* The value of a parameter of the target's query; false where there is none or it is malformed. */
-static bool parameter(
-	const struct server_request *request, const char *name, char *value, size_t size)
+static bool parameter(const char *target, const char *name, char *value, size_t size)
 {
-	const char *at = strchr(request->target, '?');
+	const char *at = strchr(target, '?');
 	size_t len = strlen(name);
 
 	while (at != NULL) {
@@ -23,76 +22,57 @@ static bool parameter(
 	return false;
 }
 
-static unsigned int number_parameter(
-	const struct server_request *request, const char *name, unsigned int otherwise)
+static unsigned int number_parameter(const char *target, const char *name, unsigned int otherwise)
 {
 	char text[16];
 
-	return parameter(request, name, text, sizeof(text)) ? (unsigned int)strtoul(text, NULL, 10)
-							    : otherwise;
+	return parameter(target, name, text, sizeof(text)) ? (unsigned int)strtoul(text, NULL, 10)
+							   : otherwise;
 }
 
-static void answer_json(struct server_conn *conn, unsigned int status, json_t *value)
+static json_t *refuse(unsigned int *status, unsigned int with, const char *text)
 {
-	char *text = json_dumps(value, JSON_INDENT(1));
-	struct server_answer answer = {.status = text != NULL ? status : 500,
-		.content_type = "application/json",
-		.body = span_of(text, text != NULL ? strlen(text) : 0)};
-
-	server_conn_answer(conn, &answer);
-	free(text);
-	json_decref(value);
+	*status = with;
+	return json_pack("{s:s}", "error", text);
 }
 
-static void answer_error(struct server_conn *conn, unsigned int status, const char *text)
-{
-	answer_json(conn, status, json_pack("{s:s}", "error", text));
-}
-
-static void mail_put(
-	struct serve *serve, struct server_conn *conn, const struct server_request *request)
+static json_t *mail_put(struct serve *serve, const char *target, unsigned int *status)
 {
 	char name[321], subject[256];
 	struct mailbox *mailbox;
-	bool has_subject = parameter(request, "subject", subject, sizeof(subject));
-	unsigned int count = number_parameter(request, "count", 1);
+	bool has_subject = parameter(target, "subject", subject, sizeof(subject));
+	unsigned int count = number_parameter(target, "count", 1);
 	const struct mail *mail = NULL;
 
-	if (!parameter(request, "mailbox", name, sizeof(name)) || count == 0 || count > 100000 ||
-		(mailbox = store_mailbox(&serve->store, name)) == NULL) {
-		answer_error(conn, 400, "mailbox= is missing");
-		return;
-	}
+	if (!parameter(target, "mailbox", name, sizeof(name)) || count == 0 || count > 100000 ||
+		(mailbox = store_mailbox(&serve->store, name)) == NULL)
+		return refuse(status, 400, "mailbox= is missing");
 	while (count-- > 0)
 		mail = mailbox_generate(mailbox, has_subject ? subject : NULL);
 	if (mail == NULL)
-		answer_error(conn, 500, "the mailbox is full");
-	else
-		answer_json(conn, 200,
-			json_pack("{s:o, s:i, s:o}", "mailbox", json_bytes(name, strlen(name)),
-				"number", (int)mail->number, "subject",
-				json_bytes(mail->subject, strlen(mail->subject))));
+		return refuse(status, 500, "the mailbox is full");
+	return json_pack("{s:o, s:i, s:o}", "mailbox", json_bytes(name, strlen(name)), "number",
+		(int)mail->number, "subject", json_bytes(mail->subject, strlen(mail->subject)));
 }
 
-static void requests_list(
-	struct serve *serve, struct server_conn *conn, const struct server_request *request)
+static json_t *requests_list(struct serve *serve, const char *target, unsigned int *status)
 {
 	char name[321];
-	bool has_name = parameter(request, "mailbox", name, sizeof(name));
+	bool has_name = parameter(target, "mailbox", name, sizeof(name));
 
-	answer_json(conn, 200, journal_list(serve->journal, has_name ? name : NULL));
+	(void)status;
+	return journal_list(serve->journal, has_name ? name : NULL);
 }
 
-static void requests_clear(
-	struct serve *serve, struct server_conn *conn, const struct server_request *request)
+static json_t *requests_clear(struct serve *serve, const char *target, unsigned int *status)
 {
-	(void)request;
+	(void)target;
+	(void)status;
 	journal_clear(serve->journal);
-	answer_json(conn, 200, json_object());
+	return json_object();
 }
 
-static void stats_show(
-	struct serve *serve, struct server_conn *conn, const struct server_request *request)
+static json_t *stats_show(struct serve *serve, const char *target, unsigned int *status)
 {
 	static const char *const commands[24] = {[0] = "Sync",
 		[1] = "SendMail",
@@ -115,7 +95,7 @@ static void stats_show(
 		{"refused_without_mailbox", stats->refused_without_mailbox},
 		{"refused_ambiguous_mailbox", stats->refused_ambiguous_mailbox},
 		{"malformed", stats->malformed},
-		{"http_refused", http_server_refused(serve->http)},
+		{"http_refused", serve->http != NULL ? http_server_refused(serve->http) : 0},
 		{"not_found", stats->not_found},
 		{"policy_refused", stats->policy_refused},
 		{"bad_sync_keys", stats->bad_sync_keys},
@@ -133,7 +113,8 @@ static void stats_show(
 	};
 	json_t *all = json_object(), *by_command = json_object();
 
-	(void)request;
+	(void)target;
+	(void)status;
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		json_object_set_new(
 			all, numbers[i].name, json_integer((json_int_t)numbers[i].value));
@@ -142,40 +123,47 @@ static void stats_show(
 			json_object_set_new(by_command, commands[i],
 				json_integer((json_int_t)stats->commands[i]));
 	json_object_set_new(all, "commands", by_command);
-	answer_json(conn, 200, all);
+	return all;
 }
 
-static void fault_put(
-	struct serve *serve, struct server_conn *conn, const struct server_request *request)
+static json_t *fault_put(struct serve *serve, const char *target, unsigned int *status)
 {
-	struct fault fault = {.count = number_parameter(request, "count", 1),
-		.status = number_parameter(request, "status", 0)};
+	struct fault fault = {.count = number_parameter(target, "count", 1),
+		.status = number_parameter(target, "status", 0)};
 	struct error err = {"kind= is missing"};
 	char kind[32];
 
-	parameter(request, "command", fault.command, sizeof(fault.command));
-	parameter(request, "mailbox", fault.mailbox, sizeof(fault.mailbox));
-	if (!parameter(request, "kind", kind, sizeof(kind)) ||
+	parameter(target, "command", fault.command, sizeof(fault.command));
+	parameter(target, "mailbox", fault.mailbox, sizeof(fault.mailbox));
+	if (!parameter(target, "kind", kind, sizeof(kind)) ||
 		fault_add(serve, kind, &fault, &err) != 0)
-		answer_error(conn, 400, err.text);
-	else
-		answer_json(conn, 200, json_object());
+		return refuse(status, 400, err.text);
+	return json_object();
 }
 
-static void faults_clear(
-	struct serve *serve, struct server_conn *conn, const struct server_request *request)
+static json_t *faults_clear(struct serve *serve, const char *target, unsigned int *status)
 {
-	(void)request;
+	(void)target;
+	(void)status;
 	memset(serve->faults, 0, sizeof(serve->faults));
-	answer_json(conn, 200, json_object());
+	return json_object();
 }
 
-void admin_serve(
-	struct serve *serve, struct server_conn *conn, const struct server_request *request)
+/* Pings of the bench: they wait for nothing else. */
+static json_t *polls_wake(struct serve *serve, const char *target, unsigned int *status)
+{
+	if (serve->bench == NULL)
+		return refuse(status, 404, "eassim serve --bench has it");
+	return json_pack("{s:I}", "polls",
+		(json_int_t)bench_server_wake(serve->bench, number_parameter(target, "pace", 0)));
+}
+
+json_t *admin_answer(
+	struct serve *serve, const char *method, const char *target, unsigned int *status)
 {
 	static const struct {
 		const char *method, *path;
-		void (*serve)(struct serve *, struct server_conn *, const struct server_request *);
+		json_t *(*answer)(struct serve *, const char *target, unsigned int *status);
 	} doors[] = {
 		{"POST", "/eassim/mail", mail_put},
 		{"GET", "/eassim/requests", requests_list},
@@ -183,16 +171,30 @@ void admin_serve(
 		{"GET", "/eassim/stats", stats_show},
 		{"POST", "/eassim/fault", fault_put},
 		{"DELETE", "/eassim/fault", faults_clear},
+		{"POST", "/eassim/wake", polls_wake},
 	};
-	size_t len = strcspn(request->target, "?");
+	size_t len = strcspn(target, "?");
 
-	for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]); i++) {
-		if (strcmp(doors[i].method, request->method) == 0 && strlen(doors[i].path) == len &&
-			strncmp(doors[i].path, request->target, len) == 0) {
-			doors[i].serve(serve, conn, request);
-			return;
-		}
-	}
-	answer_error(
-		conn, 404, "POST mail, GET or DELETE requests, GET stats, POST or DELETE fault");
+	*status = 200;
+	for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]); i++)
+		if (strcmp(doors[i].method, method) == 0 && strlen(doors[i].path) == len &&
+			strncmp(doors[i].path, target, len) == 0)
+			return doors[i].answer(serve, target, status);
+	return refuse(status, 404,
+		"POST mail, GET or DELETE requests, GET stats, POST or DELETE fault, POST wake");
+}
+
+void admin_serve(
+	struct serve *serve, struct server_conn *conn, const struct server_request *request)
+{
+	struct server_answer answer = {.content_type = "application/json"};
+	json_t *value = admin_answer(serve, request->method, request->target, &answer.status);
+	char *text = json_dumps(value, JSON_INDENT(1));
+
+	if (text == NULL)
+		answer.status = 500;
+	answer.body = span_of(text, text != NULL ? strlen(text) : 0);
+	server_conn_answer(conn, &answer);
+	free(text);
+	json_decref(value);
 }

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "commands.h"
 #include "fleet.h"
 #include "fleet_report.h"
 
@@ -70,27 +71,6 @@ static int target_find(struct fleet *fleet, struct error *err)
 	fleet->world.server_name = fleet->options.server_name;
 	if (fleet->world.server_name == NULL && !is_address(host))
 		fleet->world.server_name = host;
-	return 0;
-}
-
-/* "127.0.0.2-127.0.0.20", or one address. */
-static int source_read(struct fleet *fleet, struct error *err)
-{
-	const char *text = fleet->options.source;
-	char first[64];
-	size_t len;
-	struct in_addr from, to;
-
-	if (text == NULL)
-		return 0;
-	len = strcspn(text, "-");
-	snprintf(first, sizeof(first), "%.*s", (int)(len < 63 ? len : 63), text);
-	if (inet_pton(AF_INET, first, &from) != 1 ||
-		inet_pton(AF_INET, text[len] == '-' ? text + len + 1 : first, &to) != 1 ||
-		ntohl(to.s_addr) < ntohl(from.s_addr))
-		return error_set(err, "--source %s: as 127.0.0.2-127.0.0.20", text);
-	fleet->source_first = ntohl(from.s_addr);
-	fleet->source_count = ntohl(to.s_addr) - fleet->source_first + 1;
 	return 0;
 }
 
@@ -224,7 +204,9 @@ static int files_suffice(const struct fleet *fleet, struct error *err)
 int fleet_open(struct fleet *fleet, struct error *err)
 {
 	if (files_suffice(fleet, err) != 0 || target_find(fleet, err) != 0 ||
-		source_read(fleet, err) != 0 || pki_load(fleet, err) != 0)
+		source_range_read(fleet->options.source, &fleet->source_first, &fleet->source_count,
+			err) != 0 ||
+		pki_load(fleet, err) != 0)
 		return -1;
 	fleet->base = event_base_new();
 	fleet->phones = calloc(fleet->options.devices, sizeof(*fleet->phones));

@@ -480,7 +480,7 @@ static void server_on_accept_error(struct evconnlistener *listener, void *arg)
 }
 
 /* libevent's parser takes no port 0, which asks for a free one: it is left out instead. */
-static int address_read(const char *text, struct sockaddr_storage *address, int *len)
+int server_address_read(const char *text, struct sockaddr_storage *address, int *len)
 {
 	char host[64];
 	size_t host_len = strlen(text);
@@ -506,7 +506,7 @@ struct http_server *http_server_new(struct event_base *base, const struct server
 	server->options = *options;
 	server->on_request = on_request;
 	server->arg = arg;
-	if (address_read(options->listen, &address, &address_len) != 0) {
+	if (server_address_read(options->listen, &address, &address_len) != 0) {
 		error_set(err, "%s is not an address with a port, as 127.0.0.1:8080",
 			options->listen);
 		free(server);
@@ -538,7 +538,7 @@ void http_server_free(struct http_server *server)
 	free(server);
 }
 
-uint16_t http_server_port(const struct http_server *server)
+uint16_t server_socket_port(int fd)
 {
 	union {
 		struct sockaddr any;
@@ -547,10 +547,15 @@ uint16_t http_server_port(const struct http_server *server)
 	} address = {0};
 	socklen_t len = sizeof(address);
 
-	if (getsockname(evconnlistener_get_fd(server->listener), &address.any, &len) != 0)
+	if (getsockname(fd, &address.any, &len) != 0)
 		return 0;
 	return ntohs(
 		address.any.sa_family == AF_INET6 ? address.in6.sin6_port : address.in.sin_port);
+}
+
+uint16_t http_server_port(const struct http_server *server)
+{
+	return server_socket_port(evconnlistener_get_fd(server->listener));
 }
 
 uint64_t http_server_refused(const struct http_server *server)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "config/error.h"
 #include "config/span.h"
@@ -75,6 +76,11 @@ struct http_server *http_server_new(struct event_base *base, const struct server
 	server_on_request on_request, void *arg, struct error *err);
 void http_server_free(struct http_server *server);
 uint16_t http_server_port(const struct http_server *server);
+
+/* "127.0.0.1:8080"; port 0 is any free one. 0 or -1. */
+int server_address_read(const char *text, struct sockaddr_storage *address, int *len);
+/* Of a socket that listens; 0 where it cannot be told. */
+uint16_t server_socket_port(int fd);
 
 /* Requests that were refused before they reached the handler: not HTTP/1.1, or chunked where that is
  * not taken. */

@@ -20,6 +20,9 @@ struct mint; /* opaque: the issuer, with its key */
 struct mint *mint_open(const char *pki, struct error *err);
 void mint_close(struct mint *mint); /* NULL is allowed */
 
+/* From two files of PEM. NULL with err filled. */
+struct mint *mint_open_files(const char *certificate, const char *key, struct error *err);
+
 /* The issuer's certificate, which phones send beside their own; borrowed. */
 X509 *mint_issuer(const struct mint *mint);
 
@@ -27,5 +30,11 @@ X509 *mint_issuer(const struct mint *mint);
  * both are the caller's. 0, or -1 with err filled. */
 int mint_certificate(const struct mint *mint, uint32_t number, const char *mailbox,
 	X509 **certificate, EVP_PKEY **key, struct error *err);
+
+/* The same for a key that is at hand, as long as certificates of Active Directory's authority are:
+ * with policies and the addresses of CRL and issuer in LDAP, and at least `size` bytes of DER. NULL
+ * with err. */
+X509 *mint_certificate_of(const struct mint *mint, uint32_t number, const char *mailbox,
+	EVP_PKEY *key, uint32_t size, struct error *err);
 
 #endif

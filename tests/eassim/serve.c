@@ -35,13 +35,16 @@ static const char usage[] =
 	"  --close                    close after each answer without saying so, as SOGo does\n"
 	"  --xml                      take text/xml bodies and answer them in kind\n"
 	"  --record N                 requests kept for GET /eassim/requests (1000)\n"
+	"  --bench                    the upstream of a benchmark: answers eassim load and nothing "
+	"else,\n"
+	"                             from bytes made once, and compares what it sends\n"
 	"  --quiet                    print nothing about what comes\n"
 	"\n"
 	"For tests, on the same port: POST /eassim/mail?mailbox=&subject=&count=; GET or DELETE\n"
 	"/eassim/requests?mailbox=; GET /eassim/stats; POST or DELETE\n"
 	"/eassim/fault?kind=&count=&command=&mailbox=&status=, kind one of cut drop garbage slow "
 	"hang\n"
-	"chunked until-close wbxml status.\n";
+	"chunked until-close wbxml status; with --bench POST /eassim/wake?pace=.\n";
 
 enum {
 	OPTION_LISTEN,
@@ -58,6 +61,7 @@ enum {
 	OPTION_CLOSE,
 	OPTION_XML,
 	OPTION_RECORD,
+	OPTION_BENCH,
 	OPTION_QUIET,
 	OPTION_HELP
 };
@@ -77,6 +81,7 @@ static const struct option long_options[] = {
 	{"close", no_argument, NULL, OPTION_CLOSE},
 	{"xml", no_argument, NULL, OPTION_XML},
 	{"record", required_argument, NULL, OPTION_RECORD},
+	{"bench", no_argument, NULL, OPTION_BENCH},
 	{"quiet", no_argument, NULL, OPTION_QUIET},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{NULL, 0, NULL, 0},
@@ -120,6 +125,7 @@ static int option_take(struct serve_options *options, int option, struct error *
 			return -1;
 		options->record = record;
 		return 0;
+	case OPTION_BENCH: options->is_bench = true; return 0;
 	case OPTION_QUIET: options->is_quiet = true; return 0;
 	default: return error_set(err, "see eassim serve --help");
 	}
@@ -186,6 +192,11 @@ static int serve_start(struct serve *serve, struct error *err)
 {
 	struct serve_options *options = &serve->options;
 
+	if (options->is_bench) {
+		serve->bench = bench_server_new(serve, err);
+		serve->journal = journal_new(0);
+		return serve->bench != NULL && serve->journal != NULL ? 0 : -1;
+	}
 	if (options->tls_cert != NULL) {
 		options->http.tls = tls_context(options, err);
 		if (options->http.tls == NULL)
@@ -202,9 +213,14 @@ static int serve_start(struct serve *serve, struct error *err)
 
 static void serve_loop(struct serve *serve)
 {
-	struct event *on_term = evsignal_new(serve->base, SIGTERM, on_stop, serve->base);
-	struct event *on_int = evsignal_new(serve->base, SIGINT, on_stop, serve->base);
+	struct event *on_term, *on_int;
 
+	if (serve->bench != NULL) {
+		bench_server_run(serve->bench);
+		return;
+	}
+	on_term = evsignal_new(serve->base, SIGTERM, on_stop, serve->base);
+	on_int = evsignal_new(serve->base, SIGINT, on_stop, serve->base);
 	event_add(on_term, NULL);
 	event_add(on_int, NULL);
 	event_base_dispatch(serve->base);
@@ -214,6 +230,7 @@ static void serve_loop(struct serve *serve)
 
 static void serve_stop(struct serve *serve)
 {
+	bench_server_free(serve->bench);
 	http_server_free(serve->http);
 	journal_free(serve->journal);
 	store_free(&serve->store);
@@ -254,7 +271,8 @@ int serve_main(int argc, char **argv)
 		status = 1;
 	} else {
 		printf("eassim serve: a stand-in for Exchange on port %u (%s)\n",
-			http_server_port(serve.http),
+			serve.bench != NULL ? bench_server_port(serve.bench)
+					    : http_server_port(serve.http),
 			serve.options.tls_cert != NULL ? "https" : "http");
 		fflush(stdout);
 		serve_loop(&serve);

@@ -7,9 +7,11 @@
 #define EASSIM_SERVE_H
 
 #include <event2/event.h>
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bench_server.h"
 #include "document.h"
 #include "http_server.h"
 #include "journal.h"
@@ -27,7 +29,7 @@ struct serve_options {
 	const char *mailbox_header;
 	uint32_t mails, heartbeat_min_s, heartbeat_max_s;
 	size_t record; /* requests in the journal; 0: none */
-	bool requires_provision, reads_xml, is_quiet;
+	bool requires_provision, reads_xml, is_bench, is_quiet;
 };
 
 /* How the next answers are spoilt: POST /eassim/fault. */
@@ -54,7 +56,8 @@ struct serve_stats {
 struct serve {
 	struct event_base *base;
 	struct serve_options options;
-	struct http_server *http;
+	struct http_server *http;   /* or */
+	struct bench_server *bench; /* with --bench */
 	struct store store;
 	struct journal *journal;
 	struct fault faults[SERVE_FAULTS_MAX];
@@ -130,7 +133,10 @@ bool sync_has_news(const struct device *device, enum folder folder);
 /* serve_items.c: the ApplicationData or Properties of a mail; version by MS-ASEMAIL. */
 void mail_write(struct call *call, const struct mail *mail);
 
-/* admin.c: GET and POST /eassim/... */
+/* admin.c: GET and POST /eassim/...; admin_answer() is for whoever has no struct server_conn. The
+ * document is the caller's. */
+json_t *admin_answer(
+	struct serve *serve, const char *method, const char *target, unsigned int *status);
 void admin_serve(
 	struct serve *serve, struct server_conn *conn, const struct server_request *request);
 

@@ -37,15 +37,18 @@ static uint64_t bucket_value(size_t bucket)
 	return low + ((UINT64_C(1) << shift) >> 1);
 }
 
-void tally_time(struct tally *tally, enum tally_kind kind, uint64_t microseconds)
+void tally_times_add(struct tally_times *times, uint64_t microseconds)
 {
-	struct tally_times *times = &tally->times[kind];
-
 	times->count++;
 	times->sum_us += microseconds;
 	if (microseconds > times->max_us)
 		times->max_us = microseconds;
 	times->buckets[bucket_of(microseconds)]++;
+}
+
+void tally_time(struct tally *tally, enum tally_kind kind, uint64_t microseconds)
+{
+	tally_times_add(&tally->times[kind], microseconds);
 }
 
 uint64_t tally_percentile(const struct tally_times *times, double share)

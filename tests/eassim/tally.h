@@ -48,6 +48,7 @@ struct tally {
 	uint64_t answers;
 };
 
+void tally_times_add(struct tally_times *times, uint64_t microseconds);
 void tally_time(struct tally *tally, enum tally_kind kind, uint64_t microseconds);
 void tally_add(struct tally_groups *groups, const char *what, const char *example);
 
