@@ -4,7 +4,6 @@
 #include <event2/buffer.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,22 +13,12 @@
 #include "config/clock.h"
 #include "proxy/log.h"
 #include "proxy/login_table.h"
+#include "proxy/timeval.h"
 #include "proxy/upstream.h"
 
-static void link_set_timer(struct link *link, uint32_t time_ms)
-{
-	wheel_set(link->endpoint->upstream->wheel, &link->timer, time_ms);
-}
-
-static void link_stop_timer(struct link *link)
-{
-	wheel_stop(link->endpoint->upstream->wheel, &link->timer);
-}
-
-static int link_await(struct link *link, unsigned int what)
-{
-	return watch_want(link->endpoint->upstream->watcher, &link->watch, what);
-}
+static void on_readable(evutil_socket_t fd, short what, void *arg);
+static void on_writable(evutil_socket_t fd, short what, void *arg);
+static void on_timer(evutil_socket_t fd, short what, void *arg);
 
 static void link_enter(struct link *link, enum link_state state)
 {
@@ -67,7 +56,7 @@ static void link_end_dial(struct link *link)
 static void link_leave_line(struct link *link)
 {
 	TAILQ_REMOVE(&link->endpoint->line, link, line_entry);
-	link_stop_timer(link);
+	event_del(&link->timer);
 	link->state = LINK_CONNECTING;
 }
 
@@ -78,11 +67,17 @@ static void link_close_socket(struct link *link)
 	link_end_dial(link);
 	if (link->state == LINK_WAITING)
 		link_leave_line(link);
-	link_stop_timer(link);
+	if (link->has_events) {
+		event_del(&link->read_event);
+		event_del(&link->write_event);
+		event_del(&link->timer);
+		link->has_events = false;
+	}
 	tls_close(&link->tls);
-	if (link->watch.fd != -1)
+	if (link->tls.fd != -1) {
+		close(link->tls.fd);
 		shared_subtract(&counters->upstream_connections_open, 1);
-	watch_close(link->endpoint->upstream->watcher, &link->watch);
+	}
 	link->tls.fd = -1;
 }
 
@@ -115,6 +110,8 @@ static void dial_reason(const struct endpoint *endpoint, char *reason, size_t si
 static int link_dial(struct link *link)
 {
 	struct endpoint *endpoint = link->endpoint;
+	struct event_base *base = endpoint->upstream->base;
+	struct timeval limit = timeval_of_ms(endpoint->upstream->config->connect_time_ms);
 	unsigned int which;
 	int on = 1;
 	int fd;
@@ -142,13 +139,15 @@ static int link_dial(struct link *link)
 		link->is_dialing = true;
 		endpoint->dialing_count++;
 	}
-	link->watch = watch_of(WATCH_ENDPOINT, fd);
-	if (link_await(link, WATCH_WRITE) != 0) {
+	event_assign(&link->read_event, base, fd, EV_READ | EV_PERSIST, on_readable, link);
+	event_assign(&link->write_event, base, fd, EV_WRITE, on_writable, link);
+	evtimer_assign(&link->timer, base, on_timer, link);
+	link->has_events = true;
+	if (event_add(&link->write_event, NULL) != 0 || event_add(&link->timer, &limit) != 0) {
 		link_close_socket(link);
 		errno = ENOMEM;
 		return -1;
 	}
-	link_set_timer(link, endpoint->upstream->config->connect_time_ms);
 	return 0;
 }
 
@@ -209,25 +208,24 @@ static void link_become_ready(struct link *link)
 {
 	const struct config_upstream *config = link->endpoint->upstream->config;
 
-	link_stop_timer(link);
+	event_del(&link->timer);
 	link_end_dial(link);
 	/* Where a health check asks for more than a connection, only its answer counts. */
 	if (config->health_path[0] == '\0' || config->health_interval_ms == 0)
 		endpoint_succeeded(link->endpoint);
 	link_enter(link, LINK_READY);
-	if (link_await(link, WATCH_READ) != 0)
-		link_fail(link, REFUSAL_INTERNAL, "out of memory");
-	else
-		link->calls->ready(link->owner);
+	event_add(&link->read_event, NULL);
+	link->calls->ready(link->owner);
 }
 
 /* False: in the next turn, in which the socket is still ready. */
 static bool may_step(struct upstream *upstream)
 {
-	uint32_t turn = watcher_turn(upstream->watcher);
+	struct timeval now;
 
-	if (turn != upstream->turn) {
-		upstream->turn = turn;
+	event_base_gettimeofday_cached(upstream->base, &now);
+	if (now.tv_sec != upstream->turn.tv_sec || now.tv_usec != upstream->turn.tv_usec) {
+		upstream->turn = now;
 		upstream->turn_steps = 0;
 	}
 	return upstream->turn_steps++ < LINK_STEPS_MAX;
@@ -239,25 +237,19 @@ static void link_shake_hands(struct link *link)
 
 	switch (tls_handshake(&link->tls)) {
 	case TLS_DONE:
-		watch_unwant(&link->watch, WATCH_WRITE);
+		event_del(&link->read_event);
+		event_del(&link->write_event);
 		link_become_ready(link);
 		return;
 	case TLS_WANTS_READ:
-		watch_unwant(&link->watch, WATCH_WRITE);
-		if (link_await(link, WATCH_READ) == 0)
-			return;
-		snprintf(reason, sizeof(reason), "TLS handshake: waiting for the endpoint: %s",
-			strerror(errno));
-		break;
-	case TLS_WANTS_WRITE:
-		if (link_await(link, WATCH_WRITE) == 0)
-			return;
-		snprintf(reason, sizeof(reason), "TLS handshake: waiting for the endpoint: %s",
-			strerror(errno));
-		break;
-	default: snprintf(reason, sizeof(reason), "TLS handshake: %s", tls_failure(&link->tls));
+		event_del(&link->write_event);
+		event_add(&link->read_event, NULL);
+		return;
+	case TLS_WANTS_WRITE: event_add(&link->write_event, NULL); return;
+	default:
+		snprintf(reason, sizeof(reason), "TLS handshake: %s", tls_failure(&link->tls));
+		link_retry(link, reason);
 	}
-	link_retry(link, reason);
 }
 
 static void link_connected(struct link *link)
@@ -310,19 +302,23 @@ static int link_flush(struct link *link)
 			return -1;
 		switch (tls_write(&link->tls, data, piece, &written)) {
 		case TLS_DONE: evbuffer_drain(link->queue, written); break;
-		case TLS_WANTS_READ: return 0; /* it is read anyway */
-		case TLS_WANTS_WRITE: return link_await(link, WATCH_WRITE);
+		case TLS_WANTS_READ: return 0; /* the read event is on */
+		case TLS_WANTS_WRITE: return event_add(&link->write_event, NULL);
 		default: return -1;
 		}
 	}
 	return 0;
 }
 
-static void link_writable(struct link *link)
+static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
+	struct link *link = arg;
+
+	(void)fd;
+	(void)what;
 	if ((link->state == LINK_CONNECTING || link->state == LINK_HANDSHAKE) &&
 		link->endpoint->config->is_tls && !may_step(link->endpoint->upstream)) {
-		(void)link_await(link, WATCH_WRITE); /* it was, and still is in the set */
+		event_add(&link->write_event, NULL);
 		return;
 	}
 	switch (link->state) {
@@ -372,18 +368,23 @@ static void link_idle_ended(struct link *link)
 static void link_idle_on(struct link *link)
 {
 	uint32_t idle_time_ms = link->endpoint->upstream->config->idle_time_ms;
+	struct timeval rest = timeval_of_ms(idle_time_ms - LINK_PROOF_MS);
 
-	if (link->has_stayed || idle_time_ms <= LINK_PROOF_MS) {
+	if (link->has_stayed || idle_time_ms <= LINK_PROOF_MS ||
+		event_add(&link->timer, &rest) != 0) {
 		link_free(link);
 		return;
 	}
-	link_set_timer(link, idle_time_ms - LINK_PROOF_MS);
 	link->has_stayed = true;
 	link->endpoint->keeps_links = true;
 }
 
-static void link_readable(struct link *link)
+static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
+	struct link *link = arg;
+
+	(void)fd;
+	(void)what;
 	switch (link->state) {
 	case LINK_HANDSHAKE:
 		if (may_step(link->endpoint->upstream))
@@ -393,17 +394,18 @@ static void link_readable(struct link *link)
 		if (!link_is_silent(link))
 			link_idle_ended(link);
 		return;
-	case LINK_READY:
-		if ((link->watch.wanted & WATCH_READ) != 0)
-			link->calls->readable(link->owner);
-		return;
+	case LINK_READY: link->calls->readable(link->owner); return;
 	case LINK_WAITING:
 	case LINK_CONNECTING: return;
 	}
 }
 
-static void link_timed_out(struct link *link)
+static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
+	struct link *link = arg;
+
+	(void)fd;
+	(void)what;
 	if (link->state == LINK_IDLE)
 		link_idle_on(link);
 	else if (link->state == LINK_WAITING)
@@ -411,27 +413,6 @@ static void link_timed_out(struct link *link)
 			"too many others were being connected all the time");
 	else if (link->state != LINK_READY)
 		link_retry(link, "connecting: no answer in time");
-}
-
-static void on_ready(struct watch *watch, unsigned int ready)
-{
-	struct link *link = (struct link *)((char *)watch - offsetof(struct link, watch));
-
-	if (ready == WATCH_WRITE)
-		link_writable(link);
-	else
-		link_readable(link);
-}
-
-static void on_time(struct wheel_timer *timer)
-{
-	link_timed_out((struct link *)((char *)timer - offsetof(struct link, timer)));
-}
-
-void link_prepare(struct upstream *upstream)
-{
-	watcher_on(upstream->watcher, WATCH_ENDPOINT, on_ready);
-	wheel_on(upstream->wheel, WHEEL_ENDPOINT, on_time);
 }
 
 bool link_is_ready(const struct link *link)
@@ -458,7 +439,7 @@ int link_write(struct link *link, const void *data, size_t len)
 		return 0;
 	if (link->queue == NULL) {
 		link->queue = evbuffer_new();
-		if (link->queue == NULL || link_await(link, WATCH_WRITE) != 0)
+		if (link->queue == NULL || event_add(&link->write_event, NULL) != 0)
 			return -1;
 	}
 	return evbuffer_add(link->queue, at, len);
@@ -490,9 +471,9 @@ const char *link_why_lost(struct link *link)
 void link_want_read(struct link *link, bool wanted)
 {
 	if (!wanted)
-		watch_unwant(&link->watch, WATCH_READ);
-	else if (link_await(link, WATCH_READ) == 0 && tls_has_pending(&link->tls))
-		watch_soon(link->endpoint->upstream->watcher, &link->watch);
+		event_del(&link->read_event);
+	else if (event_add(&link->read_event, NULL) == 0 && tls_has_pending(&link->tls))
+		event_active(&link->read_event, EV_READ, 0);
 }
 
 /* A connection that stands for a user is kept as long as the login holds. */
@@ -508,17 +489,19 @@ void link_release(struct link *link, bool is_reusable)
 	const struct upstream *upstream = link->endpoint->upstream;
 	struct login *login = link->login;
 	uint32_t idle_time_ms = upstream->config->idle_time_ms;
+	struct timeval limit =
+		timeval_of_ms(idle_time_ms < LINK_PROOF_MS ? idle_time_ms : LINK_PROOF_MS);
 
 	link->has_stayed = false;
 	if (!is_reusable || upstream->is_closing || idle_time_ms == 0 ||
 		link->state != LINK_READY || link_queued(link) > 0 || tls_has_pending(&link->tls) ||
-		!link_login_holds(link) || link_await(link, WATCH_READ) != 0) {
+		!link_login_holds(link) || event_add(&link->timer, &limit) != 0) {
 		link_free(link);
 		return;
 	}
 	link->calls = NULL;
 	link->owner = NULL;
-	link_set_timer(link, idle_time_ms < LINK_PROOF_MS ? idle_time_ms : LINK_PROOF_MS);
+	link_want_read(link, true);
 	link_enter(link, LINK_IDLE);
 	if (login != NULL)
 		login_keep_link(login, link); /* and may let go of both */
@@ -537,8 +520,6 @@ static struct link *link_new(
 	link->calls = calls;
 	link->owner = owner;
 	link->tls.fd = -1;
-	link->watch = watch_of(WATCH_ENDPOINT, -1);
-	link->timer.kind = WHEEL_ENDPOINT;
 	link->state = LINK_CONNECTING;
 	TAILQ_INSERT_HEAD(&endpoint->busy, link, entry);
 	endpoint_count_busy(endpoint, 1);
@@ -546,13 +527,17 @@ static struct link *link_new(
 }
 
 /* In line, for as long as an answer may take. */
-static void link_wait(struct link *link)
+static int link_wait(struct link *link)
 {
 	struct endpoint *endpoint = link->endpoint;
+	struct timeval limit = timeval_of_ms(endpoint->upstream->config->answer_time_ms);
 
-	link_set_timer(link, endpoint->upstream->config->answer_time_ms);
+	evtimer_assign(&link->timer, endpoint->upstream->base, on_timer, link);
+	if (event_add(&link->timer, &limit) != 0)
+		return -1;
 	link->state = LINK_WAITING;
 	TAILQ_INSERT_TAIL(&endpoint->line, link, line_entry);
+	return 0;
 }
 
 void link_dial_next(evutil_socket_t fd, short what, void *arg)
@@ -585,10 +570,9 @@ static struct link *link_start(struct link *link)
 
 	if (link == NULL)
 		return NULL;
-	if (!link->is_probe && link->endpoint->dialing_count >= LINK_DIALS_MAX) {
-		link_wait(link);
+	if (!link->is_probe && link->endpoint->dialing_count >= LINK_DIALS_MAX &&
+		link_wait(link) == 0)
 		return link;
-	}
 	if (link_dial(link) == 0)
 		return link;
 	dial_reason(link->endpoint, reason, sizeof(reason));
@@ -630,7 +614,7 @@ bool link_take(
 		link_idle_ended(link);
 		return false;
 	}
-	link_stop_timer(link);
+	event_del(&link->timer);
 	link->calls = calls;
 	link->owner = owner;
 	link_enter(link, LINK_READY);

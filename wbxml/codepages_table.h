@@ -1,6 +1,6 @@
 /*
  * The generated tables behind codepages.h, made by codepages.awk. Private to codepages.c and
- * reader.c, which looks a tag up twice for every element.
+ * reader.c, which looks up a tag for every element.
  */
 #ifndef WBXML_CODEPAGES_TABLE_H
 #define WBXML_CODEPAGES_TABLE_H

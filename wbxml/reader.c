@@ -7,7 +7,8 @@
 enum {
 	TOKENS_PER_ELEMENT = 4,
 	SWITCHES_IN_A_ROW = 8,
-	LENGTH_BYTES = 5, /* of an mb_u_int32 */
+	LENGTH_BYTES = 5,       /* of an mb_u_int32 */
+	STACK_UNKNOWN = 0x8000, /* above every row of wbxml_tags, and every page << 8 | token */
 };
 
 enum reader_state {
@@ -40,12 +41,17 @@ void wbxml_reader_init(struct wbxml_reader *reader, const struct wbxml_limits *l
 {
 	*reader = (struct wbxml_reader){
 		.state = READER_HEADER, .limits = wbxml_limits_complete(limits)};
+	reader->elements_left = reader->limits.elements;
+	reader->tokens_left = (uint64_t)reader->limits.elements * TOKENS_PER_ELEMENT;
 }
 
 void wbxml_reader_feed(struct wbxml_reader *reader, const void *data, size_t len)
 {
+	if (reader->state == READER_FAILED)
+		return;
 	reader->at = data;
 	reader->end = len > 0 ? reader->at + len : reader->at;
+	reader->fed += len;
 }
 
 static enum wbxml_event reader_fail(struct wbxml_reader *reader, enum wbxml_fault fault)
@@ -60,7 +66,6 @@ static enum wbxml_event reader_fail(struct wbxml_reader *reader, enum wbxml_faul
 static enum wbxml_event reader_take(struct wbxml_reader *reader, size_t len)
 {
 	reader->at += len;
-	reader->offset += len;
 	return WBXML_MORE;
 }
 
@@ -82,33 +87,34 @@ static enum wbxml_event reader_header(struct wbxml_reader *reader)
 	return reader_take(reader, 1);
 }
 
-/* An unknown one has its page and token all the same: who passes it on can write it. */
-static const struct wbxml_tag *reader_tag(struct wbxml_reader *reader, uint16_t id)
+/* Of an element on the stack. An unknown one has its page and token all the same: who passes it on can
+ * write it. */
+static const struct wbxml_tag *reader_tag(struct wbxml_reader *reader, unsigned int element)
 {
-	const struct wbxml_tag *tag = wbxml_tag_at(id >> 8, id & TOKEN_CODE);
-
-	if (tag != NULL || !reader->limits.lets_unknown_pass)
-		return tag;
-	reader->unknown = (struct wbxml_tag){.id = id};
+	if (element < STACK_UNKNOWN)
+		return &wbxml_tags[element];
+	reader->unknown = (struct wbxml_tag){.id = (uint16_t)(element - STACK_UNKNOWN)};
 	return &reader->unknown;
 }
 
 static enum wbxml_event reader_start(struct wbxml_reader *reader, uint8_t token)
 {
-	const struct wbxml_tag *tag;
+	unsigned int element = wbxml_tag_index[reader->page][token & TOKEN_CODE];
 
 	if ((token & TOKEN_HAS_ATTRIBUTES) != 0)
 		return reader_fail(reader, WBXML_FAULT_ATTRIBUTES);
-	tag = reader_tag(reader, (uint16_t)(reader->page << 8 | (token & TOKEN_CODE)));
-	if (tag == NULL)
-		return reader_fail(reader, WBXML_FAULT_TAG);
+	if (element == 0) {
+		if (!reader->limits.lets_unknown_pass)
+			return reader_fail(reader, WBXML_FAULT_TAG);
+		element = STACK_UNKNOWN | (unsigned int)reader->page << 8 | (token & TOKEN_CODE);
+	}
 	if (reader->depth >= reader->limits.depth)
 		return reader_fail(reader, WBXML_FAULT_DEPTH);
-	if (reader->elements >= reader->limits.elements)
+	if (reader->elements_left == 0)
 		return reader_fail(reader, WBXML_FAULT_ELEMENTS);
-	reader->elements++;
-	reader->stack[reader->depth++] = tag->id;
-	reader->tag = tag;
+	reader->elements_left--;
+	reader->stack[reader->depth++] = (uint16_t)element;
+	reader->tag = reader_tag(reader, element);
 	reader->is_empty = (token & TOKEN_HAS_CONTENT) == 0;
 	reader->end_is_due = reader->is_empty;
 	reader->switches = 0;
@@ -118,19 +124,19 @@ static enum wbxml_event reader_start(struct wbxml_reader *reader, uint8_t token)
 
 static enum wbxml_event reader_end(struct wbxml_reader *reader)
 {
-	uint16_t id = reader->stack[--reader->depth];
-
-	reader->tag = reader_tag(reader, id);
+	reader->tag = reader_tag(reader, reader->stack[--reader->depth]);
 	reader->end_is_due = false;
-	reader->state = reader->depth > 0 ? READER_CONTENT : READER_DONE;
+	if (reader->depth == 0)
+		reader->state = READER_DONE;
 	return WBXML_END;
 }
 
 /* A string, opaque data or a page switch begins. */
 static enum wbxml_event reader_enter(struct wbxml_reader *reader, enum reader_state state)
 {
-	if (++reader->tokens > (uint64_t)reader->limits.elements * TOKENS_PER_ELEMENT)
+	if (reader->tokens_left == 0)
 		return reader_fail(reader, WBXML_FAULT_ELEMENTS);
+	reader->tokens_left--;
 	reader->state = (uint8_t)state;
 	return reader_take(reader, 1);
 }
@@ -229,7 +235,8 @@ static enum wbxml_event reader_opaque(struct wbxml_reader *reader)
 	return reader_piece(reader, WBXML_OPAQUE, len, reader->opaque_left == 0);
 }
 
-static enum wbxml_event reader_step(struct wbxml_reader *reader)
+/* Seldom come to: kept out of next(), which is the shorter for it. */
+static __attribute__((noinline)) enum wbxml_event reader_step(struct wbxml_reader *reader)
 {
 	switch ((enum reader_state)reader->state) {
 	case READER_HEADER: return reader_header(reader);
@@ -248,14 +255,25 @@ enum wbxml_event wbxml_reader_next(struct wbxml_reader *reader)
 {
 	enum wbxml_event event = WBXML_MORE;
 
-	if (reader->state == READER_FAILED)
-		return WBXML_ERROR;
 	if (reader->end_is_due)
 		return reader_end(reader);
 	while (event == WBXML_MORE && reader->at < reader->end)
 		event = reader->state == READER_CONTENT ? reader_content(reader)
 							: reader_step(reader);
-	return event;
+	return event == WBXML_MORE && reader->state == READER_FAILED ? WBXML_ERROR : event;
+}
+
+uint64_t wbxml_reader_offset(const struct wbxml_reader *reader)
+{
+	return reader->fed - (uint64_t)(reader->end - reader->at);
+}
+
+uint16_t wbxml_reader_open(const struct wbxml_reader *reader, uint32_t level)
+{
+	unsigned int element = reader->stack[level];
+
+	return element < STACK_UNKNOWN ? wbxml_tags[element].id
+				       : (uint16_t)(element - STACK_UNKNOWN);
 }
 
 uint32_t wbxml_reader_opaque_left(const struct wbxml_reader *reader)

@@ -7,7 +7,7 @@
  *		wbxml_reader_feed(&reader, data, len);
  *		while ((event = wbxml_reader_next(&reader)) > WBXML_MORE)
  *			…                 look at reader.tag, reader.text
- *		if (event == WBXML_ERROR) …     reader.fault, reader.offset
+ *		if (event == WBXML_ERROR) …     reader.fault, wbxml_reader_offset()
  *	at the end of the body:
  *		if (wbxml_reader_finish(&reader) != 0) …    truncated
  *
@@ -82,23 +82,24 @@ struct wbxml_reader {
 	bool is_empty;    /* the element has no content token (0x40 not set) */
 	uint32_t depth;   /* elements open around the present place; the root's START has 1 */
 	enum wbxml_fault fault;
-	uint64_t offset; /* of the byte looked at next, from the start of the document; after a
-			    fault, of the byte that was wrong */
 
 	/* Private to reader.c. */
 	struct wbxml_limits limits;
 	const uint8_t *at, *end;
-	uint64_t tokens; /* strings, opaque values, page switches so far */
-	uint32_t elements;
+	uint64_t fed;         /* bytes of the document, up to end */
+	uint64_t tokens_left; /* strings, opaque values, page switches that may come */
+	uint32_t elements_left;
 	uint32_t opaque_left; /* of the OPAQUE; while its length is read, the length so far */
 	uint8_t state;
 	uint8_t step; /* bytes of the header, or of an OPAQUE's length, so far */
 	uint8_t utf8; /* what the character that has begun still needs */
 	uint8_t page;
-	uint8_t switches;                /* page switches since the last tag, string or END */
-	bool end_is_due;                 /* an empty element has begun */
-	struct wbxml_tag unknown;        /* the last tag, where it is none that we know */
-	uint16_t stack[WBXML_DEPTH_MAX]; /* page << 8 | token of the open elements */
+	uint8_t switches;         /* page switches since the last tag, string or END */
+	bool end_is_due;          /* an empty element has begun */
+	struct wbxml_tag unknown; /* the last tag, where it is none that we know */
+	uint16_t stack
+		[WBXML_DEPTH_MAX]; /* the open elements: rows of wbxml_tags, or STACK_UNKNOWN and
+					    page << 8 | token */
 };
 
 /* The limits with defaults filled in; NULL: all of them are 0. */
@@ -107,10 +108,16 @@ struct wbxml_limits wbxml_limits_complete(const struct wbxml_limits *limits);
 /* limits NULL: all of them 0, which is the defaults. */
 void wbxml_reader_init(struct wbxml_reader *reader, const struct wbxml_limits *limits);
 
-/* Hands over the next piece. It must stay unchanged until next() has returned WBXML_MORE. */
+/* Hands over the next piece; after a fault it does nothing. The piece must stay unchanged until next() has returned WBXML_MORE. */
 void wbxml_reader_feed(struct wbxml_reader *reader, const void *data, size_t len);
 
 enum wbxml_event wbxml_reader_next(struct wbxml_reader *reader);
+
+/* Of the byte looked at next, from the start of the document; after a fault, of the byte that was wrong. */
+uint64_t wbxml_reader_offset(const struct wbxml_reader *reader);
+
+/* The open element at a level below depth, counted from the root, which is 0: page << 8 | token. */
+uint16_t wbxml_reader_open(const struct wbxml_reader *reader, uint32_t level);
 
 /* After a WBXML_OPAQUE: how many bytes of the value are still to come. */
 uint32_t wbxml_reader_opaque_left(const struct wbxml_reader *reader);

@@ -1,6 +1,8 @@
 #include "wbxml/utf8.h"
 
 #include <endian.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 /* What the next byte may be, named for the bytes before it. */
@@ -61,26 +63,62 @@ static uint8_t utf8_next(uint8_t state, uint8_t byte)
 	return byte >= rule->low && byte <= rule->high ? rule->next : UTF8_WRONG;
 }
 
-/* Marks, by its top bit, each of the eight bytes that is not from 0x20 to 0x7F. A borrow can mark a
- * byte wrongly only above one that is marked rightly, so the lowest mark is always true. */
-static uint64_t plain_marks(uint64_t word)
-{
-	const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+/* Most text is plain ASCII, which is looked at in blocks. The compiler makes of them what the processor
+ * has. Seen as signed numbers, bytes above 0x7F are less than 0x20, too. */
+typedef int8_t utf8_block __attribute__((vector_size(16)));
 
-	return (((word - 0x20 * ones) & ~word) | word) & tops;
+static const ptrdiff_t one_block = sizeof(utf8_block), four_blocks = 4 * sizeof(utf8_block);
+
+/* FF for each byte that is not plain. */
+static utf8_block block_marks(const uint8_t *at)
+{
+	utf8_block block;
+
+	memcpy(&block, at, sizeof(block));
+	return block < 0x20;
 }
 
-/* Most text is plain ASCII: eight bytes at a time. */
+/* The first byte of a block that is not plain, or its end. */
+static const uint8_t *block_skip(const uint8_t *at)
+{
+	utf8_block block = block_marks(at);
+	uint64_t marks[2];
+
+	memcpy(marks, &block, sizeof(marks));
+	if (marks[0] != 0)
+		return at + (__builtin_ctzll(le64toh(marks[0])) >> 3);
+	at += sizeof(marks[0]);
+	return at + (marks[1] != 0 ? __builtin_ctzll(le64toh(marks[1])) >> 3 : 8);
+}
+
+static bool blocks_are_plain(const uint8_t *at)
+{
+	utf8_block block = block_marks(at) | block_marks(at + one_block) |
+			   block_marks(at + 2 * one_block) | block_marks(at + 3 * one_block);
+	uint64_t marks[2];
+
+	memcpy(marks, &block, sizeof(marks));
+	return (marks[0] | marks[1]) == 0;
+}
+
+/* A short text, as most are, ends in its first block; a long one is gone through four blocks at a time. */
 static const uint8_t *plain_skip(const uint8_t *at, const uint8_t *end)
 {
-	uint64_t word, marks;
+	const uint8_t *stop;
 
-	while (end - at >= 8) {
-		memcpy(&word, at, sizeof(word));
-		marks = plain_marks(le64toh(word));
-		if (marks != 0)
-			return at + (__builtin_ctzll(marks) >> 3);
-		at += 8;
+	if (end - at < one_block)
+		return at;
+	stop = block_skip(at);
+	if (stop != at + one_block)
+		return stop;
+	at = stop;
+	while (end - at >= four_blocks && blocks_are_plain(at))
+		at += four_blocks;
+	while (end - at >= one_block) {
+		stop = block_skip(at);
+		if (stop != at + one_block)
+			return stop;
+		at = stop;
 	}
 	return at;
 }

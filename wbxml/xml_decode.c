@@ -205,7 +205,7 @@ static int refuse_mixture(struct decoder *decoder)
 	return error_set(decoder->err,
 		"byte %" PRIu64
 		" of the WBXML: opaque data beside other content, which XML cannot show",
-		decoder->reader.offset);
+		wbxml_reader_offset(&decoder->reader));
 }
 
 static int decode_start(struct decoder *decoder)
@@ -366,7 +366,7 @@ static int decode_events(struct decoder *decoder)
 static void close_elements(struct decoder *decoder)
 {
 	for (uint32_t level = decoder->level; level > 0; level--) {
-		uint16_t tag = decoder->reader.stack[level - 1];
+		uint16_t tag = wbxml_reader_open(&decoder->reader, level - 1);
 
 		put_held_back(decoder, level, true);
 		put_end(decoder, level, tag);

@@ -25,7 +25,7 @@ static void path_write(const struct wbxml_reader *reader, char *text, size_t siz
 	if (reader->depth > 0)
 		add(text, size, from > 0 ? ", in .../" : ", in ");
 	for (uint32_t i = from; i < reader->depth; i++) {
-		unsigned int id = reader->stack[i];
+		unsigned int id = wbxml_reader_open(reader, i);
 		char name[XML_NAME_SIZE];
 
 		if (i > from)
@@ -69,11 +69,12 @@ static const char *expectation(enum wbxml_fault fault, bool is_in_root)
 int xml_reader_error(const struct wbxml_reader *reader, struct span document, struct error *err)
 {
 	const char *expected = expectation(reader->fault, reader->depth > 0);
+	uint64_t offset = wbxml_reader_offset(reader);
 	char found[64] = "", path[256];
 
 	path_write(reader, path, sizeof(path));
-	if (reader->offset < document.len) {
-		unsigned int byte = document.data[reader->offset];
+	if (offset < document.len) {
+		unsigned int byte = document.data[offset];
 
 		if (reader->fault == WBXML_FAULT_TAG)
 			snprintf(found, sizeof(found), ": %02x, not one of code page %u (%s)", byte,
@@ -81,7 +82,7 @@ int xml_reader_error(const struct wbxml_reader *reader, struct span document, st
 		else
 			snprintf(found, sizeof(found), ": %02x", byte);
 	}
-	return error_set(err, "byte %" PRIu64 " of the WBXML: %s%s%s%s%s", reader->offset,
+	return error_set(err, "byte %" PRIu64 " of the WBXML: %s%s%s%s%s", offset,
 		wbxml_fault_text(reader->fault), found, expected[0] != '\0' ? "; " : "", expected,
 		path);
 }

@@ -30,7 +30,7 @@ static int opaque_check(const struct wbxml_reader *reader, struct error *err)
 	if (utf8_scan(reader->text.data, end, &state) == end && state == UTF8_WHOLE)
 		return 0;
 	return error_set(err, "byte %llu of the WBXML: opaque data that is not text",
-		(unsigned long long)reader->offset);
+		(unsigned long long)wbxml_reader_offset(reader));
 }
 
 /* libwbxml would show it. */
@@ -41,7 +41,7 @@ static int mask_check(const struct wbxml_reader *reader, unsigned int redact, st
 	return error_set(err,
 		"byte %llu of the WBXML: %s, which cannot be masked in this dialect; "
 		"--show-secrets shows it",
-		(unsigned long long)reader->offset, reader->tag->name);
+		(unsigned long long)wbxml_reader_offset(reader), reader->tag->name);
 }
 
 /* Reads the whole document; from there on libwbxml may see it. */

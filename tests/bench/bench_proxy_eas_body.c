@@ -13,9 +13,10 @@
 
 #include "proxy/eas_body.h"
 #include "proxy/eas_command.h"
+#include "tests/bench/sync_answer.h"
 #include "wbxml/writer.h"
 
-enum { PIECE = 16384, MESSAGES = 900, ROUNDS = 200 };
+enum { PIECE = 16384, SYNC_SIZE = 500000, ROUNDS = 200 };
 
 static double seconds(void)
 {
@@ -49,67 +50,12 @@ static void measure(const char *name, const struct eas_body_terms *terms,
 		(seconds() - begun) / (double)rounds * 1e6);
 }
 
-static void write_message(struct wbxml_writer *writer)
-{
-	static const struct {
-		uint16_t tag;
-		const char *text;
-	} rows[] = {
-		{WBXML_EMAIL_TO, "\"Anna Beispiel\" <anna@example.com>"},
-		{WBXML_EMAIL_FROM, "\"Bo\" <bo@example.org>"},
-		{WBXML_EMAIL_SUBJECT, "Minutes of the meeting"},
-		{WBXML_EMAIL_DATERECEIVED, "2026-11-23T09:00:00.000Z"},
-		{WBXML_EMAIL_DISPLAYTO, "Anna Beispiel"},
-		{WBXML_EMAIL_IMPORTANCE, "1"},
-		{WBXML_EMAIL_READ, "0"},
-		{WBXML_EMAIL_MESSAGECLASS, "IPM.Note"},
-		{WBXML_EMAIL2_SENDER, "bo@example.org"},
-	};
-
-	wbxml_write_start(writer, WBXML_AIRSYNC_ADD);
-	wbxml_write_element(writer, WBXML_AIRSYNC_SERVERID, "5:17");
-	wbxml_write_start(writer, WBXML_AIRSYNC_APPLICATIONDATA);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		wbxml_write_element(writer, rows[i].tag, rows[i].text);
-	wbxml_write_start(writer, WBXML_AIRSYNCBASE_ATTACHMENTS);
-	wbxml_write_start(writer, WBXML_AIRSYNCBASE_ATTACHMENT);
-	wbxml_write_element(writer, WBXML_AIRSYNCBASE_DISPLAYNAME, "minutes.pdf");
-	wbxml_write_element(writer, WBXML_AIRSYNCBASE_FILEREFERENCE, "5%3a17%3a0");
-	wbxml_write_element(writer, WBXML_AIRSYNCBASE_ESTIMATEDDATASIZE, "184320");
-	wbxml_write_end(writer);
-	wbxml_write_end(writer);
-	wbxml_write_start(writer, WBXML_AIRSYNCBASE_BODY);
-	wbxml_write_element(writer, WBXML_AIRSYNCBASE_TYPE, "1");
-	wbxml_write_element(writer, WBXML_AIRSYNCBASE_DATA,
-		"A preview of a message as phones ask for it, which is some 250 characters long "
-		"for most of "
-		"them: it is what they show in the list of messages below the subject, and what "
-		"they search "
-		"in when the network is away, so that they ask for it again and again.");
-	wbxml_write_end(writer);
-	wbxml_write_end(writer);
-	wbxml_write_end(writer);
-}
-
 static void measure_sync(void)
 {
 	const struct eas_body_terms terms = {
 		.kind = EAS_BODY_WBXML, .command = EAS_SYNC, .version = 161, .is_answer = true};
-	struct wbxml_buffer document = {.limit = 1 << 24};
-	struct wbxml_writer writer;
+	struct wbxml_buffer document = sync_answer_make(SYNC_SIZE);
 
-	wbxml_write_header(&writer, &document);
-	wbxml_write_start(&writer, WBXML_AIRSYNC_SYNC);
-	wbxml_write_start(&writer, WBXML_AIRSYNC_COLLECTIONS);
-	wbxml_write_start(&writer, WBXML_AIRSYNC_COLLECTION);
-	wbxml_write_element(&writer, WBXML_AIRSYNC_SYNCKEY, "2");
-	wbxml_write_element(&writer, WBXML_AIRSYNC_COLLECTIONID, "5");
-	wbxml_write_element(&writer, WBXML_AIRSYNC_STATUS, "1");
-	wbxml_write_start(&writer, WBXML_AIRSYNC_COMMANDS);
-	for (int i = 0; i < MESSAGES; i++)
-		write_message(&writer);
-	for (int i = 0; i < 4; i++)
-		wbxml_write_end(&writer);
 	measure("Sync answer", &terms, &document, ROUNDS);
 	wbxml_buffer_free(&document);
 }

@@ -73,7 +73,7 @@ int document_read(struct document *document, struct span wbxml, struct error *er
 	}
 	if (event == WBXML_ERROR || wbxml_reader_finish(&reader) != 0)
 		return error_set(err, "%s at byte %llu", wbxml_fault_text(reader.fault),
-			(unsigned long long)reader.offset);
+			(unsigned long long)wbxml_reader_offset(&reader));
 	return 0;
 }
 

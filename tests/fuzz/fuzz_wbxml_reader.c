@@ -38,6 +38,7 @@ static void read_pieces(
 	struct wbxml_reader reader;
 	enum wbxml_event event = WBXML_MORE;
 	uint32_t depth = 0;
+	uint64_t offset;
 	size_t at = 0;
 
 	wbxml_reader_init(&reader, &limits);
@@ -56,11 +57,12 @@ static void read_pieces(
 		free(piece);
 		at += len;
 	}
-	assert(reader.offset <= size);
+	offset = wbxml_reader_offset(&reader);
+	assert(offset <= size);
 	assert((wbxml_reader_finish(&reader) == 0) == (reader.fault == WBXML_FAULT_NONE));
-	assert(reader.fault != WBXML_FAULT_NONE || (depth == 0 && reader.offset == size));
+	assert(reader.fault != WBXML_FAULT_NONE || (depth == 0 && offset == size));
 	wbxml_buffer_append(events, &reader.fault, sizeof(reader.fault));
-	wbxml_buffer_append(events, &reader.offset, sizeof(reader.offset));
+	wbxml_buffer_append(events, &offset, sizeof(offset));
 	assert(!events->has_failed);
 }
 

@@ -14,7 +14,7 @@ static enum wbxml_fault fault_of(
 		continue;
 	wbxml_reader_finish(&reader);
 	if (offset != NULL)
-		*offset = reader.offset;
+		*offset = wbxml_reader_offset(&reader);
 	return reader.fault;
 }
 
@@ -62,7 +62,7 @@ static void test_events_come_in_document_order_with_tag_and_depth(void)
 	assert_event(&reader, WBXML_END, WBXML_AIRSYNC_SYNC, 0, NULL);
 	CU_ASSERT_TRUE(wbxml_reader_is_done(&reader));
 	CU_ASSERT_EQUAL(wbxml_reader_next(&reader), WBXML_MORE);
-	CU_ASSERT_EQUAL(reader.offset, sizeof(document));
+	CU_ASSERT_EQUAL(wbxml_reader_offset(&reader), sizeof(document));
 	CU_ASSERT_EQUAL(wbxml_reader_finish(&reader), 0);
 }
 
@@ -98,7 +98,7 @@ static void test_a_fault_stays_with_the_offset_of_the_wrong_byte(void)
 	for (int i = 0; i < 3; i++) {
 		CU_ASSERT_EQUAL(wbxml_reader_next(&reader), WBXML_ERROR);
 		CU_ASSERT_EQUAL(reader.fault, WBXML_FAULT_TAG);
-		CU_ASSERT_EQUAL(reader.offset, 5);
+		CU_ASSERT_EQUAL(wbxml_reader_offset(&reader), 5);
 		wbxml_reader_feed(&reader, document, sizeof(document));
 	}
 	CU_ASSERT_EQUAL(wbxml_reader_finish(&reader), -1);
@@ -171,6 +171,29 @@ static void test_every_three_bytes_are_judged_right(void)
 	for (uint32_t code = 0x800; code < 0x10000; code++)
 		expected += code_is_good(code);
 	CU_ASSERT_EQUAL(good, expected);
+}
+
+/* Long texts are looked at in blocks: whatever the place in one, and wherever the text begins. */
+static void test_a_wrong_byte_is_found_at_every_place_of_a_long_text(void)
+{
+	static const uint8_t head[] = {HEADER, 0x45, 0x03};
+	enum { TEXT_LEN = 180 };
+	uint8_t document[sizeof(head) + TEXT_LEN + 2];
+	uint64_t offset;
+
+	for (size_t place = 0; place < TEXT_LEN; place++) {
+		memcpy(document, head, sizeof(head));
+		memset(document + sizeof(head), 'a', TEXT_LEN);
+		document[sizeof(head) + TEXT_LEN] = 0x00;
+		document[sizeof(head) + TEXT_LEN + 1] = 0x01;
+		CU_ASSERT_EQUAL(fault_of(document, sizeof(document), NULL, NULL), WBXML_FAULT_NONE);
+		document[sizeof(head) + place] = place % 2 == 0 ? 0x1F : 0x80;
+		CU_ASSERT_EQUAL(
+			fault_of(document, sizeof(document), NULL, &offset), WBXML_FAULT_TEXT);
+		CU_ASSERT_EQUAL(offset, sizeof(head) + place);
+		document[sizeof(head) + place] = 0x7F;
+		CU_ASSERT_EQUAL(fault_of(document, sizeof(document), NULL, NULL), WBXML_FAULT_NONE);
+	}
 }
 
 static void test_lengths_of_opaque_data_are_read_to_32_bits(void)
@@ -324,6 +347,8 @@ static const struct check checks[] = {
 		test_a_fault_stays_with_the_offset_of_the_wrong_byte},
 	{"every code point is judged right", test_every_code_point_is_judged_right},
 	{"every three bytes are judged right", test_every_three_bytes_are_judged_right},
+	{"a wrong byte is found at every place of a long text",
+		test_a_wrong_byte_is_found_at_every_place_of_a_long_text},
 	{"lengths of opaque data are read to 32 bits",
 		test_lengths_of_opaque_data_are_read_to_32_bits},
 	{"the limit of opaque data is the last that passes",

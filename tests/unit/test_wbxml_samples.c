@@ -109,7 +109,7 @@ static void check_prefixes(const char *name)
 		while (wbxml_reader_next(&reader) > WBXML_MORE)
 			CU_ASSERT_FALSE(wbxml_reader_is_done(&reader));
 		CU_ASSERT_EQUAL(reader.fault, WBXML_FAULT_NONE);
-		CU_ASSERT_EQUAL(reader.offset, len);
+		CU_ASSERT_EQUAL(wbxml_reader_offset(&reader), len);
 		CU_ASSERT_EQUAL(wbxml_reader_finish(&reader), -1);
 		CU_ASSERT_EQUAL(reader.fault, WBXML_FAULT_TRUNCATED);
 	}

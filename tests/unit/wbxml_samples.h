@@ -102,6 +102,7 @@ static inline enum wbxml_fault events_read(struct wbxml_buffer *events, struct s
 {
 	struct wbxml_reader reader;
 	size_t at = 0, len;
+	uint64_t offset;
 
 	wbxml_reader_init(&reader, limits);
 	do {
@@ -114,7 +115,8 @@ static inline enum wbxml_fault events_read(struct wbxml_buffer *events, struct s
 	} while (at < document.len);
 	wbxml_reader_finish(&reader);
 	wbxml_buffer_append(events, &reader.fault, sizeof(reader.fault));
-	wbxml_buffer_append(events, &reader.offset, sizeof(reader.offset));
+	offset = wbxml_reader_offset(&reader);
+	wbxml_buffer_append(events, &offset, sizeof(offset));
 	return reader.fault;
 }
 
