@@ -4,6 +4,7 @@
 #include <event2/buffer.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +14,22 @@
 #include "config/clock.h"
 #include "proxy/log.h"
 #include "proxy/login_table.h"
-#include "proxy/timeval.h"
 #include "proxy/upstream.h"
 
-static void on_readable(evutil_socket_t fd, short what, void *arg);
-static void on_writable(evutil_socket_t fd, short what, void *arg);
-static void on_timer(evutil_socket_t fd, short what, void *arg);
+static void link_set_timer(struct link *link, uint32_t time_ms)
+{
+	wheel_set(link->endpoint->upstream->wheel, &link->timer, time_ms);
+}
+
+static void link_stop_timer(struct link *link)
+{
+	wheel_stop(link->endpoint->upstream->wheel, &link->timer);
+}
+
+static int link_await(struct link *link, unsigned int what)
+{
+	return watch_want(link->endpoint->upstream->watcher, &link->watch, what);
+}
 
 static void link_enter(struct link *link, enum link_state state)
 {
@@ -56,7 +67,7 @@ static void link_end_dial(struct link *link)
 static void link_leave_line(struct link *link)
 {
 	TAILQ_REMOVE(&link->endpoint->line, link, line_entry);
-	event_del(&link->timer);
+	link_stop_timer(link);
 	link->state = LINK_CONNECTING;
 }
 
@@ -67,17 +78,11 @@ static void link_close_socket(struct link *link)
 	link_end_dial(link);
 	if (link->state == LINK_WAITING)
 		link_leave_line(link);
-	if (link->has_events) {
-		event_del(&link->read_event);
-		event_del(&link->write_event);
-		event_del(&link->timer);
-		link->has_events = false;
-	}
+	link_stop_timer(link);
 	tls_close(&link->tls);
-	if (link->tls.fd != -1) {
-		close(link->tls.fd);
+	if (link->watch.fd != -1)
 		shared_subtract(&counters->upstream_connections_open, 1);
-	}
+	watch_close(link->endpoint->upstream->watcher, &link->watch);
 	link->tls.fd = -1;
 }
 
@@ -110,8 +115,6 @@ static void dial_reason(const struct endpoint *endpoint, char *reason, size_t si
 static int link_dial(struct link *link)
 {
 	struct endpoint *endpoint = link->endpoint;
-	struct event_base *base = endpoint->upstream->base;
-	struct timeval limit = timeval_of_ms(endpoint->upstream->config->connect_time_ms);
 	unsigned int which;
 	int on = 1;
 	int fd;
@@ -139,15 +142,13 @@ static int link_dial(struct link *link)
 		link->is_dialing = true;
 		endpoint->dialing_count++;
 	}
-	event_assign(&link->read_event, base, fd, EV_READ | EV_PERSIST, on_readable, link);
-	event_assign(&link->write_event, base, fd, EV_WRITE, on_writable, link);
-	evtimer_assign(&link->timer, base, on_timer, link);
-	link->has_events = true;
-	if (event_add(&link->write_event, NULL) != 0 || event_add(&link->timer, &limit) != 0) {
+	link->watch = watch_of(WATCH_ENDPOINT, fd);
+	if (link_await(link, WATCH_WRITE) != 0) {
 		link_close_socket(link);
 		errno = ENOMEM;
 		return -1;
 	}
+	link_set_timer(link, endpoint->upstream->config->connect_time_ms);
 	return 0;
 }
 
@@ -208,24 +209,25 @@ static void link_become_ready(struct link *link)
 {
 	const struct config_upstream *config = link->endpoint->upstream->config;
 
-	event_del(&link->timer);
+	link_stop_timer(link);
 	link_end_dial(link);
 	/* Where a health check asks for more than a connection, only its answer counts. */
 	if (config->health_path[0] == '\0' || config->health_interval_ms == 0)
 		endpoint_succeeded(link->endpoint);
 	link_enter(link, LINK_READY);
-	event_add(&link->read_event, NULL);
-	link->calls->ready(link->owner);
+	if (link_await(link, WATCH_READ) != 0)
+		link_fail(link, REFUSAL_INTERNAL, "out of memory");
+	else
+		link->calls->ready(link->owner);
 }
 
 /* False: in the next turn, in which the socket is still ready. */
 static bool may_step(struct upstream *upstream)
 {
-	struct timeval now;
+	uint32_t turn = watcher_turn(upstream->watcher);
 
-	event_base_gettimeofday_cached(upstream->base, &now);
-	if (now.tv_sec != upstream->turn.tv_sec || now.tv_usec != upstream->turn.tv_usec) {
-		upstream->turn = now;
+	if (turn != upstream->turn) {
+		upstream->turn = turn;
 		upstream->turn_steps = 0;
 	}
 	return upstream->turn_steps++ < LINK_STEPS_MAX;
@@ -237,19 +239,25 @@ static void link_shake_hands(struct link *link)
 
 	switch (tls_handshake(&link->tls)) {
 	case TLS_DONE:
-		event_del(&link->read_event);
-		event_del(&link->write_event);
+		watch_unwant(&link->watch, WATCH_WRITE);
 		link_become_ready(link);
 		return;
 	case TLS_WANTS_READ:
-		event_del(&link->write_event);
-		event_add(&link->read_event, NULL);
-		return;
-	case TLS_WANTS_WRITE: event_add(&link->write_event, NULL); return;
-	default:
-		snprintf(reason, sizeof(reason), "TLS handshake: %s", tls_failure(&link->tls));
-		link_retry(link, reason);
+		watch_unwant(&link->watch, WATCH_WRITE);
+		if (link_await(link, WATCH_READ) == 0)
+			return;
+		snprintf(reason, sizeof(reason), "TLS handshake: waiting for the endpoint: %s",
+			strerror(errno));
+		break;
+	case TLS_WANTS_WRITE:
+		if (link_await(link, WATCH_WRITE) == 0)
+			return;
+		snprintf(reason, sizeof(reason), "TLS handshake: waiting for the endpoint: %s",
+			strerror(errno));
+		break;
+	default: snprintf(reason, sizeof(reason), "TLS handshake: %s", tls_failure(&link->tls));
 	}
+	link_retry(link, reason);
 }
 
 static void link_connected(struct link *link)
@@ -302,23 +310,19 @@ static int link_flush(struct link *link)
 			return -1;
 		switch (tls_write(&link->tls, data, piece, &written)) {
 		case TLS_DONE: evbuffer_drain(link->queue, written); break;
-		case TLS_WANTS_READ: return 0; /* the read event is on */
-		case TLS_WANTS_WRITE: return event_add(&link->write_event, NULL);
+		case TLS_WANTS_READ: return 0; /* it is read anyway */
+		case TLS_WANTS_WRITE: return link_await(link, WATCH_WRITE);
 		default: return -1;
 		}
 	}
 	return 0;
 }
 
-static void on_writable(evutil_socket_t fd, short what, void *arg)
+static void link_writable(struct link *link)
 {
-	struct link *link = arg;
-
-	(void)fd;
-	(void)what;
 	if ((link->state == LINK_CONNECTING || link->state == LINK_HANDSHAKE) &&
 		link->endpoint->config->is_tls && !may_step(link->endpoint->upstream)) {
-		event_add(&link->write_event, NULL);
+		(void)link_await(link, WATCH_WRITE); /* it was, and still is in the set */
 		return;
 	}
 	switch (link->state) {
@@ -368,23 +372,18 @@ static void link_idle_ended(struct link *link)
 static void link_idle_on(struct link *link)
 {
 	uint32_t idle_time_ms = link->endpoint->upstream->config->idle_time_ms;
-	struct timeval rest = timeval_of_ms(idle_time_ms - LINK_PROOF_MS);
 
-	if (link->has_stayed || idle_time_ms <= LINK_PROOF_MS ||
-		event_add(&link->timer, &rest) != 0) {
+	if (link->has_stayed || idle_time_ms <= LINK_PROOF_MS) {
 		link_free(link);
 		return;
 	}
+	link_set_timer(link, idle_time_ms - LINK_PROOF_MS);
 	link->has_stayed = true;
 	link->endpoint->keeps_links = true;
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+static void link_readable(struct link *link)
 {
-	struct link *link = arg;
-
-	(void)fd;
-	(void)what;
 	switch (link->state) {
 	case LINK_HANDSHAKE:
 		if (may_step(link->endpoint->upstream))
@@ -394,18 +393,17 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		if (!link_is_silent(link))
 			link_idle_ended(link);
 		return;
-	case LINK_READY: link->calls->readable(link->owner); return;
+	case LINK_READY:
+		if ((link->watch.wanted & WATCH_READ) != 0)
+			link->calls->readable(link->owner);
+		return;
 	case LINK_WAITING:
 	case LINK_CONNECTING: return;
 	}
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void link_timed_out(struct link *link)
 {
-	struct link *link = arg;
-
-	(void)fd;
-	(void)what;
 	if (link->state == LINK_IDLE)
 		link_idle_on(link);
 	else if (link->state == LINK_WAITING)
@@ -413,6 +411,27 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 			"too many others were being connected all the time");
 	else if (link->state != LINK_READY)
 		link_retry(link, "connecting: no answer in time");
+}
+
+static void on_ready(struct watch *watch, unsigned int ready)
+{
+	struct link *link = (struct link *)((char *)watch - offsetof(struct link, watch));
+
+	if (ready == WATCH_WRITE)
+		link_writable(link);
+	else
+		link_readable(link);
+}
+
+static void on_time(struct wheel_timer *timer)
+{
+	link_timed_out((struct link *)((char *)timer - offsetof(struct link, timer)));
+}
+
+void link_prepare(struct upstream *upstream)
+{
+	watcher_on(upstream->watcher, WATCH_ENDPOINT, on_ready);
+	wheel_on(upstream->wheel, WHEEL_ENDPOINT, on_time);
 }
 
 bool link_is_ready(const struct link *link)
@@ -439,7 +458,7 @@ int link_write(struct link *link, const void *data, size_t len)
 		return 0;
 	if (link->queue == NULL) {
 		link->queue = evbuffer_new();
-		if (link->queue == NULL || event_add(&link->write_event, NULL) != 0)
+		if (link->queue == NULL || link_await(link, WATCH_WRITE) != 0)
 			return -1;
 	}
 	return evbuffer_add(link->queue, at, len);
@@ -471,9 +490,9 @@ const char *link_why_lost(struct link *link)
 void link_want_read(struct link *link, bool wanted)
 {
 	if (!wanted)
-		event_del(&link->read_event);
-	else if (event_add(&link->read_event, NULL) == 0 && tls_has_pending(&link->tls))
-		event_active(&link->read_event, EV_READ, 0);
+		watch_unwant(&link->watch, WATCH_READ);
+	else if (link_await(link, WATCH_READ) == 0 && tls_has_pending(&link->tls))
+		watch_soon(link->endpoint->upstream->watcher, &link->watch);
 }
 
 /* A connection that stands for a user is kept as long as the login holds. */
@@ -489,19 +508,17 @@ void link_release(struct link *link, bool is_reusable)
 	const struct upstream *upstream = link->endpoint->upstream;
 	struct login *login = link->login;
 	uint32_t idle_time_ms = upstream->config->idle_time_ms;
-	struct timeval limit =
-		timeval_of_ms(idle_time_ms < LINK_PROOF_MS ? idle_time_ms : LINK_PROOF_MS);
 
 	link->has_stayed = false;
 	if (!is_reusable || upstream->is_closing || idle_time_ms == 0 ||
 		link->state != LINK_READY || link_queued(link) > 0 || tls_has_pending(&link->tls) ||
-		!link_login_holds(link) || event_add(&link->timer, &limit) != 0) {
+		!link_login_holds(link) || link_await(link, WATCH_READ) != 0) {
 		link_free(link);
 		return;
 	}
 	link->calls = NULL;
 	link->owner = NULL;
-	link_want_read(link, true);
+	link_set_timer(link, idle_time_ms < LINK_PROOF_MS ? idle_time_ms : LINK_PROOF_MS);
 	link_enter(link, LINK_IDLE);
 	if (login != NULL)
 		login_keep_link(login, link); /* and may let go of both */
@@ -520,6 +537,8 @@ static struct link *link_new(
 	link->calls = calls;
 	link->owner = owner;
 	link->tls.fd = -1;
+	link->watch = watch_of(WATCH_ENDPOINT, -1);
+	link->timer.kind = WHEEL_ENDPOINT;
 	link->state = LINK_CONNECTING;
 	TAILQ_INSERT_HEAD(&endpoint->busy, link, entry);
 	endpoint_count_busy(endpoint, 1);
@@ -527,17 +546,13 @@ static struct link *link_new(
 }
 
 /* In line, for as long as an answer may take. */
-static int link_wait(struct link *link)
+static void link_wait(struct link *link)
 {
 	struct endpoint *endpoint = link->endpoint;
-	struct timeval limit = timeval_of_ms(endpoint->upstream->config->answer_time_ms);
 
-	evtimer_assign(&link->timer, endpoint->upstream->base, on_timer, link);
-	if (event_add(&link->timer, &limit) != 0)
-		return -1;
+	link_set_timer(link, endpoint->upstream->config->answer_time_ms);
 	link->state = LINK_WAITING;
 	TAILQ_INSERT_TAIL(&endpoint->line, link, line_entry);
-	return 0;
 }
 
 void link_dial_next(evutil_socket_t fd, short what, void *arg)
@@ -570,9 +585,10 @@ static struct link *link_start(struct link *link)
 
 	if (link == NULL)
 		return NULL;
-	if (!link->is_probe && link->endpoint->dialing_count >= LINK_DIALS_MAX &&
-		link_wait(link) == 0)
+	if (!link->is_probe && link->endpoint->dialing_count >= LINK_DIALS_MAX) {
+		link_wait(link);
 		return link;
+	}
 	if (link_dial(link) == 0)
 		return link;
 	dial_reason(link->endpoint, reason, sizeof(reason));
@@ -614,7 +630,7 @@ bool link_take(
 		link_idle_ended(link);
 		return false;
 	}
-	event_del(&link->timer);
+	link_stop_timer(link);
 	link->calls = calls;
 	link->owner = owner;
 	link_enter(link, LINK_READY);

@@ -7,17 +7,19 @@
 #define PROXY_LINK_H
 
 #include <event2/event.h>
-#include <event2/event_struct.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/queue.h>
 
 #include "config/refusal.h"
 #include "proxy/tls.h"
+#include "proxy/watch.h"
+#include "proxy/wheel.h"
 
 struct endpoint;
 struct evbuffer;
 struct login;
+struct upstream;
 
 /* What the owner of a link is told. */
 struct link_calls {
@@ -53,8 +55,8 @@ struct link {
 	bool is_probe;         /* it never goes to another endpoint: a health check, or a test */
 	bool is_bare;          /* ready once it is connected, without TLS */
 	uint64_t connected_us; /* clock_us(): when a TLS handshake could begin */
-	struct event read_event, write_event, timer;
-	bool has_events;
+	struct watch watch;
+	struct wheel_timer timer;
 	TAILQ_ENTRY(link) line_entry; /* in its endpoint's line, while LINK_WAITING */
 	bool is_dialing;              /* one of the endpoint's dialing_count */
 	bool has_stayed;              /* idle for LINK_PROOF_MS, and not ended by the endpoint */
@@ -93,6 +95,9 @@ void link_release(struct link *link, bool is_reusable);
 
 /* Whether it is still open, and the endpoint has said nothing that nobody has read. */
 bool link_is_silent(struct link *link);
+
+/* For upstream.c, once, before the first one: has the watcher and the wheel call links. */
+void link_prepare(struct upstream *upstream);
 
 /* For upstream.c: begins to connect to endpoint. login: whose connection it will be; NULL: everybody's. NULL
  * when memory or descriptors run out. */

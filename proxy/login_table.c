@@ -1,5 +1,6 @@
 #include "proxy/login_table.h"
 
+#include <event2/event_struct.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 #include "proxy/ocsp_client.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +26,7 @@ struct ocsp_entry {
 	TAILQ_ENTRY(ocsp_entry) unsent; /* while ASKING_UNSENT */
 	LIST_HEAD(, session) sessions;
 	struct ocsp_client *client;
-	struct event timer; /* the next question, or the end of waiting for an answer */
+	struct wheel_timer timer; /* the next question, or the end of waiting for an answer */
 	uint8_t leaf_sha256[32];
 	uint32_t authority; /* the issuer */
 	struct serial serial;
@@ -105,7 +106,7 @@ static void entry_rest(struct ocsp_entry *entry)
 	if (entry->is_idle || entry->is_announcing || !LIST_EMPTY(&entry->sessions) ||
 		entry->asking != ASKING_NOTHING)
 		return;
-	event_del(&entry->timer);
+	wheel_stop(client->worker->wheel, &entry->timer);
 	TAILQ_INSERT_TAIL(&client->idle, entry, idle);
 	client->idle_count++;
 	entry->is_idle = true;
@@ -119,8 +120,6 @@ static void entry_rest(struct ocsp_entry *entry)
 	}
 }
 
-static void on_entry_timer(evutil_socket_t fd, short what, void *arg);
-
 /* Not idle: it has a session or a question soon. NULL when memory runs out. */
 static struct ocsp_entry *client_add(struct ocsp_client *client, const struct verdict *verdict)
 {
@@ -131,7 +130,7 @@ static struct ocsp_entry *client_add(struct ocsp_client *client, const struct ve
 		return NULL;
 	LIST_INIT(&entry->sessions);
 	entry->client = client;
-	evtimer_assign(&entry->timer, client->worker->base, on_entry_timer, entry);
+	entry->timer.kind = WHEEL_OCSP;
 	memcpy(entry->leaf_sha256, verdict->leaf_sha256, sizeof(entry->leaf_sha256));
 	entry->authority = (uint32_t)verdict->links[0].authority;
 	entry->serial = verdict->links[0].serial;
@@ -144,10 +143,7 @@ static struct ocsp_entry *client_add(struct ocsp_client *client, const struct ve
 
 static void entry_set_timer(struct ocsp_entry *entry, int64_t after_ms)
 {
-	struct timeval after = {.tv_sec = (time_t)(after_ms / 1000),
-		.tv_usec = (suseconds_t)(after_ms % 1000 * 1000)};
-
-	event_add(&entry->timer, &after);
+	wheel_set(entry->client->worker->wheel, &entry->timer, (uint32_t)after_ms);
 }
 
 /* When to ask again, in milliseconds: before the answer ends and before it is too old, but after a
@@ -289,12 +285,11 @@ static void entry_ask(struct ocsp_entry *entry)
 	event_add(client->writable, NULL);
 }
 
-static void on_entry_timer(evutil_socket_t fd, short what, void *arg)
+static void on_entry_time(struct wheel_timer *timer)
 {
-	struct ocsp_entry *entry = arg;
+	struct ocsp_entry *entry =
+		(struct ocsp_entry *)((char *)timer - offsetof(struct ocsp_entry, timer));
 
-	(void)fd;
-	(void)what;
 	if (entry->asking != ASKING_NOTHING || entry->client->channel.fd == -1) {
 		entry_take_nothing(entry);
 		return;
@@ -392,6 +387,7 @@ struct ocsp_client *ocsp_client_new(struct worker *worker)
 	if (client == NULL)
 		return NULL;
 	client->worker = worker;
+	wheel_on(worker->wheel, WHEEL_OCSP, on_entry_time);
 	peer_channel_init(&client->channel, client, take, gone);
 	TAILQ_INIT(&client->idle);
 	TAILQ_INIT(&client->unsent);
@@ -406,7 +402,7 @@ void ocsp_client_free(struct ocsp_client *client)
 			struct ocsp_entry *entry = LIST_FIRST(&client->buckets[i]);
 
 			LIST_REMOVE(entry, bucket);
-			event_del(&entry->timer);
+			wheel_stop(client->worker->wheel, &entry->timer);
 			free(entry);
 		}
 	free(client);

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <event2/buffer.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,7 +14,6 @@
 #include "proxy/identity_client.h"
 #include "proxy/log.h"
 #include "proxy/ocsp_client.h"
-#include "proxy/timeval.h"
 
 enum { LINGER_MS = 2000 }; /* what a refused phone still sends is dropped for so long */
 
@@ -29,10 +29,6 @@ static const char *const state_names[] = {
 	[SESSION_CLOSED] = "closed",
 };
 
-static void on_readable(evutil_socket_t fd, short what, void *arg);
-static void on_writable(evutil_socket_t fd, short what, void *arg);
-static void on_timer(evutil_socket_t fd, short what, void *arg);
-
 void session_enter(struct session *session, enum session_state state)
 {
 	struct log_line line;
@@ -47,12 +43,12 @@ void session_enter(struct session *session, enum session_state state)
 
 void session_set_timer(struct session *session, uint32_t time_ms)
 {
-	struct timeval limit = timeval_of_ms(time_ms);
-
+	if (session->state == SESSION_CLOSED)
+		return;
 	if (time_ms == 0)
-		event_del(&session->timer);
-	else if (event_add(&session->timer, &limit) != 0)
-		session_close(session);
+		wheel_stop(session->worker->wheel, &session->timer);
+	else
+		wheel_set(session->worker->wheel, &session->timer, time_ms);
 }
 
 static size_t input_len(const struct session *session)
@@ -88,19 +84,24 @@ void session_update_events(struct session *session)
 {
 	if (session->state == SESSION_CLOSED)
 		return;
-	if (session_wants_read(session)) {
-		if (event_add(&session->read_event, NULL) != 0)
-			session_close(session);
-	} else {
-		event_del(&session->read_event);
-	}
+	if (!session_wants_read(session))
+		watch_unwant(&session->watch, WATCH_READ);
+	else if (watch_want(session->worker->watcher, &session->watch, WATCH_READ) != 0)
+		session_close(session);
 }
 
-/* Has the loop call on_readable() although the socket may have nothing new. */
+/* Nothing more can be written now. */
+static void session_await_writable(struct session *session)
+{
+	if (watch_want(session->worker->watcher, &session->watch, WATCH_WRITE) != 0)
+		session_close(session);
+}
+
+/* Has the loop call session_readable() although the socket may have nothing new. */
 static void session_run_soon(struct session *session)
 {
 	if (session->state != SESSION_CLOSED)
-		event_active(&session->read_event, EV_READ, 0);
+		watch_soon(session->worker->watcher, &session->watch);
 }
 
 int session_open(struct worker *worker, size_t listener, int fd,
@@ -129,11 +130,9 @@ int session_open(struct worker *worker, size_t listener, int fd,
 		memcpy(&session->address.s6_addr[12], &in->sin_addr, 4);
 		session->port = in->sin_port;
 	}
-	event_assign(
-		&session->read_event, worker->base, fd, EV_READ | EV_PERSIST, on_readable, session);
-	event_assign(&session->write_event, worker->base, fd, EV_WRITE, on_writable, session);
-	evtimer_assign(&session->timer, worker->base, on_timer, session);
-	if (event_add(&session->read_event, NULL) != 0) {
+	session->watch = watch_of(WATCH_PHONE, fd);
+	session->timer.kind = WHEEL_PHONE;
+	if (watch_want(worker->watcher, &session->watch, WATCH_READ) != 0) {
 		free(session);
 		return -1;
 	}
@@ -157,11 +156,9 @@ void session_close(struct session *session)
 	session_enter(session, SESSION_CLOSED);
 	if (session->exchange != NULL)
 		exchange_abort(session->exchange, REFUSAL_NONE, "connection closed");
-	event_del(&session->read_event);
-	event_del(&session->write_event);
-	event_del(&session->timer);
+	wheel_stop(worker->wheel, &session->timer);
 	tls_close(&session->tls);
-	close(session->tls.fd);
+	watch_close(worker->watcher, &session->watch);
 	source_give(session->source);
 	recheck_forget(&worker->recheck, session);
 	worker_identity_forget(&worker->reidentify, session);
@@ -236,10 +233,7 @@ static void session_shake_hands(struct session *session)
 		session_admit(session);
 		return;
 	case TLS_WANTS_READ: return;
-	case TLS_WANTS_WRITE:
-		if (event_add(&session->write_event, NULL) != 0)
-			session_close(session);
-		return;
+	case TLS_WANTS_WRITE: session_await_writable(session); return;
 	case TLS_EOF:
 	case TLS_ERROR: session_handshake_failed(session, tls_failure(&session->tls)); return;
 	}
@@ -382,10 +376,7 @@ static void session_read(struct session *session)
 	switch (tls_read(&session->tls, worker->buffer, WORKER_BUFFER, &len)) {
 	case TLS_DONE: session_receive(session, (const char *)worker->buffer, len); break;
 	case TLS_WANTS_READ: return;
-	case TLS_WANTS_WRITE:
-		if (event_add(&session->write_event, NULL) != 0)
-			session_close(session);
-		return;
+	case TLS_WANTS_WRITE: session_await_writable(session); return;
 	case TLS_EOF:
 	case TLS_ERROR: session_close(session); return;
 	}
@@ -394,12 +385,8 @@ static void session_read(struct session *session)
 		session_run_soon(session);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+static void session_readable(struct session *session)
 {
-	struct session *session = arg;
-
-	(void)fd;
-	(void)what;
 	switch (session->state) {
 	case SESSION_SILENT: session_greet(session); return;
 	case SESSION_HANDSHAKE: session_shake_hands(session); return;
@@ -487,10 +474,9 @@ static void session_flush(struct session *session)
 		if (data != NULL)
 			result = tls_write(&session->tls, data, piece, &written);
 		if (result == TLS_WANTS_READ)
-			return; /* the read event is on; it ends up here again by the timer at worst */
+			return; /* it is read anyway; it ends up here again by the timer at worst */
 		if (result == TLS_WANTS_WRITE) {
-			if (event_add(&session->write_event, NULL) != 0)
-				session_close(session);
+			session_await_writable(session);
 			return;
 		}
 		if (result != TLS_DONE) {
@@ -505,12 +491,8 @@ static void session_flush(struct session *session)
 	session_written(session);
 }
 
-static void on_writable(evutil_socket_t fd, short what, void *arg)
+static void session_writable(struct session *session)
 {
-	struct session *session = arg;
-
-	(void)fd;
-	(void)what;
 	if (session->state == SESSION_HANDSHAKE)
 		session_shake_hands(session);
 	else if (session->state != SESSION_CLOSED && session->queue != NULL)
@@ -542,10 +524,13 @@ void session_write(struct session *session, const void *data, size_t len)
 		return;
 	if (session->queue == NULL) {
 		session->queue = evbuffer_new();
-		if (session->queue == NULL || event_add(&session->write_event, NULL) != 0) {
+		if (session->queue == NULL) {
 			session_close(session);
 			return;
 		}
+		session_await_writable(session);
+		if (session->state == SESSION_CLOSED)
+			return;
 	}
 	if (evbuffer_add(session->queue, at, len) != 0)
 		session_close(session);
@@ -604,12 +589,31 @@ static void session_timed_out(struct session *session)
 	}
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+/* Calls */
+
+static void on_ready(struct watch *watch, unsigned int ready)
 {
-	(void)fd;
-	(void)what;
-	session_timed_out(arg);
+	struct session *session =
+		(struct session *)((char *)watch - offsetof(struct session, watch));
+
+	if (ready == WATCH_WRITE)
+		session_writable(session);
+	else
+		session_readable(session);
 }
+
+static void on_time(struct wheel_timer *timer)
+{
+	session_timed_out((struct session *)((char *)timer - offsetof(struct session, timer)));
+}
+
+void session_prepare(struct worker *worker)
+{
+	watcher_on(worker->watcher, WATCH_PHONE, on_ready);
+	wheel_on(worker->wheel, WHEEL_PHONE, on_time);
+}
+
+/* The end */
 
 void session_drain(struct session *session, uint32_t time_ms)
 {

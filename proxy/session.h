@@ -6,12 +6,13 @@
 #ifndef PROXY_SESSION_H
 #define PROXY_SESSION_H
 
-#include <event2/event_struct.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <sys/queue.h>
 
 #include "proxy/credential.h"
+#include "proxy/watch.h"
+#include "proxy/wheel.h"
 #include "proxy/worker.h"
 
 struct exchange;
@@ -39,7 +40,8 @@ struct session {
 	struct worker *worker;
 	struct source *source;
 	struct tls tls;
-	struct event read_event, write_event, timer;
+	struct watch watch;
+	struct wheel_timer timer;
 	struct evbuffer *queue;      /* for the phone; NULL while nothing waits */
 	struct session_input *input; /* NULL while there is none */
 	size_t scanned;              /* of a head under way, http_head_find_end() */
@@ -65,6 +67,9 @@ struct session {
 
 /* The tls_judge of every listener (tls.h): owner is a session. */
 enum refusal session_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent);
+
+/* Once, before the first one is opened: has the worker's watcher and wheel call its sessions. */
+void session_prepare(struct worker *worker);
 
 /* Takes over the accepted socket and its source. 0, or -1 (both stay the caller's). */
 int session_open(struct worker *worker, size_t listener, int fd,

@@ -311,8 +311,8 @@ static int endpoint_init(struct endpoint *endpoint, struct upstream *upstream,
 	return 0;
 }
 
-struct upstream *upstream_new(struct event_base *base, const struct config_upstream *config,
-	struct shared_worker *counters, struct error *err)
+struct upstream *upstream_new(struct event_base *base, struct watcher *watcher, struct wheel *wheel,
+	const struct config_upstream *config, struct shared_worker *counters, struct error *err)
 {
 	struct upstream *upstream = calloc(1, sizeof(*upstream));
 
@@ -325,6 +325,9 @@ struct upstream *upstream_new(struct event_base *base, const struct config_upstr
 		return NULL;
 	}
 	upstream->base = base;
+	upstream->watcher = watcher;
+	upstream->wheel = wheel;
+	link_prepare(upstream);
 	upstream->config = config;
 	upstream->counters = counters;
 	for (size_t i = 0; i < config->endpoint_count; i++) {

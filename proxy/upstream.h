@@ -54,20 +54,22 @@ struct endpoint {
 struct upstream {
 	const struct config_upstream *config;
 	struct event_base *base;
+	struct watcher *watcher;
+	struct wheel *wheel;
 	struct evdns_base *dns; /* NULL: no endpoint has a name */
 	struct tls_client *tls; /* NULL: no endpoint wants TLS */
 	struct shared_worker *counters;
 	struct endpoint *endpoints;
-	struct timeval turn;     /* of the loop, by its time; and how many steps of TLS */
-	unsigned int turn_steps; /* handshakes were begun in it */
-	size_t next;             /* where the search for the least busy one starts */
-	bool is_closing;         /* links are not kept any more */
+	uint32_t turn,
+		turn_steps; /* of the loop, and how many steps of TLS handshakes were begun in it */
+	size_t next;        /* where the search for the least busy one starts */
+	bool is_closing;    /* links are not kept any more */
 };
 
 /* Resolves all names once, blocking, and starts health checks. Called before the sandbox is
  * entered. NULL with err filled. */
-struct upstream *upstream_new(struct event_base *base, const struct config_upstream *config,
-	struct shared_worker *counters, struct error *err);
+struct upstream *upstream_new(struct event_base *base, struct watcher *watcher, struct wheel *wheel,
+	const struct config_upstream *config, struct shared_worker *counters, struct error *err);
 void upstream_free(struct upstream *upstream);
 
 /* From now on no link is kept idle, and none is probed. */

@@ -311,6 +311,11 @@ static int worker_allocate(struct worker *worker, struct error *err)
 	unsigned int seed = 0;
 
 	worker->base = event_base_new();
+	worker->watcher = worker->base != NULL ? watcher_new(worker->base) : NULL;
+	worker->wheel = worker->watcher != NULL ? wheel_new(worker->base) : NULL;
+	if (worker->wheel == NULL)
+		return error_sys(err, "setting up the loop");
+	session_prepare(worker);
 	worker->verdicts = verdict_cache_new(config->trust.verdict_cache);
 	worker->tls_servers = calloc(config->listener_count, sizeof(*worker->tls_servers));
 	worker->listeners = calloc(worker->child->socket_count + 1, sizeof(*worker->listeners));
@@ -320,8 +325,8 @@ static int worker_allocate(struct worker *worker, struct error *err)
 	worker->device_client = device_client_new(worker);
 	worker->identity = identity_client_new(worker);
 	worker->ocsp = ocsp_client_new(worker);
-	if (worker->base == NULL || worker->verdicts == NULL || worker->tls_servers == NULL ||
-		worker->listeners == NULL || worker->sources == NULL || worker->devices == NULL ||
+	if (worker->verdicts == NULL || worker->tls_servers == NULL || worker->listeners == NULL ||
+		worker->sources == NULL || worker->devices == NULL ||
 		worker->device_client == NULL || worker->policy == NULL ||
 		worker->identity == NULL || worker->ocsp == NULL ||
 		getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
@@ -410,8 +415,8 @@ static int worker_start(struct worker *worker, struct error *err)
 	worker->verifier = verifier_new(child->trust, &worker->config->trust, err);
 	if (worker->verifier == NULL || worker_start_tls(worker, err) != 0)
 		return -1;
-	worker->upstream =
-		upstream_new(worker->base, &worker->config->upstream, worker->counters, err);
+	worker->upstream = upstream_new(worker->base, worker->watcher, worker->wheel,
+		&worker->config->upstream, worker->counters, err);
 	privacy_wipe(false);
 	if (worker->upstream == NULL || worker_start_logins(worker, err) != 0 ||
 		worker_start_events(worker, err) != 0)

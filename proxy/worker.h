@@ -21,6 +21,8 @@
 #include "proxy/source_table.h"
 #include "proxy/tls.h"
 #include "proxy/upstream.h"
+#include "proxy/watch.h"
+#include "proxy/wheel.h"
 #include "proxy/worker_identity.h"
 
 enum {
@@ -34,6 +36,8 @@ struct worker {
 	const struct config *config;
 	struct shared_worker *counters;
 	struct event_base *base;
+	struct watcher *watcher; /* of what connections wait for, and */
+	struct wheel *wheel;     /* of their times */
 	struct verifier *verifier;
 	struct revocation_set revocation;
 	uint64_t withdrawn[AUTHORITY_MAX / 64]; /* bit n: authority n is not trusted any more */

@@ -10,6 +10,7 @@ static const struct {
 	bool spoils_wbxml;
 	unsigned int status;
 } kinds[] = {
+	{"flip", ANSWER_FLIP, false, 0},
 	{"cut", ANSWER_CUT, false, 0},
 	{"drop", ANSWER_DROP, false, 0},
 	{"garbage", ANSWER_GARBAGE, false, 0},
@@ -29,7 +30,7 @@ int fault_add(struct serve *serve, const char *kind, const struct fault *fault, 
 		at++;
 	if (at == sizeof(kinds) / sizeof(kinds[0]))
 		return error_set(err,
-			"no fault %s: cut, drop, garbage, slow, hang, chunked, "
+			"no fault %s: flip, cut, drop, garbage, slow, hang, chunked, "
 			"until-close, wbxml or status",
 			kind);
 	for (size_t i = 0; i < SERVE_FAULTS_MAX; i++) {

@@ -60,6 +60,20 @@ static void answer_write_chunks(struct span body, struct evbuffer *out)
 	evbuffer_add_printf(out, "0\r\n\r\n");
 }
 
+/* As long as it should be, and wrong in its middle. */
+static void answer_write_flipped(struct span body, struct evbuffer *out)
+{
+	size_t middle = body.len / 2;
+	uint8_t wrong;
+
+	if (body.len == 0)
+		return;
+	wrong = body.data[middle] ^ 1;
+	evbuffer_add(out, body.data, middle);
+	evbuffer_add(out, &wrong, 1);
+	evbuffer_add(out, body.data + middle + 1, body.len - middle - 1);
+}
+
 bool http_answer_write(
 	const struct server_answer *answer, enum answer_manner manner, struct evbuffer *out)
 {
@@ -75,6 +89,8 @@ bool http_answer_write(
 	head_len = evbuffer_get_length(out);
 	if (manner == ANSWER_CHUNKED)
 		answer_write_chunks(answer->body, out);
+	else if (manner == ANSWER_FLIP)
+		answer_write_flipped(answer->body, out);
 	else if (manner != ANSWER_CUT)
 		evbuffer_add(out, answer->body.data, answer->body.len);
 	else if (answer->body.len > 0)

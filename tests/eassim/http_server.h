@@ -41,6 +41,7 @@ enum answer_manner {
 	ANSWER_CHUNKED,     /* in pieces of several sizes */
 	ANSWER_UNTIL_CLOSE, /* HTTP/1.0, ends with the connection */
 	ANSWER_SLOW,        /* right, but a few bytes at a time */
+	ANSWER_FLIP,        /* one bit of the body is another */
 	ANSWER_CUT,         /* ends in the middle of the body, or of the head where there is none */
 	ANSWER_GARBAGE,     /* not HTTP */
 	ANSWER_DROP,        /* the connection closes instead */

@@ -42,8 +42,8 @@ static const char usage[] =
 	"\n"
 	"For tests, on the same port: POST /eassim/mail?mailbox=&subject=&count=; GET or DELETE\n"
 	"/eassim/requests?mailbox=; GET /eassim/stats; POST or DELETE\n"
-	"/eassim/fault?kind=&count=&command=&mailbox=&status=, kind one of cut drop garbage slow "
-	"hang\n"
+	"/eassim/fault?kind=&count=&command=&mailbox=&status=, kind one of flip cut drop garbage "
+	"slow hang\n"
 	"chunked until-close wbxml status; with --bench POST /eassim/wake?pace=.\n";
 
 enum {

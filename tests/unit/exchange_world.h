@@ -159,6 +159,9 @@ static inline void world_make_worker(void)
 	worker->counters = &world.shared->workers[0];
 	worker->control_fd = -1;
 	worker->base = event_base_new();
+	worker->watcher = watcher_new(worker->base);
+	worker->wheel = wheel_new(worker->base);
+	session_prepare(worker);
 	TAILQ_INIT(&worker->sessions);
 	TAILQ_INIT(&worker->closed);
 	worker->verdicts = verdict_cache_new(10);
@@ -176,8 +179,8 @@ static inline void world_make_worker(void)
 	worker->bury_event = event_new(worker->base, -1, 0, world_bury, worker);
 	worker->recheck_timer = evtimer_new(worker->base, world_nothing, worker);
 	worker->next_change = INT64_MIN; /* no timer is set */
-	worker->upstream =
-		upstream_new(worker->base, &world.config->upstream, worker->counters, &err);
+	worker->upstream = upstream_new(worker->base, worker->watcher, worker->wheel,
+		&world.config->upstream, worker->counters, &err);
 	WORLD_MUST(worker->upstream != NULL);
 	snprintf(worker->id_prefix, sizeof(worker->id_prefix), "test");
 }

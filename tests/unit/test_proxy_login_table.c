@@ -1,6 +1,7 @@
 #include "proxy/login_table.h"
 
 #include <stdlib.h>
+#include <sys/eventfd.h>
 
 #include "proxy/upstream.h"
 #include "tests/unit/check.h"
@@ -11,6 +12,8 @@ enum { MANY = 1000 };
 /* A table, an endpoint with connections that are none, and what the table has said. */
 static struct {
 	struct event_base *base;
+	struct watcher *watcher;
+	struct wheel *wheel;
 	struct login_table *table;
 	struct config_upstream config;
 	struct config_endpoint config_endpoint;
@@ -52,12 +55,16 @@ static void set_up(size_t max)
 
 	memset(&it, 0, sizeof(it));
 	it.base = event_base_new();
+	it.watcher = watcher_new(it.base);
+	it.wheel = wheel_new(it.base);
 	it.table = login_table_new(it.base, max, &calls);
 	PKI_MUST(it.base != NULL && it.table != NULL);
 	it.config = (struct config_upstream){
 		.idle_time_ms = 60000, .connections = 1000, .endpoint_count = 1};
 	it.upstream = (struct upstream){.config = &it.config,
 		.base = it.base,
+		.watcher = it.watcher,
+		.wheel = it.wheel,
 		.counters = &counters,
 		.endpoints = &it.endpoint};
 	it.config_endpoint.text = (char *)"http://mail.test";
@@ -74,6 +81,8 @@ static void tear_down(void)
 	login_table_free(it.table);
 	CU_ASSERT_TRUE(TAILQ_EMPTY(&it.endpoint.idle));
 	CU_ASSERT_TRUE(TAILQ_EMPTY(&it.endpoint.busy));
+	watcher_free(it.watcher);
+	wheel_free(it.wheel);
 	event_base_free(it.base);
 }
 
@@ -96,7 +105,7 @@ static struct credential *credential_of(const char *mailbox, uint8_t leaf)
 	return credential;
 }
 
-/* A connection in use that has logged in; there is no socket behind it. */
+/* A connection in use that has logged in; behind it is nothing that ever says something. */
 static struct link *link_of(struct login *login)
 {
 	struct link *link = calloc(1, sizeof(*link));
@@ -109,9 +118,8 @@ static struct link *link_of(struct login *login)
 	link->login_until = INT64_MAX;
 	TAILQ_INSERT_HEAD(&it.endpoint.busy, link, entry);
 	it.endpoint.busy_count++;
-	event_assign(&link->read_event, it.base, -1, EV_READ | EV_PERSIST, NULL, link);
-	event_assign(&link->write_event, it.base, -1, EV_WRITE, NULL, link);
-	evtimer_assign(&link->timer, it.base, (event_callback_fn)abort, link);
+	link->watch = watch_of(WATCH_ENDPOINT, eventfd(0, EFD_CLOEXEC));
+	link->timer.kind = WHEEL_ENDPOINT;
 	return link;
 }
 

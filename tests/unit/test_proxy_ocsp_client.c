@@ -47,6 +47,7 @@ static void set_up(enum authority_ocsp mode)
 	it.worker->config = &it.config;
 	it.worker->counters = &counters;
 	it.worker->base = event_base_new();
+	it.worker->wheel = wheel_new(it.worker->base);
 	it.worker->ocsp = ocsp_client_new(it.worker);
 	it.peer = -1;
 	it.verdict.link_count = 1;
@@ -77,6 +78,7 @@ static void tear_down(void)
 	if (it.peer != -1)
 		close(it.peer);
 	ocsp_client_free(it.worker->ocsp);
+	wheel_free(it.worker->wheel);
 	event_base_free(it.worker->base);
 	free(it.worker);
 }
