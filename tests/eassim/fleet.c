@@ -46,13 +46,6 @@ static int url_read(struct fleet *fleet, char host[256], char port[8], struct er
 	return 0;
 }
 
-static bool is_address(const char *host)
-{
-	uint8_t bytes[16];
-
-	return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
-}
-
 static int target_find(struct fleet *fleet, struct error *err)
 {
 	char *host = fleet->host;
@@ -68,9 +61,8 @@ static int target_find(struct fleet *fleet, struct error *err)
 	memcpy(&fleet->world.address, found->ai_addr, found->ai_addrlen);
 	fleet->world.address_len = found->ai_addrlen;
 	freeaddrinfo(found);
-	fleet->world.server_name = fleet->options.server_name;
-	if (fleet->world.server_name == NULL && !is_address(host))
-		fleet->world.server_name = host;
+	fleet->world.server_name =
+		fleet->options.server_name != NULL ? fleet->options.server_name : host;
 	return 0;
 }
 
@@ -243,8 +235,8 @@ void fleet_close(struct fleet *fleet)
 {
 	for (uint32_t i = 0; i < fleet->started; i++)
 		phone_stop(&fleet->phones[i]);
-	for (uint32_t i = 0; i < fleet->user_count; i++)
-		SSL_CTX_free(fleet->users[i].tls);
+	identities_free(fleet->identities);
+	tls_client_free(fleet->world.tls);
 	free(fleet->phones);
 	free(fleet->users);
 	free(fleet->letters);

@@ -7,12 +7,12 @@
 #define EASSIM_FLEET_H
 
 #include <event2/event.h>
-#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "config/error.h"
 #include "document.h"
+#include "identities.h"
 #include "line.h"
 #include "tally.h"
 #include "wbxml/writer.h"
@@ -62,7 +62,6 @@ struct run_options {
 struct user {
 	char name[128];
 	char mailbox[321];
-	SSL_CTX *tls;
 	uint32_t phones_enrolled;
 };
 
@@ -104,6 +103,7 @@ struct fleet {
 	struct event_base *base;
 	struct line_world world;
 	struct tally tally;
+	struct identities *identities; /* one for each user, in their order; NULL without TLS */
 	struct user *users;
 	uint32_t user_count;
 	struct phone *phones;
@@ -120,7 +120,7 @@ struct fleet {
 	struct event *tick;
 };
 
-/* pki.c: one context for each user. 0, or -1 with err. */
+/* pki.c: the users, their certificates, and the authority of the server. 0, or -1 with err. */
 int pki_load(struct fleet *fleet, struct error *err);
 
 /* fleet.c: open, run, close; close it whatever open returned. run returns whether every answer was

@@ -13,8 +13,6 @@
 /* What a server that has closed an idle connection takes to say so to the next request. */
 enum { STALE_US = 100 * 1000 };
 
-enum io { IO_DONE, IO_AGAIN_READ, IO_AGAIN_WRITE, IO_END, IO_FAILED };
-
 static void line_on_event(evutil_socket_t fd, short what, void *arg);
 
 uint64_t now_us(void)
@@ -27,7 +25,7 @@ uint64_t now_us(void)
 
 void line_init(struct line *line, struct line_world *world, line_on_end on_end, void *arg)
 {
-	*line = (struct line){.world = world, .on_end = on_end, .arg = arg, .fd = -1};
+	*line = (struct line){.world = world, .on_end = on_end, .arg = arg, .tls = {.fd = -1}};
 }
 
 static void line_unwatch(struct line *line)
@@ -43,7 +41,7 @@ static void line_watch(struct line *line, short what)
 	struct timeval time = {.tv_sec = line->timeout_s};
 
 	line_unwatch(line);
-	event_assign(&line->event, line->world->base, line->fd, what, line_on_event, line);
+	event_assign(&line->event, line->world->base, line->tls.fd, what, line_on_event, line);
 	event_add(&line->event, line->state == LINE_IDLE ? NULL : &time);
 	line->has_event = true;
 }
@@ -51,18 +49,13 @@ static void line_watch(struct line *line, short what)
 void line_close(struct line *line)
 {
 	line_unwatch(line);
-	if (line->ssl != NULL) {
-		if (line->state >= LINE_IDLE)
-			SSL_shutdown(line->ssl);
-		SSL_free(line->ssl);
-		ERR_clear_error();
-	}
-	if (line->fd != -1)
-		close(line->fd);
+	tls_close(&line->tls);
+	ERR_clear_error();
+	if (line->tls.fd != -1)
+		close(line->tls.fd);
 	wbxml_buffer_free(&line->request);
 	wbxml_buffer_free(&line->answer);
-	line->ssl = NULL;
-	line->fd = -1;
+	line->tls = (struct tls){.fd = -1};
 	line->state = LINE_CLOSED;
 }
 
@@ -79,80 +72,41 @@ static void line_fail(struct line *line, enum line_end end, const char *why)
 		line->on_end(line->arg, end, &answer);
 }
 
+/* "alert 44, certificate revoked" of OpenSSL's "sslv3 alert certificate revoked"; false: no alert. */
+static bool alert_text(const char *reason, char *text, size_t size)
+{
+	const char *at = strstr(reason, " alert ");
+
+	if (at == NULL)
+		return false;
+	at += strlen(" alert ");
+	snprintf(text, size, "alert, %s", at);
+	for (int number = 0; number < 256; number++)
+		if (strcasecmp(SSL_alert_desc_string_long(number), at) == 0)
+			snprintf(text, size, "alert %d, %s", number, at);
+	return true;
+}
+
 /* An alert of the peer, a certificate of the server's that was not accepted, or just the end. */
 static void line_fail_tls(struct line *line, const char *doing)
 {
 	unsigned long code = ERR_peek_error();
-	int reason = ERR_GET_REASON(code);
 	int saved = errno;
+	const char *reason = tls_failure(&line->tls);
 	char why[160];
 
-	if (ERR_GET_LIB(code) == ERR_LIB_SSL && reason > SSL_AD_REASON_OFFSET) {
-		snprintf(why, sizeof(why), "alert %d, %s", reason - SSL_AD_REASON_OFFSET,
-			SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
+	if (alert_text(reason, why, sizeof(why))) {
 		line_fail(line, LINE_REFUSED, why);
-	} else if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && ERR_GET_LIB(code) == ERR_LIB_SSL) {
-		snprintf(why, sizeof(why), "the server's certificate: %s",
-			X509_verify_cert_error_string(SSL_get_verify_result(line->ssl)));
+	} else if (ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED &&
+		   ERR_GET_LIB(code) == ERR_LIB_SSL) {
+		snprintf(why, sizeof(why), "the server's certificate: %s", reason);
 		line_fail(line, LINE_UNTRUSTED, why);
 	} else {
 		snprintf(why, sizeof(why), "%s: %s", doing,
-			code != 0    ? ERR_reason_error_string(code)
-			: saved != 0 ? strerror(saved)
-				     : "closed");
+			code == 0 && saved != 0 ? strerror(saved) : reason);
 		line_fail(line, LINE_LOST, why);
 	}
 	ERR_clear_error();
-}
-
-static enum io tls_result(SSL *ssl, int result)
-{
-	switch (SSL_get_error(ssl, result)) {
-	case SSL_ERROR_NONE: return IO_DONE;
-	case SSL_ERROR_WANT_READ: return IO_AGAIN_READ;
-	case SSL_ERROR_WANT_WRITE: return IO_AGAIN_WRITE;
-	case SSL_ERROR_ZERO_RETURN: return IO_END;
-	default: return IO_FAILED;
-	}
-}
-
-static enum io line_write(struct line *line, const uint8_t *data, size_t len, size_t *done)
-{
-	ssize_t sent;
-	int result;
-
-	*done = 0;
-	errno = 0;
-	if (line->ssl != NULL) {
-		ERR_clear_error();
-		result = SSL_write_ex(line->ssl, data, len, done);
-		return result == 1 ? IO_DONE : tls_result(line->ssl, result);
-	}
-	sent = send(line->fd, data, len, MSG_NOSIGNAL);
-	if (sent == -1)
-		return errno == EAGAIN ? IO_AGAIN_WRITE : IO_FAILED;
-	*done = (size_t)sent;
-	return IO_DONE;
-}
-
-static enum io line_read(struct line *line, size_t *done)
-{
-	char *buffer = line->world->read_buffer;
-	ssize_t got;
-	int result;
-
-	*done = 0;
-	errno = 0;
-	if (line->ssl != NULL) {
-		ERR_clear_error();
-		result = SSL_read_ex(line->ssl, buffer, LINE_READ_SIZE, done);
-		return result == 1 ? IO_DONE : tls_result(line->ssl, result);
-	}
-	got = recv(line->fd, buffer, LINE_READ_SIZE, 0);
-	if (got <= 0)
-		return got == 0 ? IO_END : errno == EAGAIN ? IO_AGAIN_READ : IO_FAILED;
-	*done = (size_t)got;
-	return IO_DONE;
 }
 
 /* The whole answer is there: the line is free again before its owner hears of it. */
@@ -244,21 +198,31 @@ static void line_on_data(struct line *line, size_t len, bool *is_over)
 		line_fail(line, LINE_MALFORMED, line->head_len > 0 ? "its body" : "its head");
 }
 
+static void line_wait_for(struct line *line, enum tls_result result)
+{
+	line_watch(line, result == TLS_WANTS_WRITE ? EV_WRITE : EV_READ);
+}
+
 static void line_on_readable(struct line *line)
 {
 	bool is_over = false;
-	enum io io = IO_DONE;
+	enum tls_result result = TLS_DONE;
 	size_t len;
 
-	while (!is_over && (io = line_read(line, &len)) == IO_DONE)
-		line_on_data(line, len, &is_over);
+	errno = 0;
+	while (!is_over && result == TLS_DONE) {
+		result = tls_read(&line->tls, line->world->read_buffer, LINE_READ_SIZE, &len);
+		if (result == TLS_DONE)
+			line_on_data(line, len, &is_over);
+	}
 	if (is_over)
 		return;
-	if (io == IO_AGAIN_READ || io == IO_AGAIN_WRITE) {
-		line_watch(line, io == IO_AGAIN_READ ? EV_READ : EV_WRITE);
-	} else if (io == IO_END && line->head_len > 0 && line->body.framing == HTTP_UNTIL_CLOSE) {
+	if (result == TLS_WANTS_READ || result == TLS_WANTS_WRITE) {
+		line_wait_for(line, result);
+	} else if (result == TLS_EOF && line->head_len > 0 &&
+		   line->body.framing == HTTP_UNTIL_CLOSE) {
 		line_answered(line);
-	} else if (io == IO_FAILED && line->ssl != NULL) {
+	} else if (result == TLS_ERROR && line->world->tls != NULL) {
 		line_fail_tls(line, "reading");
 	} else {
 		line_fail(line, LINE_LOST,
@@ -270,15 +234,15 @@ static void line_on_readable(struct line *line)
 static void line_on_writable(struct line *line)
 {
 	size_t done;
-	enum io io = IO_DONE;
+	enum tls_result result = TLS_DONE;
 
-	while (line->written < line->request.len && io == IO_DONE) {
-		io = line_write(line, line->request.data + line->written,
+	while (line->written < line->request.len && result == TLS_DONE) {
+		result = tls_write(&line->tls, line->request.data + line->written,
 			line->request.len - line->written, &done);
 		line->written += done;
 	}
-	if (io == IO_AGAIN_READ || io == IO_AGAIN_WRITE) {
-		line_watch(line, io == IO_AGAIN_READ ? EV_READ : EV_WRITE);
+	if (result == TLS_WANTS_READ || result == TLS_WANTS_WRITE) {
+		line_wait_for(line, result);
 		return;
 	}
 	/* A failed write may hide the reason, an alert or an answer, that can still be read. */
@@ -289,16 +253,13 @@ static void line_on_writable(struct line *line)
 
 static void line_on_handshake(struct line *line)
 {
-	enum io io;
-	int result;
+	enum tls_result result;
 
-	ERR_clear_error();
 	errno = 0;
-	result = SSL_connect(line->ssl);
-	io = result == 1 ? IO_DONE : tls_result(line->ssl, result);
-	if (io == IO_AGAIN_READ || io == IO_AGAIN_WRITE) {
-		line_watch(line, io == IO_AGAIN_READ ? EV_READ : EV_WRITE);
-	} else if (io != IO_DONE) {
+	result = tls_handshake(&line->tls);
+	if (result == TLS_WANTS_READ || result == TLS_WANTS_WRITE) {
+		line_wait_for(line, result);
+	} else if (result != TLS_DONE) {
 		line_fail_tls(line, "in the TLS handshake");
 	} else {
 		line->world->handshakes++;
@@ -316,15 +277,15 @@ static void line_on_connected(struct line *line)
 	socklen_t len = sizeof(error);
 	char why[160];
 
-	getsockopt(line->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	getsockopt(line->tls.fd, SOL_SOCKET, SO_ERROR, &error, &len);
 	if (error != 0) {
 		snprintf(why, sizeof(why), "connecting: %s", strerror(error));
 		line_fail(line, LINE_LOST, why);
 		return;
 	}
 	line->handshake_at_us = now_us();
-	line->state = line->ssl != NULL ? LINE_HANDSHAKE : LINE_ASKING;
-	if (line->ssl != NULL)
+	line->state = line->world->tls != NULL ? LINE_HANDSHAKE : LINE_ASKING;
+	if (line->world->tls != NULL)
 		line_on_handshake(line);
 	else
 		line_on_writable(line);
@@ -349,38 +310,40 @@ static void line_on_event(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-static int line_connect(struct line *line, SSL_CTX *tls, const struct sockaddr *source)
+static int line_connect(struct line *line, struct identities *identities, uint32_t number,
+	const struct sockaddr *source)
 {
 	const struct sockaddr *address = (const struct sockaddr *)&line->world->address;
-	int on = 1;
+	struct tls_identity *identity;
+	int fd, status, on = 1;
 
-	line->fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (line->fd == -1)
+	fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd == -1)
 		return -1;
-	setsockopt(line->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	line->tls = (struct tls){.fd = fd};
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (source != NULL) {
 		/* The port is chosen at connect(), per pair of addresses: more of them fit. */
-		setsockopt(line->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
-		if (bind(line->fd, source, sizeof(struct sockaddr_in)) == -1)
+		setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+		if (bind(fd, source, sizeof(struct sockaddr_in)) == -1)
 			return -1;
 	}
-	if (connect(line->fd, address, line->world->address_len) == -1 && errno != EINPROGRESS)
+	if (connect(fd, address, line->world->address_len) == -1 && errno != EINPROGRESS)
 		return -1;
 	line->world->connects++;
-	if (tls == NULL)
+	if (line->world->tls == NULL)
 		return 0;
-	line->ssl = SSL_new(tls);
-	if (line->ssl == NULL || SSL_set_fd(line->ssl, line->fd) != 1)
+	identity = identities_take(identities, number);
+	if (identity == NULL)
 		return -1;
-	if (line->world->server_name != NULL &&
-		(SSL_set_tlsext_host_name(line->ssl, line->world->server_name) != 1 ||
-			SSL_set1_host(line->ssl, line->world->server_name) != 1))
-		return -1;
-	return 0;
+	status = tls_connect(&line->tls, line->world->tls, fd, line->world->server_name, identity);
+	identities_give_back(identities, identity);
+	return status;
 }
 
-void line_ask(struct line *line, SSL_CTX *tls, const struct sockaddr *source,
-	enum http_method method, struct wbxml_buffer *request, uint32_t timeout_s)
+void line_ask(struct line *line, struct identities *identities, uint32_t number,
+	const struct sockaddr *source, enum http_method method, struct wbxml_buffer *request,
+	uint32_t timeout_s)
 {
 	bool is_open = line->state == LINE_IDLE;
 
@@ -395,7 +358,7 @@ void line_ask(struct line *line, SSL_CTX *tls, const struct sockaddr *source,
 	line->timeout_s = timeout_s;
 	line->written = line->head_len = line->scanned = 0;
 	line->state = is_open ? LINE_ASKING : LINE_CONNECTING;
-	if (!is_open && line_connect(line, tls, source) != 0 && line->fd == -1) {
+	if (!is_open && line_connect(line, identities, number, source) != 0 && line->tls.fd == -1) {
 		/* Out of descriptors: told from the loop, as every end is. */
 		line_watch(line, EV_TIMEOUT);
 		event_active(&line->event, EV_TIMEOUT, 0);

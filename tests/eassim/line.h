@@ -1,20 +1,21 @@
 /*
  * A phone's connection: asks one request at a time over TCP or TLS and reports how it ended. One
  * event, non-blocking, and no buffer of its own while nothing is under way, so that tens of
- * thousands of them fit into a process.
+ * thousands of them fit into a process. TLS is proxy/tls.h's, whose channels sleep deep.
  */
 #ifndef EASSIM_LINE_H
 #define EASSIM_LINE_H
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
 #include "config/span.h"
+#include "identities.h"
 #include "proxy/http.h"
+#include "proxy/tls.h"
 #include "wbxml/buffer.h"
 
 enum { LINE_READ_SIZE = 64 * 1024, LINE_HEAD_MAX = 64 * 1024, LINE_ANSWER_MAX = 32 * 1024 * 1024 };
@@ -39,9 +40,9 @@ struct line_world {
 	struct event_base *base;
 	struct sockaddr_storage address;
 	socklen_t address_len;
-	const char
-		*server_name; /* SNI, and the name that the certificate must have; NULL: neither */
-	char *read_buffer;    /* LINE_READ_SIZE */
+	struct tls_client *tls;  /* NULL: plain */
+	const char *server_name; /* SNI, and what the server's certificate must be for */
+	char *read_buffer;       /* LINE_READ_SIZE */
 	uint64_t connects, handshakes;
 	void (*on_handshake)(void *arg, uint64_t microseconds);
 	void *handshake_arg;
@@ -64,8 +65,7 @@ struct line {
 	line_on_end on_end;
 	void *arg;
 	struct event event;
-	SSL *ssl;
-	int fd;
+	struct tls tls;
 	enum line_state state;
 	bool has_event, is_reused;
 	enum http_method method;
@@ -80,10 +80,11 @@ struct line {
 
 void line_init(struct line *line, struct line_world *world, line_on_end on_end, void *arg);
 
-/* Connects if need be and asks. The request's bytes become the line's. tls NULL: plain. source NULL:
- * any. on_end is called from the loop, never from within. */
-void line_ask(struct line *line, SSL_CTX *tls, const struct sockaddr *source,
-	enum http_method method, struct wbxml_buffer *request, uint32_t timeout_s);
+/* Connects if need be, as the number-th of the identities, and asks. The request's bytes become the
+ * line's. source NULL: any. on_end is called from the loop, never from within. */
+void line_ask(struct line *line, struct identities *identities, uint32_t number,
+	const struct sockaddr *source, enum http_method method, struct wbxml_buffer *request,
+	uint32_t timeout_s);
 void line_close(struct line *line);
 
 uint64_t now_us(void);

@@ -132,20 +132,20 @@ static int kind_read(const char *text, enum bench_kind *kind, struct error *err)
 
 static int option_take(struct load_options *options, int option, struct error *err)
 {
-	struct load_identity_options *identity = &options->identity;
+	struct mint_options *mint = &options->mint;
 
 	switch (option) {
 	case OPTION_CONNECT: options->connect = optarg; return 0;
 	case OPTION_CA: options->ca = optarg; return 0;
-	case OPTION_CERT: identity->certificate = optarg; return 0;
-	case OPTION_KEY: identity->key = optarg; return 0;
-	case OPTION_ISSUER: identity->issuer = optarg; return 0;
-	case OPTION_ISSUER_KEY: identity->issuer_key = optarg; return 0;
-	case OPTION_INTERMEDIATES: identity->intermediates = optarg; return 0;
-	case OPTION_PHONES: return option_number(optarg, 1, 10000000, &identity->phones, err);
-	case OPTION_KEY_TYPE: return key_type_read(optarg, &identity->is_rsa, err);
-	case OPTION_SIZE: return option_number(optarg, 0, 5000, &identity->size, err);
-	case OPTION_DOMAIN: identity->domain = optarg; return 0;
+	case OPTION_CERT: options->certificate = optarg; return 0;
+	case OPTION_KEY: options->key = optarg; return 0;
+	case OPTION_ISSUER: mint->issuer = optarg; return 0;
+	case OPTION_ISSUER_KEY: mint->issuer_key = optarg; return 0;
+	case OPTION_INTERMEDIATES: mint->intermediates = optarg; return 0;
+	case OPTION_PHONES: return option_number(optarg, 1, 10000000, &mint->phones, err);
+	case OPTION_KEY_TYPE: return key_type_read(optarg, &mint->is_rsa, err);
+	case OPTION_SIZE: return option_number(optarg, 0, 5000, &mint->size, err);
+	case OPTION_DOMAIN: mint->domain = optarg; return 0;
 	case OPTION_SERVER_NAME: options->server_name = optarg; return 0;
 	case OPTION_TLS: return tls_read_version(optarg, &options->tls_version, err);
 	case OPTION_SOURCES: options->sources = optarg; return 0;
@@ -178,7 +178,7 @@ static int mode_take(struct load_options *options, const char *text, struct erro
 
 static int options_check(struct load_options *options, struct error *err)
 {
-	const struct load_identity_options *identity = &options->identity;
+	const struct mint_options *mint = &options->mint;
 
 	if (options->connect == NULL)
 		return error_set(err, "--connect HOST:PORT is missing");
@@ -188,11 +188,11 @@ static int options_check(struct load_options *options, struct error *err)
 		return 0;
 	if (options->ca == NULL)
 		return error_set(err, "--ca FILE is missing: the authority of the server");
-	if ((identity->certificate == NULL) == (identity->issuer == NULL))
+	if ((options->certificate == NULL) == (mint->issuer == NULL))
 		return error_set(err, "either --cert or --issuer says who the phones are");
-	if (identity->certificate != NULL && identity->key == NULL)
+	if (options->certificate != NULL && options->key == NULL)
 		return error_set(err, "--cert needs --key");
-	if (identity->issuer != NULL && identity->issuer_key == NULL)
+	if (mint->issuer != NULL && mint->issuer_key == NULL)
 		return error_set(err, "--issuer needs --issuer-key");
 	return 0;
 }
@@ -239,11 +239,28 @@ static int tls_open(struct load *load, struct error *err)
 	return 0;
 }
 
+static int identities_open(struct load *load, struct error *err)
+{
+	const struct load_options *options = &load->options;
+	char mailbox[321];
+
+	if (options->is_plain)
+		return 0;
+	load->identities = identities_new();
+	if (load->identities == NULL)
+		return error_set(err, "out of memory");
+	if (options->mint.issuer != NULL)
+		return identities_mint(load->identities, &options->mint, err);
+	if (identities_add(load->identities, options->certificate, options->key, err) != 0)
+		return -1;
+	identities_mailbox(load->identities, 0, mailbox);
+	return mailbox[0] != '\0' ? 0 : error_set(err, "%s names no mailbox", options->certificate);
+}
+
 static int load_open(struct load *load, struct error *err)
 {
 
-	load->identities = load_identities_open(&load->options.identity, err);
-	if (load->identities == NULL || address_find(load, err) != 0 ||
+	if (identities_open(load, err) != 0 || address_find(load, err) != 0 ||
 		source_range_read(load->options.sources, &load->source_first, &load->source_count,
 			err) != 0 ||
 		tls_open(load, err) != 0 || poller_open(&load->poller, err) != 0)
@@ -258,7 +275,7 @@ static void load_close(struct load *load)
 	free(load->lines);
 	bench_content_free(&load->content);
 	tls_client_free(load->tls);
-	load_identities_close(load->identities);
+	identities_free(load->identities);
 	poller_close(&load->poller);
 }
 
@@ -338,7 +355,7 @@ int load_main(int argc, char **argv)
 	load->options = (struct load_options){.count = 1000,
 		.timeout_s = 60,
 		.kind = BENCH_SYNC200,
-		.identity = {.phones = 1000, .domain = "contoso.test"}};
+		.mint = {.phones = 1000, .domain = "contoso.test"}};
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		if (option == OPTION_HELP) {
 			fputs(usage, stdout);

@@ -14,7 +14,7 @@
 
 #include "bench_content.h"
 #include "config/error.h"
-#include "load_identity.h"
+#include "identities.h"
 #include "poller.h"
 #include "proxy/http.h"
 #include "proxy/tls.h"
@@ -26,7 +26,8 @@ enum load_mode { LOAD_HANDSHAKES, LOAD_REQUESTS, LOAD_PARK };
 
 struct load_options {
 	const char *connect, *server_name, *ca, *sources, *assert_header;
-	struct load_identity_options identity;
+	const char *certificate, *key; /* of all phones; or */
+	struct mint_options mint;
 	enum load_mode mode;
 	enum bench_kind kind;
 	uint32_t count, warm_up, connections, pace, timeout_s;
@@ -96,7 +97,7 @@ struct load {
 	char host_text[256];
 	uint32_t source_first, source_count; /* IPv4, host order; count 0: any */
 	struct tls_client *tls;
-	struct load_identities *identities;
+	struct identities *identities;
 	struct bench_content content;
 	struct load_line *lines;
 	uint32_t line_count;

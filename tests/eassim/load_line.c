@@ -84,6 +84,14 @@ static void percent_encode(const char *text, char *out)
 	*out = '\0';
 }
 
+static void load_mailbox(const struct load *load, uint32_t phone, char text[321])
+{
+	if (load->options.is_plain) /* without TLS there is no certificate */
+		snprintf(text, 321, "bob@%.250s", load->options.mint.domain);
+	else
+		identities_mailbox(load->identities, phone, text);
+}
+
 /* Into scratch; the same bytes each time that it is made for the same request. */
 static size_t line_write_head(const struct load_line *line)
 {
@@ -91,7 +99,7 @@ static size_t line_write_head(const struct load_line *line)
 	char mailbox[321], user[3 * 320 + 1], asserted[400] = "";
 	char *out = (char *)load->scratch;
 
-	load_identity_mailbox(load->identities, line->phone, mailbox);
+	load_mailbox(load, line->phone, mailbox);
 	percent_encode(mailbox, user);
 	if (load->options.assert_header != NULL)
 		snprintf(asserted, sizeof(asserted), "%.60s: %s\r\n", load->options.assert_header,
@@ -211,7 +219,7 @@ static void line_fail(struct load_line *line, const char *doing)
 	}
 	if (ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
 		end = LOAD_UNTRUSTED;
-	else if (code != 0 && strstr(reason, "alert") != NULL)
+	else if (strstr(reason, " alert ") != NULL)
 		end = LOAD_REFUSED;
 	else if (code == 0 && saved != 0)
 		reason = strerror(saved);
@@ -422,11 +430,11 @@ static void line_on_connected(struct load_line *line)
 		line_write(line);
 		return;
 	}
-	identity = load_identity_take(load->identities, line->phone);
+	identity = identities_take(load->identities, line->phone);
 	status = identity == NULL
 			 ? -1
 			 : tls_connect(&line->tls, load->tls, line->item.fd, load->host, identity);
-	load_identity_give_back(load->identities, identity);
+	identities_give_back(load->identities, identity);
 	if (status != 0) {
 		line_end(line, LOAD_NOT_CONNECTED, "setting up TLS: out of memory");
 		return;

@@ -34,7 +34,7 @@ static FILE *mint_file(const char *path, struct error *err)
 	return file;
 }
 
-struct mint *mint_open_files(const char *certificate, const char *key, struct error *err)
+struct mint *mint_open(const char *certificate, const char *key, struct error *err)
 {
 	struct mint *mint = calloc(1, sizeof(*mint));
 	FILE *file;
@@ -64,15 +64,6 @@ struct mint *mint_open_files(const char *certificate, const char *key, struct er
 fail:
 	mint_close(mint);
 	return NULL;
-}
-
-struct mint *mint_open(const char *pki, struct error *err)
-{
-	char certificate[4096], key[4096];
-
-	snprintf(certificate, sizeof(certificate), "%s/authority/issuing.pem", pki);
-	snprintf(key, sizeof(key), "%s/authority/issuing.key", pki);
-	return mint_open_files(certificate, key, err);
 }
 
 void mint_close(struct mint *mint)
@@ -168,23 +159,8 @@ static int fill(const struct mint *mint, uint32_t number, const char *mailbox, X
 	       X509_sign(certificate, mint->key, EVP_sha256()) > 0;
 }
 
-int mint_certificate(const struct mint *mint, uint32_t number, const char *mailbox,
-	X509 **certificate, EVP_PKEY **key, struct error *err)
-{
-	*certificate = X509_new();
-	*key = EVP_EC_gen("P-256");
-	if (*certificate != NULL && *key != NULL &&
-		fill(mint, number, mailbox, *certificate, *key, false, 0))
-		return 0;
-	X509_free(*certificate);
-	EVP_PKEY_free(*key);
-	*certificate = NULL;
-	*key = NULL;
-	return mint_fail(err, "making a certificate for", mailbox);
-}
-
-X509 *mint_certificate_of(const struct mint *mint, uint32_t number, const char *mailbox,
-	EVP_PKEY *key, uint32_t size, struct error *err)
+X509 *mint_certificate(const struct mint *mint, uint32_t number, const char *mailbox, EVP_PKEY *key,
+	uint32_t size, struct error *err)
 {
 	uint32_t padding = 0;
 

@@ -293,7 +293,7 @@ static void phone_ask(struct phone *phone)
 			htonl(fleet->source_first + phone->number % fleet->source_count);
 	phone_request_write(phone, &request, &method);
 	phone->asked_us = now_us();
-	line_ask(&phone->line, phone->user->tls,
+	line_ask(&phone->line, fleet->identities, (uint32_t)(phone->user - fleet->users),
 		fleet->source_count > 0 ? (const struct sockaddr *)&source : NULL, method, &request,
 		timeout_s);
 }

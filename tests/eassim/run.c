@@ -28,9 +28,9 @@ static const char usage[] =
 	"in\n"
 	"                             DIR/authority (serial numbers 4D000000 on); needs --domain\n"
 	"  --domain NAME              mailboxes are USER@NAME (else the name in the certificate)\n"
-	"  --server-name NAME         for SNI, and in the server's certificate (the URL's host; "
-	"an\n"
-	"                             address in the URL is not compared with the certificate)\n"
+	"  --server-name NAME         for SNI, and what the server's certificate must be for (the "
+	"URL's\n"
+	"                             host)\n"
 	"  --assert-header NAME       write the mailbox into this field: without a proxy\n"
 	"  --devices N                phones (3)\n"
 	"  --rate N                   new phones in a second (50)\n"
@@ -107,6 +107,7 @@ static const struct option long_options[] = {
 	{"base64", no_argument, NULL, OPTION_BASE64},
 	{"seed", required_argument, NULL, OPTION_SEED},
 	{"source", required_argument, NULL, OPTION_SOURCE},
+	{"sources", required_argument, NULL, OPTION_SOURCE},
 	{"park", required_argument, NULL, OPTION_PARK},
 	{"only-pings", no_argument, NULL, OPTION_ONLY_PINGS},
 	{"stuck", no_argument, NULL, OPTION_STUCK},

@@ -1,4 +1,4 @@
-#include "load_identity.h"
+#include "identities.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -20,16 +20,27 @@ struct minted {
 	uint32_t len;
 };
 
-struct load_identities {
-	struct load_identity_options options;
-	struct tls_identity *only; /* of all; or */
-	struct mint *mint;
-	STACK_OF(X509) * chain; /* what a minted one is sent with */
+/* From a file. */
+struct added {
+	struct tls_identity *identity;
+	char mailbox[321];
+};
+
+struct identities {
+	struct added *added;
+	uint32_t added_count;
+	struct mint_options options;
+	struct mint *mint; /* NULL: they were added */
+	STACK_OF(X509) * chain;
 	EVP_PKEY *keys[EC_KEYS];
 	uint32_t key_count;
 	struct minted *minted; /* options.phones of them */
-	char mailbox[321];     /* of the only one */
 };
+
+struct identities *identities_new(void)
+{
+	return calloc(1, sizeof(struct identities));
+}
 
 static int openssl_fail(struct error *err, const char *doing, const char *file)
 {
@@ -67,36 +78,47 @@ static uint8_t *file_append(uint8_t *bytes, size_t *len, const char *path, struc
 	return bytes;
 }
 
-static int mailbox_find(
-	struct load_identities *identities, const uint8_t *pem, size_t len, struct error *err)
+/* It may name nobody: then whoever uses it has to know. */
+static void mailbox_find(struct added *added, const uint8_t *pem, size_t len)
 {
 	BIO *bio = BIO_new_mem_buf(pem, (int)len);
 	X509 *leaf = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-	bool is_named = leaf != NULL && certificate_mailbox(leaf, identities->mailbox);
 
+	if (leaf == NULL || !certificate_mailbox(leaf, added->mailbox))
+		added->mailbox[0] = '\0';
 	X509_free(leaf);
 	BIO_free(bio);
-	return is_named ? 0
-			: error_set(err, "%s names no mailbox", identities->options.certificate);
+	ERR_clear_error();
 }
 
-static int only_open(struct load_identities *identities, struct error *err)
+int identities_add(
+	struct identities *identities, const char *certificate, const char *key, struct error *err)
 {
-	const struct load_identity_options *options = &identities->options;
+	struct added added, *grown;
 	size_t len = 0;
-	uint8_t *pem = file_append(NULL, &len, options->certificate, err);
+	uint8_t *pem = file_append(NULL, &len, certificate, err);
 
 	if (pem != NULL)
-		pem = file_append(pem, &len, options->key, err);
+		pem = file_append(pem, &len, key, err);
 	if (pem == NULL)
 		return -1;
-	if (mailbox_find(identities, pem, len, err) == 0)
-		identities->only = tls_identity_new(span_of(pem, len), err);
+	mailbox_find(&added, pem, len);
+	added.identity = tls_identity_new(span_of(pem, len), err);
+	OPENSSL_cleanse(pem, len);
 	free(pem);
-	return identities->only != NULL ? 0 : -1;
+	if (added.identity == NULL)
+		return -1;
+	grown = reallocarray(identities->added, identities->added_count + 1, sizeof(*grown));
+	if (grown == NULL) {
+		tls_identity_free(added.identity);
+		return error_set(err, "reading %s: out of memory", certificate);
+	}
+	identities->added = grown;
+	grown[identities->added_count++] = added;
+	return 0;
 }
 
-static int chain_open(struct load_identities *identities, struct error *err)
+static int chain_open(struct identities *identities, struct error *err)
 {
 	const char *path = identities->options.intermediates;
 	X509 *issuer = mint_issuer(identities->mint), *one;
@@ -120,11 +142,11 @@ static int chain_open(struct load_identities *identities, struct error *err)
 	return 0;
 }
 
-static int mint_ready(struct load_identities *identities, struct error *err)
+int identities_mint(
+	struct identities *identities, const struct mint_options *options, struct error *err)
 {
-	const struct load_identity_options *options = &identities->options;
-
-	identities->mint = mint_open_files(options->issuer, options->issuer_key, err);
+	identities->options = *options;
+	identities->mint = mint_open(options->issuer, options->issuer_key, err);
 	if (identities->mint == NULL || chain_open(identities, err) != 0)
 		return -1;
 	identities->minted = calloc(options->phones, sizeof(*identities->minted));
@@ -139,38 +161,13 @@ static int mint_ready(struct load_identities *identities, struct error *err)
 	return 0;
 }
 
-struct load_identities *load_identities_open(
-	const struct load_identity_options *options, struct error *err)
-{
-	struct load_identities *identities = calloc(1, sizeof(*identities));
-	int status;
-
-	if (identities == NULL) {
-		error_set(err, "out of memory");
-		return NULL;
-	}
-	identities->options = *options;
-	if (options->issuer != NULL) {
-		status = mint_ready(identities, err);
-	} else if (options->certificate != NULL) {
-		status = only_open(identities, err);
-	} else {
-		/* Without TLS: a mailbox all the same. */
-		snprintf(identities->mailbox, sizeof(identities->mailbox), "bob@%.250s",
-			options->domain);
-		status = 0;
-	}
-	if (status == 0)
-		return identities;
-	load_identities_close(identities);
-	return NULL;
-}
-
-void load_identities_close(struct load_identities *identities)
+void identities_free(struct identities *identities)
 {
 	if (identities == NULL)
 		return;
-	tls_identity_free(identities->only);
+	for (uint32_t i = 0; i < identities->added_count; i++)
+		tls_identity_free(identities->added[i].identity);
+	free(identities->added);
 	for (uint32_t i = 0; identities->minted != NULL && i < identities->options.phones; i++)
 		free(identities->minted[i].der);
 	free(identities->minted);
@@ -181,17 +178,17 @@ void load_identities_close(struct load_identities *identities)
 	free(identities);
 }
 
-void load_identity_mailbox(const struct load_identities *identities, uint32_t phone, char text[321])
+void identities_mailbox(const struct identities *identities, uint32_t number, char text[321])
 {
 	if (identities->mint != NULL)
-		snprintf(text, 321, "phone%u@%.250s", phone % identities->options.phones,
+		snprintf(text, 321, "phone%u@%.250s", number % identities->options.phones,
 			identities->options.domain);
 	else
-		memcpy(text, identities->mailbox, sizeof(identities->mailbox));
+		memcpy(text, identities->added[number % identities->added_count].mailbox, 321);
 }
 
 /* The phone's certificate: made now, or read again. */
-static X509 *minted_certificate(struct load_identities *identities, uint32_t number, EVP_PKEY *key)
+static X509 *minted_certificate(struct identities *identities, uint32_t number, EVP_PKEY *key)
 {
 	struct minted *minted = &identities->minted[number];
 	const uint8_t *at = minted->der;
@@ -202,8 +199,8 @@ static X509 *minted_certificate(struct load_identities *identities, uint32_t num
 
 	if (minted->der != NULL)
 		return d2i_X509(NULL, &at, (long)minted->len);
-	load_identity_mailbox(identities, number, mailbox);
-	certificate = mint_certificate_of(
+	identities_mailbox(identities, number, mailbox);
+	certificate = mint_certificate(
 		identities->mint, number, mailbox, key, identities->options.size, &err);
 	if (certificate == NULL)
 		return NULL;
@@ -212,17 +209,17 @@ static X509 *minted_certificate(struct load_identities *identities, uint32_t num
 	return certificate;
 }
 
-struct tls_identity *load_identity_take(struct load_identities *identities, uint32_t phone)
+struct tls_identity *identities_take(struct identities *identities, uint32_t number)
 {
 	struct tls_identity *identity;
 	X509 *certificate;
 	EVP_PKEY *key;
 
-	if (identities->only != NULL)
-		return identities->only;
-	phone %= identities->options.phones;
-	key = identities->keys[phone % identities->key_count];
-	certificate = minted_certificate(identities, phone, key);
+	if (identities->mint == NULL)
+		return identities->added[number % identities->added_count].identity;
+	number %= identities->options.phones;
+	key = identities->keys[number % identities->key_count];
+	certificate = minted_certificate(identities, number, key);
 	if (certificate == NULL)
 		return NULL;
 	identity = tls_identity_of(certificate, key, identities->chain);
@@ -230,8 +227,8 @@ struct tls_identity *load_identity_take(struct load_identities *identities, uint
 	return identity;
 }
 
-void load_identity_give_back(struct load_identities *identities, struct tls_identity *identity)
+void identities_give_back(struct identities *identities, struct tls_identity *identity)
 {
-	if (identity != identities->only)
+	if (identities->mint != NULL)
 		tls_identity_free(identity);
 }
