@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """What it costs to read WBXML, ours beside libwbxml's SAX parser and its tree (bench_wbxml_reader): rows of
-bytes a second, instructions and allocations an element. Run by hand: prints them; --json: as JSON.
+bytes a second, instructions and allocations an element. Run by hand: prints them as JSON.
 """
 import json
 import os
@@ -10,6 +10,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import instructions  # noqa: E402
+from table import Row, Target  # noqa: E402
 
 SAMPLES = os.path.join(instructions.ROOT, "tests", "data", "wbxml", "good")
 # So few rounds that valgrind takes a second for each; the counts are exact.
@@ -45,19 +46,22 @@ def rows():
     return table
 
 
-def main():
+NAMES = {"ours": "easproxyd", "sax": "libwbxml, SAX", "tree": "libwbxml, tree"}
+DOCUMENTS = {"sync": "a Sync answer of 500 kB", "samples": "the samples"}
+GROUP = "reading WBXML"
+
+
+def measure(_bench):
+    """All rows of this kind, for bench.py."""
     table = rows()
-    if "--json" in sys.argv[1:]:
-        json.dump(table, sys.stdout, indent=1)
-        print()
-        return
-    print("%-8s %-5s %10s %22s %20s %18s" % ("", "", "MB/s", "instructions/element", "allocations/element",
-                                             "instructions, ratio"))
-    for row in table:
-        print("%-8s %-5s %10.0f %22.0f %20.2f %18.3f" % (row["document"], row["parser"], row["mb_per_s"],
-                                                         row["instructions_per_element"],
-                                                         row["allocations_per_element"], row["ratio"]))
+    for document, what in DOCUMENTS.items():
+        def values(key, of=document):
+            return {NAMES[row["parser"]]: [row[key]] for row in table if row["document"] == of}
+        yield Row(GROUP, what + ", speed", "MB/s", values("mb_per_s"), more_is_better=True)
+        yield Row(GROUP, what + ", for an element", "instructions", values("instructions_per_element"), Target(0.1))
+        yield Row(GROUP, what + ", for an element", "allocations", values("allocations_per_element"), Target(0, True))
 
 
 if __name__ == "__main__":
-    main()
+    json.dump(rows(), sys.stdout, indent=1)
+    print()

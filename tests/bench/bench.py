@@ -1,0 +1,82 @@
+#!/usr/bin/python3
+"""Measures easproxyd beside nginx, HAProxy and Apache httpd, each as a reverse proxy that requires client certificates and
+looks at CRLs: the same load, the same upstream, the same core, one round of each after the other. Prints one table;
+docs/performance.md says how to read it. Fails when an answer is wrong or easproxyd cannot be measured, and not
+when a target is missed: time on a busy machine is no test.
+"""
+import argparse
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
+sys.path.insert(0, os.path.join(ROOT, "tests", "bench"))
+
+import accounting  # noqa: E402
+import chart  # noqa: E402
+import context  # noqa: E402
+import peers  # noqa: E402
+import table  # noqa: E402
+
+KINDS = ("handshake", "request", "sleep", "crl", "wbxml", "policy", "workers")
+
+
+def measure(bench, kind):
+    """The rows of a kind, from rows_KIND.py."""
+    return importlib.import_module("rows_" + kind).measure(bench)
+
+
+def about(bench, seconds):
+    def first(path, key):
+        with open(path, encoding="utf-8") as f:
+            return next((line.split(":", 1)[1].strip() for line in f if line.startswith(key)), "unknown")
+    done = subprocess.run(["openssl", "version"], stdout=subprocess.PIPE, check=True).stdout.decode().split()
+    return {"date": time.strftime("%Y-%m-%d"), "quick": bench.is_quick, "seconds": round(seconds),
+            "processor": first("/proc/cpuinfo", "model name"), "cores": len(accounting.CORES),
+            "openssl": done[1], "versions": {kind.name: kind.version() for kind in bench.who}}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser.add_argument("--quick", action="store_true", help="every kind of row with small counts")
+    parser.add_argument("--rows", default=",".join(KINDS), help="some of: %s" % ", ".join(KINDS))
+    parser.add_argument("--peers", default=",".join(kind.name for kind in peers.ALL[1:]), help="some of: %(default)s")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there, each round")
+    parser.add_argument("--svg", metavar="FILE", help="draw them")
+    parser.add_argument("--markdown", metavar="FILE", help="write the table of docs/performance.md")
+    options = parser.parse_args()
+    wanted = options.rows.split(",")
+    named = [name.lower() for name in options.peers.split(",")]
+    if not set(wanted) <= set(KINDS):
+        parser.error("--rows: there are %s" % ", ".join(KINDS))
+    who = [kind for kind in peers.ALL if kind is peers.Easproxyd or kind.name.lower() in named]
+    order = [kind.name for kind in who]
+
+    rows, began = [], time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="easproxy-bench-") as directory:
+        bench = context.Bench(directory, options.quick, who)
+        try:
+            for kind in (kind for kind in KINDS if kind in wanted):
+                rows += list(measure(bench, kind))
+        finally:
+            bench.stop()
+        facts = about(bench, time.monotonic() - began)
+    print(table.text(rows, order))
+    print("lowest / median of the rounds; ratio: to the best peer; spread: (most - least) / median, of easproxyd or the best\n"
+          "peer. CPU time and PSS of the proxy's processes alone, on one core. %s, %s. %d s." % (
+              ", ".join("%s %s" % item for item in facts["versions"].items()), facts["processor"], facts["seconds"]))
+    for path, content in ((options.json, lambda: table.as_json(rows, facts)),
+                          (options.markdown, lambda: table.markdown(rows, order)),
+                          (options.svg, lambda: chart.svg(rows, "easproxyd and its peers: CPU and memory by the best peer's"))):
+        if path:
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(content())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""Whether a second worker costs the first one anything: what one CPU second does, two workers against one, both free to use
+all cores."""
+import accounting
+import context
+import driver
+import peers
+import rows_handshake
+import rows_request
+from table import Row, Target
+
+GROUP = "two workers against one (easproxyd)"
+FLOOR = 0.95
+
+
+def measure(bench):
+    """All rows of this kind."""
+    everywhere = set(accounting.CORES)
+    crls = bench.material.crls(10)
+    servers = []
+    try:
+        for workers in (1, 2):
+            servers += bench.start(crls, who=[peers.Easproxyd], workers=workers, cores=everywhere)
+            servers[-1].name = "%d worker%s" % (workers, "s" if workers > 1 else "")
+        who = driver.minted(bench, 64)
+        small, seen = rows_request.KINDS[0], rows_handshake.P256[0]
+        for title, cost in (
+                (small.title, lambda server: small.measure(bench, server, who)),
+                (seen.title, lambda server: seen.measure(bench, server, bench.scaled(600, 60)))):
+            bench.say("workers: %s" % title)
+            values = bench.compare(servers, bench.scaled(6, 2), cost)
+            yield Row(GROUP, title, "us", values)
+            yield Row(GROUP, title + ", done in a CPU second", "x", {"easproxyd": [
+                one / two for one, two in zip(values["1 worker"], values["2 workers"])]},
+                Target(FLOOR, True, at_least=True))
+    finally:
+        context.stop(servers)
