@@ -82,20 +82,34 @@ class Watch(threading.Thread):
 
 
 class Phones(threading.Thread):
-    """One request after the other on each of a few kept connections; remembers the longest wait for an answer."""
+    """One request after the other on each of a few kept connections; remembers the longest wait for an answer. A server
+    may close a connection that is idle when it takes over a configuration: then the phone connects again, as phones do,
+    and that is part of the wait."""
 
     def __init__(self, bench, server):
         super().__init__(daemon=True)
-        tls = client.tls_context(bench.material.ca, bench.material.user("bob"))
-        self.lines = [client.Connection(server.port, tls, timeout=60) for _ in range(CONNECTIONS)]
+        self.port, self.tls = server.port, client.tls_context(bench.material.ca, bench.material.user("bob"))
+        self.lines = [self._dial() for _ in range(CONNECTIONS)]
         self.longest, self.failure, self.is_over = 0.0, None, False
+
+    def _dial(self):
+        return client.Connection(self.port, self.tls, timeout=60)
+
+    def _ask(self, at):
+        """The status; on a new connection where the old one has been closed."""
+        try:
+            return self.lines[at].request("OPTIONS", client.PATH).status
+        except (client.Closed, ConnectionError):
+            self.lines[at].close()
+            self.lines[at] = self._dial()
+            return self.lines[at].request("OPTIONS", client.PATH).status
 
     def run(self):
         at = 0
         while not self.is_over:
             begun = time.monotonic()
             try:
-                status = self.lines[at % CONNECTIONS].request("OPTIONS", client.PATH).status
+                status = self._ask(at % CONNECTIONS)
             except (client.Closed, OSError) as e:
                 self.failure = self.failure or "a phone's connection was ended: %s" % e
                 return

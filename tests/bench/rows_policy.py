@@ -54,6 +54,7 @@ def measure(bench):
         values = bench.compare(servers, bench.scaled(5, 2), lambda server: small.measure(bench, server, who))
         yield Row(GROUP, small.title, "us", values)
         share = judging_us() / statistics.median(values["0 rules"])
+        assert share <= SHARE_MAX, "judging by %d rules takes %.1f %% of a request" % (RULES, 100 * share)
         yield Row(GROUP, "share of a request that judging by %d rules takes" % RULES, "%", {"easproxyd": [100 * share]},
                   Target(100 * SHARE_MAX, True, text="<= %d %%" % (100 * SHARE_MAX)))
     finally:
