@@ -180,8 +180,6 @@ static int options_check(struct load_options *options, struct error *err)
 {
 	const struct mint_options *mint = &options->mint;
 
-	if (options->connect == NULL)
-		return error_set(err, "--connect HOST:PORT is missing");
 	if (options->connections == 0)
 		options->connections = options->mode == LOAD_REQUESTS ? 32 : 1;
 	if (options->is_plain)
@@ -202,9 +200,12 @@ static int options_check(struct load_options *options, struct error *err)
 static int address_find(struct load *load, struct error *err)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-	const char *text = load->options.connect, *colon = strrchr(text, ':');
+	const char *text = load->options.connect, *colon;
 	int result;
 
+	if (text == NULL)
+		return error_set(err, "--connect HOST:PORT is missing");
+	colon = strrchr(text, ':');
 	if (colon == NULL || colon == text || (size_t)(colon - text) >= sizeof(load->host_text))
 		return error_set(err, "--connect %s: not HOST:PORT", text);
 	snprintf(load->host_text, sizeof(load->host_text), "%.*s", (int)(colon - text), text);

@@ -9,10 +9,12 @@
 
 enum {
 	BUSY_MAX = 128, /* connecting or in a handshake at a time */
-	PAUSE_MS = 50,  /* after a failure, so that a server that is not there is not hammered */
 	STEP_MS = 10,   /* while they come */
 	COMMAND_MAX = 64
 };
+
+/* After a failure, so that a server that is not there is not hammered. */
+static const uint64_t PAUSE_US = 50000;
 
 enum doing { DOING_NOTHING, DOING_PARK, DOING_RECONNECT, DOING_WAKE };
 
@@ -55,7 +57,7 @@ static void park_line_ask(struct load_line *line)
 	if (load_line_ask(line, BENCH_PING, &why) == 0)
 		return;
 	park_line_set_busy(line, false);
-	park.pause_until_us = load_now_us() + PAUSE_MS * 1000;
+	park.pause_until_us = load_now_us() + PAUSE_US;
 	load_result_end_of(line, LOAD_NOT_CONNECTED, why);
 }
 
@@ -74,7 +76,7 @@ static void on_end(struct load_line *line, enum load_end end, const char *why)
 	park_line_set(line, false);
 	park_line_set_busy(line, false);
 	if (!is_answer) {
-		park.pause_until_us = load_now_us() + PAUSE_MS * 1000;
+		park.pause_until_us = load_now_us() + PAUSE_US;
 		return;
 	}
 	park.progress_us = load_now_us();

@@ -239,6 +239,12 @@ static void serve_stop(struct serve *serve)
 	SSL_CTX_free(serve->options.http.tls);
 }
 
+static unsigned int serve_port(const struct serve *serve)
+{
+	return serve->bench != NULL ? bench_server_port(serve->bench)
+				    : http_server_port(serve->http);
+}
+
 int serve_main(int argc, char **argv)
 {
 	struct serve serve = {.options = {.http = {.listen = "127.0.0.1:8080"},
@@ -271,9 +277,7 @@ int serve_main(int argc, char **argv)
 		status = 1;
 	} else {
 		printf("eassim serve: a stand-in for Exchange on port %u (%s)\n",
-			serve.bench != NULL ? bench_server_port(serve.bench)
-					    : http_server_port(serve.http),
-			serve.options.tls_cert != NULL ? "https" : "http");
+			serve_port(&serve), serve.options.tls_cert != NULL ? "https" : "http");
 		fflush(stdout);
 		serve_loop(&serve);
 	}
