@@ -180,6 +180,7 @@ static bool conn_request_is_whole(struct bench_conn *conn)
 		stats->mails_sent++;
 		stats->commands[1]++;
 		break;
+	case BENCH_FOLDERSYNC: stats->commands[9]++; break;
 	case BENCH_PING:
 		stats->commands[18]++;
 		conn_begin_waiting(conn);

@@ -24,6 +24,7 @@ static const struct {
 	[BENCH_OPTIONS] = {"options", NULL},
 	[BENCH_SYNC200] = {"sync200", "Sync"},
 	[BENCH_ANSWER100K] = {"answer100k", "Sync"},
+	[BENCH_FOLDERSYNC] = {"foldersync", "FolderSync"},
 	[BENCH_SENDMAIL5M] = {"sendmail5m", "SendMail"},
 	[BENCH_PING] = {"ping", "Ping"},
 };
@@ -269,6 +270,20 @@ static void sync_answer(struct wbxml_writer *w, enum bench_kind kind)
 	wbxml_write_end(w);
 }
 
+static void folder_sync(struct wbxml_writer *w, bool is_answer)
+{
+	wbxml_write_start(w, WBXML_FOLDERHIERARCHY_FOLDERSYNC);
+	if (is_answer)
+		wbxml_write_element(w, WBXML_FOLDERHIERARCHY_STATUS, "1");
+	wbxml_write_element(w, WBXML_FOLDERHIERARCHY_SYNCKEY, placeholder);
+	if (is_answer) {
+		wbxml_write_start(w, WBXML_FOLDERHIERARCHY_CHANGES);
+		wbxml_write_element(w, WBXML_FOLDERHIERARCHY_COUNT, "0");
+		wbxml_write_end(w);
+	}
+	wbxml_write_end(w);
+}
+
 static void ping_request(struct wbxml_writer *w)
 {
 	wbxml_write_start(w, WBXML_PING_PING);
@@ -354,6 +369,7 @@ static void request_write(struct wbxml_writer *w, enum bench_kind kind)
 	switch (kind) {
 	case BENCH_SYNC200:
 	case BENCH_ANSWER100K: sync_request(w, kind); break;
+	case BENCH_FOLDERSYNC: folder_sync(w, false); break;
 	case BENCH_SENDMAIL5M: send_mail_request(w); break;
 	default: ping_request(w); break;
 	}
@@ -361,10 +377,11 @@ static void request_write(struct wbxml_writer *w, enum bench_kind kind)
 
 static void answer_write(struct wbxml_writer *w, enum bench_kind kind)
 {
-	if (kind == BENCH_PING)
-		ping_answer(w, true);
-	else
-		sync_answer(w, kind);
+	switch (kind) {
+	case BENCH_PING: ping_answer(w, true); break;
+	case BENCH_FOLDERSYNC: folder_sync(w, true); break;
+	default: sync_answer(w, kind); break;
+	}
 }
 
 /* Takes the buffer over and finds where the token goes. */

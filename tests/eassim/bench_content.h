@@ -18,6 +18,7 @@ enum bench_kind {
 	BENCH_OPTIONS,
 	BENCH_SYNC200,    /* a Sync of 200 bytes, a small answer */
 	BENCH_ANSWER100K, /* a Sync whose answer has 100 kB of mails */
+	BENCH_FOLDERSYNC, /* a FolderSync without changes */
 	BENCH_SENDMAIL5M, /* a SendMail of 5 MB, an empty answer */
 	BENCH_PING,       /* answered when the server is told to wake the phones */
 	BENCH_KIND_COUNT

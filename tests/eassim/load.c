@@ -34,7 +34,7 @@ static const char usage[] =
 	"  --warm-up N                before them, not counted (0)\n"
 	"  --hold                     after the warm-up wait for a line on standard input\n"
 	"  --connections N            at a time (handshakes 1, requests 32)\n"
-	"  --kind KIND                sync200, answer100k, sendmail5m (sync200)\n"
+	"  --kind KIND                sync200, answer100k, foldersync, sendmail5m (sync200)\n"
 	"  --pace N                   phones that come to park in a second (0: as fast as they "
 	"can)\n"
 	"  --cert FILE --key FILE     one certificate, with its chain, for all phones\n"
@@ -125,9 +125,9 @@ static int tls_read_version(const char *text, uint32_t *version, struct error *e
 static int kind_read(const char *text, enum bench_kind *kind, struct error *err)
 {
 	*kind = bench_kind_find(span_of_string(text));
-	return *kind == BENCH_SYNC200 || *kind == BENCH_ANSWER100K || *kind == BENCH_SENDMAIL5M
-		       ? 0
-		       : error_set(err, "--kind %s: sync200, answer100k or sendmail5m", text);
+	if (*kind != BENCH_KIND_COUNT && *kind != BENCH_OPTIONS && *kind != BENCH_PING)
+		return 0;
+	return error_set(err, "--kind %s: sync200, answer100k, foldersync or sendmail5m", text);
 }
 
 static int option_take(struct load_options *options, int option, struct error *err)

@@ -98,7 +98,7 @@ static void park_some(void)
 	if (load->options.pace > 0)
 		due = (now - park.begun_us) * load->options.pace / 1000000 + 1;
 	for (uint32_t seen = 0; seen < load->line_count && park.busy < BUSY_MAX &&
-				park.started < due && load_now_us() >= park.pause_until_us;
+				park.started < due && park.pause_until_us <= now;
 		seen++) {
 		struct load_line *line = &load->lines[park.next];
 

@@ -81,7 +81,7 @@ class TestRounds(BenchCase):
     def test_requests_of_each_kind_come_once_and_are_answered_right(self):
         proxy = self.proxy_before()
         for kind, command, count in (("sync200", "Sync", 200), ("answer100k", "Sync", 40),
-                                     ("sendmail5m", "SendMail", 3)):
+                                     ("foldersync", "FolderSync", 20), ("sendmail5m", "SendMail", 3)):
             before = self.stats()
             result = self.load(proxy, *self.bob(), "requests", "--kind", kind, "--count", str(count),
                                "--connections", "4", "--warm-up", "2")

@@ -9,7 +9,8 @@ static struct bench_content content;
 
 static const struct bench_bytes *small_ones[] = {&content.requests[BENCH_SYNC200],
 	&content.answers[BENCH_SYNC200], &content.requests[BENCH_PING],
-	&content.answers[BENCH_PING]};
+	&content.answers[BENCH_PING], &content.requests[BENCH_FOLDERSYNC],
+	&content.answers[BENCH_FOLDERSYNC]};
 
 static void test_token_says_phone_and_request(void)
 {
@@ -43,7 +44,7 @@ static void test_pieces_match_wherever_they_are_cut(void)
 	char token[BENCH_TOKEN_LEN], taken[BENCH_TOKEN_LEN];
 
 	bench_token(token, 7, 9);
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < sizeof(small_ones) / sizeof(small_ones[0]); i++) {
 		struct bench_bytes bytes = *small_ones[i];
 
 		bench_bytes_mark(&bytes, token);
