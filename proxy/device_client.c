@@ -10,7 +10,7 @@
 #include "config/clock.h"
 #include "proxy/device_admission.h"
 #include "proxy/device_state.h"
-#include "proxy/exchange.h"
+#include "proxy/exchange_sleep.h"
 #include "proxy/log.h"
 #include "proxy/worker_control.h"
 
@@ -251,15 +251,15 @@ static bool find(
 	return device_index_find(worker->device_index, &watch->key, finding);
 }
 
-static bool has_grant(const struct worker *worker, const struct exchange *exchange)
+static bool has_grant(const struct worker *worker, const struct device_entry *entry,
+	const struct credential *credential)
 {
-	const struct device_grant *grant = &exchange->device->grant;
+	const struct device_grant *grant = &entry->grant;
 
 	if (!grant->is_known || grant->version < device_index_grants(worker->device_index))
 		return false;
 	return worker->config->devices.binding == CONFIG_BINDING_OFF ||
-	       memcmp(grant->leaf_sha256, credential_of(exchange)->leaf_sha256,
-		       sizeof(grant->leaf_sha256)) == 0;
+	       memcmp(grant->leaf_sha256, credential->leaf_sha256, sizeof(grant->leaf_sha256)) == 0;
 }
 
 static enum refusal last_refusal(const struct worker *worker, const struct exchange *exchange)
@@ -299,7 +299,7 @@ enum refusal device_client_admit(struct exchange *exchange, bool *waits)
 		report_if_due(exchange);
 		return REFUSAL_NONE;
 	}
-	if (has_grant(worker, exchange))
+	if (has_grant(worker, entry, credential_of(exchange)))
 		return REFUSAL_NONE;
 	entry->grant.state = DEVICE_ALLOWED;
 	if (!worker->device_client->must_ask) {
@@ -387,22 +387,37 @@ void device_client_observe(struct exchange *exchange)
 static bool end_poll(struct exchange *exchange)
 {
 	if (!exchange->is_poll || exchange->answer != EXCHANGE_NO_ANSWER ||
-		exchange->room != ROOM_UPSTREAM || exchange->ends_poll != NULL)
+		exchange->room != ROOM_UPSTREAM || exchange->ends_poll != POLL_GOES_ON)
 		return false;
-	return exchange_end_poll(
-		exchange, POLL_END_MS, "the device was forgotten, or its certificate renewed");
+	return exchange_end_poll(exchange, POLL_END_MS, POLL_ASKS_DEVICE);
 }
 
-bool device_client_recheck(struct exchange *exchange)
+/* Of its request, awake or asleep; NULL: it has none, or that waits already. */
+static struct device_entry *device_of(const struct session *session)
 {
-	const struct worker *worker = exchange->session->worker;
-	struct device_entry *entry = exchange->device;
-	struct device_finding finding = {.state = DEVICE_ALLOWED};
+	const struct exchange *exchange = session->exchange;
 
-	if (entry == NULL || exchange->waits || exchange->stage == EXCHANGE_OVER)
+	if (session->sleeper != NULL)
+		return sleeper_device(session->sleeper);
+	return exchange == NULL || exchange->waits || exchange->stage == EXCHANGE_OVER
+		       ? NULL
+		       : exchange->device;
+}
+
+bool device_client_recheck(struct session *session)
+{
+	const struct worker *worker = session->worker;
+	struct device_entry *entry = device_of(session);
+	struct device_finding finding = {.state = DEVICE_ALLOWED};
+	struct exchange *exchange;
+
+	if (entry == NULL)
 		return false;
-	if (!find(worker, entry, &finding) && has_grant(worker, exchange))
+	if (!find(worker, entry, &finding) && has_grant(worker, entry, session->credential))
 		return false; /* as far as its grant goes */
+	exchange = exchange_wake(session);
+	if (exchange == NULL)
+		return true;
 	if (finding.state == DEVICE_ALLOWED && entry->grant.version < finding.grants &&
 		end_poll(exchange))
 		return true;

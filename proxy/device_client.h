@@ -40,9 +40,9 @@ void device_client_leave(struct exchange *exchange);
 /* A request that was let in is whole: what the device says of itself in it is kept and reported. */
 void device_client_observe(struct exchange *exchange);
 
-/* What is held against devices has changed: ends a request under way that may not go on, and a Ping whose device
+/* What is held against devices has changed: ends a session's request under way that may not go on, and a Ping whose device
  * has to be asked about anew. True: it has ended. */
-bool device_client_recheck(struct exchange *exchange);
+bool device_client_recheck(struct session *session);
 
 /* What the device is from now on, by a rule of the policy; only ever tighter than it is. Written down by
  * control, which is told again until it has. reason: "rule NAME". */

@@ -287,6 +287,53 @@ enum refusal eas_body_end(struct eas_body *body)
 	return body->refusal;
 }
 
+/* How long the packed struct is, the struct without its pointers to memory of its own, and the texts. */
+size_t eas_body_pack(const struct eas_body *body, uint8_t *packed)
+{
+	struct eas_body bare = *body;
+	uint16_t len;
+
+	bare.texts = NULL;
+	bare.work = NULL;
+	bare.texts_capacity = body->texts_len;
+	len = (uint16_t)zero_run_pack(&bare, sizeof(bare), packed + sizeof(len));
+	memcpy(packed, &len, sizeof(len));
+	if (body->texts_len > 0)
+		memcpy(packed + sizeof(len) + len, body->texts, body->texts_len);
+	return sizeof(len) + len + body->texts_len;
+}
+
+void eas_body_view(const uint8_t *packed, struct eas_body *body)
+{
+	uint16_t len;
+
+	memcpy(&len, packed, sizeof(len));
+	zero_run_unpack(packed + sizeof(len), len, body, sizeof(*body));
+	/* Nothing is written to what has no room left. */
+	if (body->texts_len > 0)
+		body->texts = (char *)(uintptr_t)(packed + sizeof(len) + len);
+}
+
+struct eas_body *eas_body_unpack(const uint8_t *packed)
+{
+	struct eas_body *body = malloc(sizeof(*body));
+	char *texts = NULL;
+
+	if (body == NULL)
+		return NULL;
+	eas_body_view(packed, body);
+	if (body->texts_len == 0)
+		return body;
+	texts = malloc(body->texts_len);
+	if (texts == NULL) {
+		free(body);
+		return NULL;
+	}
+	memcpy(texts, body->texts, body->texts_len);
+	body->texts = texts;
+	return body;
+}
+
 const char *eas_body_fault_text(const struct eas_body *body)
 {
 	return body->fault_text;

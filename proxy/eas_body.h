@@ -15,6 +15,7 @@
 #include "config/refusal.h"
 #include "config/span.h"
 #include "proxy/eas.h"
+#include "proxy/zero_run.h"
 #include "wbxml/reader.h"
 
 enum {
@@ -147,6 +148,11 @@ struct eas_body {
 	struct eas_body_work *work; /* of the reading; NULL once it is over */
 };
 
+enum {
+	EAS_BODY_PACKED_MAX =
+		sizeof(uint16_t) + ZERO_RUN_MAX(sizeof(struct eas_body)) + EAS_BODY_TEXTS_MAX
+};
+
 /* What is known beforehand of a body. */
 struct eas_body_terms {
 	struct wbxml_limits limits; /* zeros: the defaults */
@@ -192,6 +198,14 @@ uint32_t eas_body_items(const struct eas_body *body);
 
 /* Of all that is held for it, in bytes; for tests and for who accounts for memory. */
 size_t eas_body_memory(const struct eas_body *body);
+
+/* Packs the facts of a body that is at its end; returns how many bytes, EAS_BODY_PACKED_MAX at most. */
+size_t eas_body_pack(const struct eas_body *body, uint8_t *packed);
+/* The same facts again, for eas_body_free(). NULL when memory runs out. */
+struct eas_body *eas_body_unpack(const uint8_t *packed);
+/* The same without taking memory, into a struct of the caller's: its texts stay where they are packed, and
+ * it is not for eas_body_free(). */
+void eas_body_view(const uint8_t *packed, struct eas_body *body);
 
 /* How long the answer may take, in seconds, because the phone asked for a long poll: the heartbeat
  * of a Ping or Sync, at most 3540; 0 for all else. Where it was left out because the server knows

@@ -9,6 +9,7 @@
 #include "proxy/eas_body_log.h"
 #include "proxy/exchange_history.h"
 #include "proxy/exchange_login.h"
+#include "proxy/exchange_sleep.h"
 #include "proxy/exchange_trace.h"
 #include "proxy/governor.h"
 #include "proxy/log.h"
@@ -27,7 +28,7 @@ struct wbxml_xml_options exchange_xml_options(const struct config *config)
 		.dialect = is_exact ? WBXML_DIALECT_EXACT : WBXML_DIALECT_LIBWBXML};
 }
 
-static void exchange_free_content(struct exchange *exchange)
+void exchange_free_content(struct exchange *exchange)
 {
 	exchange_trace_free(exchange);
 	spool_free(&exchange->spool);
@@ -172,6 +173,7 @@ void exchange_finish(struct exchange *exchange, bool is_last)
 	if (exchange->is_poll)
 		shared_subtract(&worker->counters->polls_open, 1);
 	exchange->waits = false;
+	exchange_drowse_no_more(exchange);
 	exchange_login_leave(exchange);
 	if (exchange->link != NULL)
 		link_release(exchange->link,
@@ -297,14 +299,23 @@ void exchange_abort(struct exchange *exchange, enum refusal refusal, const char 
 
 /* Time */
 
-static void exchange_answer_poll(struct exchange *exchange, const char *why)
+static const char *const poll_end_texts[] = {
+	[POLL_GOES_ON] = "",
+	[POLL_DRAINS] = "draining",
+	[POLL_REGROUPED] = "other groups",
+	[POLL_ASKS_DEVICE] = "the device was forgotten, or its certificate renewed",
+	[POLL_SUPERSEDED] = "superseded by a newer one",
+};
+
+static void exchange_answer_poll(struct exchange *exchange, enum poll_end why)
 {
 	/* MS-ASCMD 2.2.1.13: Ping, Status 1: the heartbeat is over and nothing has changed. */
 	static const uint8_t nothing_new[] = {
 		0x03, 0x01, 0x6a, 0x00, 0x00, 0x0d, 0x45, 0x47, 0x03, '1', 0x00, 0x01, 0x01};
 	bool is_ping = exchange->request.command == EAS_PING;
 
-	snprintf(exchange->reason, sizeof(exchange->reason), "poll ended: %s", why);
+	snprintf(exchange->reason, sizeof(exchange->reason), "poll ended: %s",
+		poll_end_texts[why]);
 	/* An empty answer to a Sync says that nothing has changed, MS-ASCMD 2.2.1.21. */
 	exchange_answer_own(
 		exchange, &(struct own_answer){.status = 200,
@@ -315,7 +326,7 @@ static void exchange_answer_poll(struct exchange *exchange, const char *why)
 
 void exchange_timed_out(struct exchange *exchange)
 {
-	if (exchange->ends_poll != NULL && exchange->answer == EXCHANGE_NO_ANSWER)
+	if (exchange->ends_poll != POLL_GOES_ON && exchange->answer == EXCHANGE_NO_ANSWER)
 		exchange_answer_poll(exchange, exchange->ends_poll);
 	else if (exchange_sleeps_on(exchange) || (!exchange->is_held && room_wait_over(exchange)))
 		return;
@@ -336,19 +347,24 @@ void exchange_timed_out(struct exchange *exchange)
 		exchange_abort(exchange, REFUSAL_UPSTREAM_TIMEOUT, "the answer stopped short");
 }
 
-void exchange_end_poll_now(struct exchange *exchange, const char *why)
+void exchange_end_poll_now(struct exchange *exchange, enum poll_end why)
 {
 	if (exchange->stage != EXCHANGE_OVER && exchange->answer == EXCHANGE_NO_ANSWER)
 		exchange_answer_poll(exchange, why);
 }
 
-bool exchange_end_poll(struct exchange *exchange, uint32_t time_ms, const char *why)
+uint32_t exchange_poll_end_time(uint32_t time_ms)
 {
 	uint64_t share = time_ms - time_ms / 5; /* the phones' last answers need time too */
 
+	return 1 + (uint32_t)((uint64_t)random() * share / RAND_MAX);
+}
+
+bool exchange_end_poll(struct exchange *exchange, uint32_t time_ms, enum poll_end why)
+{
 	if (!exchange->is_poll || exchange->answer != EXCHANGE_NO_ANSWER)
 		return false;
 	exchange->ends_poll = why;
-	session_set_timer(exchange->session, 1 + (uint32_t)((uint64_t)random() * share / RAND_MAX));
+	session_set_timer(exchange->session, exchange_poll_end_time(time_ms));
 	return true;
 }

@@ -42,6 +42,15 @@ enum exchange_answer {
 	EXCHANGE_ANSWERED     /* to its last byte */
 };
 
+/* Why the timer ends a long poll. */
+enum poll_end {
+	POLL_GOES_ON, /* it does not */
+	POLL_DRAINS,
+	POLL_REGROUPED,
+	POLL_ASKS_DEVICE, /* about whom control is asked when it comes again */
+	POLL_SUPERSEDED
+};
+
 /* A request as it was sent, head and body, for another endpoint. */
 struct exchange_kept {
 	size_t fields_len, body_len;
@@ -109,7 +118,9 @@ struct exchange {
 	bool is_poll;
 	bool came_by_url; /* Host is that of autodiscover/url */
 	bool is_health_check;
-	const char *ends_poll; /* the timer ends a long poll, and this is why; NULL: it does not */
+	enum poll_end ends_poll; /* when the timer fires */
+	bool is_drowsy;          /* among worker->drowsy, exchange_sleep.h */
+	LIST_ENTRY(exchange) drowsy_link;
 	char *base;            /* where the phone finds us, for Autodiscover; NULL otherwise */
 
 	struct exchange_traced *traced; /* NULL: nobody follows it (exchange_trace.h) */
@@ -125,7 +136,7 @@ struct exchange {
 	uint64_t bytes_in, bytes_out;
 	uint64_t begun_us, sent_us, answered_us;
 	uint32_t login_us; /* that were waited for logins */
-	char endpoint[80];
+	const char *endpoint; /* its URL; NULL: it was sent to none. Lives as long as the worker */
 	const char *tls_version, *tls_cipher; /* static strings of the TLS library */
 };
 
@@ -148,17 +159,23 @@ void exchange_timed_out(struct exchange *exchange);
 /* The connection has ended, or has to. Logs, and lets go of the link. */
 void exchange_abort(struct exchange *exchange, enum refusal refusal, const char *reason);
 
-/* Ends a long poll within time_ms in the protocol's words; why: static, for the log. False: it is none,
- * or its answer is under way. */
-bool exchange_end_poll(struct exchange *exchange, uint32_t time_ms, const char *why);
+/* Ends a long poll within time_ms in the protocol's words. False: it is none, or its answer is under way. */
+bool exchange_end_poll(struct exchange *exchange, uint32_t time_ms, enum poll_end why);
+/* When, in milliseconds: some time before time_ms is over, so that thousands do not end at once. */
+uint32_t exchange_poll_end_time(uint32_t time_ms);
 
 /* The same at once, of a Ping or Sync that may not be at the mail server yet. */
-void exchange_end_poll_now(struct exchange *exchange, const char *why);
+void exchange_end_poll_now(struct exchange *exchange, enum poll_end why);
 
 /* Frees what is over. For session_bury(). */
 void exchange_free(struct exchange *exchange);
 
 /* Between its files. */
+
+/* All that it owns, but not the struct. */
+void exchange_free_content(struct exchange *exchange);
+/* exchange_request.c: what a link tells an exchange that is awake. */
+extern const struct link_calls exchange_link_calls;
 
 /* exchange_gate.c: whether it may pass, asked when the head is there. May choose a room, or wait. */
 enum refusal exchange_gate(struct exchange *exchange, const struct http_head *head);

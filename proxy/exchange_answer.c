@@ -10,6 +10,7 @@
 #include "proxy/autodiscover.h"
 #include "proxy/exchange.h"
 #include "proxy/exchange_login.h"
+#include "proxy/exchange_sleep.h"
 #include "proxy/exchange_trace.h"
 #include "proxy/governor.h"
 #include "proxy/rewrite.h"
@@ -690,4 +691,5 @@ void exchange_phone_drained(struct exchange *exchange)
 {
 	if (exchange->link != NULL && link_is_ready(exchange->link) && exchange->login == NULL)
 		link_want_read(exchange->link, true);
+	exchange_drowse(exchange);
 }

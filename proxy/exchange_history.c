@@ -60,7 +60,7 @@ static void fill_flags(struct history_record *record, const struct exchange *exc
 		record->flags |= HISTORY_FIRST;
 	if (exchange->answer_is_malformed)
 		record->flags |= HISTORY_MALFORMED;
-	if (exchange->endpoint[0] == '\0')
+	if (exchange->endpoint == NULL)
 		record->flags |= HISTORY_OWN;
 }
 

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "proxy/exchange_login.h"
+#include "proxy/exchange_sleep.h"
 
 enum {
 	REDIRECTS_MAX = 2, /* of one request */
@@ -149,6 +150,7 @@ bool exchange_sleeps_on(struct exchange *exchange)
 		return false;
 	exchange_forget_request(exchange);
 	session_set_timer(exchange->session, time_ms - POLL_KEPT_MS);
+	exchange_drowse(exchange);
 	return true;
 }
 

@@ -9,6 +9,7 @@
 #include "config/clock.h"
 #include "proxy/exchange.h"
 #include "proxy/exchange_login.h"
+#include "proxy/exchange_sleep.h"
 #include "proxy/exchange_trace.h"
 #include "proxy/governor.h"
 #include "proxy/rewrite.h"
@@ -32,7 +33,7 @@ static void link_ready(void *owner);
 static void link_failed(void *owner, enum refusal refusal, const char *reason);
 static void link_drained(void *owner);
 
-static const struct link_calls link_calls = {
+const struct link_calls exchange_link_calls = {
 	link_ready, link_failed, exchange_link_readable, link_drained};
 
 static const struct config *config_of(const struct exchange *exchange)
@@ -71,7 +72,8 @@ static void request_sent(struct exchange *exchange)
 	}
 	session_set_timer(exchange->session, exchange_answer_time(exchange));
 	if (exchange->is_poll && worker->is_draining)
-		exchange_end_poll(exchange, worker->drain_time_ms, "draining");
+		exchange_end_poll(exchange, worker->drain_time_ms, POLL_DRAINS);
+	exchange_drowse(exchange);
 }
 
 /* Around the piece there is room for a chunk's framing, so that it goes out in one packet. */
@@ -175,8 +177,7 @@ static void request_start(struct exchange *exchange)
 	int64_t taken;
 	int written;
 
-	snprintf(exchange->endpoint, sizeof(exchange->endpoint), "%s",
-		exchange->link->endpoint->config->text);
+	exchange->endpoint = exchange->link->endpoint->config->text;
 	write_head(exchange, &writer);
 	if (writer.has_failed) {
 		exchange_refuse(exchange, REFUSAL_INTERNAL, "the request's head does not fit");
@@ -225,9 +226,9 @@ void exchange_connect_to(struct exchange *exchange, struct endpoint *endpoint)
 	if (!exchange_login_before(exchange, endpoint))
 		return;
 	login = exchange_login_of(exchange);
-	exchange->link = endpoint != NULL ? upstream_open_at(upstream, endpoint, login, &link_calls,
+	exchange->link = endpoint != NULL ? upstream_open_at(upstream, endpoint, login, &exchange_link_calls,
 						    exchange)
-					  : upstream_open(upstream, login, &link_calls, exchange);
+					  : upstream_open(upstream, login, &exchange_link_calls, exchange);
 	if (exchange->link == NULL)
 		exchange_refuse(exchange, REFUSAL_UPSTREAM_UNAVAILABLE, NULL);
 	else if (link_is_ready(exchange->link))
@@ -256,8 +257,10 @@ static void link_drained(void *owner)
 {
 	struct exchange *exchange = owner;
 
-	if (exchange->stage != EXCHANGE_SEND)
+	if (exchange->stage != EXCHANGE_SEND) {
+		exchange_drowse(exchange);
 		return;
+	}
 	session_set_timer(exchange->session, config_of(exchange)->limits.body_time_ms);
 	request_send(exchange);
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "config/clock.h"
-#include "proxy/exchange.h"
+#include "proxy/exchange_sleep.h"
 #include "proxy/governor_state.h"
 #include "proxy/log.h"
 #include "proxy/worker_control.h"
@@ -271,7 +271,7 @@ static bool overlap(const struct governor_collections *one, const struct governo
 	return false;
 }
 
-static struct exchange **poll_place(struct device_entry *device, enum poll_kind kind)
+static struct session **poll_place(struct device_entry *device, enum poll_kind kind)
 {
 	return kind == POLL_PING ? &device->governor.ping : &device->governor.sync;
 }
@@ -281,7 +281,7 @@ static void supersede(struct exchange *poll)
 {
 	shared_add(&poll->session->worker->counters->polls_superseded, 1);
 	poll->answer_closes = true;
-	exchange_end_poll_now(poll, "superseded by a newer one");
+	exchange_end_poll_now(poll, POLL_SUPERSEDED);
 }
 
 static void tell_other_worker(const struct exchange *exchange, uint32_t slot,
@@ -317,19 +317,21 @@ void governor_let_out(struct exchange *exchange)
 	struct worker *worker = exchange->session->worker;
 	enum poll_kind kind = poll_kind(exchange);
 	struct governor_collections ours, theirs;
-	struct exchange **place;
+	struct exchange *older;
+	struct session **place;
 	uint32_t word;
 
 	if (kind == POLL_NONE)
 		return;
 	list_collections(exchange, &ours);
 	place = poll_place(exchange->device, kind);
-	if (*place != NULL) {
-		list_collections(*place, &theirs);
+	older = *place != NULL ? exchange_wake(*place) : NULL;
+	if (older != NULL) {
+		list_collections(older, &theirs);
 		if (overlap(&ours, &theirs))
-			supersede(*place);
+			supersede(older);
 	}
-	*place = exchange;
+	*place = exchange->session;
 	word = device_slots_put(
 		&worker->child->shared->polls, hash_device(exchange, kind), poll_word(exchange));
 	word &= (1u << SLOT_BITS) - 1;
@@ -340,12 +342,12 @@ void governor_let_out(struct exchange *exchange)
 void governor_leave(struct exchange *exchange)
 {
 	enum poll_kind kind = poll_kind(exchange);
-	struct exchange **place;
+	struct session **place;
 
 	if (kind == POLL_NONE)
 		return;
 	place = poll_place(exchange->device, kind);
-	if (*place != exchange)
+	if (*place != exchange->session)
 		return;
 	*place = NULL;
 	device_slots_remove(&exchange->session->worker->child->shared->polls,
@@ -358,11 +360,13 @@ void governor_take_superseded(struct worker *worker, const struct message *messa
 		message->u.poll_superseded.mailbox, message->u.poll_superseded.device_id);
 	bool is_ping = message->u.poll_superseded.command == EAS_PING;
 	struct governor_collections ours;
+	struct session *session;
 	struct exchange *poll;
 
 	if (device == NULL)
 		return;
-	poll = *poll_place(device, is_ping ? POLL_PING : POLL_SYNC);
+	session = *poll_place(device, is_ping ? POLL_PING : POLL_SYNC);
+	poll = session != NULL ? exchange_wake(session) : NULL;
 	/* The phone may have come back here meanwhile. */
 	if (poll == NULL || poll->begun_us >= message->u.poll_superseded.begun_us)
 		return;

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct exchange;
+struct session;
 
 enum {
 	GOVERNOR_COLLECTIONS = 8, /* of one poll that are told apart */
@@ -45,8 +45,9 @@ enum governor_loop {
 };
 
 struct governor_state {
-	/* Long polls under way at this worker, one of each kind; not owned, NULL: none. */
-	struct exchange *ping, *sync;
+	/* The sessions whose requests are the long polls under way at this worker, one of each kind, awake
+	 * or asleep; NULL: none. */
+	struct session *ping, *sync;
 	uint32_t keys[GOVERNOR_KEYS];     /* of Syncs seen lately; 0: an empty place */
 	uint16_t repeated[GOVERNOR_KEYS]; /* how often, in the units of governor_state.c */
 	uint32_t asked;                   /* the bucket of all requests */

@@ -439,6 +439,12 @@ bool link_is_ready(const struct link *link)
 	return link->state == LINK_READY;
 }
 
+void link_set_owner(struct link *link, const struct link_calls *calls, void *owner)
+{
+	link->calls = calls;
+	link->owner = owner;
+}
+
 int link_write(struct link *link, const void *data, size_t len)
 {
 	const unsigned char *at = data;

@@ -76,6 +76,9 @@ struct link {
 /* True when writing may begin at once: `ready` is not called then. */
 bool link_is_ready(const struct link *link);
 
+/* Whom it tells from now on. */
+void link_set_owner(struct link *link, const struct link_calls *calls, void *owner);
+
 /* Queues what cannot be written at once. 0, or -1 when the link is broken (the owner releases it). */
 int link_write(struct link *link, const void *data, size_t len);
 size_t link_queued(const struct link *link);

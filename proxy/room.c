@@ -89,7 +89,7 @@ static void hold(struct exchange *exchange, uint32_t hold_s)
 	shared_add(&worker->counters->polls_open, 1);
 	session_set_timer(exchange->session, hold_s * 1000);
 	if (worker->is_draining)
-		exchange_end_poll(exchange, worker->drain_time_ms, "draining");
+		exchange_end_poll(exchange, worker->drain_time_ms, POLL_DRAINS);
 }
 
 void room_send(struct exchange *exchange, struct room_reply *reply)

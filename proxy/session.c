@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "config/clock.h"
-#include "proxy/exchange.h"
+#include "proxy/exchange_sleep.h"
 #include "proxy/identity_client.h"
 #include "proxy/log.h"
 #include "proxy/ocsp_client.h"
@@ -146,6 +146,7 @@ int session_open(struct worker *worker, size_t listener, int fd,
 void session_close(struct session *session)
 {
 	struct worker *worker = session->worker;
+	struct exchange *exchange;
 
 	if (session->state == SESSION_CLOSED)
 		return;
@@ -154,8 +155,9 @@ void session_close(struct session *session)
 	session_forget_question(session);
 	ocsp_client_leave(session);
 	session_enter(session, SESSION_CLOSED);
-	if (session->exchange != NULL)
-		exchange_abort(session->exchange, REFUSAL_NONE, "connection closed");
+	exchange = exchange_wake(session);
+	if (exchange != NULL)
+		exchange_abort(exchange, REFUSAL_NONE, "connection closed");
 	wheel_stop(worker->wheel, &session->timer);
 	tls_close(&session->tls);
 	watch_close(worker->watcher, &session->watch);
@@ -560,6 +562,7 @@ void session_exchange_over(struct session *session, bool is_last)
 static void session_timed_out(struct session *session)
 {
 	struct worker *worker = session->worker;
+	struct exchange *exchange;
 
 	switch (session->state) {
 	case SESSION_SILENT:
@@ -579,8 +582,9 @@ static void session_timed_out(struct session *session)
 		return;
 	case SESSION_BODY:
 	case SESSION_ANSWER:
-		if (session->exchange != NULL)
-			exchange_timed_out(session->exchange);
+		exchange = exchange_wake(session);
+		if (exchange != NULL)
+			exchange_timed_out(exchange);
 		else
 			session_close(session);
 		return;
@@ -631,10 +635,7 @@ void session_drain(struct session *session, uint32_t time_ms)
 		else
 			session_close(session);
 		return;
-	case SESSION_ANSWER:
-		if (session->exchange != NULL)
-			exchange_end_poll(session->exchange, time_ms, "draining");
-		return;
+	case SESSION_ANSWER: session_end_poll(session, time_ms, POLL_DRAINS); return;
 	default: return;
 	}
 }

@@ -16,6 +16,7 @@
 #include "proxy/worker.h"
 
 struct exchange;
+struct sleeper;
 
 enum session_state {
 	SESSION_SILENT, /* connected, and no byte yet */
@@ -47,7 +48,8 @@ struct session {
 	size_t scanned;              /* of a head under way, http_head_find_end() */
 	struct credential
 		*credential;       /* NULL until the handshake is done, or without a certificate */
-	struct exchange *exchange; /* NULL between requests */
+	struct exchange *exchange; /* NULL between requests, and while it sleeps: */
+	struct sleeper *sleeper;   /* in its place, exchange_sleep.h; NULL: it does not */
 	struct in6_addr address;   /* an IPv4 one is mapped */
 	in_port_t port;
 	uint16_t listener;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proxy/exchange.h"
+#include "proxy/exchange_sleep.h"
 #include "proxy/identity_client.h"
 #include "proxy/ocsp_client.h"
 #include "proxy/policy.h"
@@ -249,8 +249,8 @@ static void session_told_again(
 	if (credential->refusal != REFUSAL_NONE)
 		session_shut_out(session, credential->refusal,
 			"the directory has no mailbox for the certificate any more");
-	else if (credential->groups != groups && session->exchange != NULL)
-		exchange_end_poll(session->exchange, REGROUP_MS, "other groups");
+	else if (credential->groups != groups)
+		session_end_poll(session, REGROUP_MS, POLL_REGROUPED);
 }
 
 bool session_ask_again(struct session *session)
@@ -258,7 +258,7 @@ bool session_ask_again(struct session *session)
 	struct verdict_mailbox known;
 
 	session_forget_question(session);
-	if (session->exchange == NULL || !is_mailbox_old(session))
+	if (!session_has_exchange(session) || !is_mailbox_old(session))
 		return false;
 	if (find_known_mailbox(session, &known)) {
 		session_told_again(session, REFUSAL_NONE, &known);

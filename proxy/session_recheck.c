@@ -5,7 +5,7 @@
 #include <arpa/inet.h>
 
 #include "proxy/device_client.h"
-#include "proxy/exchange.h"
+#include "proxy/exchange_sleep.h"
 #include "proxy/log.h"
 #include "proxy/login_table.h"
 #include "proxy/ocsp_client.h"
@@ -99,13 +99,15 @@ static void log_shut_out(const struct session *session, enum refusal refusal, co
 void session_shut_out(struct session *session, enum refusal refusal, const char *reason)
 {
 	struct worker *worker = session->worker;
+	struct exchange *exchange;
 
 	log_shut_out(session, refusal, reason);
 	if (worker->logins != NULL && refusal != REFUSAL_DIRECTORY_UNAVAILABLE)
 		login_table_put_out(worker->logins, session->credential, refusal);
 	shared_add(&worker->counters->sessions_shut_out, 1);
-	if (session->exchange != NULL)
-		exchange_abort(session->exchange, refusal, reason);
+	exchange = exchange_wake(session);
+	if (exchange != NULL)
+		exchange_abort(exchange, refusal, reason);
 	else if (refusal != REFUSAL_NONE)
 		shared_add(&worker->counters->refusals[refusal], 1);
 	session_close(session);
@@ -151,10 +153,11 @@ bool session_recheck(struct session *session)
 	/* Responders come back: who asks for nothing now is told so at the next request. */
 	if (refusal == REFUSAL_NONE ||
 		(refusal == REFUSAL_OCSP_UNAVAILABLE &&
+			session->sleeper == NULL &&
 			(session->exchange == NULL ||
 				session->exchange->refusal != REFUSAL_NONE))) {
 		worker_expect_change(session->worker, session->credential->not_after + 1);
-		return session->exchange != NULL && device_client_recheck(session->exchange);
+		return device_client_recheck(session);
 	}
 	session_shut_out(session, refusal, "the certificate may not come in any more");
 	return true;

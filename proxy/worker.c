@@ -13,6 +13,7 @@
 #include "config/clock.h"
 #include "proxy/device_client.h"
 #include "proxy/exchange_login.h"
+#include "proxy/exchange_sleep.h"
 #include "proxy/identity_client.h"
 #include "proxy/listener.h"
 #include "proxy/log.h"
@@ -65,6 +66,7 @@ static void on_bury(evutil_socket_t fd, short what, void *arg)
 		worker->over = exchange->next_over;
 		exchange_free(exchange);
 	}
+	exchange_sleep_all(worker);
 	while (!TAILQ_EMPTY(&worker->closed))
 		session_bury(TAILQ_FIRST(&worker->closed));
 	worker_finish_if_drained(worker);

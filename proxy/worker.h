@@ -50,6 +50,7 @@ struct worker {
 	struct session_list sessions;
 	struct session_list closed; /* freed at the end of this turn of the loop, with: */
 	struct exchange *over;
+	struct exchange_list drowsy; /* looked at then, too: exchange_sleep.h */
 	struct event *bury_event;
 	struct identity_client *identity;
 	struct login_table *logins;        /* NULL: requests need none (exchange_login.h) */

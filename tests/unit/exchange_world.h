@@ -13,6 +13,7 @@
 
 #include "proxy/device_client.h"
 #include "proxy/exchange_login.h"
+#include "proxy/exchange_sleep.h"
 #include "proxy/identity_client.h"
 #include "proxy/login_client.h"
 #include "proxy/ocsp_client.h"
@@ -100,6 +101,7 @@ static void world_bury(evutil_socket_t fd, short what, void *arg)
 		worker->over = exchange->next_over;
 		exchange_free(exchange);
 	}
+	exchange_sleep_all(worker);
 	while (!TAILQ_EMPTY(&worker->closed))
 		session_bury(TAILQ_FIRST(&worker->closed));
 }

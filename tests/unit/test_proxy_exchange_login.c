@@ -362,7 +362,7 @@ static const char *answer_ping(unsigned int nth, const struct world_request *req
 
 static void test_a_ping_is_renewed_as_long_as_it_does_not_sleep(void)
 {
-	const struct exchange *exchange;
+	struct exchange *exchange;
 	struct phone phone;
 
 	use(CONFIG_LOGIN_KERBEROS, "");
@@ -374,11 +374,12 @@ static void test_a_ping_is_renewed_as_long_as_it_does_not_sleep(void)
 	world_give(1, "two", 0);
 	world_run();
 	CU_ASSERT_EQUAL(world.request_count, 2);
-	exchange = phone.session->exchange;
+	/* It is not renewed twice, so nothing is kept of it, and it sleeps. */
+	CU_ASSERT_PTR_NOT_NULL(phone.session->sleeper);
+	CU_ASSERT_EQUAL(world.worker->counters->polls_open, 1);
+	exchange = exchange_wake(phone.session);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(exchange);
 	CU_ASSERT_TRUE(exchange->is_poll);
-	CU_ASSERT_EQUAL(world.worker->counters->polls_open, 1);
-	/* It is not renewed twice, so nothing is kept of it. */
 	CU_ASSERT_PTR_NULL(exchange->kept);
 	CU_ASSERT_PTR_NULL(exchange->login);
 	phone_leave(&phone);
@@ -394,12 +395,14 @@ static void test_a_ping_is_renewed_as_long_as_it_does_not_sleep(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(exchange);
 	CU_ASSERT_PTR_NOT_NULL(exchange->kept);
 	CU_ASSERT_TRUE(exchange_answer_time(exchange) < 60 * 1000);
-	exchange_timed_out(phone.session->exchange);
+	exchange_timed_out(exchange);
 	CU_ASSERT_PTR_EQUAL(phone.session->exchange, exchange);
 	CU_ASSERT_PTR_NULL(exchange->kept);
 	CU_ASSERT_TRUE(exchange_answer_time(exchange) >= 480 * 1000);
+	world_run();
+	CU_ASSERT_PTR_NOT_NULL(phone.session->sleeper);
 	/* The second time its heartbeat is over, and more. */
-	exchange_timed_out(phone.session->exchange);
+	exchange_timed_out(exchange_wake(phone.session));
 	CU_ASSERT_EQUAL(phone_hear(&phone), 504);
 	phone_end(&phone);
 	world_log_out();
