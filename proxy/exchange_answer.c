@@ -587,7 +587,8 @@ static void answer_take(
 	if (!is_with(exchange, attempts))
 		return;
 	if (!has_begun(exchange)) {
-		keep_answer_head(exchange, data, len);
+		if (len > 0) /* none is left behind an interim answer */
+			keep_answer_head(exchange, data, len);
 		return;
 	}
 	if (take_body(exchange, parcel, &data, &len)) {
