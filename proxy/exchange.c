@@ -314,8 +314,7 @@ static void exchange_answer_poll(struct exchange *exchange, enum poll_end why)
 		0x03, 0x01, 0x6a, 0x00, 0x00, 0x0d, 0x45, 0x47, 0x03, '1', 0x00, 0x01, 0x01};
 	bool is_ping = exchange->request.command == EAS_PING;
 
-	snprintf(exchange->reason, sizeof(exchange->reason), "poll ended: %s",
-		poll_end_texts[why]);
+	snprintf(exchange->reason, sizeof(exchange->reason), "poll ended: %s", poll_end_texts[why]);
 	/* An empty answer to a Sync says that nothing has changed, MS-ASCMD 2.2.1.21. */
 	exchange_answer_own(
 		exchange, &(struct own_answer){.status = 200,

@@ -121,7 +121,7 @@ struct exchange {
 	enum poll_end ends_poll; /* when the timer fires */
 	bool is_drowsy;          /* among worker->drowsy, exchange_sleep.h */
 	LIST_ENTRY(exchange) drowsy_link;
-	char *base;            /* where the phone finds us, for Autodiscover; NULL otherwise */
+	char *base; /* where the phone finds us, for Autodiscover; NULL otherwise */
 
 	struct exchange_traced *traced; /* NULL: nobody follows it (exchange_trace.h) */
 
@@ -135,7 +135,7 @@ struct exchange {
 	unsigned int own_eas_status;  /* in an answer of our own; 0: none */
 	uint64_t bytes_in, bytes_out;
 	uint64_t begun_us, sent_us, answered_us;
-	uint32_t login_us; /* that were waited for logins */
+	uint32_t login_us;    /* that were waited for logins */
 	const char *endpoint; /* its URL; NULL: it was sent to none. Lives as long as the worker */
 	const char *tls_version, *tls_cipher; /* static strings of the TLS library */
 };

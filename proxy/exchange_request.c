@@ -226,9 +226,10 @@ void exchange_connect_to(struct exchange *exchange, struct endpoint *endpoint)
 	if (!exchange_login_before(exchange, endpoint))
 		return;
 	login = exchange_login_of(exchange);
-	exchange->link = endpoint != NULL ? upstream_open_at(upstream, endpoint, login, &exchange_link_calls,
-						    exchange)
-					  : upstream_open(upstream, login, &exchange_link_calls, exchange);
+	exchange->link = endpoint != NULL
+				 ? upstream_open_at(upstream, endpoint, login, &exchange_link_calls,
+					   exchange)
+				 : upstream_open(upstream, login, &exchange_link_calls, exchange);
 	if (exchange->link == NULL)
 		exchange_refuse(exchange, REFUSAL_UPSTREAM_UNAVAILABLE, NULL);
 	else if (link_is_ready(exchange->link))

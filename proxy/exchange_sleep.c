@@ -22,7 +22,7 @@ struct packed {
 	struct exchange exchange;
 	uint32_t number;      /* of the id, behind the worker's prefix */
 	bool user_is_mailbox; /* the device's */
-	uint64_t capitals;    /* bit n: letter n of the device's id is one; the table has it lowered */
+	uint64_t capitals; /* bit n: letter n of the device's id is one; the table has it lowered */
 };
 
 enum { PACKED_MAX = ZERO_RUN_MAX(sizeof(struct packed)) + EAS_BODY_PACKED_MAX };
@@ -130,8 +130,9 @@ static void id_take_out(struct packed *packed, const struct worker *worker)
 	unsigned long number;
 	char again[EXCHANGE_ID_SIZE];
 
-	number = strncmp(id, worker->id_prefix, prefix_len) == 0 ? strtoul(id + prefix_len, NULL, 16)
-								 : 0;
+	number = strncmp(id, worker->id_prefix, prefix_len) == 0
+			 ? strtoul(id + prefix_len, NULL, 16)
+			 : 0;
 	snprintf(again, sizeof(again), "%s%08x", worker->id_prefix, (unsigned int)number);
 	if (strcmp(again, id) != 0)
 		return; /* none of this worker's: it is packed as it is */

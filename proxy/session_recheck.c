@@ -152,8 +152,7 @@ bool session_recheck(struct session *session)
 		refusal = ocsp_client_check(session);
 	/* Responders come back: who asks for nothing now is told so at the next request. */
 	if (refusal == REFUSAL_NONE ||
-		(refusal == REFUSAL_OCSP_UNAVAILABLE &&
-			session->sleeper == NULL &&
+		(refusal == REFUSAL_OCSP_UNAVAILABLE && session->sleeper == NULL &&
 			(session->exchange == NULL ||
 				session->exchange->refusal != REFUSAL_NONE))) {
 		worker_expect_change(session->worker, session->credential->not_after + 1);

@@ -260,8 +260,8 @@ static void test_where_memory_runs_out_it_ends_as_any_other(void)
 		allocations_left = UINT32_MAX;
 		CU_ASSERT_EQUAL(phone.session->state, SESSION_CLOSED);
 		CU_ASSERT_PTR_NULL(phone.session->sleeper);
-		CU_ASSERT_EQUAL(world.worker->counters->refusals[REFUSAL_INTERNAL],
-			refusals + failing + 1);
+		CU_ASSERT_EQUAL(
+			world.worker->counters->refusals[REFUSAL_INTERNAL], refusals + failing + 1);
 		end(&phone);
 	}
 }
