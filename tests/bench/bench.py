@@ -23,6 +23,7 @@ import peers  # noqa: E402
 import table  # noqa: E402
 
 KINDS = ("handshake", "request", "sleep", "crl", "wbxml", "policy", "workers")
+ON_DEMAND = ("http2",)
 
 
 def measure(bench, kind):
@@ -43,7 +44,7 @@ def about(bench, seconds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--quick", action="store_true", help="every kind of row with small counts")
-    parser.add_argument("--rows", default=",".join(KINDS), help="some of: %s" % ", ".join(KINDS))
+    parser.add_argument("--rows", default=",".join(KINDS), help="some of: %s; or %s" % (", ".join(KINDS), ", ".join(ON_DEMAND)))
     parser.add_argument("--peers", default=",".join(kind.name for kind in peers.ALL[1:]), help="some of: %(default)s")
     parser.add_argument("--json", metavar="FILE", help="write all figures there, each round")
     parser.add_argument("--svg", metavar="FILE", help="draw them")
@@ -51,8 +52,8 @@ def main():
     options = parser.parse_args()
     wanted = options.rows.split(",")
     named = [name.lower() for name in options.peers.split(",")]
-    if not set(wanted) <= set(KINDS):
-        parser.error("--rows: there are %s" % ", ".join(KINDS))
+    if not set(wanted) <= set(KINDS + ON_DEMAND):
+        parser.error("--rows: there are %s" % ", ".join(KINDS + ON_DEMAND))
     who = [kind for kind in peers.ALL if kind is peers.Easproxyd or kind.name.lower() in named]
     order = [kind.name for kind in who]
 
@@ -60,7 +61,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="easproxy-bench-") as directory:
         bench = context.Bench(directory, options.quick, who)
         try:
-            for kind in (kind for kind in KINDS if kind in wanted):
+            for kind in (kind for kind in KINDS + ON_DEMAND if kind in wanted):
                 rows += list(measure(bench, kind))
         finally:
             bench.stop()

@@ -35,7 +35,7 @@ class Setup:
 def from_template(name, directory, values):
     """Writes DIRECTORY/NAME from peers/NAME.in."""
     with open(os.path.join(TEMPLATES, name + ".in"), encoding="ascii") as f:
-        text = re.sub("@([a-z_]+)@", lambda found: str(values[found[1]]), f.read())
+        text = re.sub("@([a-z_0-9]+)@", lambda found: str(values[found[1]]), f.read())
     path = os.path.join(directory, name)
     with open(path, "w", encoding="ascii") as f:
         f.write(text)
