@@ -41,6 +41,26 @@ def about(bench, seconds):
             "openssl": done[1], "versions": {kind.name: kind.version() for kind in bench.who}}
 
 
+BEGIN, END = "<!-- begin: made by scripts/bench -->\n", "<!-- end -->\n"
+
+
+def within(path, made):
+    """What is to be in the file: what was made, between the two marks where the file has them."""
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as f:
+            before, begin, rest = f.read().partition(BEGIN)
+        _, end, after = rest.partition(END)
+        if begin and end:
+            return before + begin + "\n" + made + "\n" + end + after
+    return made
+
+
+def footnote(facts):
+    return "%s; %s, OpenSSL %s, %d cores, %s; %d s in all." % (
+        ", ".join("%s %s" % item for item in facts["versions"].items()), facts["processor"], facts["openssl"],
+        facts["cores"], facts["date"], facts["seconds"])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--quick", action="store_true", help="every kind of row with small counts")
@@ -48,7 +68,7 @@ def main():
     parser.add_argument("--peers", default=",".join(kind.name for kind in peers.ALL[1:]), help="some of: %(default)s")
     parser.add_argument("--json", metavar="FILE", help="write all figures there, each round")
     parser.add_argument("--svg", metavar="FILE", help="draw them")
-    parser.add_argument("--markdown", metavar="FILE", help="write the table of docs/performance.md")
+    parser.add_argument("--markdown", metavar="FILE", help="write the table there, as in docs/performance.md, or between its marks")
     options = parser.parse_args()
     wanted = options.rows.split(",")
     named = [name.lower() for name in options.peers.split(",")]
@@ -57,26 +77,32 @@ def main():
     who = [kind for kind in peers.ALL if kind is peers.Easproxyd or kind.name.lower() in named]
     order = [kind.name for kind in who]
 
-    rows, began = [], time.monotonic()
+    rows, failures, began = [], [], time.monotonic()
     with tempfile.TemporaryDirectory(prefix="easproxy-bench-") as directory:
         bench = context.Bench(directory, options.quick, who)
         try:
             for kind in (kind for kind in KINDS + ON_DEMAND if kind in wanted):
-                rows += list(measure(bench, kind))
+                try:
+                    rows.extend(measure(bench, kind))
+                except (AssertionError, OSError) as e:
+                    failures.append("%s: %s" % (kind, e))  # what was measured before, and the other kinds, still count
         finally:
             bench.stop()
         facts = about(bench, time.monotonic() - began)
     print(table.text(rows, order))
     print("lowest / median of the rounds; ratio: to the best peer; spread: (most - least) / median, of easproxyd or the best\n"
-          "peer. CPU time and PSS of the proxy's processes alone, on one core. %s, %s. %d s." % (
-              ", ".join("%s %s" % item for item in facts["versions"].items()), facts["processor"], facts["seconds"]))
-    for path, content in ((options.json, lambda: table.as_json(rows, facts)),
-                          (options.markdown, lambda: table.markdown(rows, order)),
-                          (options.svg, lambda: chart.svg(rows, "easproxyd and its peers: CPU and memory by the best peer's"))):
+          "peer. CPU time and PSS of the proxy's processes alone.\n" + footnote(facts))
+    for path, make in (
+            (options.json, lambda: table.as_json(rows, facts)),
+            (options.markdown, lambda: within(options.markdown, table.markdown(rows, order) + footnote(facts) + "\n")),
+            (options.svg, lambda: chart.svg(rows, "easproxyd and its peers, by the best peer of each row"))):
         if path:
+            content = make()
             with open(path, "w", encoding="utf-8") as f:
-                f.write(content())
-    return 0
+                f.write(content)
+    for failure in failures:
+        print("FAILED  %s" % failure, file=sys.stderr)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

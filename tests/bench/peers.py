@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 import signal
+import socket
 import subprocess
 import time
 import types
@@ -17,6 +18,7 @@ TEMPLATES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peers")
 MODULES = "/usr/lib/apache2/modules"
 # A connection of a phone takes two files; some are left for the log, the upstream's idle connections and the like.
 SPARE_FILES = 100
+STOP_S = 60  # with tens of thousands of phones, on a busy machine
 
 
 class Setup:
@@ -88,6 +90,9 @@ class Server:
     def stop(self):
         for program in self.programs:
             family = accounting.family(program.pid)
+            program.signal(signal.SIGTERM)
+            with contextlib.suppress(AssertionError):
+                program.wait(STOP_S)
             program.stop()
             for pid in family[1:]:
                 with contextlib.suppress(ProcessLookupError):
@@ -97,8 +102,19 @@ class Server:
         """Stops, and starts again on the same port."""
         self.stop()
         self.programs = []
+        harness.wait_for("port %d to be free" % self.port, self._is_port_free, STOP_S)
         with accounting.pinned(self.setup.cores):
             self.start()
+        harness.wait_for("%s to listen again" % self.name, lambda: harness.is_listening(self.port), STOP_S, *self.programs)
+
+    def _is_port_free(self):
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", self.port))
+            except OSError:
+                return False
+        return True
 
     def values(self, **more):
         setup = self.setup
