@@ -22,7 +22,7 @@ import context  # noqa: E402
 import peers  # noqa: E402
 import table  # noqa: E402
 
-KINDS = ("handshake", "request", "sleep", "crl", "wbxml", "policy", "workers")
+KINDS = ("handshake", "request", "sleep", "crl", "wbxml", "policy", "workers", "instructions")
 ON_DEMAND = ("http2",)
 
 
@@ -84,7 +84,7 @@ def main():
             for kind in (kind for kind in KINDS + ON_DEMAND if kind in wanted):
                 try:
                     rows.extend(measure(bench, kind))
-                except (AssertionError, OSError) as e:
+                except context.PROBLEMS as e:
                     failures.append("%s: %s" % (kind, e))  # what was measured before, and the other kinds, still count
         finally:
             bench.stop()

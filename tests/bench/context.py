@@ -1,5 +1,6 @@
 """What all rows of the bench share: the folder, the certificates, the upstreams, how much is done, and who is measured."""
 import os
+import subprocess
 import sys
 
 import accounting
@@ -8,6 +9,9 @@ import driver
 import material
 import peers
 import table
+
+
+PROBLEMS = (AssertionError, OSError, subprocess.SubprocessError)
 
 
 class Bench:
@@ -55,7 +59,7 @@ class Bench:
         for kind in who or self.who:
             try:
                 started.append(kind(peers.Setup(self, crls, upstream or self.upstream(), **options)))
-            except (AssertionError, OSError) as e:
+            except PROBLEMS as e:
                 if kind is peers.Easproxyd:
                     stop(started)
                     raise
@@ -75,7 +79,7 @@ class Bench:
                     continue
                 try:
                     values[server.name].append(measure(server))
-                except (AssertionError, OSError) as e:
+                except PROBLEMS as e:
                     if server.name == table.OURS:
                         raise
                     failed.add(server.name)

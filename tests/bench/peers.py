@@ -31,6 +31,7 @@ class Setup:
         self.phones = options.pop("phones", 64)  # that wait at the same time
         self.changes = options.pop("changes", {})  # to easproxyd's configuration
         self.cores = options.pop("cores", accounting.PROXY_CORES)
+        self.wrapper = options.pop("wrapper", [])  # what goes in front of the program
         assert not options, options
 
 
@@ -143,7 +144,9 @@ class Easproxyd(Server):
         # reaches.
         upstream = "%s://127.0.0.1:%d" % (setup.upstream.scheme, setup.upstream.port)
         is_tls = setup.upstream.scheme == "https"
-        proxy = harness.Proxy(case, upstream, harness.merge({
+        # Under valgrind there can be no sandbox: the filter of system calls would refuse those of valgrind itself.
+        arguments = ["--no-sandbox"] if setup.wrapper else []
+        options = harness.merge({
             "workers": setup.workers, "log": {"format": "logfmt", "file": os.path.join(self.directory, "requests.log")},
             "drain-time": "5s",
             "limits": {"connections": 1000000, "connections-per-source": 1000000, "idle-time": "1h"},
@@ -155,8 +158,8 @@ class Easproxyd(Server):
             "activesync": {"heartbeat-min": "60s", "storm-rate": 1000000, "loop-repeats": 1000, "request-rate": 60000},
             "upstream exchange": {
                 "headers": ["x-webobjects-remote-user: %{mailbox}"], "connections": 20000,
-                "host": "localhost" if is_tls else None, "ca": setup.material.ca if is_tls else None}}, setup.changes))
-        self.programs = [proxy]
+                "host": "localhost" if is_tls else None, "ca": setup.material.ca if is_tls else None}}, setup.changes)
+        self.programs = [harness.Proxy(case, upstream, options, arguments=arguments, wrapper=setup.wrapper)]
 
     def reload(self):
         """What an operator does who cannot wait until CRLs are looked at anyway."""
@@ -174,8 +177,10 @@ class Nginx(Server):
 
     def start(self):
         path = from_template("nginx.conf", self.directory, self.values())
-        self.programs = [harness.Program("nginx", [
-            "/usr/sbin/nginx", "-e", os.path.join(self.directory, "nginx-error.log"), "-c", path], self.directory)]
+        # Under valgrind the worker has to be able to open what valgrind has made before there were two users.
+        user = ["-g", "user root;"] if self.setup.wrapper and os.getuid() == 0 else []
+        self.programs = [harness.Program("nginx", self.setup.wrapper + [
+            "/usr/sbin/nginx", "-e", os.path.join(self.directory, "nginx-error.log"), "-c", path, *user], self.directory)]
 
 
 class Haproxy(Server):
@@ -197,8 +202,8 @@ class Haproxy(Server):
         path = from_template("haproxy.cfg", self.directory, self.values(
             connections=files // 2, threads=1 if processes > 1 else setup.workers,
             server_tls=server_tls if setup.upstream.scheme == "https" else ""))
-        self.programs = [harness.Program("haproxy-%d" % n, ["/usr/sbin/haproxy", "-db", "-f", path], self.directory)
-                         for n in range(processes)]
+        command = setup.wrapper + ["/usr/sbin/haproxy", "-db", "-f", path]
+        self.programs = [harness.Program("haproxy-%d" % n, command, self.directory) for n in range(processes)]
 
     def reload(self):
         """A new process beside the old one, which ends when its connections have (-sf): what the manual calls a

@@ -206,7 +206,7 @@ def measure(bench):
             few = level(bench, kind)
             servers = bench.start(crls, who=[kind], workers=2)
             took, peak, meanwhile, before = take_over(bench, servers[0], crls, 2 * bench.patience)
-        except (AssertionError, OSError, IndexError) as e:
+        except (*context.PROBLEMS, IndexError) as e:
             if kind is peers.Easproxyd:
                 raise
             notes[kind.name] = context.first_line(e)

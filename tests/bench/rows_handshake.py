@@ -49,7 +49,7 @@ def compared(bench, crls, cases, rounds, counts, suffix="", **options):
         for case in cases:
             title, notes = case.title + suffix, dict(startup)
             bench.say("handshakes: %s" % title)
-            yield Row(GROUP, title, "us", bench.compare(
+            yield Row(GROUP, title, "\u00b5s", bench.compare(
                 servers, rounds, lambda server, case=case: case.measure(
                     bench, server, counts.get(server.name, counts[None])), notes), case.target, notes)
         for server in servers:

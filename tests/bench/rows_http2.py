@@ -108,7 +108,7 @@ def measure(bench):
                 bench.say("requests over %s" % way)
                 costs[way].append(server.cost(way, count))
         for at, who in enumerate(("server", "client")):
-            yield Row(GROUP, "CPU of a small request, %d at a time, %s" % (SAME_TIME, who), "us", {
+            yield Row(GROUP, "CPU of a small request, %d at a time, %s" % (SAME_TIME, who), "\u00b5s", {
                 way: [cost[at] for cost in rounds] for way, rounds in costs.items()})
     finally:
         server.stop()

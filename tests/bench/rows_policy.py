@@ -52,7 +52,7 @@ def measure(bench):
         small = rows_request.KINDS[0]
         bench.say("policy: %s" % small.title)
         values = bench.compare(servers, bench.scaled(5, 2), lambda server: small.measure(bench, server, who))
-        yield Row(GROUP, small.title, "us", values)
+        yield Row(GROUP, small.title, "\u00b5s", values)
         share = judging_us() / statistics.median(values["0 rules"])
         assert share <= SHARE_MAX, "judging by %d rules takes %.1f %% of a request" % (RULES, 100 * share)
         yield Row(GROUP, "share of a request that judging by %d rules takes" % RULES, "%", {"easproxyd": [100 * share]},

@@ -18,7 +18,7 @@ class Kind:
         return ["--connections", self.connections, "--kind", self.name]
 
     def unit(self):
-        return "us a MB" if self.megabytes else "us"
+        return "\u00b5s a MB" if self.megabytes else "\u00b5s"
 
     def measure(self, bench, server, who):
         used, _ = driver.measured(bench, server, "requests", bench.scaled(*self.counts), *self.arguments(), who=who)

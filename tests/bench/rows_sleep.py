@@ -122,7 +122,7 @@ def look_at(bench, kind, scheme):
                     findings.reconnect_s = parked.reconnect()
             finally:
                 parked.leave()
-    except (AssertionError, OSError) as e:
+    except context.PROBLEMS as e:
         findings.note = context.first_line(e)
     finally:
         if server is not None:
@@ -152,8 +152,8 @@ def measure(bench):
             for title, unit, field, target, notes in (
                     ("all %d woken and asleep again" % most, "s", "wake_s", Target(WAKE_S, True), fewer),
                     ("all %d back after a restart" % most, "s", "reconnect_s", Target(RECONNECT_S, True), {}),
-                    ("CPU of a wake for a phone", "us", "wake_us", None, {})):
+                    ("CPU of a wake for a phone", "\u00b5s", "wake_us", None, {})):
                 yield Row(GROUP, title, unit, {
                     name: [getattr(f, field)] for name, f in found.items()
-                    if getattr(f, field) is not None and (unit == "us" or name not in fewer)}, target, notes)
+                    if getattr(f, field) is not None and (unit == "\u00b5s" or name not in fewer)}, target, notes)
         assert not found[OURS].note, found[OURS].note

@@ -28,7 +28,7 @@ def measure(bench):
                 (seen.title, lambda server: seen.measure(bench, server, bench.scaled(600, 60)))):
             bench.say("workers: %s" % title)
             values = bench.compare(servers, bench.scaled(6, 2), cost)
-            yield Row(GROUP, title, "us", values)
+            yield Row(GROUP, title, "\u00b5s", values)
             yield Row(GROUP, title + ", done in a CPU second", "x", {"easproxyd": [
                 one / two for one, two in zip(values["1 worker"], values["2 workers"])]},
                 Target(FLOOR, True, at_least=True))

@@ -213,7 +213,7 @@ def merge(base, changes):
 class Proxy(Program):
     """easproxyd with a configuration of the test's own on a free port."""
 
-    def __init__(self, case, upstream, changes=None, name="easproxyd", arguments=(), environment=None):
+    def __init__(self, case, upstream, changes=None, name="easproxyd", arguments=(), environment=None, wrapper=()):
         self.case, self.port = case, free_port()
         self.config_path = os.path.join(case.directory, name + ".conf")
         self.state = os.path.join(case.directory, name + ".state")
@@ -242,7 +242,7 @@ class Proxy(Program):
             },
         }, changes)
         self.configure(self.options)
-        super().__init__(name, [EASPROXYD, "-c", self.config_path, *arguments], case.directory, environment)
+        super().__init__(name, [*wrapper, EASPROXYD, "-c", self.config_path, *arguments], case.directory, environment)
 
     def configure(self, options):
         self.options = options
