@@ -14,6 +14,7 @@
 #include "auth/trust_store.h"
 #include "config/model.h"
 #include "proxy/folder_table.h"
+#include "proxy/log.h"
 #include "proxy/message.h"
 #include "proxy/shared.h"
 
@@ -40,6 +41,7 @@ struct child {
 	const struct config *config;
 	const struct trust_store *trust; /* workers, revocation, control (names only) */
 	struct shared *shared;
+	struct log_batch *log_batch;  /* workers: for log_gather(); may be NULL */
 	struct folder_table *folders; /* workers: what classes the folders of phones are of */
 	int supervisor;               /* SOCK_SEQPACKET, non-blocking */
 	size_t socket_count;          /* workers */

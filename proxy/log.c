@@ -1,10 +1,11 @@
 #include "proxy/log.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,6 +26,9 @@ static struct {
 	char process[24];
 	int slot;
 	_Atomic uint64_t *dropped;
+	struct log_batch *batch; /* NULL: each line is written at once */
+	void (*due)(void *context);
+	void *due_context;
 } opened = {
 	.format = CONFIG_LOG_LOGFMT,
 	.level = CONFIG_LOG_INFO,
@@ -66,6 +70,7 @@ int log_fd(void)
 
 void log_reopen(int fd)
 {
+	log_flush();
 	if (opened.fd != STDERR_FILENO && opened.fd != fd)
 		close(opened.fd);
 	take_fd(fd);
@@ -282,13 +287,100 @@ void log_begin(struct log_line *line, enum config_log_level level, const char *e
 }
 
 /* One write, or none: nobody waits for the log. */
-static bool write_line(const char *text, size_t len)
+static bool write_text(const char *text, size_t len)
 {
 	struct pollfd ready = {.fd = opened.fd, .events = POLLOUT};
 
 	if (opened.may_block && (poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0))
 		return false;
 	return write(opened.fd, text, len) == (ssize_t)len;
+}
+
+static void count_dropped(const char *text, size_t len)
+{
+	uint64_t lines = 0;
+
+	for (size_t i = 0; i < len; i++)
+		lines += text[i] == '\n';
+	if (opened.dropped != NULL)
+		shared_add(opened.dropped, lines);
+}
+
+/* How many bytes of whole lines are written at a time. What goes to a file stays together however much it
+ * is; in a pipe, where other processes write too, up to PIPE_BUF does. */
+static size_t piece_len(const char *text, size_t len)
+{
+	const char *end;
+
+	if (!opened.may_block || len <= PIPE_BUF)
+		return len;
+	end = memrchr(text, '\n', PIPE_BUF);
+	return end != NULL ? (size_t)(end - text) + 1 : len;
+}
+
+static void write_lines(struct log_batch *batch)
+{
+	uint32_t begin = atomic_load_explicit(&batch->begin, memory_order_relaxed);
+	uint32_t end = atomic_load_explicit(&batch->end, memory_order_acquire);
+
+	while (begin < end && end <= LOG_BATCH_MAX) {
+		size_t len = piece_len(batch->text + begin, end - begin);
+
+		if (!write_text(batch->text + begin, len))
+			count_dropped(batch->text + begin, len);
+		begin += (uint32_t)len;
+		atomic_store_explicit(&batch->begin, begin, memory_order_release);
+	}
+	atomic_store_explicit(&batch->end, 0, memory_order_release);
+	atomic_store_explicit(&batch->begin, 0, memory_order_release);
+}
+
+void log_flush(void)
+{
+	if (opened.batch != NULL)
+		write_lines(opened.batch);
+}
+
+void log_gather(struct log_batch *batch, void (*due)(void *context), void *context)
+{
+	opened.batch = batch;
+	opened.due = due;
+	opened.due_context = context;
+}
+
+static void gather(struct log_batch *batch, const char *text, size_t len)
+{
+	uint32_t end = atomic_load_explicit(&batch->end, memory_order_relaxed);
+
+	if (len > LOG_BATCH_MAX - end) {
+		write_lines(batch);
+		end = 0;
+	}
+	memcpy(batch->text + end, text, len);
+	atomic_store_explicit(&batch->end, end + (uint32_t)len, memory_order_release);
+	if (end == 0)
+		opened.due(opened.due_context);
+}
+
+struct log_batch *log_batch_new(void)
+{
+	struct log_batch *batch = mmap(
+		NULL, sizeof(*batch), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return batch != MAP_FAILED ? batch : NULL;
+}
+
+void log_batch_keep(struct log_batch *batch)
+{
+	madvise(batch, sizeof(*batch), MADV_DONTFORK);
+}
+
+void log_batch_take_over(struct log_batch *batch)
+{
+	if (batch == NULL)
+		return;
+	write_lines(batch);
+	munmap(batch, sizeof(*batch));
 }
 
 void log_end(struct log_line *line)
@@ -304,8 +396,10 @@ void log_end(struct log_line *line)
 		end = is_json ? "}\n" : "\n";
 	memcpy(line->text + line->len, end, strlen(end));
 	line->len += strlen(end);
-	if (!write_line(line->text, line->len) && opened.dropped != NULL)
-		shared_add(opened.dropped, 1);
+	if (opened.batch != NULL)
+		gather(opened.batch, line->text, line->len);
+	else if (!write_text(line->text, line->len))
+		count_dropped(line->text, line->len);
 }
 
 void log_message(enum config_log_level level, const char *event, const char *format, ...)

@@ -1,7 +1,8 @@
 /*
  * Log lines: facts as fields, one line per thing that happened, JSON or logfmt. A line is put
  * together in a buffer on the stack and written by one write(2); where the log cannot take it at
- * once it is dropped and counted, because nothing on the event loop blocks. For every process.
+ * once it is dropped and counted, because nothing on the event loop blocks. A worker gathers the lines
+ * of a turn of its loop and writes them together. For every process.
  *
  *	struct log_line line;
  *	log_begin(&line, CONFIG_LOG_INFO, "request");
@@ -19,13 +20,23 @@
 #include "config/model.h"
 #include "config/span.h"
 
-enum { LOG_LINE_MAX = 4096 };
+enum {
+	LOG_LINE_MAX = 4096,
+	LOG_BATCH_MAX = 32 * 1024,
+};
 
 struct log_line {
 	bool is_wanted; /* false: below the configured level; the calls below do nothing */
 	bool is_cut;    /* a field did not fit and was left out */
 	size_t len;
 	char text[LOG_LINE_MAX];
+};
+
+/* Lines that are written together, whole ones in their order. Its owner and the supervisor have the memory
+ * in common, and nobody else has: what a process has gathered before it is killed is not lost. */
+struct log_batch {
+	_Atomic uint32_t begin, end; /* of what is still to be written */
+	char text[LOG_BATCH_MAX];
 };
 
 /* Once per process. process: "worker", "supervisor"; slot: number in that field, or -1. fd: where
@@ -38,6 +49,19 @@ int log_fd(void);
 
 /* Another descriptor for the same log (reopened on SIGUSR1). The old one is closed unless it is 2. */
 void log_reopen(int fd);
+
+/* For a fork: shared with the child that is born next, and with no later one. NULL when memory runs out. */
+struct log_batch *log_batch_new(void);
+/* In the supervisor, after the fork. */
+void log_batch_keep(struct log_batch *batch);
+/* In the supervisor, after the child's end: writes what it has left, and frees. NULL is allowed. */
+void log_batch_take_over(struct log_batch *batch);
+
+/* From now on lines are gathered in batch, which stays the caller's. With the first one due(context) is
+ * called, and log_flush() is to follow before the loop sleeps. */
+void log_gather(struct log_batch *batch, void (*due)(void *context), void *context);
+/* Writes what has been gathered. */
+void log_flush(void);
 
 /* Starts a line with time (RFC 3339, UTC, milliseconds), level, process and event. */
 void log_begin(struct log_line *line, enum config_log_level level, const char *event);

@@ -180,6 +180,7 @@ static void on_child_end(struct supervisor *s, struct child_record *record, int 
 	char how[96], why[160];
 
 	child_describe_end(status, how, sizeof(how));
+	child_rescue_log(record);
 	child_log_end(record, was_draining, how);
 	children_bury(&s->children, record);
 	if (generation == s->current && generation->state == GENERATION_CURRENT) {
@@ -333,6 +334,9 @@ static void clean_up(struct supervisor *s)
 	takeover_kill(s, NULL);
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 		continue;
+	for (struct child_record *record = children_next(&s->children, NULL, NULL); record != NULL;
+		record = children_next(&s->children, NULL, record))
+		child_rescue_log(record);
 	generation_free(s->next); /* removes its control socket */
 	if (s->current != NULL)
 		unlink(s->current->config->control_socket);

@@ -74,6 +74,7 @@ static _Noreturn void live(
 		.trust = generation->trust,
 		.shared = children->shared,
 		.folders = is_worker ? children->folders : NULL,
+		.log_batch = record->log_batch,
 		.supervisor = channel,
 		.state_directory = record->role == ROLE_REVOCATION || record->role == ROLE_CONTROL
 					   ? generation->state_directory
@@ -350,13 +351,18 @@ static int give_birth(struct children *children, struct child_record *record, st
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == -1)
 		return error_sys(err, "making a channel for the %s", role_name(record->role));
+	if (record->role == ROLE_WORKER)
+		record->log_batch = log_batch_new(); /* without one it writes each line at once */
 	pid = fork();
 	if (pid == 0)
 		live(children, record, pair[1], supervisor);
 	close(pair[1]);
+	if (record->log_batch != NULL)
+		log_batch_keep(record->log_batch);
 	if (pid == -1) {
 		error_sys(err, "forking the %s", role_name(record->role));
 		close(pair[0]);
+		child_rescue_log(record);
 		return -1;
 	}
 	record->pid = pid;
@@ -416,6 +422,12 @@ void child_describe_end(int status, char *text, size_t size)
 			"allow");
 	else
 		snprintf(text, size, "killed by SIG%s", sigabbrev_np(WTERMSIG(status)));
+}
+
+void child_rescue_log(struct child_record *record)
+{
+	log_batch_take_over(record->log_batch);
+	record->log_batch = NULL;
 }
 
 void child_log_end(const struct child_record *record, bool is_wanted, const char *how)

@@ -37,6 +37,7 @@ struct child_record {
 	struct generation *generation;
 	pid_t pid;
 	int channel;
+	struct log_batch *log_batch; /* workers: lines that it has yet to write */
 	bool was_ready;
 	bool was_told_to_start; /* workers: MESSAGE_START was sent */
 	int64_t started_at_ms, restart_at_ms;
@@ -90,6 +91,9 @@ bool child_wants_list(const struct child_record *record, enum generation_list li
 /* Sends what is pending as far as the channel takes it. */
 void child_flush(struct child_record *record);
 bool child_has_pending(const struct child_record *record);
+
+/* After its end: writes what it had logged and not written yet. */
+void child_rescue_log(struct child_record *record);
 
 /* "exit status 1", "killed by SIGKILL". */
 void child_describe_end(int status, char *text, size_t size);

@@ -72,6 +72,24 @@ static void on_bury(evutil_socket_t fd, short what, void *arg)
 	worker_finish_if_drained(worker);
 }
 
+/* What was logged */
+
+static void log_later(void *context)
+{
+	struct worker *worker = context;
+
+	/* After all else that is to be done in this turn. */
+	event_active(worker->log_event, EV_TIMEOUT, 0);
+}
+
+static void on_log(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	log_flush();
+}
+
 /* The world */
 
 /* To the beginning of that second, or RECHECK_S. */
@@ -388,11 +406,12 @@ static int worker_start_events(struct worker *worker, struct error *err)
 	worker->supervisor_event = event_new(worker->base, worker->child->supervisor,
 		EV_READ | EV_PERSIST, on_supervisor, worker);
 	worker->bury_event = event_new(worker->base, -1, 0, on_bury, worker);
+	worker->log_event = event_new(worker->base, -1, 0, on_log, worker);
 	worker->recheck_timer = evtimer_new(worker->base, on_recheck, worker);
 	worker->tidy_timer = evtimer_new(worker->base, on_tidy, worker);
 	if (worker->supervisor_event == NULL || worker->bury_event == NULL ||
-		worker->recheck_timer == NULL || worker->tidy_timer == NULL ||
-		event_add(worker->supervisor_event, NULL) != 0)
+		worker->log_event == NULL || worker->recheck_timer == NULL ||
+		worker->tidy_timer == NULL || event_add(worker->supervisor_event, NULL) != 0)
 		return error_set(err, "out of memory");
 	worker->next_change = revocation_set_next_change(&worker->revocation, worker_now(worker));
 	worker_set_recheck(worker);
@@ -454,7 +473,10 @@ int worker_main(const struct child *child)
 		log_message(CONFIG_LOG_ERROR, "start-failed", "%s", err.text);
 		return 1;
 	}
+	if (child->log_batch != NULL)
+		log_gather(child->log_batch, log_later, &worker);
 	event_base_dispatch(worker.base);
+	log_flush();
 	/* The process ends here: the kernel takes all of it back at once. */
 	return 0;
 }

@@ -52,6 +52,7 @@ struct worker {
 	struct exchange *over;
 	struct exchange_list drowsy; /* looked at then, too: exchange_sleep.h */
 	struct event *bury_event;
+	struct event *log_event; /* what was logged in this turn is written */
 	struct identity_client *identity;
 	struct login_table *logins;        /* NULL: requests need none (exchange_login.h) */
 	struct login_client *login_client; /* likewise */

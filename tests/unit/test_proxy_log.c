@@ -1,10 +1,15 @@
 #include "tests/unit/check.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "proxy/log.h"
@@ -245,6 +250,156 @@ static void test_reopened_log_goes_to_the_new_file(void)
 	close(fresh);
 }
 
+/* Gathering */
+
+static unsigned int dues;
+
+static void on_due(void *context)
+{
+	CU_ASSERT_PTR_EQUAL(context, &dues);
+	dues++;
+}
+
+static unsigned int count_of(const char *text, const char *what)
+{
+	unsigned int count = 0;
+
+	for (; (text = strstr(text, what)) != NULL; text += strlen(what))
+		count++;
+	return count;
+}
+
+static struct log_batch *gather(void)
+{
+	struct log_batch *batch = log_batch_new();
+
+	if (batch == NULL)
+		abort();
+	dues = 0;
+	log_gather(batch, on_due, &dues);
+	return batch;
+}
+
+static void test_gathered_lines_are_written_together_in_their_order(void)
+{
+	int fd = log_on_memory(CONFIG_LOG_LOGFMT, CONFIG_LOG_INFO);
+	struct log_batch *batch = gather();
+	const char *first, *second;
+
+	log_message(CONFIG_LOG_INFO, "first", "x");
+	log_message(CONFIG_LOG_INFO, "second", "x");
+	CU_ASSERT_EQUAL(dues, 1);
+	CU_ASSERT_STRING_EQUAL(logged(fd), "");
+	log_flush();
+	log_flush();
+	first = strstr(logged(fd), "event=first");
+	second = strstr(read_back, "event=second");
+	CU_ASSERT_TRUE(first != NULL && second != NULL && first < second);
+	CU_ASSERT_EQUAL(count_of(read_back, "\n"), 2);
+	log_message(CONFIG_LOG_INFO, "third", "x");
+	CU_ASSERT_EQUAL(dues, 2);
+	/* The old log gets what belongs to it. */
+	log_reopen(memfd_create("log", MFD_CLOEXEC));
+	log_gather(NULL, NULL, NULL);
+	log_batch_take_over(batch);
+	close(log_fd());
+}
+
+static void test_more_lines_than_there_is_room_for_are_written_before_their_time(void)
+{
+	int fd = log_on_memory(CONFIG_LOG_LOGFMT, CONFIG_LOG_INFO);
+	struct log_batch *batch = gather();
+	char text[301];
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	for (int i = 0; i < 150; i++)
+		log_message(CONFIG_LOG_INFO, "many", "%s", text);
+	CU_ASSERT_TRUE(strlen(logged(fd)) > 0);
+	log_flush();
+	CU_ASSERT_EQUAL(count_of(logged(fd), "event=many"), 150);
+	CU_ASSERT_EQUAL(count_of(read_back, "\n"), 150);
+	log_gather(NULL, NULL, NULL);
+	log_batch_take_over(batch);
+	close(fd);
+}
+
+static void test_what_a_killed_process_has_gathered_is_written_by_another(void)
+{
+	int fd = log_on_memory(CONFIG_LOG_LOGFMT, CONFIG_LOG_INFO);
+	struct log_batch *batch = log_batch_new();
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		log_gather(batch, on_due, &dues);
+		log_message(CONFIG_LOG_INFO, "last", "words");
+		kill(getpid(), SIGKILL);
+	}
+	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+	CU_ASSERT_TRUE(WIFSIGNALED(status));
+	CU_ASSERT_STRING_EQUAL(logged(fd), "");
+	log_batch_take_over(batch);
+	CU_ASSERT_PTR_NOT_NULL(strstr(logged(fd), "event=last message=words"));
+	close(fd);
+}
+
+static void test_a_batch_that_makes_no_sense_is_not_written(void)
+{
+	static const uint32_t ends[][2] = {{0, LOG_BATCH_MAX + 1}, {7, 6}, {UINT32_MAX, 2}};
+	int fd = log_on_memory(CONFIG_LOG_LOGFMT, CONFIG_LOG_INFO);
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		struct log_batch *batch = log_batch_new();
+
+		atomic_store(&batch->begin, ends[i][0]);
+		atomic_store(&batch->end, ends[i][1]);
+		log_batch_take_over(batch);
+	}
+	CU_ASSERT_STRING_EQUAL(logged(fd), "");
+	close(fd);
+}
+
+static void test_a_pipe_gets_whole_lines_that_stay_together(void)
+{
+	struct config_log config = {.format = CONFIG_LOG_LOGFMT, .level = CONFIG_LOG_INFO};
+	_Atomic uint64_t dropped = 0;
+	struct log_batch *batch;
+	char text[500];
+	unsigned int lines = 0;
+	int ends[2];
+	ssize_t len;
+
+	/* One that keeps what was written apart. */
+	CU_ASSERT_EQUAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
+	log_open(&config, ends[1], "worker", 3, &dropped);
+	batch = gather();
+	memset(text, 'y', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	for (int i = 0; i < 40; i++)
+		log_message(CONFIG_LOG_INFO, "piece", "%s", text);
+	log_flush();
+	while ((len = recv(ends[0], read_back, sizeof(read_back) - 1, 0)) > 0) {
+		CU_ASSERT_TRUE(len <= PIPE_BUF);
+		CU_ASSERT_EQUAL(read_back[len - 1], '\n');
+		read_back[len] = '\0';
+		CU_ASSERT_EQUAL(strncmp(read_back, "time=", 5), 0);
+		lines += count_of(read_back, "\n");
+	}
+	CU_ASSERT_EQUAL(lines, 40);
+	CU_ASSERT_EQUAL(dropped, 0);
+	/* Nobody reads any more: each line that is lost counts. */
+	signal(SIGPIPE, SIG_IGN);
+	close(ends[0]);
+	for (int i = 0; i < 30; i++)
+		log_message(CONFIG_LOG_INFO, "piece", "%s", text);
+	log_flush();
+	CU_ASSERT_EQUAL(dropped, 30);
+	log_gather(NULL, NULL, NULL);
+	log_batch_take_over(batch);
+	close(ends[1]);
+}
+
 int main(void)
 {
 	static const struct check checks[] = {
@@ -259,6 +414,16 @@ int main(void)
 		{"a full pipe drops lines and counts them",
 			test_full_pipe_drops_lines_and_counts_them},
 		{"a reopened log goes to the new file", test_reopened_log_goes_to_the_new_file},
+		{"gathered lines are written together in their order",
+			test_gathered_lines_are_written_together_in_their_order},
+		{"more lines than there is room for are written before their time",
+			test_more_lines_than_there_is_room_for_are_written_before_their_time},
+		{"what a killed process has gathered is written by another",
+			test_what_a_killed_process_has_gathered_is_written_by_another},
+		{"a batch that makes no sense is not written",
+			test_a_batch_that_makes_no_sense_is_not_written},
+		{"a pipe gets whole lines that stay together",
+			test_a_pipe_gets_whole_lines_that_stay_together},
 	};
 
 	return check_run("proxy/log", checks, sizeof(checks) / sizeof(checks[0]));
