@@ -524,6 +524,7 @@ void link_release(struct link *link, bool is_reusable)
 	}
 	link->calls = NULL;
 	link->owner = NULL;
+	link->idle_turn = watcher_turn(upstream->watcher);
 	link_set_timer(link, idle_time_ms < LINK_PROOF_MS ? idle_time_ms : LINK_PROOF_MS);
 	link_enter(link, LINK_IDLE);
 	if (login != NULL)
@@ -632,7 +633,9 @@ bool link_take(
 		link_free(link);
 		return false;
 	}
-	if (!link_is_silent(link)) {
+	/* As a rule it is known already that it has nothing to say. */
+	if (!watcher_is_quiet(link->endpoint->upstream->watcher, &link->watch, link->idle_turn) &&
+		!link_is_silent(link)) {
 		link_idle_ended(link);
 		return false;
 	}

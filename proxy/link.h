@@ -58,6 +58,7 @@ struct link {
 	struct watch watch;
 	struct wheel_timer timer;
 	TAILQ_ENTRY(link) line_entry; /* in its endpoint's line, while LINK_WAITING */
+	uint32_t idle_turn;           /* of the loop, in which it was given back */
 	bool is_dialing;              /* one of the endpoint's dialing_count */
 	bool has_stayed;              /* idle for LINK_PROOF_MS, and not ended by the endpoint */
 	bool is_logged_in;            /* the endpoint has taken login for whoever asks on it */

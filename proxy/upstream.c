@@ -19,6 +19,7 @@ enum {
 	RESOLVE_MS = 60 * 1000,      /* names are looked up again so often */
 	RESOLVE_RETRY_MS = 5 * 1000, /* while there is no address at all */
 	RETRY_DOWN_US = 10 * 1000 * 1000,
+	REUSE_LOOKS = 32, /* at idle links, for the best one */
 	PROBE_ANSWER_MAX = 8 * 1024
 };
 
@@ -415,9 +416,18 @@ static struct endpoint *least_busy(struct upstream *upstream, const struct endpo
 static struct link *reusable_link(const struct endpoint *endpoint)
 {
 	struct link *oldest = TAILQ_LAST(&endpoint->idle, link_list);
+	uint32_t turn = watcher_turn(endpoint->upstream->watcher);
+	struct link *link;
+	unsigned int looked_at = 0;
 
-	if (endpoint->keeps_links)
+	if (endpoint->keeps_links) {
+		/* One that was given back before this turn need not be asked whether it is still open. */
+		TAILQ_FOREACH(link, &endpoint->idle, entry)
+			if (link->idle_turn != turn || ++looked_at == REUSE_LOOKS)
+				return link->idle_turn != turn ? link
+							       : TAILQ_FIRST(&endpoint->idle);
 		return TAILQ_FIRST(&endpoint->idle);
+	}
 	return oldest != NULL && oldest->has_stayed ? oldest : NULL;
 }
 

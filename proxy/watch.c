@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "config/clock.h"
+
 /* Watches that are called soon. Those that were closed meanwhile are NULL. */
 struct soon {
 	struct watch **watches;
@@ -20,6 +22,7 @@ struct watcher {
 	struct event *ready_event; /* something in the set is ready */
 	struct event *soon_event;  /* pending while soon is not empty */
 	uint32_t turn;
+	uint64_t asked_us; /* when the kernel was asked for this turn */
 	watch_call *calls[WATCH_KINDS];
 	/* Those of this turn: [batch_at, batch_count) are still to be called, the first one just now. */
 	int batch_at, batch_count;
@@ -107,6 +110,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
 
 	(void)what;
 	watcher->turn++;
+	watcher->asked_us = clock_us();
 	watcher->batch_count = epoll_wait(fd, watcher->batch, WATCH_BATCH, 0);
 	for (watcher->batch_at = 0; watcher->batch_at < watcher->batch_count; watcher->batch_at++)
 		watcher_call(watcher, &watcher->batch[watcher->batch_at]);
@@ -158,6 +162,19 @@ void watch_soon(struct watcher *watcher, struct watch *watch)
 	if ((watcher->soon.count == 0 && event_add(watcher->soon_event, &at_once) != 0) ||
 		!soon_add(&watcher->soon, watch))
 		shutdown(watch->fd, SHUT_RDWR);
+}
+
+bool watcher_is_quiet(const struct watcher *watcher, const struct watch *watch, uint32_t since_turn)
+{
+	/* Where the batch is full, more is ready than has been said. */
+	if (since_turn == watcher->turn || (watch->armed & watch->wanted & WATCH_READ) == 0 ||
+		watch->place != 0 || watcher->batch_count == WATCH_BATCH ||
+		clock_us() - watcher->asked_us >= WATCH_FRESH_US)
+		return false;
+	for (int i = watcher->batch_at; i < watcher->batch_count; i++)
+		if (watcher->batch[i].data.ptr == watch)
+			return false;
+	return true;
 }
 
 /* Closing */

@@ -20,7 +20,10 @@ enum {
 	WATCH_WRITE = 2, /* once */
 };
 
-enum { WATCH_BATCH = 256 }; /* connections that are called in one turn of the loop */
+enum {
+	WATCH_BATCH = 256,     /* connections that are called in one turn of the loop */
+	WATCH_FRESH_US = 1000, /* for so long what the kernel has said in a turn counts as news */
+};
 
 struct watch {
 	int fd;
@@ -45,6 +48,12 @@ void watcher_on(struct watcher *watcher, enum watch_kind kind, watch_call *call)
 
 /* A number that is another in each turn of the loop. */
 uint32_t watcher_turn(const struct watcher *watcher);
+
+/* Whether the kernel, asked in this turn of the loop and just now, knew of nothing to read, for a watch that has
+ * wanted to read since an earlier turn, that one. False where that is not certain: then the kernel has to be
+ * asked about this one. */
+bool watcher_is_quiet(
+	const struct watcher *watcher, const struct watch *watch, uint32_t since_turn);
 
 /* A descriptor of which nothing is wanted yet; -1: none. It is owned, see watch_close(). */
 struct watch watch_of(enum watch_kind kind, int fd);
