@@ -1,0 +1,19 @@
+/*
+ * The library context of OpenSSL's in which workers shake hands with phones. Its algorithms are those of
+ * OpenSSL's default provider, but only those that a handshake and a certificate's signature can need.
+ *
+ * To read the public key of a certificate, OpenSSL 3.0 goes through all algorithms of the context, copies
+ * the list of them more than once, and tries which decoders can be put behind each other, from PEM and
+ * PKCS #8 down: with the whole default provider that takes longer than the signatures of the handshake.
+ */
+#ifndef PROXY_TLS_LIBRARY_H
+#define PROXY_TLS_LIBRARY_H
+
+#include <openssl/types.h>
+
+/* Made at the first call, for the life of the process. NULL, which to OpenSSL is its own context, where
+ * openssl.cnf has it use other providers than the default one (FIPS, a token), which are to do the work
+ * then. */
+OSSL_LIB_CTX *tls_library(void);
+
+#endif
