@@ -6,9 +6,9 @@ not.
   check_baseline.py            measures, prints old, new and change; 1 where something has grown beyond its tolerance
   check_baseline.py --update   measures, and writes down what was found
 
-Instructions and system calls are callgrind's, of one worker, which is told between two kinds of work to write down what
-it has counted; the load is one phone after the other, so that each run does the same. Bytes are PSS of all
-processes of an easproxyd without valgrind: what two thousand further sleeping phones add.
+Instructions are callgrind's, of one worker, which is told between two kinds of work to write down what it has counted;
+the load is one phone after the other, so that each run does the same. System calls are strace's, and bytes are PSS of all
+processes, of an easproxyd without valgrind: what two thousand further sleeping phones add.
 """
 import argparse
 import glob
@@ -17,6 +17,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import ssl
 import stat
 import subprocess
@@ -46,14 +47,12 @@ PINGS_FEW, PINGS_MANY = 500, 2500
 # name: (what it is, by how much it may grow, and below which difference nothing counts)
 ROWS = {
     "handshake_seen": ("instructions, TLS 1.3 handshake and one request, P-256, phone seen before", 0.03, 0),
-    "handshake_seen_calls": ("system calls of that", 0.05, 4),
+    "handshake_calls": ("system calls of that, waiting aside", 0.05, 1),
     "handshake_unseen": ("the same, phone never seen", 0.03, 0),
     "request": ("instructions, Sync of 200 bytes on a kept connection", 0.03, 0),
-    "request_calls": ("system calls of that", 0.02, 0.2),
+    "request_calls": ("system calls of that, waiting aside", 0.05, 0.3),
     "mb_to_phone": ("instructions, MB of a Sync answer", 0.05, 0),
-    "mb_to_phone_calls": ("system calls of that", 0.2, 5),
     "mb_from_phone": ("instructions, MB of a SendMail", 0.05, 0),
-    "mb_from_phone_calls": ("system calls of that", 0.2, 5),
     "wbxml_element": ("instructions, element of a Sync answer, reader alone", 0.02, 0),
     "policy_rule_50": ("instructions, rule of 50 that are gone through", 0.03, 0),
     "policy_rule_500": ("instructions, rule of 500 that are gone through", 0.03, 0),
@@ -80,7 +79,7 @@ class Counted:
         wrapper = ground.path("counted")
         command = instructions.callgrind(ground.directory) + [
             # Makes that children can be told to write down their counts, too.
-            "--trace-children=yes", "--collect-systime=yes", harness.EASPROXYD]
+            "--trace-children=yes", harness.EASPROXYD]
         with open(wrapper, "w", encoding="ascii") as f:
             f.write("#!/bin/sh\nexec %s \"$@\"\n" % " ".join("'%s'" % word for word in command))
         os.chmod(wrapper, os.stat(wrapper).st_mode | stat.S_IXUSR)
@@ -98,23 +97,16 @@ class Counted:
             self.proxy.stop()
             raise
         self.worker = self.proxy.pids("worker")[0]
-        self.tls = client.tls_context(ground.pki.ca, ground.pki.user("bob"), minimum_version=ssl.TLSVersion.TLSv1_3)
-
-    def dial(self, certificate=None):
-        tls = self.tls if certificate is None else client.tls_context(
-            self.ground.pki.ca, certificate, minimum_version=ssl.TLSVersion.TLSv1_3)
-        return client.Connection(self.proxy.port, tls, timeout=harness.PATIENCE)
 
     def counted(self):
-        """(instructions, system calls) of the worker since it was asked last."""
+        """The instructions of the worker since it was asked last."""
         pattern = self.ground.path("callgrind.%d.*" % self.worker)
         before = set(glob.glob(pattern))
         subprocess.run(["vgdb", "--pid=%d" % self.worker, "dump"], check=True, timeout=60,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         harness.wait_for("callgrind to write down its counts", lambda: set(glob.glob(pattern)) - before, 20, self.proxy)
         new, = set(glob.glob(pattern)) - before
-        counts = harness.wait_for("its totals", lambda: instructions.of_dump(new), 20, self.proxy)
-        return counts["Ir"], counts["sysCount"]
+        return harness.wait_for("its totals", lambda: instructions.of_dump(new), 20, self.proxy)
 
 
 def post(connection, command, body):
@@ -170,28 +162,40 @@ class Answers:
         return answer_bytes(200)
 
 
-def handshakes(counted, certificates):
-    for certificate in certificates:
-        with counted.dial(certificate) as connection:
+def tls_of(ground, certificate=None):
+    return client.tls_context(ground.pki.ca, certificate or ground.pki.user("bob"),
+                              minimum_version=ssl.TLSVersion.TLSv1_3)
+
+
+def dial(proxy, tls):
+    return client.Connection(proxy.port, tls, timeout=harness.PATIENCE)
+
+
+def handshakes(proxy, contexts):
+    for tls in contexts:
+        with dial(proxy, tls) as connection:
             assert connection.request("OPTIONS", client.PATH).status == 200
 
 
-def count_easproxyd(ground):
+def count_instructions(ground):
     """Rows of what a worker does."""
     answers = Answers()
     upstream = Recorder(answers)
-    crowd = list(issue_crowd(ground.pki.authority("issuing", ground.directory), [
-        "phone%d@contoso.test" % number for number in range(HANDSHAKES + 5)]).values())
+    bob = tls_of(ground)
+    crowd = [tls_of(ground, certificate) for certificate in issue_crowd(
+        ground.pki.authority("issuing", ground.directory),
+        ["phone%d@contoso.test" % number for number in range(HANDSHAKES + 5)]).values()]
     found = {}
     counted = Counted(ground, "http://127.0.0.1:%d" % upstream.port)
+    proxy = counted.proxy
     try:
-        handshakes(counted, [None] * 5 + crowd[:5])
+        handshakes(proxy, [bob] * 5 + crowd[:5])
         counted.counted()
-        handshakes(counted, [None] * HANDSHAKES)
-        found["handshake_seen"], found["handshake_seen_calls"] = (n / HANDSHAKES for n in counted.counted())
-        handshakes(counted, crowd[5:])
-        found["handshake_unseen"], _ = (n / HANDSHAKES for n in counted.counted())
-        with counted.dial() as connection:
+        handshakes(proxy, [bob] * HANDSHAKES)
+        found["handshake_seen"] = counted.counted() / HANDSHAKES
+        handshakes(proxy, crowd[5:])
+        found["handshake_unseen"] = counted.counted() / HANDSHAKES
+        with dial(proxy, bob) as connection:
             for name, count, command, body, answer in (
                     ("request", REQUESTS, "Sync", sync_request(), answers.small),
                     ("mb_to_phone", MEGABYTES, "Sync", sync_request(), answers.large),
@@ -204,9 +208,59 @@ def count_easproxyd(ground):
                 for _ in range(count):
                     post(connection, command, body)
                 size = max(len(body), len(answer)) / MB if name.startswith("mb") else 1
-                found[name], found[name + "_calls"] = (n / count / size for n in counted.counted())
+                found[name] = counted.counted() / count / size
     finally:
-        counted.proxy.stop()
+        proxy.stop()
+        upstream.stop()
+    return found
+
+
+class Traced:
+    """The system calls of a process, from the beginning of the block to its end."""
+
+    def __init__(self, ground, pid):
+        self.path, self.count = ground.path("strace"), 0
+        self.arguments = ["strace", "-f", "-qq", "-o", self.path, "-p", str(pid)]
+        self.status = "/proc/%d/status" % pid
+
+    def _is_traced(self):
+        with open(self.status, encoding="ascii") as f:
+            return "TracerPid:\t0\n" not in f.read()
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.arguments)  # pylint: disable=consider-using-with
+        harness.wait_for("strace to get hold of the worker", self._is_traced)
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(20)
+        with open(self.path, encoding="utf-8", errors="replace") as f:
+            # How often it waits depends on what else the machine does.
+            self.count = sum(1 for line in f if "epoll_wait(" not in line and "<unfinished" not in line)
+
+
+def count_system_calls(ground):
+    answers = Answers()
+    upstream = Recorder(answers)
+    proxy = harness.Proxy(ground, "http://127.0.0.1:%d" % upstream.port, {
+        "workers": 1, "log": {"format": "logfmt", "file": ground.path("requests.log")}})
+    bob = tls_of(ground)
+    try:
+        proxy.wait_until_answering()
+        worker = proxy.pids("worker")[0]
+        handshakes(proxy, [bob] * 5)
+        with Traced(ground, worker) as traced:
+            handshakes(proxy, [bob] * HANDSHAKES)
+        found = {"handshake_calls": traced.count / HANDSHAKES}
+        with dial(proxy, bob) as connection:
+            post(connection, "Sync", sync_request())
+            with Traced(ground, worker) as traced:
+                for _ in range(REQUESTS):
+                    post(connection, "Sync", sync_request())
+        found["request_calls"] = traced.count / REQUESTS
+    finally:
+        proxy.stop()
         upstream.stop()
     return found
 
@@ -250,7 +304,7 @@ def sleeping_phone(ground):
             "upstream exchange": {"connections": 10000, "headers": ["x-webobjects-remote-user: %{mailbox}"]}})
         try:
             proxy.wait_until_answering()
-            tls = client.tls_context(ground.pki.ca, ground.pki.user("bob"))
+            tls = tls_of(ground)
             body = wbxml.encode(client.ping(3540, "5"))
 
             def waiting():
@@ -258,7 +312,7 @@ def sleeping_phone(ground):
                     return json.loads(connection.request("GET", "/eassim/stats").body)["polls_waiting"]
             for count in (PINGS_FEW, PINGS_MANY):
                 for number in range(len(lines), count):
-                    line = client.Connection(proxy.port, tls, timeout=harness.PATIENCE)
+                    line = dial(proxy, tls)
                     target = client.PATH + "?Cmd=Ping&User=bob%%40contoso.test&DeviceId=P%d&DeviceType=T" % number
                     line.send(client.request_bytes("POST", target, [WBXML, ("MS-ASProtocolVersion", "16.1")], body))
                     lines.append(line)
@@ -278,7 +332,7 @@ def measure():
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     found = {}
-    for part in (count_easproxyd, sleeping_phone):
+    for part in (count_instructions, count_system_calls, sleeping_phone):
         directory = tempfile.mkdtemp(prefix="easproxy-baseline-")
         try:
             found.update(part(Ground(directory)))
