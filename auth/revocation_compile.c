@@ -10,6 +10,8 @@
 #include "auth/revocation_trusted.h"
 #include "auth/revocation_writer.h"
 
+enum { GIVE_BACK_STEP = 1 << 14 }; /* entries */
+
 /* The entries of section number section, of which there may be none, from entry *at on. */
 static void section_write(struct revocation_writer *writer,
 	const struct revocation_entries *entries, size_t section, size_t *at, size_t *invalidity)
@@ -25,10 +27,13 @@ static void section_write(struct revocation_writer *writer,
 	revocation_writer_section(writer, &entries->issuers[section],
 		revocation_serial_common(
 			&first->serial, &entries->entries[end - 1].serial, entries->width));
-	for (; *at < end; ++*at)
+	for (; *at < end; ++*at) {
+		if (*at % GIVE_BACK_STEP == 0)
+			revocation_entries_give_back(entries, *at);
 		revocation_writer_entry(writer, &entries->entries[*at].serial,
 			entries->entries[*at].meta,
 			revocation_entries_invalidity(entries, *at, invalidity));
+	}
 }
 
 static int entries_write(const struct revocation_entries *entries, int output_fd,
@@ -77,20 +82,35 @@ static int compile(const struct revocation_trusted *crl, const struct revocation
 	return result;
 }
 
-int revocation_compile(struct span crl, const struct revocation_signers *signers,
-	const struct revocation_facts *previous, int64_t now, int output_fd,
-	struct revocation_facts *facts, struct error *err)
+static int read_and_compile(struct span crl, bool is_last_use,
+	const struct revocation_signers *signers, const struct revocation_facts *previous,
+	int64_t now, int output_fd, struct revocation_facts *facts, struct error *err)
 {
 	struct revocation_trusted trusted;
 	struct error cause;
 	int result = revocation_trusted_read(&trusted, crl, signers, now, facts, &cause);
 
+	trusted.parts.is_last_use = is_last_use;
 	if (result == 0)
 		result = compile(&trusted, previous, output_fd, facts, &cause);
 	revocation_trusted_clear(&trusted);
 	if (result == -1)
 		return error_set(err, "the CRL cannot be used: %s", cause.text);
 	return 0;
+}
+
+int revocation_compile(struct span crl, const struct revocation_signers *signers,
+	const struct revocation_facts *previous, int64_t now, int output_fd,
+	struct revocation_facts *facts, struct error *err)
+{
+	return read_and_compile(crl, false, signers, previous, now, output_fd, facts, err);
+}
+
+int revocation_compile_last(struct span crl, const struct revocation_signers *signers,
+	const struct revocation_facts *previous, int64_t now, int output_fd,
+	struct revocation_facts *facts, struct error *err)
+{
+	return read_and_compile(crl, true, signers, previous, now, output_fd, facts, err);
 }
 
 int revocation_authority_key(X509 *issuer, uint8_t key[32], struct error *err)

@@ -30,6 +30,13 @@ int revocation_compile(struct span crl, const struct revocation_signers *signers
 	const struct revocation_facts *previous, int64_t now, int output_fd,
 	struct revocation_facts *facts, struct error *err);
 
+/* The same where nobody needs the CRL's bytes any more: they lie in memory that was allocated, of which whole
+ * pages are given back to the kernel as they are read, so that a CRL and its entries are never in memory
+ * together. Their content is undefined afterwards, and the caller frees them as ever. */
+int revocation_compile_last(struct span crl, const struct revocation_signers *signers,
+	const struct revocation_facts *previous, int64_t now, int output_fd,
+	struct revocation_facts *facts, struct error *err);
+
 /* Merges a delta CRL, checked in the same way, into the index of its base (which may have a delta
  * merged already: what this one says of a certificate is then newer). RFC 5280 5.2.4: it must be by
  * the same issuer and of the same scope, start from a CRL no newer than the base, and be no older

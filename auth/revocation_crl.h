@@ -23,6 +23,7 @@ struct revocation_crl {
 	struct span signature;
 	struct span entries;
 	bool is_v2;
+	bool is_last_use; /* nobody reads the DER after its entries have been read, once */
 	size_t size;
 	X509_NAME *issuer;            /* owned */
 	AUTHORITY_KEYID *signing_key; /* owned; NULL where it does not say */

@@ -3,6 +3,8 @@
 #include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "auth/revocation_der.h"
 #include "auth/revocation_sort.h"
@@ -12,6 +14,7 @@ enum {
 	ENTRY_SIZE_MIN = 20, /* SEQUENCE, INTEGER of one octet, UTCTime */
 	KEY_SIZE = 22,       /* section and serial */
 	NAMES_SIZE_MAX = 65536,
+	GIVE_BACK_SIZE = 1 << 20,
 };
 
 enum { ROW_REASON, ROW_INVALIDITY, ROW_CERTIFICATE_ISSUER }; /* in entry_rows */
@@ -31,7 +34,20 @@ struct reader {
 	size_t section;
 	struct span issuer; /* the certificateIssuer read last, as it stood there */
 	size_t invalidity_size;
+	const uint8_t *kept; /* up to there the DER has been given back */
 };
+
+/* Whole pages of memory that was allocated, and whose content nobody needs. */
+static void give_back(const uint8_t *from, const uint8_t *to)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t begin = ((uintptr_t)from + page - 1) / page * page;
+	uintptr_t end = (uintptr_t)to / page * page;
+
+	/* Where it cannot be done, more memory is in use for a moment, and that is all. */
+	if (begin < end)
+		(void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
 
 static int section_of(struct reader *reader, const struct name_key *issuer, struct error *err)
 {
@@ -192,6 +208,16 @@ static int entry_read(struct reader *reader, struct revocation_entry *entry, str
 	return invalidity_date == 0 ? 0 : invalidity_keep(reader, entry, invalidity_date, err);
 }
 
+/* Of an indirect CRL the issuer that was named last is still looked at. */
+static void reader_give_back(struct reader *reader)
+{
+	if (!reader->crl->is_last_use || reader->crl->said.scope.is_indirect ||
+		reader->left.data - reader->kept < GIVE_BACK_SIZE)
+		return;
+	give_back(reader->kept, reader->left.data);
+	reader->kept = reader->left.data;
+}
+
 /* The array is as long as the CRL could make it; pages that it does not need are never touched. */
 static int read_all(struct reader *reader, struct error *err)
 {
@@ -216,6 +242,7 @@ static int read_all(struct reader *reader, struct error *err)
 		if (width > out->width)
 			out->width = width;
 		out->count++;
+		reader_give_back(reader);
 	}
 	return 0;
 }
@@ -289,7 +316,8 @@ out:
 int revocation_entries_read(
 	struct revocation_entries *entries, const struct revocation_crl *crl, struct error *err)
 {
-	struct reader reader = {.out = entries, .crl = crl, .left = crl->entries};
+	struct reader reader = {
+		.out = entries, .crl = crl, .left = crl->entries, .kept = crl->entries.data};
 
 	memset(entries, 0, sizeof(*entries));
 	entries->width = 1;
@@ -316,6 +344,11 @@ void revocation_entries_clear(struct revocation_entries *entries)
 	free(entries->invalidities);
 	free(entries->issuers);
 	memset(entries, 0, sizeof(*entries));
+}
+
+void revocation_entries_give_back(const struct revocation_entries *entries, size_t count)
+{
+	give_back((const uint8_t *)entries->entries, (const uint8_t *)&entries->entries[count]);
 }
 
 int64_t revocation_entries_invalidity(

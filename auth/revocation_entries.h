@@ -40,6 +40,10 @@ int revocation_entries_read(
 	struct revocation_entries *entries, const struct revocation_crl *crl, struct error *err);
 void revocation_entries_clear(struct revocation_entries *entries);
 
+/* Gives the memory of the first count entries back to the kernel, as far as these are whole pages: nobody may look at them
+ * any more. */
+void revocation_entries_give_back(const struct revocation_entries *entries, size_t count);
+
 /* The invalidity date of entry number i, 0 where it has none. For calls with ascending i: *at begins
  * with 0 and keeps the place. */
 int64_t revocation_entries_invalidity(

@@ -79,8 +79,8 @@ static int compile(const struct revocation_source *source, struct span crl, int6
 
 	if (fd == -1)
 		return -1;
-	if (revocation_compile(crl, &source->signers, source->has_base ? &source->base : NULL, now,
-		    fd, facts, err) == 0 &&
+	if (revocation_compile_last(crl, &source->signers, source->has_base ? &source->base : NULL,
+		    now, fd, facts, err) == 0 &&
 		seal(source, fd, err) == 0)
 		return fd;
 	close(fd);

@@ -59,7 +59,8 @@ enum revocation_take revocation_source_load(
 	struct revocation_source *source, int64_t now, int *index, struct error *err);
 
 /* Takes a base CRL, or a delta CRL, in DER or PEM. One that is past nextUpdate, and past the
- * authority's grace, is not taken. What was good is kept in the state directory; *note gets what went
+ * authority's grace, is not taken. What is left in the memory of a base CRL afterwards is undefined
+ * (revocation_compile_last()). What was good is kept in the state directory; *note gets what went
  * wrong with that ("" nothing). */
 enum revocation_take revocation_source_take_base(struct revocation_source *source, struct span crl,
 	int64_t now, int *index, struct error *note, struct error *err);

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <malloc.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -217,6 +218,9 @@ int revocation_main(const struct child *child)
 	struct error err = {"out of memory"};
 
 	privacy_wipe(false); /* there are no private keys here */
+	/* What is large comes and goes with a CRL, and goes back to the kernel: by itself, malloc() keeps more
+	 * the larger the blocks that it has seen. */
+	mallopt(M_MMAP_THRESHOLD, 1 << 20);
 	/* Reads its configuration file while that can still be opened. */
 	OPENSSL_init_ssl(0, NULL);
 	p->base = event_base_new();

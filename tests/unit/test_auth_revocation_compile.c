@@ -881,6 +881,61 @@ static void test_signature_algorithms(void)
 	check_signature(EVP_RSA_gen(2048), EVP_sha256(), NULL, 100, "too weak");
 }
 
+static bool same_content(int a, int b)
+{
+	off_t size = file_size(a);
+	uint8_t *of_a = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, a, 0);
+	uint8_t *of_b = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, b, 0);
+	bool same;
+
+	maker_must(of_a != MAP_FAILED && of_b != MAP_FAILED, "a mapping");
+	same = file_size(b) == size && memcmp(of_a, of_b, (size_t)size) == 0;
+	munmap(of_a, (size_t)size);
+	munmap(of_b, (size_t)size);
+	return same;
+}
+
+/* How many of the whole pages of some bytes are in memory, as a share. */
+static double resident_share(struct span bytes)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uintptr_t begin = ((uintptr_t)bytes.data + page - 1) / page * page;
+	size_t count = (bytes.len - page) / page, resident = 0;
+	unsigned char *is_there = malloc(count);
+
+	maker_must(
+		is_there != NULL && mincore((void *)begin, count * page, is_there) == 0, "pages");
+	for (size_t i = 0; i < count; i++)
+		resident += is_there[i] & 1;
+	free(is_there);
+	return (double)resident / (double)count;
+}
+
+static void test_a_crl_that_nobody_needs_any_more_is_given_back_while_it_is_read(void)
+{
+	struct authority authority = {.certificate = ca.certificate, .is_root = true};
+	const struct trust_store store = {.count = 1, .authorities = &authority};
+	const struct revocation_signers signers = {.store = &store, .authority = 0};
+	X509_CRL *crl = maker_crl_new(&ca, -60, 3600, 1);
+	int kept = memory_file(), last = memory_file();
+	struct revocation_facts facts;
+	struct error err = {""};
+	struct span der;
+
+	maker_revoke_series(crl, 0, 150000);
+	der = maker_crl_sign(crl, &ca, EVP_sha256());
+	CU_ASSERT_EQUAL_FATAL(
+		revocation_compile(der, &signers, NULL, time(NULL), kept, &facts, &err), 0);
+	CU_ASSERT(resident_share(der) > 0.99);
+	CU_ASSERT_EQUAL_FATAL(
+		revocation_compile_last(der, &signers, NULL, time(NULL), last, &facts, &err), 0);
+	CU_ASSERT(resident_share(der) < 0.5);
+	CU_ASSERT(same_content(kept, last));
+	close(kept);
+	close(last);
+	maker_span_free(&der);
+}
+
 int main(void)
 {
 	static const struct check checks[] = {
@@ -919,6 +974,8 @@ int main(void)
 		{"version 1 is read", test_version_1_is_read_without_extensions},
 		{"a missing nextUpdate is refused", test_missing_next_update_is_refused},
 		{"signature algorithms", test_signature_algorithms},
+		{"a CRL that nobody needs any more is given back while it is read",
+			test_a_crl_that_nobody_needs_any_more_is_given_back_while_it_is_read},
 	};
 	int status;
 
