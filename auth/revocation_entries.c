@@ -41,12 +41,12 @@ struct reader {
 static void give_back(const uint8_t *from, const uint8_t *to)
 {
 	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t begin = ((uintptr_t)from + page - 1) / page * page;
-	uintptr_t end = (uintptr_t)to / page * page;
+	const uint8_t *begin = from + (page - (uintptr_t)from % page) % page;
+	const uint8_t *end = to - (uintptr_t)to % page;
 
 	/* Where it cannot be done, more memory is in use for a moment, and that is all. */
 	if (begin < end)
-		(void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+		(void)madvise((void *)begin, (size_t)(end - begin), MADV_DONTNEED);
 }
 
 static int section_of(struct reader *reader, const struct name_key *issuer, struct error *err)
