@@ -106,7 +106,7 @@ class Counted:
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         harness.wait_for("callgrind to write down its counts", lambda: set(glob.glob(pattern)) - before, 20, self.proxy)
         new, = set(glob.glob(pattern)) - before
-        return harness.wait_for("its totals", lambda: instructions.of_dump(new), 20, self.proxy)
+        return harness.wait_for("its totals", lambda: instructions.of_dump(new), 20, self.proxy)["Ir"]
 
 
 def post(connection, command, body):

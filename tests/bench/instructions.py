@@ -16,20 +16,25 @@ def callgrind(directory):
 
 
 def of_dump(path):
-    """The instructions of one process; None while the file has no end yet."""
+    """{event: count} of one process; None while the file has no end yet."""
     with open(path, encoding="utf-8", errors="replace") as f:
         text = f.read()
-    total = re.search(r"^totals: (\d+)$", text, re.M)
-    return int(total[1]) if total and text.endswith("\n") else None
+    events, totals = (re.search(r"^%s: (.*)$" % name, text, re.M) for name in ("events", "totals"))
+    if events is None or totals is None or not text.endswith("\n"):
+        return None
+    # Events that never happened are left out at the end of the line.
+    counts = [int(word) for word in totals[1].split()]
+    names = events[1].split()
+    return dict(zip(names, counts + [0] * (len(names) - len(counts))))
 
 
 def of_file(path):
-    """Those of a process that has ended."""
-    count = of_dump(path)
-    if count is None:
+    """The instructions of one process that has ended."""
+    counts = of_dump(path)
+    if counts is None:
         raise RuntimeError("reading the counts of callgrind: %s has no total; was the process ended before it could "
                            "write?" % path)
-    return count
+    return counts["Ir"]
 
 
 def of_program(arguments):
