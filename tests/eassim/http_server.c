@@ -38,8 +38,8 @@ struct server_conn {
 	struct bufferevent *stream;
 	enum conn_state state;
 	struct server_request request;
-	char *lines[SERVER_FIELD_MAX + 1]; /* what the request points into */
-	size_t line_count, head_bytes;
+	char **lines; /* what the request points into */
+	size_t line_count, line_capacity, head_bytes;
 	struct evbuffer *body;
 	uint64_t body_left;
 	struct evbuffer *slow; /* the part of a slow answer that has not been written */
@@ -64,7 +64,10 @@ static void conn_forget_request(struct server_conn *conn)
 {
 	for (size_t i = 0; i < conn->line_count; i++)
 		free(conn->lines[i]);
-	conn->line_count = conn->head_bytes = 0;
+	free(conn->lines);
+	free(conn->request.fields);
+	conn->lines = NULL;
+	conn->line_count = conn->line_capacity = conn->head_bytes = 0;
 	evbuffer_drain(conn->body, evbuffer_get_length(conn->body));
 	memset(&conn->request, 0, sizeof(conn->request));
 }
@@ -219,6 +222,30 @@ static bool conn_begin_body(struct server_conn *conn)
 	return true;
 }
 
+/* Room for one line more, and for the field in it; as much as the head needs, for many requests wait at
+ * a time. */
+static bool conn_make_room(struct server_conn *conn)
+{
+	size_t capacity = conn->line_capacity > 0 ? 2 * conn->line_capacity : 8;
+	struct server_field *fields;
+	char **lines;
+
+	if (conn->line_count > SERVER_FIELD_MAX)
+		return false;
+	if (conn->line_count < conn->line_capacity)
+		return true;
+	lines = reallocarray(conn->lines, capacity, sizeof(*lines));
+	if (lines == NULL)
+		return false;
+	conn->lines = lines;
+	fields = reallocarray(conn->request.fields, capacity, sizeof(*fields));
+	if (fields == NULL)
+		return false;
+	conn->request.fields = fields;
+	conn->line_capacity = capacity;
+	return true;
+}
+
 /* One step of reading. 1: something was read; 0: more bytes are needed; -1: refused. */
 static int conn_read_line(struct server_conn *conn)
 {
@@ -235,7 +262,7 @@ static int conn_read_line(struct server_conn *conn)
 		free(line);
 		return conn_begin_body(conn) ? 1 : -1;
 	}
-	if (conn->line_count > SERVER_FIELD_MAX) {
+	if (!conn_make_room(conn)) {
 		free(line);
 		return -1;
 	}

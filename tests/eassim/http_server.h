@@ -30,7 +30,7 @@ struct server_field {
 /* A request exactly as it came; everything lives until it is answered. */
 struct server_request {
 	const char *method, *target, *version;
-	struct server_field fields[SERVER_FIELD_MAX]; /* in the order of arrival */
+	struct server_field *fields; /* in the order of arrival */
 	size_t field_count;
 	struct span body; /* without chunk framing */
 	bool is_chunked;
