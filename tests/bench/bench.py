@@ -68,7 +68,7 @@ def main():
     parser.add_argument("--peers", default=",".join(kind.name for kind in peers.ALL[1:]), help="some of: %(default)s")
     parser.add_argument("--json", metavar="FILE", help="write all figures there, each round")
     parser.add_argument("--svg", metavar="FILE", help="draw them")
-    parser.add_argument("--markdown", metavar="FILE", help="write the table there, as in docs/performance.md, or between its marks")
+    parser.add_argument("--markdown", metavar="FILE", help="write the table there, between the marks of docs/performance.md")
     options = parser.parse_args()
     wanted = options.rows.split(",")
     named = [name.lower() for name in options.peers.split(",")]

@@ -20,10 +20,10 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)),
 sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 sys.path.insert(0, os.path.join(ROOT, "tests", "bench"))
 
-from accounting import cpu_of, memory_of  # noqa: E402
 import client  # noqa: E402
 import harness  # noqa: E402
 import peek  # noqa: E402
+from accounting import cpu_of, memory_of  # noqa: E402
 from certificates import Authority, openssl  # noqa: E402
 from client import PATH  # noqa: E402
 from crowd import issue_crowd  # noqa: E402

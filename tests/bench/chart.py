@@ -87,6 +87,7 @@ def svg(rows, heading):
             x = across(aim(row))
             out.append('<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="#c1121f" stroke-width="2.5"/>' % (
                 x, middle - 9, x, middle + 9))
-        out += [mark(MARKS[who][1], MARKS[who][0], across(ratios[who]), middle) for who in reversed(list(MARKS)) if who in ratios]
+        out += [mark(shape, colour, across(ratios[who]), middle)
+                for who, (colour, shape) in reversed(list(MARKS.items())) if who in ratios]
         y += LINE
     return "\n".join(out + ["</svg>", ""])

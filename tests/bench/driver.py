@@ -112,7 +112,7 @@ def measured(bench, server, mode, count, *arguments, who=()):
     return used / count, said
 
 
-def minted(bench, phones, authority="issuing", *more):
+def minted(bench, phones, authority="issuing", *more):  # pylint: disable=keyword-arg-before-vararg
     """Phones of their own, each with a certificate that nobody has seen before this run."""
     material = bench.material
     return ["--issuer", material.certificate(authority), "--issuer-key", material.key(authority),

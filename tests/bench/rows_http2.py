@@ -33,8 +33,8 @@ class Server(peers.Server):
         path = peers.from_template("http2.conf", self.directory, {
             "directory": self.directory, "port": self.port, "port2": self.port2, "descriptors": self.setup.bench.descriptors,
             "upstream": self.silent.getsockname()[1], "answer": "x" * 60})
-        self.programs = [harness.Program("nginx", ["/usr/sbin/nginx", "-e", os.path.join(self.directory, "error.log"), "-c", path],
-                                         self.directory)]
+        self.programs = [harness.Program("nginx", [
+            "/usr/sbin/nginx", "-e", os.path.join(self.directory, "error.log"), "-c", path], self.directory)]
 
     def wait_until_answering(self, seconds):
         harness.wait_for("nginx", lambda: harness.is_listening(self.port2), seconds, *self.programs)
@@ -55,7 +55,8 @@ class Server(peers.Server):
         is_http1, connections = WAYS[way]
         before, used = self.cpu_seconds(), resource.getrusage(resource.RUSAGE_CHILDREN)
         with accounting.pinned(accounting.OTHER_CORES):
-            done = subprocess.run(self.command(is_http1, "/now", count, connections), stdout=subprocess.PIPE, check=True, timeout=120)
+            done = subprocess.run(self.command(is_http1, "/now", count, connections), stdout=subprocess.PIPE, check=True,
+                                  timeout=120)
         succeeded = int(re.search(rb"(\d+) succeeded", done.stdout)[1])
         assert succeeded == count, done.stdout.decode()
         after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -34,7 +34,8 @@ def number(value):
     if value == 0:
         return "0"
     size = abs(value)
-    return "%.0f" % value if size >= 100 else "%.1f" % value if size >= 10 else "%.2f" % value if size >= 0.1 else "%.3g" % value
+    places = next((places for least, places in ((100, "%.0f"), (10, "%.1f"), (0.1, "%.2f")) if size >= least), "%.3g")
+    return places % value
 
 
 class Row:
@@ -148,7 +149,10 @@ def markdown(rows, order):
         out += ["| " + " | ".join(lines_of(row, columns)) + " |" for row in members]
         notes = list(notes_of(members))
         out += ([""] + ["- " + note for note in notes] if notes else []) + [""]
-    return "\n".join(out).replace("<=", "\u2264").replace(">=", "\u2265").replace(" x |", " \u00d7 |").replace(" x (", " \u00d7 (")
+    made = "\n".join(out)
+    for plain, sign in (("<=", "\u2264"), (">=", "\u2265"), (" x (", " \u00d7 ("), (", x |", ", \u00d7 |")):
+        made = made.replace(plain, sign)
+    return made
 
 
 def as_json(rows, about):
