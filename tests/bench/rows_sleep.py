@@ -36,7 +36,7 @@ class Parked:
 
     def __init__(self, bench, server, count):
         self.server, self.count, self.upstream = server, count, server.setup.upstream
-        self.load = driver.Load(bench, server, "park", "--count", count, who=driver.minted(bench, count), patience=180)
+        self.load = driver.Load(bench, server, "park", "--count", count, who=driver.minted(bench, count), patience=400)
         try:
             self.hear("park")
             self.wait_for_polls(count)
