@@ -4,7 +4,7 @@ import driver
 from table import Row, Target
 
 GROUP = "full mTLS handshake and one request"
-SEEN = 200  # phones that come again and again
+SEEN = 100  # phones that come again and again
 
 
 class Case:
@@ -63,7 +63,7 @@ def compared(bench, crls, cases, rounds, counts, suffix="", **options):
 def measure(bench):
     """All rows of this kind."""
     material = bench.material
-    count, rounds = bench.scaled(400, 40), bench.scaled(5, 2)
+    count, rounds = bench.scaled(200, 40), bench.scaled(5, 2)
     few = material.crls(10)
     small = None
     for row in compared(bench, few, bench.scaled(P256, P256[:2] + P256[-1:]), rounds, {None: count}):

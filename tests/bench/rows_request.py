@@ -37,9 +37,9 @@ class Kind:
 
 
 KINDS = (
-    Kind("sync200", "Sync of 200 B, 32 connections", 32, (16000, 1600), 640, limit=1.0),
-    Kind("answer100k", "Sync answer of 100 kB", 16, (1600, 160), 160, 0.1, limit=1.1),
-    Kind("sendmail5m", "SendMail of 5 MB", 4, (60, 6), 8, 5.0, limit=1.1))
+    Kind("sync200", "Sync of 200 B, 32 connections", 32, (8000, 1600), 640, limit=1.0),
+    Kind("answer100k", "Sync answer of 100 kB", 16, (800, 160), 160, 0.1, limit=1.1),
+    Kind("sendmail5m", "SendMail of 5 MB", 4, (30, 6), 8, 5.0, limit=1.1))
 
 
 def measure(bench):
