@@ -7,6 +7,7 @@ when a target is missed: time on a busy machine is no test.
 import argparse
 import importlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -77,6 +78,7 @@ def main():
     who = [kind for kind in peers.ALL if kind is peers.Easproxyd or kind.name.lower() in named]
     order = [kind.name for kind in who]
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is stopped then, too
     rows, failures, began = [], [], time.monotonic()
     with tempfile.TemporaryDirectory(prefix="easproxy-bench-") as directory:
         bench = context.Bench(directory, options.quick, who)
