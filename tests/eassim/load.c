@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <netdb.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "proxy/tls_library.h"
 
 static const char usage[] =
 	"eassim load --connect HOST:PORT --ca FILE (--cert FILE --key FILE | --issuer FILE\n"
@@ -230,6 +232,8 @@ static int tls_open(struct load *load, struct error *err)
 	ca.fd = open(load->options.ca, O_RDONLY | O_CLOEXEC);
 	if (ca.fd == -1)
 		return error_sys(err, "opening %s", load->options.ca);
+	/* In a context of few algorithms the client's part of a handshake costs a quarter less. */
+	OSSL_LIB_CTX_set0_default(tls_library());
 	load->tls = tls_client_new(&ca, err);
 	close(ca.fd);
 	if (load->tls == NULL)
