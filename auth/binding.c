@@ -260,6 +260,16 @@ static const struct form {
 	[CONFIG_NAME_SID] = {IDENTITY_SID, IDENTITY_KIND_COUNT, "", ""},
 };
 
+uint32_t binding_identity_kinds(enum config_name_kind kind)
+{
+	const struct form *form = &forms[kind];
+	uint32_t kinds = UINT32_C(1) << form->first;
+
+	if (form->second != IDENTITY_KIND_COUNT)
+		kinds |= UINT32_C(1) << form->second;
+	return kinds;
+}
+
 static const char *nth_of(const struct identity_names *names, enum identity_kind kind, size_t nth)
 {
 	for (size_t i = 0; i < names->count; i++)

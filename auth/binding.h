@@ -36,6 +36,9 @@ bool binding_is_value(struct span text);
 int binding_question(const struct identity_names *names, enum config_name_kind kind, size_t nth,
 	struct directory_question *question);
 
+/* Which names such questions are made of: bit n is for identity kind n. */
+uint32_t binding_identity_kinds(enum config_name_kind kind);
+
 /* Whether a kind names the one certificate or key or account, and nothing that could be issued anew to
  * somebody else: Entra's high affinity. */
 bool binding_has_high_affinity(enum config_name_kind kind);

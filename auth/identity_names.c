@@ -1,5 +1,6 @@
 #include "auth/identity_names.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "auth/binding.h"
@@ -50,6 +51,44 @@ int identity_names_add(struct identity_names *names, enum identity_kind kind, st
 		memcpy(names->text + names->used, value.data, value.len);
 	names->used = (uint16_t)(names->used + value.len + 1); /* the NUL is there already */
 	return 0;
+}
+
+/* Of each name its kind, counted from 1, and its text with the NUL; at the end a 0. */
+uint8_t *identity_names_pack(const struct identity_names *names, uint32_t kinds)
+{
+	size_t size = 1;
+	uint8_t *packed, *at;
+
+	for (size_t i = 0; i < names->count; i++)
+		if ((kinds >> names->names[i].kind & 1) != 0)
+			size += 1 + strlen(identity_names_text(names, i)) + 1;
+	packed = malloc(size);
+	if (packed == NULL)
+		return NULL;
+	at = packed;
+	for (size_t i = 0; i < names->count; i++) {
+		const char *text = identity_names_text(names, i);
+
+		if ((kinds >> names->names[i].kind & 1) == 0)
+			continue;
+		*at++ = (uint8_t)(names->names[i].kind + 1);
+		memcpy(at, text, strlen(text) + 1);
+		at += strlen(text) + 1;
+	}
+	*at = 0;
+	return packed;
+}
+
+void identity_names_unpack(const uint8_t *packed, struct identity_names *names)
+{
+	memset(names, 0, sizeof(*names));
+	while (*packed != 0) {
+		enum identity_kind kind = (enum identity_kind)(*packed - 1);
+		const char *text = (const char *)packed + 1;
+
+		identity_names_add(names, kind, span_of_string(text));
+		packed += 1 + strlen(text) + 1;
+	}
 }
 
 bool identity_names_are_sound(const struct identity_names *names)

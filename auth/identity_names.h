@@ -63,6 +63,11 @@ const char *identity_names_first(const struct identity_names *names, enum identi
  * NUL. */
 int identity_names_add(struct identity_names *names, enum identity_kind kind, struct span value);
 
+/* A copy of those names whose kind's bit is set in kinds, no larger than they are, for
+ * identity_names_unpack(); free() it. NULL when memory runs out. */
+uint8_t *identity_names_pack(const struct identity_names *names, uint32_t kinds);
+void identity_names_unpack(const uint8_t *packed, struct identity_names *names);
+
 /* Whether a value that came from another process is one: counts, places, kinds, ended texts. */
 bool identity_names_are_sound(const struct identity_names *names);
 

@@ -9,6 +9,15 @@
 #include "auth/binding.h"
 #include "auth/unicode.h"
 
+uint32_t mailbox_identity_kinds(const struct config_mailbox *config)
+{
+	uint32_t kinds = 0;
+
+	for (size_t i = 0; i < config->name_count; i++)
+		kinds |= binding_identity_kinds(config->names[i]);
+	return kinds;
+}
+
 void mailbox_begin(struct mailbox_search *search, const struct config_mailbox *config,
 	const struct identity_names *names)
 {

@@ -48,6 +48,9 @@ enum mailbox_step mailbox_next(struct mailbox_search *search, struct directory_q
 void mailbox_take(struct mailbox_search *search, const struct directory_question *question,
 	const struct directory_answer *answer);
 
+/* The names of a certificate that a search may look at: bit n is for identity kind n. */
+uint32_t mailbox_identity_kinds(const struct config_mailbox *config);
+
 /* Whether the domain is one of config->domains. */
 bool mailbox_is_routable(const struct config_mailbox *config, const char *domain);
 

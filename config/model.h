@@ -449,6 +449,7 @@ struct config {
 	char *state_directory;
 	char *control_socket;
 	uint32_t drain_time_ms;
+	bool deep_sleep;
 	struct config_log log;
 	struct config_limits limits;
 	struct config_trust trust;

@@ -23,7 +23,7 @@ static void copy_links(struct credential *credential, const struct verdict *verd
 	credential->point_count = verdict->point_count;
 }
 
-struct credential *credential_new(const struct verdict *verdict)
+struct credential *credential_new(const struct verdict *verdict, uint32_t kinds)
 {
 	struct credential *credential =
 		calloc(1, sizeof(*credential) + verdict->link_count * sizeof(verdict->links[0]) +
@@ -42,9 +42,7 @@ struct credential *credential_new(const struct verdict *verdict)
 	copy_links(credential, verdict);
 	credential->mailbox = strdup("");
 	credential->issuer = strdup(verdict->issuer);
-	credential->names = malloc(sizeof(*credential->names));
-	if (credential->names != NULL)
-		*credential->names = verdict->names;
+	credential->names = identity_names_pack(&verdict->names, kinds);
 	if (credential->mailbox == NULL || credential->issuer == NULL ||
 		credential->names == NULL) {
 		credential_free(credential);
@@ -102,8 +100,6 @@ int credential_set_mailbox(struct credential *credential, const char *mailbox)
 		return -1;
 	free(credential->mailbox);
 	credential->mailbox = copy;
-	free(credential->names);
-	credential->names = NULL;
 	return 0;
 }
 

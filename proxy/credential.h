@@ -22,10 +22,10 @@ struct credential {
 	char *mailbox;        /* "" until known */
 	char *users;          /* other names for its owner (auth/directory.h); NULL: none */
 	char *issuer;         /* for logs */
-	struct identity_names *names; /* until the mailbox is known */
-	uint32_t rules;               /* as in the verdict */
-	uint64_t groups;              /* of the owner: bit n is config->policy.groups[n] */
-	uint64_t policy_oids;         /* of the certificate: bit n is policy_oid(…, n) */
+	uint8_t *names;       /* that a mailbox is looked for by; identity_names_unpack() */
+	uint32_t rules;       /* as in the verdict */
+	uint64_t groups;      /* of the owner: bit n is config->policy.groups[n] */
+	uint64_t policy_oids; /* of the certificate: bit n is policy_oid(…, n) */
 	uint32_t link_count, point_count;
 	uint32_t shares; /* how many others hold it beside its first owner */
 	/* Within the same piece of memory, after the struct. */
@@ -33,8 +33,9 @@ struct credential {
 	const struct revocation_point *points;
 };
 
-/* A copy of what matters in verdict, which is no refusal. NULL when memory runs out. */
-struct credential *credential_new(const struct verdict *verdict);
+/* A copy of what matters in verdict, which is no refusal; of its names those of kinds
+ * (mailbox_identity_kinds()). NULL when memory runs out. */
+struct credential *credential_new(const struct verdict *verdict, uint32_t kinds);
 /* Another holder of the same one, which lets go of it by credential_free(), too. */
 struct credential *credential_share(struct credential *credential);
 /* Lets go of it; the last one frees it. */
@@ -46,7 +47,7 @@ bool credential_is_user(const struct credential *credential, struct span user);
 /* 0, or -1 when memory runs out. "": none. */
 int credential_set_users(struct credential *credential, const char *users);
 
-/* Also lets go of the names. 0, or -1 when memory runs out. */
+/* 0, or -1 when memory runs out. */
 int credential_set_mailbox(struct credential *credential, const char *mailbox);
 
 /* What of it has to be looked at again and again; borrowed. */

@@ -549,7 +549,7 @@ static int keep_head(struct exchange *exchange, const struct http_head *head)
 	if (exchange->collected != NULL || exchange->request.path == EAS_PATH_AUTODISCOVER)
 		content_type = "text/xml; charset=utf-8";
 	rewrite_request_fields(&writer, config, head, &values, content_type,
-		tls_peer(&session->tls), tls_peer_chain(&session->tls));
+		session->client_fields);
 	if (writer.has_failed || head->query.len > TARGET_MAX / 2)
 		return -1;
 	exchange->fields = malloc(writer.len + 1);

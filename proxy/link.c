@@ -215,6 +215,8 @@ static void link_become_ready(struct link *link)
 	if (config->health_path[0] == '\0' || config->health_interval_ms == 0)
 		endpoint_succeeded(link->endpoint);
 	link_enter(link, LINK_READY);
+	if (!link->is_probe) /* a test may tell whose certificate it is */
+		tls_forget_peer(&link->tls);
 	if (link_await(link, WATCH_READ) != 0)
 		link_fail(link, REFUSAL_INTERNAL, "out of memory");
 	else
@@ -354,7 +356,7 @@ bool link_is_silent(struct link *link)
 	char byte;
 	size_t len = 0;
 
-	if (link->tls.ssl != NULL)
+	if (tls_is_encrypted(&link->tls))
 		return tls_read(&link->tls, &byte, 1, &len) == TLS_WANTS_READ;
 	return recv(link->tls.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == -1 &&
 	       (errno == EAGAIN || errno == EWOULDBLOCK);
@@ -488,7 +490,7 @@ const char *link_why_lost(struct link *link)
 
 	/* With TLS 1.3 a server says only after the handshake that it does not like our certificate; its
 	 * alert may lie there unread. */
-	if (link->tls.ssl != NULL && tls_read(&link->tls, &byte, 1, &len) == TLS_ERROR)
+	if (tls_is_encrypted(&link->tls) && tls_read(&link->tls, &byte, 1, &len) == TLS_ERROR)
 		failure = tls_failure(&link->tls);
 	return failure[0] != '\0' ? failure : "connection lost";
 }

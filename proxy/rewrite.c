@@ -119,63 +119,6 @@ static bool is_taken_out(
 	return false;
 }
 
-/* ":BASE64:", the byte sequence of RFC 8941 3.3.5, appended to text. Returns the new length, or 0
- * where it does not fit. */
-static size_t append_certificate(char *text, size_t len, size_t size, X509 *certificate)
-{
-	unsigned char *der = NULL;
-	int der_len = i2d_X509(certificate, &der);
-	size_t needed;
-
-	if (der_len <= 0)
-		return 0;
-	needed = 4 * (((size_t)der_len + 2) / 3) + 2;
-	if (needed + 1 > size - len) {
-		OPENSSL_free(der);
-		return 0;
-	}
-	text[len] = ':';
-	EVP_EncodeBlock((unsigned char *)text + len + 1, der, der_len);
-	text[len + needed - 1] = ':';
-	OPENSSL_free(der);
-	return len + needed;
-}
-
-/* RFC 9440 2.2 and 2.3. The chain is what the phone sent, without its own certificate. */
-static void write_client_certificate(
-	struct http_writer *writer, X509 *leaf, const STACK_OF(X509) * chain)
-{
-	enum { SIZE = 12 * 1024 };
-	char *text = malloc(SIZE);
-	size_t len = text != NULL && leaf != NULL ? append_certificate(text, 0, SIZE, leaf) : 0;
-
-	if (len == 0) {
-		writer->has_failed = true;
-		free(text);
-		return;
-	}
-	http_write_field(writer, span_of_string("Client-Cert"), span_of(text, len));
-	len = 0;
-	for (int i = 0; chain != NULL && i < sk_X509_num(chain); i++) {
-		X509 *certificate = sk_X509_value(chain, i);
-		size_t start = len;
-
-		if (X509_cmp(certificate, leaf) == 0)
-			continue;
-		if (len > 0 && len + 2 < SIZE) {
-			text[len] = ',';
-			text[len + 1] = ' ';
-			start += 2;
-		}
-		len = append_certificate(text, start, SIZE, certificate);
-		if (len == 0)
-			break; /* too long for a field: the leaf alone is sent */
-	}
-	if (len > 0)
-		http_write_field(writer, span_of_string("Client-Cert-Chain"), span_of(text, len));
-	free(text);
-}
-
 static void write_basic(struct http_writer *writer, const struct config_upstream *upstream,
 	const struct template_values *values)
 {
@@ -226,12 +169,14 @@ static void write_headers(struct http_writer *writer, const struct config_upstre
 
 void rewrite_request_fields(struct http_writer *writer, const struct config *config,
 	const struct http_head *head, const struct template_values *values,
-	const char *content_type, X509 *leaf, const STACK_OF(X509) * chain)
+	const char *content_type, const struct client_fields *client)
 {
 	/* The login comes first: some servers take the first of two fields of a name. */
 	write_headers(writer, &config->upstream, values);
-	if (config->upstream.login == CONFIG_LOGIN_CLIENT_CERT)
-		write_client_certificate(writer, leaf, chain);
+	if (config->upstream.login == CONFIG_LOGIN_CLIENT_CERT && client != NULL)
+		client_fields_write(client, writer);
+	else if (config->upstream.login == CONFIG_LOGIN_CLIENT_CERT)
+		writer->has_failed = true;
 	if (config->upstream.login == CONFIG_LOGIN_BASIC)
 		write_basic(writer, &config->upstream, values);
 	if (content_type != NULL)

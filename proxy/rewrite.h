@@ -6,23 +6,23 @@
 #ifndef PROXY_REWRITE_H
 #define PROXY_REWRITE_H
 
-#include <openssl/x509.h>
 #include <stdbool.h>
 
 #include "config/model.h"
+#include "proxy/client_fields.h"
 #include "proxy/http.h"
 #include "proxy/template.h"
 
 /*
  * Writes the request line's fields but for Host, the framing and the empty line, which depend on
  * the endpoint and on how the body is sent: the phone's fields that are left, then the login.
- * leaf and chain are for CONFIG_LOGIN_CLIENT_CERT. content_type NULL: as the phone said; else the
+ * client is for CONFIG_LOGIN_CLIENT_CERT, else NULL. content_type NULL: as the phone said; else the
  * body is sent in another form, and no content coding is asked for. writer->has_failed when it does
  * not fit.
  */
 void rewrite_request_fields(struct http_writer *writer, const struct config *config,
 	const struct http_head *head, const struct template_values *values,
-	const char *content_type, X509 *leaf, const STACK_OF(X509) * chain);
+	const char *content_type, const struct client_fields *client);
 
 /* How an answer's body is sent to the phone. */
 enum rewrite_framing { REWRITE_NO_LENGTH, REWRITE_LENGTH, REWRITE_CHUNKED, REWRITE_CLOSE };

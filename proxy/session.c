@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "config/clock.h"
+#include "proxy/client_fields.h"
 #include "proxy/exchange_sleep.h"
 #include "proxy/identity_client.h"
 #include "proxy/log.h"
@@ -177,6 +178,7 @@ void session_bury(struct session *session)
 	if (session->queue != NULL)
 		evbuffer_free(session->queue);
 	credential_free(session->credential);
+	free(session->client_fields);
 	free(session->input);
 	free(session);
 }
@@ -219,6 +221,15 @@ static void session_handshake_failed(struct session *session, const char *reason
 	session_close(session);
 }
 
+/* What the endpoint is told of the certificate has to be taken from it now. */
+static void session_take_client_fields(struct session *session)
+{
+	X509 *leaf = tls_peer(&session->tls);
+
+	if (leaf != NULL && session->worker->config->upstream.login == CONFIG_LOGIN_CLIENT_CERT)
+		session->client_fields = client_fields_new(leaf, tls_peer_chain(&session->tls));
+}
+
 static void session_shake_hands(struct session *session)
 {
 	struct worker *worker = session->worker;
@@ -229,9 +240,12 @@ static void session_shake_hands(struct session *session)
 		session->handshake_us = (uint32_t)(clock_us() - session->since_us);
 		session->since_us += session->handshake_us;
 		shared_add(&worker->counters->handshakes, 1);
+		if (tls_sleeps_deep(&session->tls))
+			shared_add(&worker->counters->handshakes_deep, 1);
 		/* With no ticket to carry it, the acknowledgement of the client's last flight would
 		 * be delayed, and a client with Nagle's algorithm on would wait for it. */
 		setsockopt(session->tls.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+		session_take_client_fields(session);
 		session_admit(session);
 		return;
 	case TLS_WANTS_READ: return;

@@ -15,6 +15,7 @@
 #include "proxy/wheel.h"
 #include "proxy/worker.h"
 
+struct client_fields;
 struct exchange;
 struct sleeper;
 
@@ -50,7 +51,8 @@ struct session {
 		*credential;       /* NULL until the handshake is done, or without a certificate */
 	struct exchange *exchange; /* NULL between requests, and while it sleeps: */
 	struct sleeper *sleeper;   /* in its place, exchange_sleep.h; NULL: it does not */
-	struct in6_addr address;   /* an IPv4 one is mapped */
+	struct client_fields *client_fields; /* with login client-cert; else NULL */
+	struct in6_addr address;             /* an IPv4 one is mapped */
 	in_port_t port;
 	uint16_t listener;
 	enum session_state state;

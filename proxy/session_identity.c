@@ -77,7 +77,8 @@ enum refusal session_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent)
 		return session->refusal;
 	}
 	credential_free(session->credential);
-	session->credential = credential_new(&verdict);
+	session->credential =
+		credential_new(&verdict, mailbox_identity_kinds(&worker->config->mailbox));
 	if (session->credential == NULL) {
 		session->refusal = REFUSAL_INTERNAL;
 	} else {
@@ -141,22 +142,12 @@ static bool find_known_mailbox(const struct session *session, struct verdict_mai
 	       known->changes == identity_client_changes(worker->identity);
 }
 
-/* Once the mailbox is known the names are not kept: the cache has them, or OpenSSL the certificate. */
 static int ask_directory(struct session *session)
 {
-	struct worker *worker = session->worker;
-	const struct credential *credential = session->credential;
-	struct identity_names read;
-	struct verdict verdict;
-	const struct identity_names *names = credential->names;
+	struct identity_names names;
 
-	if (names == NULL &&
-		verdict_cache_find(worker->verdicts, credential->leaf_sha256, &verdict))
-		names = &verdict.names;
-	if (names == NULL && tls_peer(&session->tls) != NULL &&
-		identity_names_read(tls_peer(&session->tls), &read) == REFUSAL_NONE)
-		names = &read;
-	return names != NULL ? identity_client_ask(worker->identity, session, names) : -1;
+	identity_names_unpack(session->credential->names, &names);
+	return identity_client_ask(session->worker->identity, session, &names);
 }
 
 static bool is_mailbox_old(const struct session *session)
@@ -190,8 +181,9 @@ static bool session_wait_for_mailbox(struct session *session)
 	return true;
 }
 
-/* Tells control who has come in, or would have but for that. */
-static void session_report(const struct session *session)
+/* Tells control who has come in, or would have but for that. The certificate is not needed any more
+ * once somebody has. */
+static void session_report(struct session *session)
 {
 	const struct credential *credential = session->credential;
 
@@ -201,6 +193,8 @@ static void session_report(const struct session *session)
 					      : session_check(session),
 			credential->mailbox, tls_peer(&session->tls),
 			tls_peer_chain(&session->tls));
+	if (credential == NULL || credential->mailbox[0] != '\0')
+		tls_forget_peer(&session->tls);
 }
 
 void session_identify(struct session *session)

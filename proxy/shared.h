@@ -21,6 +21,7 @@ enum { WORKER_MAX = 256, ENDPOINT_MAX = 64 };
 	COUNTER(connections_accepted, "connections accepted")                                      \
 	COUNTER(connections_open, "connections open now")                                          \
 	COUNTER(handshakes, "TLS handshakes finished")                                             \
+	COUNTER(handshakes_deep, "of them whose connections sleep deep afterwards")                \
 	COUNTER(verdict_hits, "certificate verdicts found in the cache")                           \
 	COUNTER(verdict_misses, "certificate paths built")                                         \
 	COUNTER(verdict_evictions, "certificate verdicts pushed out of the cache")                 \

@@ -6,6 +6,12 @@
 #include <openssl/x509_vfy.h>
 #include <sys/socket.h>
 
+#include "proxy/tls_stream.h"
+#include "proxy/tls_takeover.h"
+#include "proxy/tls_wire.h"
+
+/* Plain channels */
+
 static enum tls_result plain_result(ssize_t n)
 {
 	if (n >= 0)
@@ -13,6 +19,27 @@ static enum tls_result plain_result(ssize_t n)
 	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? TLS_WANTS_READ
 									 : TLS_ERROR;
 }
+
+static enum tls_result plain_read(const struct tls *tls, void *data, size_t capacity, size_t *len)
+{
+	ssize_t n = recv(tls->fd, data, capacity, 0);
+
+	*len = n > 0 ? (size_t)n : 0;
+	return n > 0 ? TLS_DONE : plain_result(n);
+}
+
+static enum tls_result plain_write(
+	const struct tls *tls, const void *data, size_t len, size_t *written)
+{
+	ssize_t n = send(tls->fd, data, len, MSG_NOSIGNAL);
+
+	*written = n >= 0 ? (size_t)n : 0;
+	if (n >= 0)
+		return TLS_DONE;
+	return plain_result(n) == TLS_WANTS_READ ? TLS_WANTS_WRITE : TLS_ERROR;
+}
+
+/* OpenSSL's */
 
 static enum tls_result ssl_result(const struct tls *tls, int returned)
 {
@@ -24,87 +51,154 @@ static enum tls_result ssl_result(const struct tls *tls, int returned)
 	}
 }
 
-enum tls_result tls_handshake(struct tls *tls)
+static enum tls_result ssl_read(const struct tls *tls, void *data, size_t capacity, size_t *len)
 {
-	int returned;
-
-	if (tls->ssl == NULL)
-		return TLS_DONE;
-	ERR_clear_error();
-	returned = SSL_do_handshake(tls->ssl);
-	return returned == 1 ? TLS_DONE : ssl_result(tls, returned);
-}
-
-enum tls_result tls_read(struct tls *tls, void *data, size_t capacity, size_t *len)
-{
-	ssize_t n;
 	int returned;
 
 	*len = 0;
-	if (tls->ssl == NULL) {
-		n = recv(tls->fd, data, capacity, 0);
-		if (n <= 0)
-			return plain_result(n);
-		*len = (size_t)n;
-		return TLS_DONE;
-	}
 	ERR_clear_error();
 	returned = SSL_read_ex(tls->ssl, data, capacity, len);
 	return returned == 1 ? TLS_DONE : ssl_result(tls, returned);
 }
 
-enum tls_result tls_write(struct tls *tls, const void *data, size_t len, size_t *written)
+static enum tls_result ssl_write(
+	const struct tls *tls, const void *data, size_t len, size_t *written)
 {
-	ssize_t n;
 	int returned;
 
 	*written = 0;
-	if (tls->ssl == NULL) {
-		n = send(tls->fd, data, len, MSG_NOSIGNAL);
-		if (n >= 0) {
-			*written = (size_t)n;
-			return TLS_DONE;
-		}
-		return plain_result(n) == TLS_WANTS_READ ? TLS_WANTS_WRITE : TLS_ERROR;
-	}
 	ERR_clear_error();
 	returned = SSL_write_ex(tls->ssl, data, len, written);
 	return returned == 1 ? TLS_DONE : ssl_result(tls, returned);
 }
 
+/* The handshake is done: from now on without OpenSSL's state machine, where that is possible. */
+static enum tls_result give_up_ssl(struct tls *tls, struct tls_wire *wire)
+{
+	bool may_stay;
+	struct tls_records *records = tls_takeover(tls->ssl, &may_stay);
+
+	if (records == NULL && may_stay) {
+		wire->is_direct = true;
+		SSL_set_read_ahead(tls->ssl, 1); /* a record in one system call, not two */
+		return tls_wire_settle(wire) == 0 ? TLS_DONE : TLS_ERROR;
+	}
+	if (records == NULL)
+		return TLS_ERROR;
+	SSL_free(tls->ssl);
+	tls->records = records;
+	tls->way = TLS_RECORDS;
+	return TLS_DONE;
+}
+
+enum tls_result tls_handshake(struct tls *tls)
+{
+	struct tls_wire *wire;
+	enum tls_result result;
+	int returned;
+
+	if (tls->way != TLS_OPENSSL)
+		return TLS_DONE;
+	wire = tls_wire_of(tls->ssl);
+	ERR_clear_error();
+	returned = SSL_do_handshake(tls->ssl);
+	if (returned == 1)
+		return wire != NULL ? give_up_ssl(tls, wire) : TLS_DONE;
+	result = ssl_result(tls, returned);
+	return wire == NULL || tls_wire_settle(wire) == 0 ? result : TLS_ERROR;
+}
+
+/* All of them */
+
+enum tls_result tls_read(struct tls *tls, void *data, size_t capacity, size_t *len)
+{
+	switch ((enum tls_way)tls->way) {
+	case TLS_PLAIN: return plain_read(tls, data, capacity, len);
+	case TLS_OPENSSL: return ssl_read(tls, data, capacity, len);
+	case TLS_RECORDS: return tls_stream_read(tls->records, tls->fd, data, capacity, len);
+	}
+	return TLS_ERROR;
+}
+
+enum tls_result tls_write(struct tls *tls, const void *data, size_t len, size_t *written)
+{
+	switch ((enum tls_way)tls->way) {
+	case TLS_PLAIN: return plain_write(tls, data, len, written);
+	case TLS_OPENSSL: return ssl_write(tls, data, len, written);
+	case TLS_RECORDS: return tls_stream_write(tls->records, tls->fd, data, len, written);
+	}
+	return TLS_ERROR;
+}
+
 bool tls_has_pending(const struct tls *tls)
 {
-	return tls->ssl != NULL && SSL_has_pending(tls->ssl) == 1;
+	const struct tls_wire *wire;
+
+	switch ((enum tls_way)tls->way) {
+	case TLS_PLAIN: return false;
+	case TLS_OPENSSL:
+		wire = tls_wire_of(tls->ssl);
+		return SSL_has_pending(tls->ssl) == 1 || (wire != NULL && wire->rest_len > 0);
+	case TLS_RECORDS: return tls_stream_has_pending(tls->records);
+	}
+	return false;
+}
+
+bool tls_is_encrypted(const struct tls *tls)
+{
+	return tls->way != TLS_PLAIN;
+}
+
+bool tls_sleeps_deep(const struct tls *tls)
+{
+	return tls->way == TLS_RECORDS;
 }
 
 void tls_close(struct tls *tls)
 {
-	if (tls->ssl == NULL)
-		return;
-	/* RFC 8446 6.1 wants close_notify, and wants nobody to wait for the peer's. */
-	if (SSL_is_init_finished(tls->ssl)) {
-		ERR_clear_error();
-		SSL_shutdown(tls->ssl);
+	switch ((enum tls_way)tls->way) {
+	case TLS_PLAIN: return;
+	case TLS_OPENSSL:
+		/* RFC 8446 6.1 wants close_notify, and wants nobody to wait for the peer's. */
+		if (SSL_is_init_finished(tls->ssl)) {
+			ERR_clear_error();
+			SSL_shutdown(tls->ssl);
+		}
+		SSL_free(tls->ssl);
+		break;
+	case TLS_RECORDS:
+		tls_stream_close(tls->records, tls->fd);
+		tls_takeover_release(tls->records);
+		tls_records_free(tls->records);
+		break;
 	}
-	SSL_free(tls->ssl);
+	tls->way = TLS_PLAIN;
 	tls->ssl = NULL;
 }
 
+/* For logs */
+
 const char *tls_version(const struct tls *tls)
 {
-	return tls->ssl != NULL ? SSL_get_version(tls->ssl) : "";
+	if (tls->way == TLS_RECORDS)
+		return tls_suite_at(tls->records->suite)->is_1_3 ? "TLSv1.3" : "TLSv1.2";
+	return tls->way == TLS_OPENSSL ? SSL_get_version(tls->ssl) : "";
 }
 
 const char *tls_cipher(const struct tls *tls)
 {
-	return tls->ssl != NULL ? SSL_get_cipher_name(tls->ssl) : "";
+	if (tls->way == TLS_RECORDS)
+		return tls_suite_at(tls->records->suite)->name;
+	return tls->way == TLS_OPENSSL ? SSL_get_cipher_name(tls->ssl) : "";
 }
 
 const char *tls_server_name(const struct tls *tls)
 {
 	const char *name = NULL;
 
-	if (tls->ssl != NULL)
+	if (tls->way == TLS_RECORDS)
+		return tls_takeover_server_name(tls->records);
+	if (tls->way == TLS_OPENSSL)
 		name = SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name);
 	return name != NULL ? name : "";
 }
@@ -115,12 +209,14 @@ const char *tls_failure(const struct tls *tls)
 	const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
 	long verified = X509_V_OK;
 
+	if (tls->way == TLS_RECORDS)
+		reason = tls_stream_failure();
 	/* What a client says of a server's certificate is more than "certificate verify failed". */
-	if (tls->ssl != NULL && !SSL_is_server(tls->ssl))
+	if (tls->way == TLS_OPENSSL && !SSL_is_server(tls->ssl))
 		verified = SSL_get_verify_result(tls->ssl);
 	if (verified != X509_V_OK)
 		return X509_verify_cert_error_string(verified);
-	return reason != NULL ? reason : "closed by the peer";
+	return reason != NULL && reason[0] != '\0' ? reason : "closed by the peer";
 }
 
 bool tls_lacks_certificate(void)
@@ -130,10 +226,20 @@ bool tls_lacks_certificate(void)
 
 X509 *tls_peer(const struct tls *tls)
 {
-	return tls->ssl != NULL ? SSL_get0_peer_certificate(tls->ssl) : NULL;
+	if (tls->way == TLS_RECORDS)
+		return tls_takeover_peer(tls->records);
+	return tls->way == TLS_OPENSSL ? SSL_get0_peer_certificate(tls->ssl) : NULL;
 }
 
 STACK_OF(X509) * tls_peer_chain(const struct tls *tls)
 {
-	return tls->ssl != NULL ? SSL_get_peer_cert_chain(tls->ssl) : NULL;
+	if (tls->way == TLS_RECORDS)
+		return tls_takeover_peer_chain(tls->records);
+	return tls->way == TLS_OPENSSL ? SSL_get_peer_cert_chain(tls->ssl) : NULL;
+}
+
+void tls_forget_peer(struct tls *tls)
+{
+	if (tls->way == TLS_RECORDS)
+		tls_takeover_forget_peer(tls->records);
 }

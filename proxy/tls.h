@@ -1,7 +1,8 @@
 /*
- * Encrypted channels (OpenSSL) to phones and to endpoints, and plain ones to endpoints, behind one
- * interface: what is above reads and writes bytes and never sees an SSL object. A record layer of
- * our own can take the place of the SSL object below this interface once a handshake is done.
+ * Encrypted channels to phones and to endpoints, and plain ones to endpoints, behind one interface:
+ * what is above reads and writes bytes and never sees an SSL object. OpenSSL does the handshake; after
+ * it a record layer of our own takes the place of the SSL object ("deep sleep", docs/deep-sleep.md)
+ * where that is wanted and the cipher suite is one of its own.
  *
  * For workers alone.
  */
@@ -11,6 +12,7 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "config/error.h"
 #include "config/model.h"
@@ -27,10 +29,23 @@ enum tls_result {
 	TLS_ERROR        /* the channel is of no further use */
 };
 
-/* A channel: plain while ssl is NULL. It does not own the descriptor. */
+struct tls_records;
+
+enum tls_way {
+	TLS_PLAIN,
+	TLS_OPENSSL, /* during the handshake, and for those that do not sleep deep */
+	TLS_RECORDS
+};
+
+/* A channel: plain unless told otherwise. It does not own the descriptor. Only proxy/tls*.c looks at
+ * what stands in the union. */
 struct tls {
 	int fd;
-	SSL *ssl;
+	uint8_t way; /* an enum tls_way */
+	union {
+		SSL *ssl;
+		struct tls_records *records;
+	};
 };
 
 /*
@@ -43,9 +58,10 @@ typedef enum refusal tls_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent);
 struct tls_server;
 
 /* ca_names: sent in the CertificateRequest (RFC 8446 4.2.4); borrowed for the call. A client
- * certificate is required, unless needs_certificate is false. NULL with err filled. */
+ * certificate is required, unless needs_certificate is false. sleeps_deep: its channels give up their
+ * SSL objects. NULL with err filled. */
 struct tls_server *tls_server_new(const struct config_listener *listener,
-	const struct config_trust *trust, bool needs_certificate,
+	const struct config_trust *trust, bool needs_certificate, bool sleeps_deep,
 	const STACK_OF(X509_NAME) * ca_names, tls_judge *judge, struct error *err);
 void tls_server_free(struct tls_server *server);
 
@@ -55,8 +71,9 @@ int tls_accept(struct tls *tls, const struct tls_server *server, int fd, void *o
 /* The client's side towards HTTPS endpoints. */
 struct tls_client;
 
-/* ca: trusted roots; path "" for the system's. NULL with err filled. */
-struct tls_client *tls_client_new(const struct config_file *ca, struct error *err);
+/* ca: trusted roots; path "" for the system's. sleeps_deep: as above. NULL with err filled. */
+struct tls_client *tls_client_new(
+	const struct config_file *ca, bool sleeps_deep, struct error *err);
 void tls_client_free(struct tls_client *client);
 /* No other version than this one from now on. */
 void tls_client_use_version(struct tls_client *client, enum config_tls_version version);
@@ -87,14 +104,21 @@ enum tls_result tls_read(struct tls *tls, void *data, size_t capacity, size_t *l
  * must offer the same bytes first (they may have moved). */
 enum tls_result tls_write(struct tls *tls, const void *data, size_t len, size_t *written);
 
-/* True while bytes that were received wait inside, so that the socket will not announce them. */
+/* True while something that was received waits inside (content, or the end), so that the socket will not
+ * announce it. */
 bool tls_has_pending(const struct tls *tls);
 
-/* Sends close_notify, if that is possible now, and frees the SSL object. Not the descriptor. */
+/* Whether it is encrypted, and whether its SSL object is gone. */
+bool tls_is_encrypted(const struct tls *tls);
+bool tls_sleeps_deep(const struct tls *tls);
+
+/* Sends close_notify, if that is possible now, and frees all but the descriptor. What is used
+ * afterwards is a plain channel. */
 void tls_close(struct tls *tls);
 
-/* For logs: "TLSv1.3", "TLS_AES_128_GCM_SHA256", the SNI name ("" without one), and the reason of
- * the last failure ("" without one). Valid until the channel is used again. */
+/* For logs: "TLSv1.3", "TLS_AES_128_GCM_SHA256" (both static), the name that a client has asked a server
+ * of ours for ("" without one), and the reason of the last failure ("" without one). Valid until the
+ * channel is used again. */
 const char *tls_version(const struct tls *tls);
 const char *tls_cipher(const struct tls *tls);
 const char *tls_server_name(const struct tls *tls);
@@ -103,8 +127,10 @@ const char *tls_failure(const struct tls *tls);
 /* Whether the last failure was that the peer has sent no certificate. */
 bool tls_lacks_certificate(void);
 
-/* The peer's certificate and what it sent beside it, borrowed; NULL without one. */
+/* The peer's certificate and what it sent beside it, borrowed; NULL without one, or once it has been
+ * forgotten: whoever has no more questions about it should do that, for it is large. */
 X509 *tls_peer(const struct tls *tls);
 STACK_OF(X509) * tls_peer_chain(const struct tls *tls);
+void tls_forget_peer(struct tls *tls);
 
 #endif

@@ -6,9 +6,12 @@
 
 #include "auth/openssl_error.h"
 #include "proxy/tls.h"
+#include "proxy/tls_takeover.h"
+#include "proxy/tls_wire.h"
 
 struct tls_client {
 	SSL_CTX *ctx;
+	bool sleeps_deep;
 };
 
 static int trust_bundle(SSL_CTX *ctx, const struct config_file *ca, struct error *err)
@@ -33,7 +36,7 @@ static int trust_bundle(SSL_CTX *ctx, const struct config_file *ca, struct error
 	return count > 0 ? 0 : error_set(err, "%s: no certificate in it", ca->path);
 }
 
-struct tls_client *tls_client_new(const struct config_file *ca, struct error *err)
+struct tls_client *tls_client_new(const struct config_file *ca, bool sleeps_deep, struct error *err)
 {
 	struct tls_client *client = calloc(1, sizeof(*client));
 
@@ -51,7 +54,11 @@ struct tls_client *tls_client_new(const struct config_file *ca, struct error *er
 	SSL_CTX_set_mode(client->ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 					      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_session_cache_mode(client->ctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_read_ahead(client->ctx, 1); /* a record in one system call, not two */
+	client->sleeps_deep = sleeps_deep;
+	if (sleeps_deep)
+		tls_takeover_prepare(client->ctx);
+	else
+		SSL_CTX_set_read_ahead(client->ctx, 1); /* a record in one system call, not two */
 	SSL_CTX_set_verify(client->ctx, SSL_VERIFY_PEER, NULL);
 	if (ca->fd != -1) {
 		if (trust_bundle(client->ctx, ca, err) != 0)
@@ -182,16 +189,19 @@ static int show_identity(SSL *ssl, const struct tls_identity *identity)
 int tls_connect(struct tls *tls, const struct tls_client *client, int fd, const char *host,
 	const struct tls_identity *identity)
 {
-	*tls = (struct tls){.fd = fd, .ssl = SSL_new(client->ctx)};
-	if (tls->ssl == NULL)
+	SSL *ssl = SSL_new(client->ctx);
+
+	*tls = (struct tls){.fd = fd};
+	if (ssl == NULL)
 		return -1;
-	if (SSL_set_fd(tls->ssl, fd) != 1 || expect_host(tls->ssl, host) != 1 ||
-		!show_identity(tls->ssl, identity)) {
+	if ((client->sleeps_deep ? tls_wire_attach(ssl, fd) != 0 : SSL_set_fd(ssl, fd) != 1) ||
+		expect_host(ssl, host) != 1 || !show_identity(ssl, identity)) {
 		ERR_clear_error();
-		SSL_free(tls->ssl);
-		tls->ssl = NULL;
+		SSL_free(ssl);
 		return -1;
 	}
-	SSL_set_connect_state(tls->ssl);
+	SSL_set_connect_state(ssl);
+	tls->way = TLS_OPENSSL;
+	tls->ssl = ssl;
 	return 0;
 }

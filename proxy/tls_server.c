@@ -6,6 +6,8 @@
 #include "auth/openssl_error.h"
 #include "proxy/tls.h"
 #include "proxy/tls_library.h"
+#include "proxy/tls_takeover.h"
+#include "proxy/tls_wire.h"
 
 /* RFC 8446 4.4.2 allows 16 MB of certificates; a phone's chain has a few kB. */
 enum { PEER_CERTIFICATES_MAX = 48 * 1024 };
@@ -18,7 +20,7 @@ struct name_context {
 struct tls_server {
 	OSSL_LIB_CTX *library;
 	tls_judge *judge;
-	bool needs_certificate;
+	bool needs_certificate, sleeps_deep;
 	size_t context_count;
 	struct name_context *contexts; /* the first one is the default */
 };
@@ -227,7 +229,10 @@ static SSL_CTX *context_new(struct tls_server *server, const struct config_liste
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_read_ahead(ctx, 1); /* a record in one system call, not two */
+	if (server->sleeps_deep)
+		tls_takeover_prepare(ctx);
+	else
+		SSL_CTX_set_read_ahead(ctx, 1); /* a record in one system call, not two */
 	SSL_CTX_set_security_level(ctx, (int)trust->security_level);
 	SSL_CTX_set_max_cert_list(ctx, PEER_CERTIFICATES_MAX);
 	if (SSL_CTX_set_num_tickets(ctx, 0) != 1 ||
@@ -304,7 +309,7 @@ static void put_default_first(struct tls_server *server)
 }
 
 struct tls_server *tls_server_new(const struct config_listener *listener,
-	const struct config_trust *trust, bool needs_certificate,
+	const struct config_trust *trust, bool needs_certificate, bool sleeps_deep,
 	const STACK_OF(X509_NAME) * ca_names, tls_judge *judge, struct error *err)
 {
 	struct tls_server *server = calloc(1, sizeof(*server));
@@ -318,6 +323,7 @@ struct tls_server *tls_server_new(const struct config_listener *listener,
 	server->library = library_for(listener->ciphers);
 	server->judge = judge;
 	server->needs_certificate = needs_certificate;
+	server->sleeps_deep = sleeps_deep;
 	for (size_t i = 0; i < listener->certificate_count; i++) {
 		const struct config_certificate *certificate = &listener->certificates[i];
 		SSL_CTX *ctx = context_for(server, certificate, listener, trust, ca_names, err);
@@ -345,14 +351,18 @@ void tls_server_free(struct tls_server *server)
 
 int tls_accept(struct tls *tls, const struct tls_server *server, int fd, void *owner)
 {
-	*tls = (struct tls){.fd = fd, .ssl = SSL_new(server->contexts[0].ctx)};
-	if (tls->ssl == NULL)
+	SSL *ssl = SSL_new(server->contexts[0].ctx);
+
+	*tls = (struct tls){.fd = fd};
+	if (ssl == NULL)
 		return -1;
-	if (SSL_set_fd(tls->ssl, fd) != 1 || SSL_set_ex_data(tls->ssl, owner_index(), owner) != 1) {
-		SSL_free(tls->ssl);
-		tls->ssl = NULL;
+	if ((server->sleeps_deep ? tls_wire_attach(ssl, fd) != 0 : SSL_set_fd(ssl, fd) != 1) ||
+		SSL_set_ex_data(ssl, owner_index(), owner) != 1) {
+		SSL_free(ssl);
 		return -1;
 	}
-	SSL_set_accept_state(tls->ssl);
+	SSL_set_accept_state(ssl);
+	tls->way = TLS_OPENSSL;
+	tls->ssl = ssl;
 	return 0;
 }

@@ -298,7 +298,7 @@ static int endpoint_init(struct endpoint *endpoint, struct upstream *upstream,
 	if (endpoint->next_dial == NULL)
 		return error_set(err, "endpoint %s: out of memory", config->text);
 	if (config->is_tls && upstream->tls == NULL)
-		upstream->tls = tls_client_new(&upstream->config->ca, err);
+		upstream->tls = tls_client_new(&upstream->config->ca, upstream->sleeps_deep, err);
 	if (config->is_tls && upstream->tls == NULL)
 		return -1;
 	if (endpoint_resolve_first(endpoint, err) != 0)
@@ -313,7 +313,8 @@ static int endpoint_init(struct endpoint *endpoint, struct upstream *upstream,
 }
 
 struct upstream *upstream_new(struct event_base *base, struct watcher *watcher, struct wheel *wheel,
-	const struct config_upstream *config, struct shared_worker *counters, struct error *err)
+	const struct config_upstream *config, bool sleeps_deep, struct shared_worker *counters,
+	struct error *err)
 {
 	struct upstream *upstream = calloc(1, sizeof(*upstream));
 
@@ -331,6 +332,7 @@ struct upstream *upstream_new(struct event_base *base, struct watcher *watcher, 
 	link_prepare(upstream);
 	upstream->config = config;
 	upstream->counters = counters;
+	upstream->sleeps_deep = sleeps_deep;
 	for (size_t i = 0; i < config->endpoint_count; i++) {
 		if (endpoint_init(&upstream->endpoints[i], upstream, &config->endpoints[i], err) !=
 			0) {

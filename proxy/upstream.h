@@ -64,12 +64,14 @@ struct upstream {
 		turn_steps; /* of the loop, and how many steps of TLS handshakes were begun in it */
 	size_t next;        /* where the search for the least busy one starts */
 	bool is_closing;    /* links are not kept any more */
+	bool sleeps_deep;
 };
 
-/* Resolves all names once, blocking, and starts health checks. Called before the sandbox is
- * entered. NULL with err filled. */
+/* Resolves all names once, blocking, and starts health checks. sleeps_deep: as tls_client_new() has it.
+ * Called before the sandbox is entered. NULL with err filled. */
 struct upstream *upstream_new(struct event_base *base, struct watcher *watcher, struct wheel *wheel,
-	const struct config_upstream *config, struct shared_worker *counters, struct error *err);
+	const struct config_upstream *config, bool sleeps_deep, struct shared_worker *counters,
+	struct error *err);
 void upstream_free(struct upstream *upstream);
 
 /* From now on no link is kept idle, and none is probed. */

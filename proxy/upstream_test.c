@@ -335,7 +335,7 @@ static void write_request(struct upstream_test *test, struct http_writer *writer
 	if (without.upstream.login == CONFIG_LOGIN_CLIENT_CERT)
 		without.upstream.login = CONFIG_LOGIN_HEADER;
 	if (!is_anonymous(test)) {
-		rewrite_request_fields(writer, &without, &nothing, &values, NULL, NULL, NULL);
+		rewrite_request_fields(writer, &without, &nothing, &values, NULL, NULL);
 		if (test->login != NULL)
 			login_fields_write(writer, config, test->login, test->negotiate);
 	}

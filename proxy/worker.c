@@ -317,8 +317,8 @@ static int worker_start_tls(struct worker *worker, struct error *err)
 		return error_set(err, "out of memory");
 	for (size_t i = 0; i < config->listener_count && status == 0; i++) {
 		worker->tls_servers[i] = tls_server_new(&config->listeners[i], &config->trust,
-			needs_certificate(config, &config->listeners[i]), names, session_judge,
-			err);
+			needs_certificate(config, &config->listeners[i]), config->deep_sleep, names,
+			session_judge, err);
 		status = worker->tls_servers[i] != NULL ? 0 : -1;
 	}
 	sk_X509_NAME_pop_free(names, X509_NAME_free);
@@ -437,7 +437,7 @@ static int worker_start(struct worker *worker, struct error *err)
 	if (worker->verifier == NULL || worker_start_tls(worker, err) != 0)
 		return -1;
 	worker->upstream = upstream_new(worker->base, worker->watcher, worker->wheel,
-		&worker->config->upstream, worker->counters, err);
+		&worker->config->upstream, worker->config->deep_sleep, worker->counters, err);
 	privacy_wipe(false);
 	if (worker->upstream == NULL || worker_start_logins(worker, err) != 0 ||
 		worker_start_events(worker, err) != 0)

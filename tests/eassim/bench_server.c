@@ -175,7 +175,8 @@ static int server_use_tls(struct bench_server *server, struct error *err)
 			options->tls_key != NULL ? options->tls_key : "(--tls-key is missing)",
 			strerror(errno));
 	else
-		server->tls = tls_server_new(&listener, &trust, false, nobody, judge_nobody, err);
+		server->tls =
+			tls_server_new(&listener, &trust, false, true, nobody, judge_nobody, err);
 	sk_X509_NAME_free(nobody);
 	if (certificate.chain.fd != -1)
 		close(certificate.chain.fd);

@@ -262,6 +262,7 @@ static void line_on_handshake(struct line *line)
 	} else if (result != TLS_DONE) {
 		line_fail_tls(line, "in the TLS handshake");
 	} else {
+		tls_forget_peer(&line->tls);
 		line->world->handshakes++;
 		if (line->world->on_handshake != NULL)
 			line->world->on_handshake(

@@ -234,7 +234,7 @@ static int tls_open(struct load *load, struct error *err)
 		return error_sys(err, "opening %s", load->options.ca);
 	/* In a context of few algorithms the client's part of a handshake costs a quarter less. */
 	OSSL_LIB_CTX_set0_default(tls_library());
-	load->tls = tls_client_new(&ca, err);
+	load->tls = tls_client_new(&ca, true, err);
 	close(ca.fd);
 	if (load->tls == NULL)
 		return -1;

@@ -140,7 +140,7 @@ static int authority_load(struct fleet *fleet, struct error *err)
 	ca.fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (ca.fd == -1)
 		return error_sys(err, "opening %s", path);
-	fleet->world.tls = tls_client_new(&ca, err);
+	fleet->world.tls = tls_client_new(&ca, true, err);
 	close(ca.fd);
 	fleet->identities = identities_new();
 	if (fleet->world.tls != NULL && fleet->identities == NULL)

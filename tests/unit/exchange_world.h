@@ -182,7 +182,7 @@ static inline void world_make_worker(void)
 	worker->recheck_timer = evtimer_new(worker->base, world_nothing, worker);
 	worker->next_change = INT64_MIN; /* no timer is set */
 	worker->upstream = upstream_new(worker->base, worker->watcher, worker->wheel,
-		&world.config->upstream, worker->counters, &err);
+		&world.config->upstream, true, worker->counters, &err);
 	WORLD_MUST(worker->upstream != NULL);
 	snprintf(worker->id_prefix, sizeof(worker->id_prefix), "test");
 }
@@ -440,7 +440,7 @@ static inline void phone_connect(struct phone *phone, const char *mailbox)
 	verdict->links[0].authority = -1;
 	snprintf((char *)verdict->leaf_sha256, sizeof(verdict->leaf_sha256), "%.31s", mailbox);
 	verdict->names_refusal = REFUSAL_NAME_INVALID; /* no directory is asked */
-	phone->credential = credential_new(verdict);
+	phone->credential = credential_new(verdict, UINT32_MAX);
 	WORLD_MUST(credential_set_mailbox(phone->credential, mailbox) == 0);
 	phone->credential->refusal = REFUSAL_NONE;
 	phone->session->credential = credential_share(phone->credential);

@@ -67,6 +67,7 @@ static void expect_general(const struct config *config)
 	expect_path(config->state_directory, "state");
 	CU_ASSERT_STRING_EQUAL(config->control_socket, "/run/x.sock");
 	CU_ASSERT_EQUAL(config->drain_time_ms, 5000);
+	CU_ASSERT_FALSE(config->deep_sleep);
 	CU_ASSERT_EQUAL(config->log.format, CONFIG_LOG_JSON);
 	CU_ASSERT_EQUAL(config->log.level, CONFIG_LOG_DEBUG);
 	expect_path(config->log.file, "log");
@@ -86,7 +87,7 @@ static void expect_general(const struct config *config)
 	CU_ASSERT_EQUAL(config->trust.wipe_kind, CONFIG_WIPE_DEVICE);
 	CU_ASSERT_STRING_EQUAL(config->devices.quarantine_subject, "Not yet");
 	CU_ASSERT_NOT_EQUAL(config->devices.quarantine_text.fd, -1);
-	CU_ASSERT_EQUAL(config->trust.store.place.line, 44);
+	CU_ASSERT_EQUAL(config->trust.store.place.line, 45);
 	CU_ASSERT_EQUAL(config->revocation.size_limit, 22 << 20);
 	CU_ASSERT_EQUAL(config->revocation.time_limit_ms, 23000);
 	CU_ASSERT_EQUAL(config->revocation.refresh_ms, 24 * 60000);
@@ -125,7 +126,7 @@ static void expect_listeners(const struct config *config)
 
 	CU_ASSERT_EQUAL_FATAL(config->listener_count, 2);
 	CU_ASSERT_STRING_EQUAL(one->name, "one");
-	CU_ASSERT_EQUAL(one->place.line, 27);
+	CU_ASSERT_EQUAL(one->place.line, 28);
 	CU_ASSERT_EQUAL_FATAL(one->address_count, 2);
 	ipv4 = (const struct sockaddr_in *)&one->addresses[0].addr;
 	CU_ASSERT_EQUAL(ipv4->sin_family, AF_INET);
@@ -141,10 +142,10 @@ static void expect_listeners(const struct config *config)
 	CU_ASSERT_STRING_EQUAL(one->certificates[0].name, "ecdsa");
 	CU_ASSERT_EQUAL(one->certificates[0].server_name_count, 1);
 	CU_ASSERT_STRING_EQUAL(one->certificates[0].server_names[0], "mail.example.com");
-	CU_ASSERT_EQUAL(one->certificates[0].chain.place.line, 33);
+	CU_ASSERT_EQUAL(one->certificates[0].chain.place.line, 34);
 	expect_path(one->certificates[1].key.path, "rsa.key");
-	CU_ASSERT_EQUAL(one->certificates[1].place.line, 37);
-	CU_ASSERT_EQUAL(config->listeners[1].certificates[0].place.line, 41);
+	CU_ASSERT_EQUAL(one->certificates[1].place.line, 38);
+	CU_ASSERT_EQUAL(config->listeners[1].certificates[0].place.line, 42);
 }
 
 static void expect_endpoints(const struct config_upstream *upstream)
@@ -378,11 +379,11 @@ static void test_every_option_reaches_the_model(void)
 	struct config *config = load_good(text);
 
 	CU_ASSERT_STRING_EQUAL(fixture.reports,
-		"c:103: warning: kerberos 'CONTOSO.TEST' says nothing without login = kerberos in "
+		"c:104: warning: kerberos 'CONTOSO.TEST' says nothing without login = kerberos in "
 		"upstream\n"
-		"c:108: warning: minted-certificate says nothing without login = "
+		"c:109: warning: minted-certificate says nothing without login = "
 		"minted-certificate in upstream\n"
-		"c:120: warning: bearer says nothing without login = bearer in upstream\n");
+		"c:121: warning: bearer says nothing without login = bearer in upstream\n");
 	expect_general(config);
 	expect_limits(&config->limits);
 	expect_listeners(config);
@@ -436,6 +437,7 @@ static void test_what_is_not_written_has_its_default(void)
 	CU_ASSERT_STRING_EQUAL(config->state_directory, "/var/lib/easproxy");
 	CU_ASSERT_STRING_EQUAL(config->control_socket, "/run/easproxy/control.sock");
 	CU_ASSERT_EQUAL(config->drain_time_ms, 30000);
+	CU_ASSERT_TRUE(config->deep_sleep);
 	CU_ASSERT_EQUAL(config->log.level, CONFIG_LOG_INFO);
 	CU_ASSERT_EQUAL(limits->connections, 100000);
 	CU_ASSERT_EQUAL(limits->connections_per_source, 1000);

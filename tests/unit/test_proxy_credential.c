@@ -7,6 +7,7 @@
 static void test_it_keeps_what_has_to_be_looked_at_again(void)
 {
 	struct verdict *verdict = calloc(1, sizeof(*verdict));
+	struct identity_names names;
 	struct credential *credential;
 
 	verdict->not_before = 1;
@@ -20,8 +21,11 @@ static void test_it_keeps_what_has_to_be_looked_at_again(void)
 	verdict->points[1].link = 1;
 	verdict->points[1].reasons = REVOCATION_REASONS_ALL;
 	strcpy(verdict->issuer, "CN=CA");
-	verdict->names.count = 1;
-	credential = credential_new(verdict);
+	identity_names_add(&verdict->names, IDENTITY_RFC822_NAME, span_of_string("a@example.com"));
+	identity_names_add(&verdict->names, IDENTITY_SUBJECT, span_of_string("CN=Alice"));
+	identity_names_add(&verdict->names, IDENTITY_PRINCIPAL_NAME, span_of_string(""));
+	credential =
+		credential_new(verdict, 1U << IDENTITY_RFC822_NAME | 1U << IDENTITY_PRINCIPAL_NAME);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(credential);
 	CU_ASSERT_EQUAL(credential->not_after, 2);
 	CU_ASSERT_EQUAL(credential->rules, 5);
@@ -33,12 +37,17 @@ static void test_it_keeps_what_has_to_be_looked_at_again(void)
 	CU_ASSERT_EQUAL(credential->points[1].link, 1);
 	CU_ASSERT_EQUAL(credential->points[1].reasons, REVOCATION_REASONS_ALL);
 	CU_ASSERT_STRING_EQUAL(credential->issuer, "CN=CA");
-	CU_ASSERT_PTR_NOT_NULL(credential->names);
 	/* Nothing of it is the verdict's. */
 	free(verdict);
 	CU_ASSERT_EQUAL(credential_set_mailbox(credential, "alice@example.com"), 0);
 	CU_ASSERT_STRING_EQUAL(credential->mailbox, "alice@example.com");
-	CU_ASSERT_PTR_NULL(credential->names);
+	/* The directory may have to be asked again, and only for names that count. */
+	identity_names_unpack(credential->names, &names);
+	CU_ASSERT_EQUAL_FATAL(names.count, 2);
+	CU_ASSERT_EQUAL(names.names[0].kind, IDENTITY_RFC822_NAME);
+	CU_ASSERT_STRING_EQUAL(identity_names_text(&names, 0), "a@example.com");
+	CU_ASSERT_EQUAL(names.names[1].kind, IDENTITY_PRINCIPAL_NAME);
+	CU_ASSERT_STRING_EQUAL(identity_names_text(&names, 1), "");
 	CU_ASSERT_EQUAL(credential->links[0].authority, 7);
 	credential_free(credential);
 	credential_free(NULL);
@@ -56,7 +65,7 @@ static void test_it_is_judged_again_like_the_verdict(void)
 	verdict->not_after = 200;
 	verdict->link_count = 1;
 	verdict->links[0].authority = -1;
-	credential = credential_new(verdict);
+	credential = credential_new(verdict, UINT32_MAX);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(credential);
 	links = credential_links(credential);
 	for (int64_t now = 99; now <= 201; now += 51)

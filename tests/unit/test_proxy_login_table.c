@@ -99,7 +99,7 @@ static struct credential *credential_of(const char *mailbox, uint8_t leaf)
 
 	verdict->leaf_sha256[0] = leaf;
 	verdict->link_count = 1;
-	credential = credential_new(verdict);
+	credential = credential_new(verdict, UINT32_MAX);
 	PKI_MUST(credential != NULL && credential_set_mailbox(credential, mailbox) == 0);
 	free(verdict);
 	return credential;

@@ -45,7 +45,7 @@ static const char *rewritten(
 		"POST /Microsoft-Server-ActiveSync?x HTTP/1.1\r\nHost: a\r\n%s\r\n", lines);
 	if (http_request_parse(&head, in, strlen(in)) != HTTP_DONE)
 		return "not parsed";
-	rewrite_request_fields(&writer, config, &head, &values, content_type, NULL, NULL);
+	rewrite_request_fields(&writer, config, &head, &values, content_type, NULL);
 	if (writer.has_failed)
 		return "failed";
 	out[writer.len] = '\0';

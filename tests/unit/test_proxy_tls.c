@@ -48,6 +48,9 @@ static struct config_file file_with(const struct pki *pki, bool is_key)
 	return file;
 }
 
+/* Whether servers give up their SSL objects. */
+static bool sleeps_deep = true;
+
 static struct tls_server *server_make(bool needs_certificate)
 {
 	static const struct config_trust trust = {.security_level = 2};
@@ -61,8 +64,8 @@ static struct tls_server *server_make(bool needs_certificate)
 		.ciphers = (char *)"ECDHE+AESGCM"};
 	STACK_OF(X509_NAME) *no_names = sk_X509_NAME_new_null();
 	struct error err = {""};
-	struct tls_server *server =
-		tls_server_new(&listener, &trust, needs_certificate, no_names, judge, &err);
+	struct tls_server *server = tls_server_new(
+		&listener, &trust, needs_certificate, sleeps_deep, no_names, judge, &err);
 
 	CU_ASSERT_STRING_EQUAL(err.text, "");
 	PKI_MUST(server != NULL);
