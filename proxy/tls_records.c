@@ -67,29 +67,33 @@ int tls_records_update_key(struct tls_records *records, enum tls_direction direc
 		       : -1;
 }
 
+static int start_direction(
+	struct tls_records *records, const struct tls_start *start, enum tls_direction direction)
+{
+	if (!start->suite->is_1_3) {
+		use_keys(records, direction, start->keys[direction], 1);
+		return 0;
+	}
+	memcpy(secret_of(records, direction), start->secret[direction],
+		tls_hash_len(start->suite->hash));
+	return use_secret(records, direction);
+}
+
 struct tls_records *tls_records_new(const struct tls_start *start)
 {
-	const struct tls_suite *suite = start->suite;
-	struct tls_records *records = calloc(1, sizeof(*records) + keys_size(suite));
+	struct tls_records *records = calloc(1, sizeof(*records) + keys_size(start->suite));
 
 	if (records == NULL)
 		return NULL;
-	records->suite = tls_suite_number(suite);
+	records->suite = tls_suite_number(start->suite);
 	records->is_server = start->is_server;
 	records->content_max = start->content_max;
-	for (int direction = TLS_IN; direction <= TLS_OUT; direction++) {
-		if (!suite->is_1_3) {
-			use_keys(records, direction, start->keys[direction], 1);
-			continue;
-		}
-		memcpy(secret_of(records, direction), start->secret[direction],
-			tls_hash_len(suite->hash));
-		if (use_secret(records, direction) != 0) {
-			tls_records_free(records);
-			return NULL;
-		}
+	if (start_direction(records, start, TLS_IN) != 0 ||
+		start_direction(records, start, TLS_OUT) != 0) {
+		tls_records_free(records);
+		return NULL;
 	}
-	if (tls_suite_explicit_nonce(suite) != 0)
+	if (tls_suite_explicit_nonce(start->suite) != 0)
 		memcpy(records->iv[TLS_OUT] + 4, start->explicit_nonce, 8);
 	return records;
 }
