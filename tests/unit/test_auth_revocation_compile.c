@@ -899,7 +899,7 @@ static bool same_content(int a, int b)
 static double resident_share(struct span bytes)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	uintptr_t begin = ((uintptr_t)bytes.data + page - 1) / page * page;
+	const uint8_t *begin = bytes.data + (page - (uintptr_t)bytes.data % page) % page;
 	size_t count = (bytes.len - page) / page, resident = 0;
 	unsigned char *is_there = malloc(count);
 
