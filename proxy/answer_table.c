@@ -1,8 +1,8 @@
 #include "proxy/answer_table.h"
 
 #include <assert.h>
-#include <string.h>
-#include <strings.h>
+
+#include "proxy/field_list.h"
 
 #define ANSWER_FIELD(name, way, text)
 const struct answer_status_row answer_statuses[] = {
@@ -16,8 +16,7 @@ const size_t answer_status_count = sizeof(answer_statuses) / sizeof(answer_statu
 
 #define ANSWER_STATUS(first, last, way, status, refusal, text)
 const struct answer_field_row answer_fields[] = {
-#define ANSWER_FIELD(name, way, text)                                                              \
-	{name, sizeof(name) - 1 - ((name)[sizeof(name) - 2] == '*'), FIELD_##way, text},
+#define ANSWER_FIELD(name, way, text) {name, FIELD_##way, text},
 #include "proxy/answer_table.def"
 #undef ANSWER_FIELD
 };
@@ -37,18 +36,11 @@ const struct answer_status_row *answer_status_find(unsigned int status)
 
 enum answer_field_way answer_field_way(struct span name)
 {
-	int first = name.len > 0 ? name.data[0] | 0x20 : 0; /* a letter in lower case */
+	static struct field_list list;
+	int place;
 
-	for (size_t i = 0; i < answer_field_count; i++) {
-		const struct answer_field_row *row = &answer_fields[i];
-		bool is_prefix = row->name[row->len] == '*';
-
-		if (row->name[0] != first)
-			continue;
-		if (is_prefix ? name.len < row->len : name.len != row->len)
-			continue;
-		if (strncasecmp((const char *)name.data, row->name, row->len) == 0)
-			return row->way;
-	}
-	return FIELD_PASSES;
+	for (size_t i = list.count; i < answer_field_count; i++)
+		field_list_add(&list, answer_fields[i].name);
+	place = field_list_find(&list, name);
+	return place != -1 ? answer_fields[place].way : FIELD_PASSES;
 }

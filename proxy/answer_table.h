@@ -32,7 +32,6 @@ enum answer_field_way {
 
 struct answer_field_row {
 	const char *name; /* in lower case; "*" at the end: any further characters */
-	size_t len;       /* of name, without the "*" */
 	enum answer_field_way way;
 	const char *text;
 };

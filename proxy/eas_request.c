@@ -46,13 +46,20 @@ enum eas_path eas_path_of(const struct http_head *head)
  * takes out of what the next server sees, counts as one too many. */
 static size_t field_count(const struct http_head *head, const char *name, struct span *value)
 {
-	size_t count = http_field_find(head, name, value);
+	size_t count = 0;
 
-	for (size_t i = 0; i < head->field_count; i++)
-		if (http_field_resembles(head->fields[i].name, name) &&
-			!span_equal_nocase(head->fields[i].name, name))
+	*value = span_of(NULL, 0);
+	for (size_t i = 0; i < head->field_count; i++) {
+		const struct http_field *field = &head->fields[i];
+
+		if (!http_field_resembles(field->name, name))
+			continue;
+		if (!span_equal_nocase(field->name, name))
 			return 2;
-	if (count > 0 && http_field_has_token(head, "Connection", name))
+		if (count++ == 0)
+			*value = field->value;
+	}
+	if (count > 0 && http_field_is_connections(head, span_of_string(name)))
 		return 2;
 	return count;
 }

@@ -9,4 +9,7 @@
 /* One of the seven that there are; 0: none of them. */
 unsigned int eas_version_of(struct span text);
 
+/* "14.1", static; NULL for a number that is none of them. */
+const char *eas_version_name(unsigned int version);
+
 #endif

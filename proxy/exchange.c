@@ -7,6 +7,7 @@
 
 #include "config/clock.h"
 #include "proxy/eas_body_log.h"
+#include "proxy/eas_version.h"
 #include "proxy/exchange_history.h"
 #include "proxy/exchange_login.h"
 #include "proxy/exchange_sleep.h"
@@ -74,7 +75,6 @@ static void log_certificate(struct log_line *line, const struct credential *cred
 static void log_request(struct log_line *line, const struct exchange *exchange)
 {
 	const struct eas_request *request = &exchange->request;
-	char version[16];
 
 	log_text(line, "method", http_method_name(exchange->method));
 	log_text(line, "command",
@@ -86,11 +86,7 @@ static void log_request(struct log_line *line, const struct exchange *exchange)
 	log_text(line, "device", request->device_id);
 	log_text(line, "device_type", request->device_type);
 	log_text(line, "user", request->user);
-	if (request->version != 0) {
-		snprintf(version, sizeof(version), "%u.%u", request->version / 10,
-			request->version % 10);
-		log_text(line, "version", version);
-	}
+	log_text(line, "version", eas_version_name(request->version));
 }
 
 /* What was taken out of the answer. */

@@ -135,7 +135,6 @@ static void write_head(struct exchange *exchange, struct http_writer *writer)
 {
 	const struct endpoint *endpoint = exchange->link->endpoint;
 	struct span query;
-	char host[ENDPOINT_NAME_MAX];
 	bool is_narrowed = must_be_narrowed(exchange);
 
 	if (is_narrowed && exchange->request.accepts_multipart)
@@ -144,8 +143,7 @@ static void write_head(struct exchange *exchange, struct http_writer *writer)
 	http_write_request_line(writer, exchange->method,
 		span_of_string(endpoint->config->path_prefix),
 		span_of_string(request_path(exchange)), query.len > 0 ? query : (struct span){0});
-	endpoint_host(endpoint, host);
-	http_write_field_text(writer, "Host", host);
+	http_write_field_text(writer, "Host", endpoint->host);
 	/* Some servers take the first of two fields of a name. */
 	exchange_login_write(exchange, writer);
 	if (writer->has_failed || exchange->fields_len > writer->capacity - writer->len) {
@@ -491,6 +489,19 @@ size_t exchange_take(struct exchange *exchange, const char *data, size_t len)
 
 /* Is it allowed? */
 
+/* The worker's prefix and a number of eight hexadecimal digits. */
+static void write_id(char id[static EXCHANGE_ID_SIZE], struct worker *worker)
+{
+	enum { DIGITS = 8 };
+	uint32_t number = (uint32_t)++worker->request_count;
+	size_t len = strlen(worker->id_prefix);
+
+	memcpy(id, worker->id_prefix, len);
+	for (size_t i = 0; i < DIGITS; i++)
+		id[len + i] = "0123456789abcdef"[number >> (4 * (DIGITS - 1 - i)) & 15];
+	id[len + DIGITS] = '\0';
+}
+
 static struct exchange *exchange_new(struct session *session)
 {
 	struct exchange *exchange = calloc(1, sizeof(*exchange));
@@ -507,8 +518,7 @@ static struct exchange *exchange_new(struct session *session)
 	exchange->tls_version = tls_version(&session->tls);
 	exchange->tls_cipher = tls_cipher(&session->tls);
 	exchange->query = strdup("");
-	snprintf(exchange->id, sizeof(exchange->id), "%s%08x", worker->id_prefix,
-		(unsigned int)++worker->request_count);
+	write_id(exchange->id, worker);
 	spool_init(&exchange->spool, UINT64_MAX, -1);
 	session->exchange = exchange;
 	shared_add(&worker->counters->requests, 1);

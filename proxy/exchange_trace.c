@@ -9,6 +9,7 @@
 
 #include "config/clock.h"
 #include "proxy/body_show.h"
+#include "proxy/eas_version.h"
 #include "proxy/worker_trace.h"
 
 enum { TEXT_ROOM = 4096 /* of XML beside four times the document */ };
@@ -68,7 +69,7 @@ static json_t *traced_event(const struct exchange *exchange, const char *name)
 {
 	const struct session *session = exchange->session;
 	const struct eas_request *request = &exchange->request;
-	char address[INET6_ADDRSTRLEN], version[16];
+	char address[INET6_ADDRSTRLEN];
 	json_t *event = json_object();
 
 	session_address(session, address);
@@ -78,11 +79,7 @@ static json_t *traced_event(const struct exchange *exchange, const char *name)
 	set_text(event, "mailbox", session->credential->mailbox);
 	set_text(event, "device", request->device_id);
 	set_text(event, "command", command_of(exchange));
-	if (request->version != 0) {
-		snprintf(version, sizeof(version), "%u.%u", request->version / 10,
-			request->version % 10);
-		set_text(event, "version", version);
-	}
+	set_text(event, "version", eas_version_name(request->version));
 	set_text(event, "client", address);
 	set_number(event, "port", ntohs(session->port));
 	set_number(event, "worker", session->worker->child->slot);

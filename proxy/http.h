@@ -44,6 +44,7 @@ struct http_head {
 	/* both */
 	unsigned int minor_version; /* 0 or 1 */
 	bool keeps_alive;           /* by version and Connection; RFC 9112 9.3 */
+	bool connection_names;      /* Connection has other words than close and keep-alive */
 	enum http_framing framing;
 	uint64_t content_length; /* with HTTP_LENGTH */
 	size_t field_count;
@@ -82,7 +83,14 @@ enum http_result http_answer_parse(
 
 /* The value of the only field of that name (without case). Returns how many there are; *value is
  * that of the first. */
-size_t http_field_find(const struct http_head *head, const char *name, struct span *value);
+size_t http_field_find_span(const struct http_head *head, struct span name, struct span *value);
+
+/* The same; inline, because the compiler knows how long a name is that stands in the code. */
+static inline size_t http_field_find(
+	const struct http_head *head, const char *name, struct span *value)
+{
+	return http_field_find_span(head, span_of_string(name), value);
+}
 
 /* Whether a list field (comma separated, all fields of the name) has the token, without case. */
 bool http_field_has_token(const struct http_head *head, const char *name, const char *token);
@@ -95,9 +103,30 @@ bool http_media_type_is(struct span value, const char *type);
  * resembles them, Trailer, and those that Connection names. */
 bool http_field_is_hop_by_hop(const struct http_head *head, const struct http_field *field);
 
+/* Whether Connection names this field: RFC 9110 7.6.1. */
+bool http_field_is_connections(const struct http_head *head, struct span field_name);
+
+/* A byte of a field's name as a CGI-like server sees it: it turns all of these into one and the same
+ * character. */
+static inline uint8_t http_letter_folded(uint8_t byte)
+{
+	if (byte == '_' || byte == '.' || byte == ' ')
+		return '-';
+	return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+}
+
+/* http_field_resembles() of names that begin alike. */
+bool http_names_resemble(struct span field_name, const char *name);
+
 /* Whether a field's name could be taken for `name` by some server: letters without case, and "_",
- * "." and " " read as "-". */
-bool http_field_resembles(struct span field_name, const char *name);
+ * "." and " " read as "-". Most names are told apart by their first letters. */
+static inline bool http_field_resembles(struct span field_name, const char *name)
+{
+	if (field_name.len == 0)
+		return name[0] == '\0';
+	return http_letter_folded(field_name.data[0]) == http_letter_folded((uint8_t)name[0]) &&
+	       http_names_resemble(field_name, name);
+}
 
 /* The framing of one body: how far it has come. Plain values; copied freely. */
 struct http_body {

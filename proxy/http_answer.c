@@ -19,7 +19,7 @@ static bool status_line_take(struct http_cursor *cursor, struct http_head *head)
 		return false;
 	head->status = (unsigned int)status;
 	if (http_take_text(cursor, " "))
-		head->reason = http_take(cursor, HTTP_CHAR_VALUE);
+		head->reason = http_take_value(cursor);
 	return http_take_text(cursor, "\r\n");
 }
 
@@ -53,7 +53,9 @@ static bool answer_take(struct http_cursor *cursor, struct http_head *head)
 	/* Never asked for: Upgrade is not passed on. */
 	if (head->status == 101)
 		return false;
-	head->keeps_alive = head->framing != HTTP_UNTIL_CLOSE && http_keeps_alive(head, &specials);
+	http_connection_read(head, &specials);
+	if (head->framing == HTTP_UNTIL_CLOSE)
+		head->keeps_alive = false;
 	return true;
 }
 

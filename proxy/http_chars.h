@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "config/octets.h"
 #include "config/span.h"
 
 enum {
@@ -26,6 +27,28 @@ extern const uint8_t http_chars[256];
 static inline bool http_char_is(uint8_t byte, unsigned int classes)
 {
 	return (http_chars[byte] & classes) != 0;
+}
+
+/* How many bytes at the start may stand in a value; HTTP_CHAR_VALUE, eight at a time. */
+static inline size_t http_value_length(struct span bytes)
+{
+	size_t at = 0;
+
+	while (at < bytes.len) {
+		uint64_t octets;
+
+		while (bytes.len - at >= sizeof(octets)) {
+			octets = octets_load(bytes.data + at);
+			if ((octets_below(octets, ' ') | octets_equal(octets, 0x7f)) != 0)
+				break;
+			at += sizeof(octets);
+		}
+		/* The last few, or those among which there is a tab, as a rule the value's end. */
+		for (size_t i = 0; i < sizeof(octets) && at < bytes.len; i++, at++)
+			if (!http_char_is(bytes.data[at], HTTP_CHAR_VALUE))
+				return at;
+	}
+	return at;
 }
 
 /* Whether all bytes are of the class. */

@@ -4,13 +4,19 @@
 #include "proxy/http_chars.h"
 #include "proxy/http_parse.h"
 
-size_t http_field_find(const struct http_head *head, const char *name, struct span *value)
+static bool spans_equal_nocase(struct span a, struct span b)
+{
+	return a.len == b.len &&
+	       strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0;
+}
+
+size_t http_field_find_span(const struct http_head *head, struct span name, struct span *value)
 {
 	size_t count = 0;
 
 	*value = span_of(NULL, 0);
 	for (size_t i = 0; i < head->field_count; i++) {
-		if (!span_equal_nocase(head->fields[i].name, name))
+		if (!spans_equal_nocase(head->fields[i].name, name))
 			continue;
 		if (count++ == 0)
 			*value = head->fields[i].value;
@@ -35,12 +41,6 @@ static struct span list_take(struct span *list)
 	while (element.len > 0 && http_char_is(element.data[element.len - 1], HTTP_CHAR_SPACE))
 		element.len--;
 	return element;
-}
-
-static bool spans_equal_nocase(struct span a, struct span b)
-{
-	return a.len == b.len &&
-	       strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0;
 }
 
 /* As http_field_has_token(), for a token that is a span. */
@@ -74,14 +74,6 @@ bool http_media_type_is(struct span value, const char *type)
 	return span_equal_nocase(value, type);
 }
 
-/* As a CGI-like server sees names: it turns all of these into one and the same character. */
-static uint8_t letter_folded(uint8_t byte)
-{
-	if (byte == '_' || byte == '.' || byte == ' ')
-		return '-';
-	return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
-}
-
 bool http_field_is_hop_by_hop(const struct http_head *head, const struct http_field *field)
 {
 	/* RFC 9110 7.6.1 and 11.7; Trailer, because trailer fields are dropped. */
@@ -90,17 +82,48 @@ bool http_field_is_hop_by_hop(const struct http_head *head, const struct http_fi
 		"Trailer", "Transfer-Encoding", "Upgrade"};
 
 	for (size_t i = 0; field->name.len > 0 && i < sizeof(names) / sizeof(names[0]); i++)
-		if (letter_folded(field->name.data[0]) == letter_folded((uint8_t)names[i][0]) &&
-			http_field_resembles(field->name, names[i]))
+		if (http_field_resembles(field->name, names[i]))
 			return true;
-	return field_lists(head, "Connection", field->name);
+	return http_field_is_connections(head, field->name);
 }
 
-bool http_field_resembles(struct span field_name, const char *name)
+bool http_field_is_connections(const struct http_head *head, struct span field_name)
+{
+	if (!head->connection_names && !span_equal_nocase(field_name, "close") &&
+		!span_equal_nocase(field_name, "keep-alive"))
+		return false;
+	return field_lists(head, "Connection", field_name);
+}
+
+void http_connection_read(struct http_head *head, const struct http_specials *specials)
+{
+	bool closes = false, keeps = false;
+
+	for (size_t i = 0; specials->counts[HTTP_SPECIAL_CONNECTION] > 0 && i < head->field_count;
+		i++) {
+		struct span list = head->fields[i].value;
+
+		if (!span_equal_nocase(head->fields[i].name, "Connection"))
+			continue;
+		while (list.len > 0) {
+			struct span word = list_take(&list);
+
+			if (span_equal_nocase(word, "close"))
+				closes = true;
+			else if (span_equal_nocase(word, "keep-alive"))
+				keeps = true;
+			else if (word.len > 0)
+				head->connection_names = true;
+		}
+	}
+	head->keeps_alive = !closes && (head->minor_version == 1 || keeps);
+}
+
+bool http_names_resemble(struct span field_name, const char *name)
 {
 	for (size_t i = 0; i < field_name.len; i++)
-		if (name[i] == '\0' ||
-			letter_folded(field_name.data[i]) != letter_folded((uint8_t)name[i]))
+		if (name[i] == '\0' || http_letter_folded(field_name.data[i]) !=
+					       http_letter_folded((uint8_t)name[i]))
 			return false;
 	return name[field_name.len] == '\0';
 }

@@ -56,6 +56,30 @@ struct span http_take(struct http_cursor *cursor, unsigned int classes)
 	return span_of(start, (size_t)(cursor->at - start));
 }
 
+static bool take_byte(struct http_cursor *cursor, uint8_t byte)
+{
+	if (cursor->at == cursor->end || *cursor->at != byte)
+		return false;
+	cursor->at++;
+	return true;
+}
+
+static bool take_line_end(struct http_cursor *cursor)
+{
+	if (cursor->end - cursor->at < 2 || cursor->at[0] != '\r' || cursor->at[1] != '\n')
+		return false;
+	cursor->at += 2;
+	return true;
+}
+
+struct span http_take_value(struct http_cursor *cursor)
+{
+	const uint8_t *start = cursor->at;
+
+	cursor->at += http_value_length(span_of(start, (size_t)(cursor->end - start)));
+	return span_of(start, (size_t)(cursor->at - start));
+}
+
 bool http_take_text(struct http_cursor *cursor, const char *text)
 {
 	size_t len = strlen(text);
@@ -114,20 +138,21 @@ static void special_note(struct http_specials *specials, const struct http_field
 static bool field_take(struct http_cursor *cursor, struct http_field *field)
 {
 	field->name = http_take(cursor, HTTP_CHAR_TOKEN);
-	if (field->name.len == 0 || !http_take_text(cursor, ":"))
+	if (field->name.len == 0 || !take_byte(cursor, ':'))
 		return false;
-	http_take(cursor, HTTP_CHAR_SPACE);
-	field->value = http_take(cursor, HTTP_CHAR_VALUE);
+	while (cursor->at < cursor->end && http_char_is(*cursor->at, HTTP_CHAR_SPACE))
+		cursor->at++;
+	field->value = http_take_value(cursor);
 	while (field->value.len > 0 &&
 		http_char_is(field->value.data[field->value.len - 1], HTTP_CHAR_SPACE))
 		field->value.len--;
-	return http_take_text(cursor, "\r\n");
+	return take_line_end(cursor);
 }
 
 enum refusal http_take_fields(
 	struct http_cursor *cursor, struct http_head *head, struct http_specials *specials)
 {
-	while (!http_take_text(cursor, "\r\n")) {
+	while (!take_line_end(cursor)) {
 		if (head->field_count == HTTP_FIELD_MAX)
 			return REFUSAL_HEAD_TOO_LARGE;
 		if (!field_take(cursor, &head->fields[head->field_count]))
@@ -160,13 +185,4 @@ enum refusal http_framing_read(struct http_head *head, const struct http_special
 		head->framing = HTTP_CHUNKED;
 	}
 	return REFUSAL_NONE;
-}
-
-bool http_keeps_alive(const struct http_head *head, const struct http_specials *specials)
-{
-	if (specials->counts[HTTP_SPECIAL_CONNECTION] == 0)
-		return head->minor_version == 1;
-	if (http_field_has_token(head, "Connection", "close"))
-		return false;
-	return head->minor_version == 1 || http_field_has_token(head, "Connection", "keep-alive");
 }

@@ -29,6 +29,9 @@ struct http_specials {
 /* Takes the run of bytes of the given class off the cursor. */
 struct span http_take(struct http_cursor *cursor, unsigned int classes);
 
+/* The same for HTTP_CHAR_VALUE. */
+struct span http_take_value(struct http_cursor *cursor);
+
 /* Takes exactly this text; false when something else stands there. */
 bool http_take_text(struct http_cursor *cursor, const char *text);
 
@@ -43,7 +46,7 @@ enum refusal http_take_fields(
  * content_length; NONE or HTTP_FRAMING. */
 enum refusal http_framing_read(struct http_head *head, const struct http_specials *specials);
 
-/* RFC 9112 9.3. */
-bool http_keeps_alive(const struct http_head *head, const struct http_specials *specials);
+/* Fills keeps_alive, as if there were a body with an end (RFC 9112 9.3), and connection_names. */
+void http_connection_read(struct http_head *head, const struct http_specials *specials);
 
 #endif

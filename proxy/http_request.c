@@ -70,10 +70,14 @@ static bool authorities_equal(
 /* Every "%" has its two digits. */
 static bool escapes_are_whole(struct span text)
 {
-	for (size_t i = 0; i < text.len; i++)
-		if (text.data[i] == '%' &&
-			http_escape_value(span_of(text.data + i, text.len - i)) == -1)
+	const uint8_t *end = text.data + text.len;
+	const uint8_t *at = text.data;
+
+	while (at != end && (at = memchr(at, '%', (size_t)(end - at))) != NULL) {
+		if (http_escape_value(span_of(at, (size_t)(end - at))) == -1)
 			return false;
+		at++;
+	}
 	return true;
 }
 
@@ -176,13 +180,13 @@ static enum refusal expect_read(struct http_head *head, const struct http_specia
 /* RFC 9110 7.6.1: a field that is meant for all recipients is never a connection option. Taking
  * such a field out for the next server, after it was acted on here, would make two requests of
  * one. */
-static enum refusal connection_read(
-	const struct http_head *head, const struct http_specials *specials)
+static enum refusal connection_read(struct http_head *head, const struct http_specials *specials)
 {
 	static const char *const names[] = {"Host", "Content-Length", "Content-Type",
 		"Content-Encoding", "Expect", "Authorization", "Cookie"};
 
-	if (specials->counts[HTTP_SPECIAL_CONNECTION] == 0)
+	http_connection_read(head, specials);
+	if (!head->connection_names)
 		return REFUSAL_NONE;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (http_field_has_token(head, "Connection", names[i]))
@@ -233,7 +237,6 @@ static enum refusal request_take(struct http_cursor *cursor, struct http_head *h
 	/* RFC 9110 9.3.1: content in a GET has no meaning, and servers differ about its end. */
 	if (head->method == HTTP_GET && (head->framing == HTTP_CHUNKED || head->content_length > 0))
 		return REFUSAL_HTTP_FRAMING;
-	head->keeps_alive = http_keeps_alive(head, &specials);
 	return expect_read(head, &specials);
 }
 

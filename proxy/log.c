@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/octets.h"
 #include "proxy/shared.h"
 
 enum {
@@ -155,6 +156,14 @@ static size_t plain_length(const uint8_t *data, size_t len)
 {
 	size_t plain = 0;
 
+	while (len - plain >= sizeof(uint64_t)) {
+		uint64_t octets = octets_load(data + plain);
+
+		if ((octets_below(octets, ' ') | octets_high(octets) | octets_equal(octets, 0x7f) |
+			    octets_equal(octets, '"') | octets_equal(octets, '\\')) != 0)
+			break;
+		plain += sizeof(octets);
+	}
 	while (plain < len && data[plain] >= ' ' && data[plain] < 0x7f && data[plain] != '"' &&
 		data[plain] != '\\')
 		plain++;
@@ -194,22 +203,32 @@ static bool add_quoted(struct log_line *line, struct span value)
 /* Whether a logfmt value may stand without quotes. */
 static bool is_plain(struct span value)
 {
-	if (value.len > VALUE_MAX)
-		return false;
-	for (size_t i = 0; i < value.len; i++)
-		if (value.data[i] <= ' ' || value.data[i] >= 0x7f || value.data[i] == '"' ||
-			value.data[i] == '=' || value.data[i] == '\\')
-			return false;
-	return true;
+	return value.len <= VALUE_MAX && plain_length(value.data, value.len) == value.len &&
+	       memchr(value.data, ' ', value.len) == NULL &&
+	       memchr(value.data, '=', value.len) == NULL;
 }
 
 static bool add_key(struct log_line *line, const char *key)
 {
-	if (opened.format == CONFIG_LOG_JSON)
-		return add_text(line, line->len == 0 ? "{\"" : ",\"") && add_text(line, key) &&
-		       add_text(line, "\":");
-	return (line->len == 0 || add_text(line, " ")) && add_text(line, key) &&
-	       add_text(line, "=");
+	size_t len = strlen(key);
+	bool is_json = opened.format == CONFIG_LOG_JSON;
+	char *at = line->text + line->len;
+
+	if (len + 4 > LOG_LINE_MAX - END_MAX - line->len) /* with what stands around it */
+		return false;
+	if (is_json)
+		*at++ = line->len == 0 ? '{' : ',';
+	else if (line->len > 0)
+		*at++ = ' ';
+	if (is_json)
+		*at++ = '"';
+	memcpy(at, key, len);
+	at += len;
+	if (is_json)
+		*at++ = '"';
+	*at++ = is_json ? ':' : '=';
+	line->len = (size_t)(at - line->text);
+	return true;
 }
 
 static bool add_value(struct log_line *line, struct span value)
@@ -245,12 +264,18 @@ void log_text(struct log_line *line, const char *key, const char *value)
 void log_number(struct log_line *line, const char *key, int64_t value)
 {
 	size_t start = line->len;
+	uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
 	char text[24];
+	size_t at = sizeof(text);
 
 	if (!line->is_wanted)
 		return;
-	snprintf(text, sizeof(text), "%lld", (long long)value);
-	field_end(line, start, add_key(line, key) && add_text(line, text));
+	do
+		text[--at] = (char)('0' + left % 10);
+	while ((left /= 10) > 0);
+	if (value < 0)
+		text[--at] = '-';
+	field_end(line, start, add_key(line, key) && add(line, text + at, sizeof(text) - at));
 }
 
 void log_bool(struct log_line *line, const char *key, bool value)
@@ -262,12 +287,34 @@ void log_bool(struct log_line *line, const char *key, bool value)
 			add_key(line, key) && add_text(line, value ? "true" : "false"));
 }
 
+/* RFC 3339, UTC, with milliseconds. */
+static void moment_write(char moment[static 40], const struct timespec *now)
+{
+	/* Most lines are of the same second as the one before them. */
+	static time_t second = -1;
+	static char text[24];
+	static size_t len;
+	unsigned int ms = (unsigned int)(now->tv_nsec / 1000000);
+	struct tm utc;
+
+	if (now->tv_sec != second) {
+		gmtime_r(&now->tv_sec, &utc);
+		len = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
+		second = now->tv_sec;
+	}
+	memcpy(moment, text, sizeof(text));
+	moment[len] = '.';
+	moment[len + 1] = (char)('0' + ms / 100);
+	moment[len + 2] = (char)('0' + ms / 10 % 10);
+	moment[len + 3] = (char)('0' + ms % 10);
+	moment[len + 4] = 'Z';
+	moment[len + 5] = '\0';
+}
+
 void log_begin(struct log_line *line, enum config_log_level level, const char *event)
 {
 	char moment[40];
 	struct timespec now;
-	struct tm utc;
-	size_t len;
 
 	line->is_wanted = level <= opened.level;
 	line->is_cut = false;
@@ -275,9 +322,7 @@ void log_begin(struct log_line *line, enum config_log_level level, const char *e
 	if (!line->is_wanted)
 		return;
 	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &utc);
-	len = strftime(moment, sizeof(moment), "%Y-%m-%dT%H:%M:%S", &utc);
-	snprintf(moment + len, sizeof(moment) - len, ".%03dZ", (int)(now.tv_nsec / 1000000));
+	moment_write(moment, &now);
 	log_text(line, "time", moment);
 	log_text(line, "level", level_names[level]);
 	log_text(line, "process", opened.process);

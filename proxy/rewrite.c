@@ -5,83 +5,64 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A field's name in lower case; a "*" at its end stands for any further characters. */
-struct pattern {
-	const char *text;
-	size_t len;
-};
+#include "proxy/field_list.h"
 
-#define PATTERN(text)                                                                              \
-	{                                                                                          \
-		text, sizeof(text) - 1                                                             \
-	}
-
-/* Fields that are ours to write, or that no phone has business sending. */
-static const struct pattern taken_out[] = {
-	PATTERN("authorization"),
-	PATTERN("proxy-*"),
-	PATTERN("host"),
-	PATTERN("content-length"),
-	PATTERN("transfer-encoding"),
-	PATTERN("te"),
-	PATTERN("trailer"),
-	PATTERN("upgrade"),
-	PATTERN("http2-settings"),
-	PATTERN("expect"),
-	PATTERN("keep-alive"),
-	PATTERN("connection"),
-	PATTERN("client-cert"),
-	PATTERN("client-cert-chain"),
-	PATTERN("client-verify"),
-	PATTERN("ssl-*"),
-	PATTERN("x-ssl-*"),
-	PATTERN("x-client-*"),
-	PATTERN("x-tls-*"),
-	PATTERN("x-arr-*"),
-	PATTERN("forwarded"),
-	PATTERN("x-forwarded*"),
-	PATTERN("x-original-*"),
-	PATTERN("x-rewrite-*"),
-	PATTERN("x-http-method*"),
-	PATTERN("x-method-override"),
-	PATTERN("x-real-ip"),
-	PATTERN("x-cluster-client-ip"),
-	PATTERN("true-client-ip"),
-	PATTERN("via"),
-	PATTERN("remote-*"),
-	PATTERN("x-remote-*"),
-	PATTERN("auth-*"),
-	PATTERN("x-auth*"),
-	PATTERN("x-user*"),
-	PATTERN("x-webauth*"),
-	PATTERN("x-webobjects-*"),
-	PATTERN("x-ms-client-principal*"),
-	PATTERN("x-ms-token-*"),
-	PATTERN("x-commonaccesstoken"),
-	PATTERN("x-isfrom*"),
-	PATTERN("x-anchormailbox"),
-	PATTERN("x-ms-exchange-*"),
-	PATTERN("msexch*"),
+/* Fields that are ours to write, or that no phone has business sending; "*": any further characters. */
+static const char *const taken_out[] = {
+	"authorization",
+	"proxy-*",
+	"host",
+	"content-length",
+	"transfer-encoding",
+	"te",
+	"trailer",
+	"upgrade",
+	"http2-settings",
+	"expect",
+	"keep-alive",
+	"connection",
+	"client-cert",
+	"client-cert-chain",
+	"client-verify",
+	"ssl-*",
+	"x-ssl-*",
+	"x-client-*",
+	"x-tls-*",
+	"x-arr-*",
+	"forwarded",
+	"x-forwarded*",
+	"x-original-*",
+	"x-rewrite-*",
+	"x-http-method*",
+	"x-method-override",
+	"x-real-ip",
+	"x-cluster-client-ip",
+	"true-client-ip",
+	"via",
+	"remote-*",
+	"x-remote-*",
+	"auth-*",
+	"x-auth*",
+	"x-user*",
+	"x-webauth*",
+	"x-webobjects-*",
+	"x-ms-client-principal*",
+	"x-ms-token-*",
+	"x-commonaccesstoken",
+	"x-isfrom*",
+	"x-anchormailbox",
+	"x-ms-exchange-*",
+	"msexch*",
 };
 
 /* Exactly but for case. What only resembles a name is not plain, and never gets here. */
-static bool is_listed(struct span name, const struct pattern *patterns, size_t count)
+static bool is_ours(struct span name)
 {
-	int first = name.len > 0 ? name.data[0] | 0x20 : 0; /* a letter in lower case */
+	static struct field_list list;
 
-	for (size_t i = 0; i < count; i++) {
-		const char *text = patterns[i].text;
-		size_t len = patterns[i].len;
-		bool is_prefix = text[len - 1] == '*';
-
-		if (text[0] != first)
-			continue;
-		if (is_prefix ? name.len < --len : name.len != len)
-			continue;
-		if (strncasecmp((const char *)name.data, text, len) == 0)
-			return true;
-	}
-	return false;
+	for (size_t i = list.count; i < sizeof(taken_out) / sizeof(taken_out[0]); i++)
+		field_list_add(&list, taken_out[i]);
+	return field_list_find(&list, name) != -1;
 }
 
 /* Some servers read "_" and other characters as "-", or drop them: such names do not pass. */
@@ -103,9 +84,9 @@ static bool is_plain_name(struct span name)
 static bool is_taken_out(
 	const struct config *config, const struct http_head *head, const struct http_field *field)
 {
-	if (!is_plain_name(field->name) || http_field_is_hop_by_hop(head, field))
-		return true;
-	if (is_listed(field->name, taken_out, sizeof(taken_out) / sizeof(taken_out[0])))
+	/* All that is hop by hop by its name is ours. */
+	if (!is_plain_name(field->name) || is_ours(field->name) ||
+		http_field_is_connections(head, field->name))
 		return true;
 	for (size_t i = 0; i < config->upstream.header_count; i++)
 		if (http_field_resembles(field->name, config->upstream.headers[i].name))

@@ -185,10 +185,21 @@ void session_bury(struct session *session)
 
 void session_address(const struct session *session, char text[INET6_ADDRSTRLEN])
 {
-	if (IN6_IS_ADDR_V4MAPPED(&session->address))
-		inet_ntop(AF_INET, &session->address.s6_addr[12], text, INET6_ADDRSTRLEN);
-	else
+	if (!IN6_IS_ADDR_V4MAPPED(&session->address)) {
 		inet_ntop(AF_INET6, &session->address, text, INET6_ADDRSTRLEN);
+		return;
+	}
+	/* Twice for each request, and inet_ntop() goes through printf(). */
+	for (size_t i = 12; i < 16; i++) {
+		uint8_t byte = session->address.s6_addr[i];
+
+		if (byte >= 100)
+			*text++ = (char)('0' + byte / 100);
+		if (byte >= 10)
+			*text++ = (char)('0' + byte / 10 % 10);
+		*text++ = (char)('0' + byte % 10);
+		*text++ = i < 15 ? '.' : '\0';
+	}
 }
 
 void session_await_head(struct session *session)

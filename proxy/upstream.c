@@ -168,18 +168,20 @@ static int endpoint_resolve_first(struct endpoint *endpoint, struct error *err)
 
 /* Names */
 
-void endpoint_host(const struct endpoint *endpoint, char host[ENDPOINT_NAME_MAX])
+static void endpoint_set_host(struct endpoint *endpoint)
 {
 	const struct config_endpoint *config = endpoint->config;
 	bool is_ipv6 = strchr(config->host, ':') != NULL;
 
 	if (endpoint->upstream->config->host[0] != '\0')
-		snprintf(host, ENDPOINT_NAME_MAX, "%s", endpoint->upstream->config->host);
+		snprintf(endpoint->host, sizeof(endpoint->host), "%s",
+			endpoint->upstream->config->host);
 	else if (config->port == (config->is_tls ? 443 : 80))
-		snprintf(host, ENDPOINT_NAME_MAX, is_ipv6 ? "[%s]" : "%s", config->host);
+		snprintf(endpoint->host, sizeof(endpoint->host), is_ipv6 ? "[%s]" : "%s",
+			config->host);
 	else
-		snprintf(host, ENDPOINT_NAME_MAX, is_ipv6 ? "[%s]:%u" : "%s:%u", config->host,
-			(unsigned int)config->port);
+		snprintf(endpoint->host, sizeof(endpoint->host), is_ipv6 ? "[%s]:%u" : "%s:%u",
+			config->host, (unsigned int)config->port);
 }
 
 void endpoint_tls_name(const struct endpoint *endpoint, char name[ENDPOINT_NAME_MAX])
@@ -201,7 +203,6 @@ static void probe_ready(void *owner)
 {
 	struct endpoint *endpoint = owner;
 	const struct config_upstream *config = endpoint->upstream->config;
-	char host[ENDPOINT_NAME_MAX];
 	char data[1024];
 	struct http_writer writer = {.data = data, .capacity = sizeof(data)};
 
@@ -212,8 +213,7 @@ static void probe_ready(void *owner)
 	}
 	http_write_request_line(&writer, HTTP_GET, span_of_string(""),
 		span_of_string(config->health_path), (struct span){0});
-	endpoint_host(endpoint, host);
-	http_write_field_text(&writer, "Host", host);
+	http_write_field_text(&writer, "Host", endpoint->host);
 	http_write_field_text(&writer, "Connection", "close");
 	http_write_end(&writer);
 	if (writer.has_failed || link_write(endpoint->probe, data, writer.len) != 0) {
@@ -287,6 +287,7 @@ static int endpoint_init(struct endpoint *endpoint, struct upstream *upstream,
 
 	endpoint->upstream = upstream;
 	endpoint->config = config;
+	endpoint_set_host(endpoint);
 	endpoint->shared = &upstream->counters->endpoints[endpoint - upstream->endpoints];
 	atomic_store(&endpoint->shared->failures, 0);
 	endpoint_count_busy(endpoint, 0);

@@ -29,6 +29,9 @@ TAILQ_HEAD(link_list, link);
 struct endpoint {
 	struct upstream *upstream;
 	const struct config_endpoint *config;
+	/* In Host: upstream/host, or its own name, with a port that is not the scheme's and with an
+	 * IPv6 address in brackets. */
+	char host[ENDPOINT_NAME_MAX];
 	struct shared_endpoint *shared;
 	struct {
 		struct sockaddr_storage address;
@@ -92,10 +95,7 @@ size_t upstream_index(const struct endpoint *endpoint);
 
 /* For link.c. The next endpoint to try after `failed`, or NULL. */
 struct endpoint *upstream_other(struct upstream *upstream, const struct endpoint *failed);
-/* What the endpoint is called in Host: upstream/host, or its own name, with a port that is not the
- * scheme's and with an IPv6 address in brackets. */
-void endpoint_host(const struct endpoint *endpoint, char host[ENDPOINT_NAME_MAX]);
-/* The same for SNI and for the name in its certificate: neither port nor brackets. */
+/* What the endpoint is called in SNI and in its certificate: upstream/host, or its own name. */
 void endpoint_tls_name(const struct endpoint *endpoint, char name[ENDPOINT_NAME_MAX]);
 
 /* For link.c. Connections that stand for users cannot be shared: where the endpoint has as many as it may,

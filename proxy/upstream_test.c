@@ -319,7 +319,6 @@ static void write_request(struct upstream_test *test, struct http_writer *writer
 	static const struct http_head nothing = {.field_count = 0};
 	const struct config *config = test->worker->config;
 	struct config without = *config;
-	char host[ENDPOINT_NAME_MAX];
 	const struct template_values values = {.mailbox = test->mailbox,
 		.device_id = "easproxyctl",
 		.device_type = "easproxyctl",
@@ -329,8 +328,7 @@ static void write_request(struct upstream_test *test, struct http_writer *writer
 	http_write_request_line(writer, HTTP_OPTIONS,
 		span_of_string(test->endpoint->config->path_prefix),
 		span_of_string("/Microsoft-Server-ActiveSync"), (struct span){0});
-	endpoint_host(test->endpoint, host);
-	http_write_field_text(writer, "Host", host);
+	http_write_field_text(writer, "Host", test->endpoint->host);
 	/* There is no phone whose certificate could be passed on. */
 	if (without.upstream.login == CONFIG_LOGIN_CLIENT_CERT)
 		without.upstream.login = CONFIG_LOGIN_HEADER;
