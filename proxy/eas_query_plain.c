@@ -37,10 +37,24 @@ static struct span part_take(struct span *rest, char separator)
 	return part;
 }
 
+/* No escapes, and nothing to refuse. */
+static bool is_as_it_is(struct span encoded)
+{
+	return encoded.len == 0 || (http_value_length(encoded) == encoded.len &&
+					   memchr(encoded.data, '%', encoded.len) == NULL &&
+					   memchr(encoded.data, '\t', encoded.len) == NULL);
+}
+
 /* Decodes into text[capacity]; NULL: only checks. Refuses broken escapes, control characters
  * (decoded or not) and what does not fit. "+" is no space here: a real one stands in addresses. */
 static bool percent_decode(struct span encoded, char *text, size_t capacity, size_t *len)
 {
+	if (is_as_it_is(encoded) && (text == NULL || encoded.len <= capacity)) {
+		*len = encoded.len;
+		if (text != NULL && encoded.len > 0)
+			memcpy(text, encoded.data, encoded.len);
+		return true;
+	}
 	*len = 0;
 	for (size_t i = 0; i < encoded.len; i++) {
 		int byte = encoded.data[i];

@@ -44,7 +44,7 @@ enum eas_path eas_path_of(const struct http_head *head)
 
 /* How often the field came. A name that some server takes for this one, or a field that Connection
  * takes out of what the next server sees, counts as one too many. */
-static size_t field_count(const struct http_head *head, const char *name, struct span *value)
+static inline size_t field_count(const struct http_head *head, const char *name, struct span *value)
 {
 	size_t count = 0;
 

@@ -32,6 +32,9 @@ int field_list_find(const struct field_list *list, struct span name)
 
 		if (text[len] == '*' ? name.len < len : name.len != len)
 			continue;
+		/* Of those that begin alike most end differently. */
+		if (len > 0 && letter_of(name.data[len - 1]) != letter_of((uint8_t)text[len - 1]))
+			continue;
 		if (strncasecmp((const char *)name.data, text, len) == 0)
 			return at - 1;
 	}

@@ -115,7 +115,7 @@ static inline uint8_t http_letter_folded(uint8_t byte)
 	return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
 }
 
-/* http_field_resembles() of names that begin alike. */
+/* http_field_resembles() of names that are as long as each other. */
 bool http_names_resemble(struct span field_name, const char *name);
 
 /* Whether a field's name could be taken for `name` by some server: letters without case, and "_",
@@ -125,7 +125,7 @@ static inline bool http_field_resembles(struct span field_name, const char *name
 	if (field_name.len == 0)
 		return name[0] == '\0';
 	return http_letter_folded(field_name.data[0]) == http_letter_folded((uint8_t)name[0]) &&
-	       http_names_resemble(field_name, name);
+	       field_name.len == strlen(name) && http_names_resemble(field_name, name);
 }
 
 /* The framing of one body: how far it has come. Plain values; copied freely. */
@@ -165,6 +165,8 @@ void http_write_request_line(struct http_writer *writer, enum http_method method
 	struct span prefix, struct span path, struct span query);
 void http_write_status_line(struct http_writer *writer, unsigned int status, struct span reason);
 void http_write_field(struct http_writer *writer, struct span name, struct span value);
+/* A field of a parsed head, which is not looked at again. */
+void http_write_field_again(struct http_writer *writer, const struct http_field *field);
 void http_write_field_text(struct http_writer *writer, const char *name, const char *value);
 void http_write_field_number(struct http_writer *writer, const char *name, uint64_t value);
 void http_write_end(struct http_writer *writer); /* the empty line */

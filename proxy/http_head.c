@@ -126,6 +126,7 @@ static void special_note(struct http_specials *specials, const struct http_field
 
 	if (field->name.len >= sizeof(by_length) / sizeof(by_length[0]) ||
 		by_length[field->name.len].name == NULL ||
+		(field->name.data[0] | 0x20) != (by_length[field->name.len].name[0] | 0x20) ||
 		!span_equal_nocase(field->name, by_length[field->name.len].name))
 		return;
 	special = by_length[field->name.len].special;

@@ -77,6 +77,28 @@ void http_write_field(struct http_writer *writer, struct span name, struct span 
 	writer_append_text(writer, "\r\n");
 }
 
+void http_write_field_again(struct http_writer *writer, const struct http_field *field)
+{
+	size_t name_len = field->name.len, value_len = field->value.len;
+	char *at = writer->data + writer->len;
+
+	/* Both are of one head, so their sum is no larger than it. */
+	if (writer->has_failed || name_len + value_len + 4 > writer->capacity - writer->len) {
+		writer->has_failed = true;
+		return;
+	}
+	memcpy(at, field->name.data, name_len);
+	at += name_len;
+	*at++ = ':';
+	*at++ = ' ';
+	if (value_len > 0)
+		memcpy(at, field->value.data, value_len);
+	at += value_len;
+	*at++ = '\r';
+	*at++ = '\n';
+	writer->len = (size_t)(at - writer->data);
+}
+
 void http_write_field_text(struct http_writer *writer, const char *name, const char *value)
 {
 	http_write_field(writer, span_of_string(name), span_of_string(value));

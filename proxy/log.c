@@ -175,6 +175,10 @@ static bool add_quoted(struct log_line *line, struct span value)
 	size_t shown = value.len < VALUE_MAX ? value.len : VALUE_MAX;
 	size_t at = 0;
 
+	/* As nearly all are. */
+	if (value.len <= VALUE_MAX && plain_length(value.data, value.len) == value.len)
+		return add(line, "\"", 1) && add(line, (const char *)value.data, value.len) &&
+		       add(line, "\"", 1);
 	if (!add_text(line, "\""))
 		return false;
 	while (at < value.len) {

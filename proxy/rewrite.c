@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proxy/field_list.h"
+#include "proxy/http_chars.h"
 
 /* Fields that are ours to write, or that no phone has business sending; "*": any further characters. */
 static const char *const taken_out[] = {
@@ -68,14 +69,8 @@ static bool is_ours(struct span name)
 /* Some servers read "_" and other characters as "-", or drop them: such names do not pass. */
 static bool is_plain_name(struct span name)
 {
-	for (size_t i = 0; i < name.len; i++) {
-		uint8_t c = name.data[i];
-
-		if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-			    c == '-'))
-			return false;
-	}
-	return true;
+	return http_chars_are(name, HTTP_CHAR_HOST) && memchr(name.data, '_', name.len) == NULL &&
+	       memchr(name.data, '.', name.len) == NULL;
 }
 
 /* Whether a phone's field is kept from the endpoint: hop-by-hop ones, framing, Host, Expect,
@@ -171,6 +166,6 @@ void rewrite_request_fields(struct http_writer *writer, const struct config *con
 			(span_equal_nocase(field->name, "content-type") ||
 				span_equal_nocase(field->name, "accept-encoding")))
 			continue;
-		http_write_field(writer, field->name, field->value);
+		http_write_field_again(writer, field);
 	}
 }

@@ -60,7 +60,7 @@ static void write_field(struct rewriting *rewriting, const struct http_field *fi
 	if (answer_field_names_endpoint(field->value, &rewriting->config->upstream))
 		return;
 	if (way == FIELD_PASSES || way == FIELD_RETRY)
-		http_write_field(rewriting->writer, field->name, field->value);
+		http_write_field_again(rewriting->writer, field);
 	else
 		write_changed(rewriting, field, way);
 }
