@@ -397,10 +397,43 @@ static void keep_line(struct mime_head *mime, struct span run)
 	mime->line_len += run.len;
 }
 
+/* Passes over whole lines that divide nothing, as nearly all of a body are: nothing of them is kept. */
+static void pass_lines(struct mime_head *mime)
+{
+	bool is_base64 = mime->encoding == MIME_BASE64;
+	uint64_t part_len = mime->part_len;
+	const uint8_t *at = mime->at;
+	const uint8_t *feed;
+
+	while (at < mime->end && *at != '-' &&
+		(feed = memchr(at, '\n', (size_t)(mime->end - at))) != NULL) {
+		uint8_t eol_len = feed > at && feed[-1] == '\r' ? 2 : 1;
+		size_t len = (size_t)(feed + 1 - at) - eol_len;
+
+		if (is_base64) {
+			for (int i = 4 - eol_len; i > 0 && len > 0 && at[len - 1] == '='; i--)
+				len--;
+		} else {
+			part_len += mime->eol_len;
+			mime->eol_len = eol_len;
+		}
+		part_len += len;
+		at = feed + 1;
+	}
+	mime->at = at;
+	if (mime->has_part)
+		mime->part_len = part_len;
+}
+
 static bool body_step(struct mime_head *mime)
 {
-	const uint8_t *stop = line_end(mime);
+	const uint8_t *stop;
 
+	if (mime->line_len == 0)
+		pass_lines(mime);
+	if (mime->at == mime->end)
+		return false;
+	stop = line_end(mime);
 	keep_line(mime, span_of(mime->at, (size_t)(stop - mime->at)));
 	mime->at = stop;
 	return stop[-1] == '\n' && body_line(mime);
