@@ -21,7 +21,9 @@ enum {
 	COLLECT_MAX = 32 * 1024,
 	/* Of a longer one, so much is held back until it has been decoded to its end. */
 	HOLD_BACK = 64,
-	PIECE = 16 * 1024,
+	/* Of a body that is under way, pieces from this size on go out from where they were read. */
+	PASS_MIN = 4 * 1024,
+	PIECE = 32 * 1024,
 	CHUNK_HEAD_ROOM = 20,
 	TARGET_MAX = 8 * 1024
 };
@@ -379,6 +381,40 @@ static int keep_content(struct exchange *exchange, struct span content)
 	return exchange->collected->has_failed ? -1 : 0;
 }
 
+/* Whether what was read of the body may go out at once, but for its last bytes. */
+static bool can_pass(const struct exchange *exchange, struct span content)
+{
+	return exchange->stage == EXCHANGE_SEND && content.len >= PASS_MIN &&
+	       link_is_plain(exchange->link) && spool_len(&exchange->spool) <= HOLD_BACK &&
+	       link_queued(exchange->link) == 0;
+}
+
+/* What was held back until now goes out in front of it. */
+static void pass_content(struct exchange *exchange, struct span content)
+{
+	struct span last = span_of(content.data + content.len - HOLD_BACK, HOLD_BACK);
+	uint8_t held[HOLD_BACK];
+	int64_t held_len = spool_take(&exchange->spool, held, sizeof(held));
+	char head[CHUNK_HEAD_ROOM];
+	struct span parts[LINK_PARTS_MAX];
+	size_t count = 0;
+
+	if (held_len < 0 || spool_put(&exchange->spool, last) != 0) {
+		exchange_refuse(exchange, REFUSAL_INTERNAL, "keeping the body");
+		return;
+	}
+	content.len -= last.len;
+	if (exchange->is_chunked)
+		parts[count++] =
+			span_of(head, http_chunk_head(head, (size_t)held_len + content.len));
+	parts[count++] = span_of(held, (size_t)held_len);
+	parts[count++] = content;
+	if (exchange->is_chunked)
+		parts[count++] = span_of("\r\n", 2);
+	if (link_write_parts(exchange->link, parts, count) != 0)
+		refuse_unwritten(exchange);
+}
+
 static bool must_be_whole(const struct exchange *exchange)
 {
 	return config_of(exchange)->upstream.request_buffering || exchange->collected != NULL ||
@@ -413,6 +449,10 @@ static void take_content(struct exchange *exchange, struct span content)
 		refusal = eas_body_feed(exchange->request_facts, content);
 	if (refusal != REFUSAL_NONE) {
 		refuse_document(exchange, refusal);
+		return;
+	}
+	if (can_pass(exchange, content)) {
+		pass_content(exchange, content);
 		return;
 	}
 	if (keep_content(exchange, content) != 0) {

@@ -1,5 +1,6 @@
 #include "proxy/link.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <netinet/in.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "config/clock.h"
@@ -470,6 +472,48 @@ int link_write(struct link *link, const void *data, size_t len)
 			return -1;
 	}
 	return evbuffer_add(link->queue, at, len);
+}
+
+/* How much of the parts a plain socket takes in one call; -1: the connection is lost. */
+static ssize_t link_gather(struct link *link, const struct span *parts, size_t count)
+{
+	struct iovec vectors[LINK_PARTS_MAX];
+	struct msghdr message = {.msg_iov = vectors, .msg_iovlen = count};
+	ssize_t n;
+
+	for (size_t i = 0; i < count; i++)
+		vectors[i] = (struct iovec){
+			.iov_base = (void *)(uintptr_t)parts[i].data, .iov_len = parts[i].len};
+	do
+		n = sendmsg(link->tls.fd, &message, MSG_NOSIGNAL);
+	while (n == -1 && errno == EINTR);
+	return n == -1 && errno == EAGAIN ? 0 : n;
+}
+
+bool link_is_plain(const struct link *link)
+{
+	return tls_is_plain(&link->tls);
+}
+
+int link_write_parts(struct link *link, const struct span *parts, size_t count)
+{
+	ssize_t gathered = 0;
+	size_t sent;
+
+	assert(count <= LINK_PARTS_MAX);
+	if (link->queue == NULL && link_is_plain(link))
+		gathered = link_gather(link, parts, count);
+	if (gathered < 0)
+		return -1;
+	sent = (size_t)gathered;
+	for (size_t i = 0; i < count; i++) {
+		size_t done = sent < parts[i].len ? sent : parts[i].len;
+
+		sent -= done;
+		if (link_write(link, parts[i].data + done, parts[i].len - done) != 0)
+			return -1;
+	}
+	return 0;
 }
 
 size_t link_queued(const struct link *link)

@@ -82,6 +82,11 @@ void link_set_owner(struct link *link, const struct link_calls *calls, void *own
 
 /* Queues what cannot be written at once. 0, or -1 when the link is broken (the owner releases it). */
 int link_write(struct link *link, const void *data, size_t len);
+
+/* The same for bytes in several places, which an unencrypted link takes in one call and without a copy. */
+enum { LINK_PARTS_MAX = 4 };
+int link_write_parts(struct link *link, const struct span *parts, size_t count);
+bool link_is_plain(const struct link *link);
 size_t link_queued(const struct link *link);
 
 /* As tls_read(). */

@@ -243,3 +243,8 @@ void tls_forget_peer(struct tls *tls)
 	if (tls->way == TLS_RECORDS)
 		tls_takeover_forget_peer(tls->records);
 }
+
+bool tls_is_plain(const struct tls *tls)
+{
+	return tls->ssl == NULL;
+}

@@ -94,6 +94,9 @@ void tls_identity_free(struct tls_identity *identity); /* NULL is allowed */
 int tls_connect(struct tls *tls, const struct tls_client *client, int fd, const char *host,
 	const struct tls_identity *identity);
 
+/* Whether it is not encrypted, so that what is written may be gathered by sendmsg(). */
+bool tls_is_plain(const struct tls *tls);
+
 /* One step of the handshake. */
 enum tls_result tls_handshake(struct tls *tls);
 
