@@ -482,8 +482,8 @@ static ssize_t link_gather(struct link *link, const struct span *parts, size_t c
 	ssize_t n;
 
 	for (size_t i = 0; i < count; i++)
-		vectors[i] = (struct iovec){
-			.iov_base = (void *)(uintptr_t)parts[i].data, .iov_len = parts[i].len};
+		vectors[i] =
+			(struct iovec){.iov_base = (void *)parts[i].data, .iov_len = parts[i].len};
 	do
 		n = sendmsg(link->tls.fd, &message, MSG_NOSIGNAL);
 	while (n == -1 && errno == EINTR);

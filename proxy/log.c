@@ -214,11 +214,11 @@ static bool is_plain(struct span value)
 
 static bool add_key(struct log_line *line, const char *key)
 {
-	size_t len = strlen(key);
+	struct span name = span_of_string(key);
 	bool is_json = opened.format == CONFIG_LOG_JSON;
 	char *at = line->text + line->len;
 
-	if (len + 4 > LOG_LINE_MAX - END_MAX - line->len) /* with what stands around it */
+	if (name.len + 4 > LOG_LINE_MAX - END_MAX - line->len) /* with what stands around it */
 		return false;
 	if (is_json)
 		*at++ = line->len == 0 ? '{' : ',';
@@ -226,8 +226,8 @@ static bool add_key(struct log_line *line, const char *key)
 		*at++ = ' ';
 	if (is_json)
 		*at++ = '"';
-	memcpy(at, key, len);
-	at += len;
+	memcpy(at, name.data, name.len);
+	at += name.len;
 	if (is_json)
 		*at++ = '"';
 	*at++ = is_json ? ':' : '=';
