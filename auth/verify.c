@@ -34,14 +34,13 @@ struct verifier *verifier_new(
 	verifier->trust = store;
 	verifier->needs_client_auth = config->needs_client_auth;
 	verifier->is_any_leaf = config->is_any_leaf;
-	verifier->paths = verify_paths_new(store, config, err);
-	if (verifier->paths == NULL)
-		goto fail;
 	verifier->graph = verify_graph_new(store);
-	if (verifier->graph != NULL)
+	if (verifier->graph == NULL)
+		error_set(err, "making the verifier of client certificates: out of memory");
+	else
+		verifier->paths = verify_paths_new(store, verifier->graph, config, err);
+	if (verifier->paths != NULL)
 		return verifier;
-	error_set(err, "making the verifier of client certificates: out of memory");
-fail:
 	verifier_free(verifier);
 	return NULL;
 }
@@ -50,8 +49,8 @@ void verifier_free(struct verifier *verifier)
 {
 	if (verifier == NULL)
 		return;
-	verify_graph_free(verifier->graph);
 	verify_paths_free(verifier->paths);
+	verify_graph_free(verifier->graph);
 	free(verifier);
 }
 

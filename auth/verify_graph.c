@@ -119,6 +119,24 @@ void verify_graph_free(struct verify_graph *graph)
 	free(graph);
 }
 
+static size_t node_of(const struct verify_graph *graph, const X509 *certificate)
+{
+	size_t number = 0;
+
+	while (number < graph->count && graph->nodes[number].certificate != certificate)
+		number++;
+	return number;
+}
+
+bool verify_graph_knows(const struct verify_graph *graph, const X509 *subject, const X509 *issuer)
+{
+	size_t below = node_of(graph, subject);
+	size_t above = node_of(graph, issuer);
+
+	return below < graph->count && above < graph->count &&
+	       (graph->nodes[below].issuers[above / 64] >> (above % 64) & 1) != 0;
+}
+
 static bool has_certificate(const struct verify_graph *graph, X509 *certificate)
 {
 	for (size_t i = 0; i < graph->count; i++)

@@ -6,7 +6,7 @@
  *
  * Signatures are checked from the roots downward, so that no key is ever used that a trusted one has
  * not signed, and each pair of certificates is looked at once. A hostile phone thus costs at most
- * SEARCH_SIGNATURE_MAX signatures by keys of the trust store, and SEARCH_PATH_MAX paths. For verify.c alone.
+ * SEARCH_SIGNATURE_MAX signatures by keys of the trust store, and SEARCH_PATH_MAX paths. For verify*.c.
  */
 #ifndef AUTH_VERIFY_GRAPH_H
 #define AUTH_VERIFY_GRAPH_H
@@ -30,6 +30,10 @@ struct verify_graph;
  * runs out. */
 struct verify_graph *verify_graph_new(const struct trust_store *store);
 void verify_graph_free(struct verify_graph *graph);
+
+/* Whether both are certificates of the store's themselves, no copies, and issuer was found to have signed
+ * subject. */
+bool verify_graph_knows(const struct verify_graph *graph, const X509 *subject, const X509 *issuer);
 
 struct verify_search;
 

@@ -11,6 +11,7 @@
 #include "auth/verify_algorithms.h"
 #include "auth/verify_facts.h"
 #include "auth/verify_names.h"
+#include "auth/verify_signatures.h"
 
 struct verify_paths {
 	const struct trust_store *trust;
@@ -173,8 +174,8 @@ static int add_authorities(struct verify_paths *paths)
 	return 0;
 }
 
-struct verify_paths *verify_paths_new(
-	const struct trust_store *store, const struct config_trust *config, struct error *err)
+struct verify_paths *verify_paths_new(const struct trust_store *store,
+	const struct verify_graph *graph, const struct config_trust *config, struct error *err)
 {
 	struct verify_paths *paths = calloc(1, sizeof(*paths));
 
@@ -189,7 +190,9 @@ struct verify_paths *verify_paths_new(
 	paths->intermediates = sk_X509_new_null();
 	if (paths->roots != NULL && paths->given != NULL && paths->intermediates != NULL &&
 		add_authorities(paths) == 0 && set_parameters(paths->roots, config) == 0 &&
-		set_parameters(paths->given, config) == 0) {
+		set_parameters(paths->given, config) == 0 &&
+		verify_signatures_use(paths->roots, graph) == 0 &&
+		verify_signatures_use(paths->given, graph) == 0) {
 		X509_STORE_set_check_issued(paths->given, is_next_on_path);
 		return paths;
 	}

@@ -9,12 +9,13 @@
 #include <stdint.h>
 
 #include "auth/verify.h"
+#include "auth/verify_graph.h"
 
 struct verify_paths; /* OpenSSL's stores and parameters, made once per worker */
 
-/* NULL with err filled. store is borrowed and must live as long. */
-struct verify_paths *verify_paths_new(
-	const struct trust_store *store, const struct config_trust *config, struct error *err);
+/* NULL with err filled. store and its graph are borrowed and must live as long. */
+struct verify_paths *verify_paths_new(const struct trust_store *store,
+	const struct verify_graph *graph, const struct config_trust *config, struct error *err);
 void verify_paths_free(struct verify_paths *paths);
 
 /* The most intermediates of a path. */

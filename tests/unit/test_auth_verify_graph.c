@@ -325,7 +325,67 @@ static void test_mesh_of_valid_signatures_is_bounded(void)
 		pki_free(&cas[i]);
 }
 
+/* A copy whose signature has one bit that is another. */
+static X509 *copy_forged(X509 *certificate)
+{
+	unsigned char *der = NULL;
+	int len = i2d_X509(certificate, &der);
+	const unsigned char *at = der;
+	X509 *forged;
+
+	der[len - 1] ^= 1;
+	forged = d2i_X509(NULL, &at, len);
+	PKI_MUST(forged != NULL);
+	OPENSSL_free(der);
+	return forged;
+}
+
+/* What need not be checked again for each phone is what the graph has seen to hold, and no more. */
+static void test_signatures_between_authorities_are_known_if_they_hold(void)
+{
+	struct pki ca = make_ca("CA", &root, NULL);
+	struct pki leaf = pki_make(pki_phone(&ca));
+	struct trust_store *store = make_store((const struct pki *const[]){&root, &ca}, 2);
+	struct verify_graph *graph = verify_graph_new(store);
+	X509 *copy = X509_dup(ca.certificate);
+	struct verdict verdict;
+
+	CU_ASSERT_TRUE(verify_graph_knows(graph, ca.certificate, root.certificate));
+	CU_ASSERT_FALSE(verify_graph_knows(graph, root.certificate, ca.certificate));
+	CU_ASSERT_FALSE(verify_graph_knows(graph, copy, root.certificate));
+	CU_ASSERT_FALSE(verify_graph_knows(graph, leaf.certificate, ca.certificate));
+	CU_ASSERT_EQUAL(run(store, &leaf, NULL, 0, &verdict), REFUSAL_NONE);
+	X509_free(copy);
+	verify_graph_free(graph);
+	trust_store_free(store);
+	pki_free(&leaf);
+	pki_free(&ca);
+}
+
+static void test_an_authority_with_a_forged_signature_vouches_for_nobody(void)
+{
+	struct pki ca = make_ca("CA", &root, NULL);
+	struct pki leaf = pki_make(pki_phone(&ca));
+	const struct pki forged = {.certificate = copy_forged(ca.certificate), .key = ca.key};
+	struct trust_store *store = make_store((const struct pki *const[]){&root, &forged}, 2);
+	struct verify_graph *graph = verify_graph_new(store);
+	struct verdict verdict;
+
+	CU_ASSERT_FALSE(verify_graph_knows(graph, forged.certificate, root.certificate));
+	CU_ASSERT_EQUAL(run(store, &leaf, NULL, 0, &verdict), REFUSAL_CERTIFICATE_CHAIN);
+	CU_ASSERT_PTR_NOT_NULL(strstr(verdict.reason, "signature failure at depth 1"));
+	verify_graph_free(graph);
+	trust_store_free(store);
+	X509_free(forged.certificate);
+	pki_free(&leaf);
+	pki_free(&ca);
+}
+
 static const struct check checks[] = {
+	{"signatures between authorities are known if they hold",
+		test_signatures_between_authorities_are_known_if_they_hold},
+	{"an authority with a forged signature vouches for nobody",
+		test_an_authority_with_a_forged_signature_vouches_for_nobody},
 	{"self-issued rollover holds", test_self_issued_rollover_holds},
 	{"a cross-certificate leads to the trusted root",
 		test_cross_certificate_leads_to_the_trusted_root},
