@@ -59,10 +59,8 @@ static int check_path(X509_STORE_CTX *ctx)
 
 int verify_signatures_use(X509_STORE *store, const struct verify_graph *graph)
 {
-	/* A store has no const data. */
-	void *borrowed = (void *)(uintptr_t)graph;
-
-	if (graph_index() == -1 || X509_STORE_set_ex_data(store, graph_index(), borrowed) != 1)
+	/* What a store keeps for others is never const. */
+	if (graph_index() == -1 || X509_STORE_set_ex_data(store, graph_index(), (void *)graph) != 1)
 		return -1;
 	X509_STORE_set_verify(store, check_path);
 	return 0;
