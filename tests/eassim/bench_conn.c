@@ -390,6 +390,7 @@ static void conn_on_ready(struct poller_item *item)
 	case CONN_HANDSHAKE:
 		result = tls_handshake(&conn->tls);
 		if (result == TLS_DONE) {
+			tls_forget_peer(&conn->tls);
 			conn->state = CONN_HEAD;
 			conn_wait_for(conn, TLS_WANTS_READ);
 			if (tls_has_pending(&conn->tls))
