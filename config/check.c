@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "config/command.h"
@@ -243,6 +244,42 @@ static void check_endpoints(const struct check *check)
 			"upstream '%s': ca says nothing without an https endpoint", upstream->name);
 }
 
+static bool is_of_this_machine(const struct config_address *address)
+{
+	int fd = socket(address->addr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool is_ours = fd != -1 &&
+		       bind(fd, (const struct sockaddr *)&address->addr, address->addr_len) == 0;
+
+	if (fd != -1)
+		close(fd);
+	return is_ours;
+}
+
+static void check_sources(const struct check *check)
+{
+	const struct config_upstream *upstream = &check->config->upstream;
+
+	for (size_t i = 0; i < upstream->source_count; i++) {
+		const struct config_address *source = &upstream->sources[i];
+
+		for (size_t k = 0; k < i; k++)
+			if (source->addr_len == upstream->sources[k].addr_len &&
+				memcmp(&source->addr, &upstream->sources[k].addr,
+					source->addr_len) == 0) {
+				fault_add(check->faults, source->place.line,
+					"option 'source-addresses' in upstream: '%s' stands twice",
+					source->text);
+				break;
+			}
+		/* It may be one that moves from machine to machine. */
+		if (!is_of_this_machine(source))
+			fault_warn(check->faults, source->place.line,
+				"option 'source-addresses' in upstream: '%s' is not an address of "
+				"this machine now",
+				source->text);
+	}
+}
+
 static void check_upstream(const struct check *check)
 {
 	const struct config_upstream *upstream = &check->config->upstream;
@@ -256,6 +293,7 @@ static void check_upstream(const struct check *check)
 			"mailbox it is",
 			upstream->name);
 	check_endpoints(check);
+	check_sources(check);
 	check_headers(check);
 	check_basic(check);
 	check_login(check);

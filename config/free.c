@@ -57,6 +57,9 @@ static void free_upstream(struct config_upstream *upstream)
 		free(upstream->headers[i].name);
 		free(upstream->headers[i].value);
 	}
+	for (size_t i = 0; i < upstream->source_count; i++)
+		free(upstream->sources[i].text);
+	free(upstream->sources);
 	free(upstream->endpoints);
 	free(upstream->headers);
 	free(upstream->name);

@@ -249,6 +249,9 @@ struct config_upstream {
 	enum config_body body;
 	enum config_xml_dialect xml_dialect;
 	uint32_t connections; /* per worker and endpoint */
+	size_t source_count;
+	struct config_address *sources; /* port 0: where connections come from, in turn; none: the
+					   kernel chooses */
 	uint32_t connect_time_ms;
 	uint32_t answer_time_ms; /* from the end of the request to the head of the answer, for
 				     commands that do not poll */

@@ -52,6 +52,7 @@ enum option_type {
 	OPTION_FILTER,    /* of LDAP */
 	OPTION_BASE_URL,  /* https://, a host, and a port if need be */
 	OPTION_ADDRESSES, /* the rest are lists */
+	OPTION_LOCAL_ADDRESSES, /* of this machine, without ports */
 	OPTION_HOST_NAMES,
 	OPTION_DOMAINS,
 	OPTION_NAME_KINDS,

@@ -319,6 +319,20 @@ static int take_address(const struct item *item, const char *text, struct error 
 	return 0;
 }
 
+static int take_local_address(const struct item *item, const char *text, struct error *err)
+{
+	struct config_upstream *upstream = item->base;
+	struct config_address address;
+
+	if (value_read_local_address(text, &address, err) == -1)
+		return -1;
+	address.place = item_place(item);
+	upstream->sources =
+		memory_grow(upstream->sources, upstream->source_count, sizeof(*upstream->sources));
+	upstream->sources[upstream->source_count++] = address;
+	return 0;
+}
+
 /* Case and order are kept: easproxyctl policy list shows the words. */
 static int take_word(const struct item *item, const char *text, struct error *err)
 {
@@ -345,6 +359,7 @@ static int take_entry(const struct item *item, const char *text, struct error *e
 
 	switch (item->option->type) {
 	case OPTION_ADDRESSES: return take_address(item, text, err);
+	case OPTION_LOCAL_ADDRESSES: return take_local_address(item, text, err);
 	case OPTION_ENDPOINTS: return take_endpoint(item, text, err);
 	case OPTION_NAME_KINDS: return take_name_kind(item, text, err);
 	case OPTION_ALGORITHMS: return take_algorithm(item->base, text, err);

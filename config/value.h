@@ -15,6 +15,10 @@
 int value_read_address(
 	const char *text, struct config_address **list, size_t *count, struct error *err);
 
+/* "192.0.2.7", "2001:db8::7": an address that a connection can come from, with port 0. Fills all but the place;
+ * text is the caller's to free. -1 with err filled. */
+int value_read_local_address(const char *text, struct config_address *address, struct error *err);
+
 /* "https://mail.example.com:444/prefix". Fills all but the place. -1 with err filled. */
 int value_read_endpoint(const char *text, struct config_endpoint *endpoint, struct error *err);
 

@@ -1,3 +1,4 @@
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -107,5 +108,46 @@ int value_read_address(
 	freeaddrinfo(found);
 	if (*count == before)
 		return error_set(err, "'%.100s' has no address that can be listened on", text);
+	return 0;
+}
+
+static bool is_unicast(const struct sockaddr_storage *address)
+{
+	if (address->ss_family == AF_INET6) {
+		const struct in6_addr *in6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
+
+		return !IN6_IS_ADDR_UNSPECIFIED(in6) && !IN6_IS_ADDR_MULTICAST(in6) &&
+		       !IN6_IS_ADDR_V4MAPPED(in6);
+	}
+	if (address->ss_family == AF_INET) {
+		uint32_t in = ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr);
+
+		return in != INADDR_ANY && in != INADDR_BROADCAST && !IN_MULTICAST(in);
+	}
+	return false;
+}
+
+int value_read_local_address(const char *text, struct config_address *address, struct error *err)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)&address->addr;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&address->addr;
+
+	*address = (struct config_address){.addr_len = 0};
+	if (inet_pton(AF_INET, text, &in->sin_addr) == 1) {
+		in->sin_family = AF_INET;
+		address->addr_len = sizeof(*in);
+	} else if (inet_pton(AF_INET6, text, &in6->sin6_addr) == 1) {
+		in6->sin6_family = AF_INET6;
+		address->addr_len = sizeof(*in6);
+	} else {
+		return error_set(err,
+			"'%.100s' is not an address; write it without a port or brackets, such as "
+			"192.0.2.7 or 2001:db8::7",
+			text);
+	}
+	if (!is_unicast(&address->addr))
+		return error_set(
+			err, "'%.100s' is no single address that a connection can come from", text);
+	address->text = memory_copy(text);
 	return 0;
 }

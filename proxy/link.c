@@ -109,8 +109,69 @@ void link_free(struct link *link)
 
 static void dial_reason(const struct endpoint *endpoint, char *reason, size_t size)
 {
-	snprintf(reason, size, "connecting: %s",
-		endpoint->address_count == 0 ? "its name cannot be resolved" : strerror(errno));
+	const char *why = strerror(errno);
+
+	if (endpoint->address_count == 0)
+		why = "its name cannot be resolved";
+	else if (errno == EADDRNOTAVAIL)
+		why = "no local port or address is left: see upstream/source-addresses";
+	snprintf(reason, size, "connecting: %s", why);
+}
+
+/* Connects from that address; the kernel chooses the port only when it knows where to, so that each port is used
+ * towards every endpoint. 0 or -1. */
+static int connect_from(
+	int fd, const struct config_address *source, const struct sockaddr *to, socklen_t to_len)
+{
+	const int on = 1;
+
+	if (source != NULL) {
+		setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+		if (bind(fd, (const struct sockaddr *)&source->addr, source->addr_len) != 0)
+			return -1;
+	}
+	return connect(fd, to, to_len) == 0 || errno == EINPROGRESS ? 0 : -1;
+}
+
+/* A socket that connects to the address. -1 with errno set. */
+static int dial_from(
+	const struct config_address *source, const struct sockaddr *to, socklen_t to_len)
+{
+	int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	const int on = 1;
+	int reason;
+
+	if (fd == -1)
+		return -1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (connect_from(fd, source, to, to_len) == 0)
+		return fd;
+	reason = errno;
+	close(fd);
+	errno = reason;
+	return -1;
+}
+
+/* From the source addresses of its kind in turn, where there are some. One that has no port left, or is not on this
+ * machine now, is passed over. */
+static int dial_address(struct upstream *upstream, const struct sockaddr *to, socklen_t to_len)
+{
+	const struct config_upstream *config = upstream->config;
+	bool has_kind = false;
+
+	for (size_t i = 0; i < config->source_count; i++) {
+		const struct config_address *source =
+			&config->sources[upstream->next_source++ % config->source_count];
+		int fd;
+
+		if (source->addr.ss_family != to->sa_family)
+			continue;
+		has_kind = true;
+		fd = dial_from(source, to, to_len);
+		if (fd != -1 || (errno != EADDRNOTAVAIL && errno != EADDRINUSE))
+			return fd;
+	}
+	return has_kind ? -1 : dial_from(NULL, to, to_len);
 }
 
 /* One try: a socket towards the endpoint's next address. */
@@ -118,7 +179,6 @@ static int link_dial(struct link *link)
 {
 	struct endpoint *endpoint = link->endpoint;
 	unsigned int which;
-	int on = 1;
 	int fd;
 
 	if (endpoint->address_count == 0) {
@@ -126,17 +186,11 @@ static int link_dial(struct link *link)
 		return -1;
 	}
 	which = endpoint->next_address++ % endpoint->address_count;
-	fd = socket(endpoint->addresses[which].address.ss_family,
-		SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = dial_address(endpoint->upstream,
+		(const struct sockaddr *)&endpoint->addresses[which].address,
+		endpoint->addresses[which].len);
 	if (fd == -1)
 		return -1;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (connect(fd, (struct sockaddr *)&endpoint->addresses[which].address,
-		    endpoint->addresses[which].len) != 0 &&
-		errno != EINPROGRESS) {
-		close(fd);
-		return -1;
-	}
 	link->tls = (struct tls){.fd = fd};
 	shared_add(&endpoint->upstream->counters->upstream_connections_open, 1);
 	link_enter(link, LINK_CONNECTING);

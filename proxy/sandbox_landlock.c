@@ -83,7 +83,8 @@ static uint64_t handled_fs(int abi)
 	return access;
 }
 
-/* Nobody binds a TCP port: listening sockets are inherited. Connecting: workers to the ports of
+/* Nobody binds a TCP port: listening sockets are inherited. A worker that is told which addresses to come from
+ * binds port 0, which is any free one. Connecting: workers to the ports of
  * their endpoints, the helpers that ask servers to those of these, revocation to any (CRL locations,
  * and what they redirect to, name any port), the others to none. */
 static uint64_t handled_net(const struct child *child, int abi)
@@ -149,15 +150,21 @@ static int allow_resolver(const struct ruleset *ruleset, struct error *err)
 	return 0;
 }
 
-static int allow_port(const struct ruleset *ruleset, uint16_t port, struct error *err)
+static int allow_net(
+	const struct ruleset *ruleset, uint64_t access, uint16_t port, struct error *err)
 {
-	struct net_port_attr attr = {.allowed_access = NET_CONNECT_TCP, .port = port};
+	struct net_port_attr attr = {.allowed_access = access, .port = port};
 
 	if (ruleset->abi < ABI_NET)
 		return 0;
 	if (syscall(SYS_landlock_add_rule, ruleset->fd, RULE_NET_PORT, &attr, 0) == -1)
 		return error_sys(err, "allowing port %u to the sandbox", (unsigned int)port);
 	return 0;
+}
+
+static int allow_port(const struct ruleset *ruleset, uint16_t port, struct error *err)
+{
+	return allow_net(ruleset, NET_CONNECT_TCP, port, err);
 }
 
 /* A file is replaced by renaming a new one over it, and a rule holds for the file that is there now:
@@ -199,7 +206,7 @@ static int allow_worker(const struct ruleset *ruleset, const struct child *child
 	for (size_t i = 0; i < upstream->endpoint_count; i++)
 		if (allow_port(ruleset, upstream->endpoints[i].port, err) == -1)
 			return -1;
-	return 0;
+	return upstream->source_count > 0 ? allow_net(ruleset, NET_BIND_TCP, 0, err) : 0;
 }
 
 /* Kerberos reads its settings at every login: the files that KRB5_CONFIG lists, with ":" between. Our own

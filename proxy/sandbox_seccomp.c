@@ -267,6 +267,14 @@ static int allow_spool(scmp_filter_ctx filter, const struct child *child)
 	return add(filter, SCMP_ACT_ALLOW, "openat", 2, conditions);
 }
 
+/* Workers that are told which addresses to come from; Landlock forbids all ports but 0. */
+static int allow_sources(scmp_filter_ctx filter, const struct child *child)
+{
+	if (child->role != ROLE_WORKER || child->config->upstream.source_count == 0)
+		return 0;
+	return add(filter, SCMP_ACT_ALLOW, "bind", 0, NULL);
+}
+
 static bool is_allowed(const char *name, unsigned int role)
 {
 	for (size_t i = 0; i < COUNT(calls); i++)
@@ -309,6 +317,8 @@ static int fill_soft(scmp_filter_ctx filter, const struct child *child)
 	if (result == 0)
 		result = allow_spool(filter, child);
 	if (result == 0)
+		result = allow_sources(filter, child);
+	if (result == 0)
 		result = refuse_with_errno(filter, role);
 	/* For the second filter, which takes it away. */
 	return result == 0 ? add(filter, SCMP_ACT_ALLOW, "seccomp", 0, NULL) : result;
@@ -326,7 +336,7 @@ static int fill_hard(scmp_filter_ctx filter, const struct child *child)
 		if ((conditional_calls[i].roles & role) != 0 && !is_soft(conditional_calls[i].name))
 			result = add(filter, SCMP_ACT_ALLOW, conditional_calls[i].name, 1,
 				&conditional_calls[i].condition);
-	return result;
+	return result == 0 ? allow_sources(filter, child) : result;
 }
 
 static int load(uint32_t action, int (*fill)(scmp_filter_ctx, const struct child *),

@@ -65,6 +65,7 @@ struct upstream {
 	struct endpoint *endpoints;
 	uint32_t turn,
 		turn_steps; /* of the loop, and how many steps of TLS handshakes were begun in it */
+	size_t next_source; /* of config->sources, for the next connection */
 	size_t next;        /* where the search for the least busy one starts */
 	bool is_closing;    /* links are not kept any more */
 	bool sleeps_deep;

@@ -518,6 +518,36 @@ static void test_addresses_are_checked(void)
 	CHECK_CASES(cases, false);
 }
 
+static void test_source_addresses_are_checked(void)
+{
+#define SOURCES "c:17: option 'source-addresses' in upstream: "
+	static const struct faulty cases[] = {
+		{17, "source-addresses = {\"127.0.0.1:80\"}",
+			SOURCES
+			"'127.0.0.1:80' is not an address; write it without a port or brackets, "
+			"such as 192.0.2.7 or 2001:db8::7\n"},
+		{17, "source-addresses = {\"mail.test\"}",
+			SOURCES
+			"'mail.test' is not an address; write it without a port or brackets, "
+			"such as 192.0.2.7 or 2001:db8::7\n"},
+		{17, "source-addresses = {\"0.0.0.0\"}",
+			SOURCES "'0.0.0.0' is no single address that a connection can come from\n"},
+		{17, "source-addresses = {\"ff02::1\"}",
+			SOURCES "'ff02::1' is no single address that a connection can come from\n"},
+		{17, "source-addresses = {\"127.0.0.1\", \"127.0.0.1\"}",
+			SOURCES "'127.0.0.1' stands twice\n"},
+	};
+	static const struct faulty elsewhere = {17, "source-addresses = {\"192.0.2.7\"}",
+		"c:17: warning: option 'source-addresses' in upstream: '192.0.2.7' is not an "
+		"address of "
+		"this machine now\n"};
+#undef SOURCES
+
+	CHECK_CASES(cases, false);
+	/* One that may come later, from another machine, is said and no more. */
+	check_case(&elsewhere, true);
+}
+
 static void test_endpoints_are_checked(void)
 {
 #define ENDPOINT "c:15: option 'endpoints' in upstream: "
@@ -744,6 +774,7 @@ static const struct check checks[] = {
 	{"an empty file lacks all that is required", test_an_empty_file_lacks_all_that_is_required},
 	{"files that cannot be used are named", test_files_that_cannot_be_used_are_named},
 	{"addresses are checked", test_addresses_are_checked},
+	{"source addresses are checked", test_source_addresses_are_checked},
 	{"endpoints are checked", test_endpoints_are_checked},
 	{"fields and templates are checked", test_fields_and_templates_are_checked},
 	{"two certificates for the same use are a fault",

@@ -193,6 +193,9 @@ static void expect_upstream(const struct config_upstream *upstream)
 	CU_ASSERT_EQUAL(upstream->body, CONFIG_BODY_XML);
 	CU_ASSERT_EQUAL(upstream->xml_dialect, CONFIG_XML_LIBWBXML);
 	CU_ASSERT_EQUAL(upstream->connections, 27);
+	CU_ASSERT_EQUAL_FATAL(upstream->source_count, 2);
+	CU_ASSERT_STRING_EQUAL(upstream->sources[1].text, "127.0.0.2");
+	CU_ASSERT_EQUAL(upstream->sources[1].addr.ss_family, AF_INET);
 	CU_ASSERT_EQUAL(upstream->connect_time_ms, 28000);
 	CU_ASSERT_EQUAL(upstream->answer_time_ms, 29000);
 	CU_ASSERT_EQUAL(upstream->poll_margin_ms, 30000);
@@ -379,11 +382,11 @@ static void test_every_option_reaches_the_model(void)
 	struct config *config = load_good(text);
 
 	CU_ASSERT_STRING_EQUAL(fixture.reports,
-		"c:104: warning: kerberos 'CONTOSO.TEST' says nothing without login = kerberos in "
+		"c:105: warning: kerberos 'CONTOSO.TEST' says nothing without login = kerberos in "
 		"upstream\n"
-		"c:109: warning: minted-certificate says nothing without login = "
+		"c:110: warning: minted-certificate says nothing without login = "
 		"minted-certificate in upstream\n"
-		"c:121: warning: bearer says nothing without login = bearer in upstream\n");
+		"c:122: warning: bearer says nothing without login = bearer in upstream\n");
 	expect_general(config);
 	expect_limits(&config->limits);
 	expect_listeners(config);
