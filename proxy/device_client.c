@@ -101,11 +101,12 @@ static void fill_facts(const struct exchange *exchange, struct device_facts *fac
 	snprintf(facts->mailbox, sizeof(facts->mailbox), "%s", device_entry_mailbox(entry));
 	snprintf(facts->id, sizeof(facts->id), "%s", device_entry_id(entry));
 	snprintf(facts->type, sizeof(facts->type), "%s", exchange->request.device_type);
-	snprintf(facts->user_agent, sizeof(facts->user_agent), "%s", entry->user_agent);
-	snprintf(facts->model, sizeof(facts->model), "%s", entry->grant.model);
-	snprintf(facts->os, sizeof(facts->os), "%s", entry->grant.os);
+	snprintf(facts->user_agent, sizeof(facts->user_agent), "%s",
+		device_entry_text(entry, DEVICE_USER_AGENT));
+	snprintf(facts->model, sizeof(facts->model), "%s", device_entry_text(entry, DEVICE_MODEL));
+	snprintf(facts->os, sizeof(facts->os), "%s", device_entry_text(entry, DEVICE_OS));
 	snprintf(facts->friendly_name, sizeof(facts->friendly_name), "%s",
-		entry->grant.friendly_name);
+		device_entry_text(entry, DEVICE_NAME));
 	if (body != NULL && body->device_info_present)
 		snprintf(facts->language, sizeof(facts->language), "%.63s",
 			eas_body_device_info(body, EAS_INFO_OS_LANGUAGE));
@@ -119,21 +120,21 @@ static void fill_facts(const struct exchange *exchange, struct device_facts *fac
 
 static bool has_changed(const struct exchange *exchange)
 {
-	const struct device_watch *watch = &exchange->device->watch;
+	const struct device_entry *entry = exchange->device;
 
-	return watch->is_changed || watch->reported_version != exchange->request.version ||
-	       memcmp(watch->reported_sha256, credential_of(exchange)->leaf_sha256,
-		       sizeof(watch->reported_sha256)) != 0;
+	return entry->is_changed || entry->reported_version != exchange->request.version ||
+	       memcmp(entry->reported_sha256, credential_of(exchange)->leaf_sha256,
+		       sizeof(entry->reported_sha256)) != 0;
 }
 
 static void note_reported(const struct exchange *exchange)
 {
-	struct device_watch *watch = &exchange->device->watch;
+	struct device_entry *entry = exchange->device;
 
-	watch->is_changed = false;
-	watch->reported_version = exchange->request.version;
-	memcpy(watch->reported_sha256, credential_of(exchange)->leaf_sha256,
-		sizeof(watch->reported_sha256));
+	entry->is_changed = false;
+	entry->reported_version = (uint8_t)exchange->request.version;
+	memcpy(entry->reported_sha256, credential_of(exchange)->leaf_sha256,
+		sizeof(entry->reported_sha256));
 }
 
 /* Once an hour, and when something has changed; a device that says something else each time is not believed for
@@ -141,17 +142,17 @@ static void note_reported(const struct exchange *exchange)
 static void report_if_due(const struct exchange *exchange)
 {
 	struct worker *worker = exchange->session->worker;
-	struct device_watch *watch = &exchange->device->watch;
+	struct device_entry *entry = exchange->device;
 	int64_t now = worker_now(worker);
 	struct message message;
 
-	if (now < watch->reported_at || now - watch->reported_at >= REPORT_AGAIN_S) {
-		watch->reported_at = now;
-		watch->reports = 0;
-	} else if (watch->reports >= REPORTS_MAX || !has_changed(exchange)) {
+	if (now < entry->reported_at || now - entry->reported_at >= REPORT_AGAIN_S) {
+		entry->reported_at = (uint32_t)now;
+		entry->reports = 0;
+	} else if (entry->reports >= REPORTS_MAX || !has_changed(exchange)) {
 		return;
 	}
-	watch->reports++;
+	entry->reports++;
 	message.type = MESSAGE_DEVICE_REPORT;
 	memset(&message.u.device_report, 0, sizeof(message.u.device_report));
 	fill_facts(exchange, &message.u.device_report.facts);
@@ -162,43 +163,58 @@ static void report_if_due(const struct exchange *exchange)
 
 /* Asking */
 
+/* The place for one, and for who waits. NULL when memory runs out. */
+static struct device_question *question_of(struct device_entry *entry)
+{
+	if (entry->question == NULL)
+		entry->question = calloc(1, sizeof(*entry->question));
+	return entry->question;
+}
+
 static bool ask(const struct exchange *exchange, bool waits)
 {
 	struct worker *worker = exchange->session->worker;
 	struct device_client *client = worker->device_client;
-	struct device_watch *watch = &exchange->device->watch;
+	struct device_entry *entry = exchange->device;
+	struct device_question *question = question_of(entry);
 	struct message message;
 
+	if (question == NULL)
+		return false;
 	message.type = MESSAGE_DEVICE_QUERY;
 	memset(&message.u.device_query, 0, sizeof(message.u.device_query));
 	message.u.device_query.number = next_number(client);
 	message.u.device_query.waits = waits;
 	fill_facts(exchange, &message.u.device_query.facts);
-	watch->asked_us = clock_us();
-	watch->question = 0;
+	question->asked_us = clock_us();
+	question->number = 0;
 	if (!worker_control_tell(worker, &message))
 		return false;
 	shared_add(&worker->counters->device_questions, 1);
-	watch->question = message.u.device_query.number;
-	watch->reported_at = worker_now(worker);
-	watch->reports = 1;
+	question->number = message.u.device_query.number;
+	entry->reported_at = (uint32_t)worker_now(worker);
+	entry->reports = 1;
 	note_reported(exchange);
 	return true;
 }
 
-static void wait_for_answer(struct exchange *exchange)
+/* False: memory has run out. */
+static bool wait_for_answer(struct exchange *exchange)
 {
 	struct device_client *client = exchange->session->worker->device_client;
-	struct device_watch *watch = &exchange->device->watch;
+	struct device_question *question = question_of(exchange->device);
 
-	if (watch->question == 0 || clock_us() - watch->asked_us > ASK_AGAIN_US)
+	if (question == NULL)
+		return false;
+	if (question->number == 0 || clock_us() - question->asked_us > ASK_AGAIN_US)
 		ask(exchange, true);
-	LIST_INSERT_HEAD(&watch->waiting, exchange, device_link);
+	LIST_INSERT_HEAD(&question->waiting, exchange, device_link);
 	exchange->waits_for_device = true;
 	client->waiting_count++;
 	if (!exchange->waits)
 		exchange_wait(exchange, ANSWER_MS);
 	tick_soon(client);
+	return true;
 }
 
 void device_client_leave(struct exchange *exchange)
@@ -216,6 +232,8 @@ void device_client_leave(struct exchange *exchange)
 void device_client_hear(struct exchange *exchange, const struct http_head *head)
 {
 	struct device_entry *entry = exchange->device;
+	const char *known = device_entry_text(entry, DEVICE_USER_AGENT);
+	char text[DEVICE_USER_AGENT_MAX + 1];
 	struct span value = {0};
 	size_t len;
 
@@ -223,55 +241,52 @@ void device_client_hear(struct exchange *exchange, const struct http_head *head)
 		if (span_equal_nocase(head->fields[i].name, "user-agent"))
 			value = head->fields[i].value;
 	len = value.len < DEVICE_USER_AGENT_MAX ? value.len : DEVICE_USER_AGENT_MAX;
-	if (len == 0 ||
-		(memcmp(entry->user_agent, value.data, len) == 0 && entry->user_agent[len] == '\0'))
+	if (len == 0 || (strlen(known) == len && memcmp(known, value.data, len) == 0))
 		return;
-	memcpy(entry->user_agent, value.data, len);
-	entry->user_agent[len] = '\0';
-	for (char *at = entry->user_agent; *at != '\0'; at++)
+	memcpy(text, value.data, len);
+	text[len] = '\0';
+	for (char *at = text; *at != '\0'; at++)
 		if (*at < ' ' || *at > '~')
 			*at = '?';
-	entry->watch.is_changed = true;
+	if (device_entry_set_text(entry, DEVICE_USER_AGENT, text, len) == 0)
+		entry->is_changed = true;
 }
 
 /* False: nothing is held against it. What cannot be known is a block. */
 static bool find(
 	const struct worker *worker, struct device_entry *entry, struct device_finding *finding)
 {
-	struct device_watch *watch = &entry->watch;
-
 	if (device_index_count(worker->device_index) == 0)
 		return false;
-	if (!watch->has_key && device_index_key(device_entry_mailbox(entry), device_entry_id(entry),
-				       &watch->key) == -1) {
+	if (!entry->has_key && device_index_key(device_entry_mailbox(entry), device_entry_id(entry),
+				       &entry->key) == -1) {
 		*finding = (struct device_finding){.state = DEVICE_BLOCKED};
 		return true;
 	}
-	watch->has_key = true;
-	return device_index_find(worker->device_index, &watch->key, finding);
+	entry->has_key = true;
+	return device_index_find(worker->device_index, &entry->key, finding);
 }
 
 static bool has_grant(const struct worker *worker, const struct device_entry *entry,
 	const struct credential *credential)
 {
-	const struct device_grant *grant = &entry->grant;
-
-	if (!grant->is_known || grant->version < device_index_grants(worker->device_index))
+	if (!entry->is_known || entry->version < device_index_grants(worker->device_index))
 		return false;
 	return worker->config->devices.binding == CONFIG_BINDING_OFF ||
-	       memcmp(grant->leaf_sha256, credential->leaf_sha256, sizeof(grant->leaf_sha256)) == 0;
+	       memcmp(entry->leaf_sha256, credential->leaf_sha256, sizeof(entry->leaf_sha256)) == 0;
 }
 
 static enum refusal last_refusal(const struct worker *worker, const struct exchange *exchange)
 {
-	const struct device_watch *watch = &exchange->device->watch;
+	const struct device_question *question = exchange->device->question;
 
-	if (watch->refusal == REFUSAL_NONE || clock_us() - watch->refused_us > REFUSED_US ||
-		watch->refused_version < device_index_grants(worker->device_index) ||
-		memcmp(watch->refused_sha256, credential_of(exchange)->leaf_sha256,
-			sizeof(watch->refused_sha256)) != 0)
+	if (question == NULL || question->refusal == REFUSAL_NONE ||
+		clock_us() - question->refused_us > REFUSED_US ||
+		question->refused_version < device_index_grants(worker->device_index) ||
+		memcmp(question->refused_sha256, credential_of(exchange)->leaf_sha256,
+			sizeof(question->refused_sha256)) != 0)
 		return REFUSAL_NONE;
-	return watch->refusal;
+	return question->refusal;
 }
 
 void device_client_look(struct exchange *exchange)
@@ -281,8 +296,8 @@ void device_client_look(struct exchange *exchange)
 
 	if (!find(exchange->session->worker, entry, &finding) || finding.state == DEVICE_ALLOWED)
 		return;
-	entry->grant.state = finding.state;
-	entry->grant.wipe = finding.wipe;
+	entry->state = (uint8_t)finding.state;
+	entry->wipe = (uint8_t)finding.wipe;
 }
 
 enum refusal device_client_admit(struct exchange *exchange, bool *waits)
@@ -294,26 +309,26 @@ enum refusal device_client_admit(struct exchange *exchange, bool *waits)
 
 	*waits = false;
 	if (find(worker, entry, &finding) && finding.state != DEVICE_ALLOWED) {
-		entry->grant.state = finding.state;
-		entry->grant.wipe = finding.wipe;
+		entry->state = (uint8_t)finding.state;
+		entry->wipe = (uint8_t)finding.wipe;
 		report_if_due(exchange);
 		return REFUSAL_NONE;
 	}
 	if (has_grant(worker, entry, credential_of(exchange)))
 		return REFUSAL_NONE;
-	entry->grant.state = DEVICE_ALLOWED;
+	entry->state = DEVICE_ALLOWED;
 	if (!worker->device_client->must_ask) {
 		/* Nothing depends on the answer but what rules may ask about the device. */
-		if (entry->watch.question == 0 || clock_us() - entry->watch.asked_us > ASK_LATER_US)
+		if (entry->question == NULL || entry->question->number == 0 ||
+			clock_us() - entry->question->asked_us > ASK_LATER_US)
 			ask(exchange, false);
 		return REFUSAL_NONE;
 	}
 	refusal = last_refusal(worker, exchange);
 	if (refusal != REFUSAL_NONE)
 		return refusal;
-	wait_for_answer(exchange);
-	*waits = true;
-	return REFUSAL_NONE;
+	*waits = wait_for_answer(exchange);
+	return *waits ? REFUSAL_NONE : REFUSAL_INTERNAL;
 }
 
 /* All that wait, each of which may wait anew: for the answer to another certificate. */
@@ -322,7 +337,7 @@ static void wake(struct device_entry *entry)
 	struct exchange_list woken = LIST_HEAD_INITIALIZER(woken);
 	struct exchange *exchange;
 
-	while ((exchange = LIST_FIRST(&entry->watch.waiting)) != NULL) {
+	while ((exchange = LIST_FIRST(&entry->question->waiting)) != NULL) {
 		LIST_REMOVE(exchange, device_link);
 		LIST_INSERT_HEAD(&woken, exchange, device_link);
 	}
@@ -332,52 +347,78 @@ static void wake(struct device_entry *entry)
 	}
 }
 
+static void take_grant(struct device_entry *entry, const struct device_grant *grant)
+{
+	entry->state = (uint8_t)grant->state;
+	entry->wipe = (uint8_t)grant->wipe;
+	entry->is_known = grant->is_known;
+	entry->version = grant->version;
+	memcpy(entry->leaf_sha256, grant->leaf_sha256, sizeof(entry->leaf_sha256));
+	/* Where there is no memory for them, rules do not know them until the phone says them again. */
+	(void)device_entry_set_text(entry, DEVICE_MODEL, grant->model, DEVICE_TEXT_MAX);
+	(void)device_entry_set_text(entry, DEVICE_OS, grant->os, DEVICE_TEXT_MAX);
+	(void)device_entry_set_text(entry, DEVICE_NAME, grant->friendly_name, DEVICE_TEXT_MAX);
+}
+
+/* Where nobody waits and nothing is to be remembered. */
+static void forget_question(struct device_entry *entry)
+{
+	struct device_question *question = entry->question;
+
+	if (question == NULL || question->number != 0 || question->refusal != REFUSAL_NONE ||
+		!LIST_EMPTY(&question->waiting))
+		return;
+	entry->question = NULL;
+	free(question);
+}
+
 void device_client_answer(struct worker *worker, const struct message *message)
 {
 	const uint8_t *leaf_sha256 = message->u.device_answer.grant.leaf_sha256;
 	struct device_entry *entry = device_table_pin(worker->devices,
 		message->u.device_answer.mailbox, message->u.device_answer.device_id);
-	struct device_watch *watch;
+	struct device_question *question;
 
 	if (entry == NULL)
 		return;
-	watch = &entry->watch;
-	if (watch->question == message->u.device_answer.number) {
-		watch->question = 0;
-		watch->refusal = (enum refusal)message->u.device_answer.refusal;
-		if (watch->refusal == REFUSAL_NONE) {
-			entry->grant = message->u.device_answer.grant;
+	question = entry->question;
+	if (question != NULL && question->number == message->u.device_answer.number) {
+		question->number = 0;
+		question->refusal = (enum refusal)message->u.device_answer.refusal;
+		if (question->refusal == REFUSAL_NONE) {
+			take_grant(entry, &message->u.device_answer.grant);
 		} else {
-			watch->refused_us = clock_us();
-			watch->refused_version = message->u.device_answer.grant.version;
-			memcpy(watch->refused_sha256, leaf_sha256, sizeof(watch->refused_sha256));
+			question->refused_us = clock_us();
+			question->refused_version = message->u.device_answer.grant.version;
+			memcpy(question->refused_sha256, leaf_sha256,
+				sizeof(question->refused_sha256));
 		}
 		wake(entry);
+		forget_question(entry);
 	}
 	device_table_unpin(worker->devices, entry);
 }
 
 /* Whether it is something else than it was. */
-static bool learn(char kept[DEVICE_TEXT_MAX + 1], const char *said)
+static bool learn(struct device_entry *entry, enum device_text which, const char *said)
 {
-	if (said[0] == '\0' || strncmp(kept, said, DEVICE_TEXT_MAX) == 0)
+	if (said[0] == '\0' || strncmp(device_entry_text(entry, which), said, DEVICE_TEXT_MAX) == 0)
 		return false;
-	snprintf(kept, DEVICE_TEXT_MAX + 1, "%s", said);
-	return true;
+	return device_entry_set_text(entry, which, said, DEVICE_TEXT_MAX) == 0;
 }
 
 void device_client_observe(struct exchange *exchange)
 {
 	const struct eas_body *body = exchange->request_facts;
-	struct device_grant *grant = &exchange->device->grant;
+	struct device_entry *entry = exchange->device;
 	bool is_news = false;
 
 	if (body != NULL && body->device_info_present) {
-		is_news |= learn(grant->model, eas_body_device_info(body, EAS_INFO_MODEL));
-		is_news |= learn(grant->os, eas_body_device_info(body, EAS_INFO_OS));
+		is_news |= learn(entry, DEVICE_MODEL, eas_body_device_info(body, EAS_INFO_MODEL));
+		is_news |= learn(entry, DEVICE_OS, eas_body_device_info(body, EAS_INFO_OS));
 		is_news |= learn(
-			grant->friendly_name, eas_body_device_info(body, EAS_INFO_FRIENDLY_NAME));
-		exchange->device->watch.is_changed |= is_news;
+			entry, DEVICE_NAME, eas_body_device_info(body, EAS_INFO_FRIENDLY_NAME));
+		entry->is_changed |= is_news;
 	}
 	report_if_due(exchange);
 }
@@ -418,11 +459,11 @@ bool device_client_recheck(struct session *session)
 	exchange = exchange_wake(session);
 	if (exchange == NULL)
 		return true;
-	if (finding.state == DEVICE_ALLOWED && entry->grant.version < finding.grants &&
+	if (finding.state == DEVICE_ALLOWED && entry->version < finding.grants &&
 		end_poll(exchange))
 		return true;
-	entry->grant.state = finding.state;
-	entry->grant.wipe = finding.wipe;
+	entry->state = (uint8_t)finding.state;
+	entry->wipe = (uint8_t)finding.wipe;
 	room_recheck(exchange);
 	return exchange->stage == EXCHANGE_OVER;
 }
@@ -467,14 +508,14 @@ static struct note *note_new(struct device_client *client, const struct device_e
 /* Until control says what is held against it, our own word counts. */
 static void hold(struct exchange *exchange, enum device_state state, enum device_state wipe)
 {
-	struct device_grant *grant = &exchange->device->grant;
+	struct device_entry *entry = exchange->device;
 
-	grant->state = state;
-	grant->wipe = wipe;
-	grant->is_known = true;
-	grant->version = device_index_grants(exchange->session->worker->device_index);
-	memcpy(grant->leaf_sha256, credential_of(exchange)->leaf_sha256,
-		sizeof(grant->leaf_sha256));
+	entry->state = (uint8_t)state;
+	entry->wipe = (uint8_t)wipe;
+	entry->is_known = true;
+	entry->version = device_index_grants(exchange->session->worker->device_index);
+	memcpy(entry->leaf_sha256, credential_of(exchange)->leaf_sha256,
+		sizeof(entry->leaf_sha256));
 }
 
 void device_client_order(struct exchange *exchange, enum device_state state, const char *reason)
@@ -483,7 +524,7 @@ void device_client_order(struct exchange *exchange, enum device_state state, con
 	const struct device_entry *entry = exchange->device;
 	struct note *note;
 
-	if (entry->grant.state == state)
+	if (entry->state == state)
 		return; /* it was ordered before */
 	hold(exchange, state, DEVICE_ALLOWED);
 	note = note_new(client, entry);
@@ -565,11 +606,11 @@ void device_client_noted(struct worker *worker, uint64_t number)
 static void ask_again(void *context, struct device_entry *entry)
 {
 	const uint64_t *older_us = context;
-	const struct exchange *first = LIST_FIRST(&entry->watch.waiting);
+	const struct device_question *question = entry->question;
 
-	if (first != NULL &&
-		(entry->watch.question == 0 || clock_us() - entry->watch.asked_us >= *older_us))
-		ask(first, true);
+	if (question != NULL && !LIST_EMPTY(&question->waiting) &&
+		(question->number == 0 || clock_us() - question->asked_us >= *older_us))
+		ask(LIST_FIRST(&question->waiting), true);
 }
 
 static void again(struct device_client *client, uint64_t asked_us, uint64_t noted_us)

@@ -1,5 +1,6 @@
 #include "proxy/device_table.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -7,7 +8,6 @@
 #include "proxy/device_facts.h"
 #include "proxy/eas.h"
 
-LIST_HEAD(device_bucket, device_entry);
 TAILQ_HEAD(device_uses, device_entry);
 
 struct device_table {
@@ -15,12 +15,15 @@ struct device_table {
 	uint64_t seed;           /* so that nobody can choose ids that share a bucket */
 	struct device_uses uses; /* those that nobody has pinned */
 	size_t mask;
-	struct device_bucket *buckets;
+	struct device_entry **buckets;
 };
 
 static void entry_free(struct device_entry *entry)
 {
 	history_free(entry->history);
+	free(entry->question);
+	free(entry->buckets);
+	free(entry->texts);
 	free(entry);
 }
 
@@ -48,8 +51,12 @@ struct device_table *device_table_new(size_t max)
 /* One that nobody has pinned: it stands among those that may go. */
 static void entry_drop(struct device_table *table, struct device_entry *entry)
 {
+	struct device_entry **link = &table->buckets[entry->hash & table->mask];
+
+	while (*link != entry)
+		link = &(*link)->next;
+	*link = entry->next;
 	TAILQ_REMOVE(&table->uses, entry, use_link);
-	LIST_REMOVE(entry, bucket_link);
 	table->count--;
 	entry_free(entry);
 }
@@ -76,19 +83,19 @@ static uint64_t hash_add(uint64_t hash, const char *text)
 	return (hash ^ 0x100) * UINT64_C(0xd6e8feb86659fd93); /* the end of a name */
 }
 
-static uint64_t hash_of(const struct device_table *table, const char *mailbox, const char *id)
+static uint32_t hash_of(const struct device_table *table, const char *mailbox, const char *id)
 {
 	uint64_t hash = hash_add(hash_add(table->seed, mailbox), id);
 
-	return hash ^ hash >> 32;
+	return (uint32_t)(hash ^ hash >> 32);
 }
 
 static struct device_entry *entry_find(
-	const struct device_table *table, uint64_t hash, const char *mailbox, const char *id)
+	const struct device_table *table, uint32_t hash, const char *mailbox, const char *id)
 {
 	struct device_entry *entry;
 
-	LIST_FOREACH(entry, &table->buckets[hash & table->mask], bucket_link)
+	for (entry = table->buckets[hash & table->mask]; entry != NULL; entry = entry->next)
 		if (entry->hash == hash && strcmp(device_entry_mailbox(entry), mailbox) == 0 &&
 			strcmp(device_entry_id(entry), id) == 0)
 			return entry;
@@ -96,10 +103,11 @@ static struct device_entry *entry_find(
 }
 
 static struct device_entry *entry_new(
-	struct device_table *table, uint64_t hash, const char *mailbox, const char *id)
+	struct device_table *table, uint32_t hash, const char *mailbox, const char *id)
 {
 	size_t mailbox_len = strlen(mailbox), id_len = strlen(id);
-	struct device_entry *entry = calloc(1, sizeof(*entry) + mailbox_len + id_len + 2);
+	struct device_entry *entry =
+		calloc(1, offsetof(struct device_entry, names) + mailbox_len + id_len + 2);
 
 	if (entry == NULL)
 		return NULL;
@@ -109,7 +117,8 @@ static struct device_entry *entry_new(
 	entry->mailbox_len = (uint16_t)mailbox_len;
 	memcpy(entry->names, mailbox, mailbox_len + 1);
 	memcpy(entry->names + mailbox_len + 1, id, id_len + 1);
-	LIST_INSERT_HEAD(&table->buckets[hash & table->mask], entry, bucket_link);
+	entry->next = table->buckets[hash & table->mask];
+	table->buckets[hash & table->mask] = entry;
 	TAILQ_INSERT_HEAD(&table->uses, entry, use_link);
 	table->count++;
 	return entry;
@@ -120,7 +129,7 @@ struct device_entry *device_table_pin(
 {
 	char id[EAS_DEVICE_ID_MAX + 1];
 	struct device_entry *entry;
-	uint64_t hash;
+	uint32_t hash;
 
 	device_id_fold(device_id, id);
 	hash = hash_of(table, mailbox, id);
@@ -129,8 +138,10 @@ struct device_entry *device_table_pin(
 		entry = entry_new(table, hash, mailbox, id);
 	if (entry == NULL)
 		return NULL;
-	if (entry->pins++ == 0)
+	if (entry->pins++ == 0) {
 		TAILQ_REMOVE(&table->uses, entry, use_link);
+		entry->polls[DEVICE_PING] = entry->polls[DEVICE_SYNC] = NULL;
+	}
 	return entry;
 }
 
@@ -157,8 +168,52 @@ void device_table_each(struct device_table *table, device_table_visit *visit, vo
 	struct device_entry *entry;
 
 	for (size_t i = 0; i <= table->mask; i++)
-		LIST_FOREACH(entry, &table->buckets[i], bucket_link)
+		for (entry = table->buckets[i]; entry != NULL; entry = entry->next)
 			visit(context, entry);
+}
+
+struct session **device_entry_poll(struct device_entry *entry, enum device_poll kind)
+{
+	return entry->pins > 0 ? &entry->polls[kind] : NULL;
+}
+
+const char *device_entry_text(const struct device_entry *entry, enum device_text which)
+{
+	const char *text = entry->texts;
+
+	if (text == NULL)
+		return "";
+	for (unsigned int i = 0; i < (unsigned int)which; i++)
+		text += strlen(text) + 1;
+	return text;
+}
+
+int device_entry_set_text(
+	struct device_entry *entry, enum device_text which, const char *text, size_t max)
+{
+	size_t lengths[DEVICE_TEXT_COUNT], size = 0;
+	char *texts, *at;
+
+	for (unsigned int i = 0; i < DEVICE_TEXT_COUNT; i++) {
+		lengths[i] = i == (unsigned int)which
+				     ? strnlen(text, max)
+				     : strlen(device_entry_text(entry, (enum device_text)i));
+		size += lengths[i] + 1;
+	}
+	texts = at = malloc(size);
+	if (texts == NULL)
+		return -1;
+	for (unsigned int i = 0; i < DEVICE_TEXT_COUNT; i++) {
+		memcpy(at,
+			i == (unsigned int)which ? text
+						 : device_entry_text(entry, (enum device_text)i),
+			lengths[i]);
+		at[lengths[i]] = '\0';
+		at += lengths[i] + 1;
+	}
+	free(entry->texts);
+	entry->texts = texts;
+	return 0;
 }
 
 const char *device_entry_mailbox(const struct device_entry *entry)

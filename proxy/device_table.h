@@ -5,6 +5,7 @@
 #ifndef PROXY_DEVICE_TABLE_H
 #define PROXY_DEVICE_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -17,41 +18,58 @@
 #include "proxy/history.h"
 #include "proxy/policy_rate.h"
 
+struct session;
+
 LIST_HEAD(exchange_list, exchange);
 
-/* What device_client.c remembers of it. */
-struct device_watch {
-	struct device_key key;
-	bool has_key;
-	uint64_t question; /* to control, under way; 0: none */
+/* A question to control about a device, or the refusal that it was answered with. Only while there is one. */
+struct device_question {
+	uint64_t number; /* under way; 0: none */
 	uint64_t asked_us;
 	struct exchange_list waiting; /* for its answer */
 	enum refusal refusal; /* control's last answer, to the certificate of refused_sha256 */
 	uint64_t refused_us, refused_version;
 	uint8_t refused_sha256[32];
-	/* What control was told: when an hour of reports began, how many there were in it, and of what. */
-	int64_t reported_at;
-	uint32_t reports;
-	uint32_t reported_version;
-	uint8_t reported_sha256[32];
-	bool is_changed; /* it has said something else since */
 };
 
+/* What a device has said of itself. */
+enum device_text { DEVICE_USER_AGENT, DEVICE_MODEL, DEVICE_OS, DEVICE_NAME, DEVICE_TEXT_COUNT };
+
+enum device_poll { DEVICE_PING, DEVICE_SYNC };
+
+/* There is one for every phone that sleeps: what few of them need is allocated when it is needed, and freed with
+ * the entry. */
 struct device_entry {
-	struct device_grant grant;                  /* its state is that of the request at hand */
-	char user_agent[DEVICE_USER_AGENT_MAX + 1]; /* as it said it last, printable ASCII */
-	struct device_watch watch;
+	/* As in struct device_grant. The state is that of the request at hand. */
+	uint8_t state, wipe;
+	bool is_known;
+	uint8_t leaf_sha256[32];
+	uint64_t version;
+
+	/* For device_client.c. */
+	bool has_key;
+	struct device_key key;
+	bool is_changed; /* it has said something else since control was told: */
+	uint8_t reports; /* how often in the hour that began at reported_at (UNIX s), and of what last */
+	uint8_t reported_version;
+	uint32_t reported_at;
+	uint8_t reported_sha256[4]; /* the first of its bytes: enough to see that it is another */
+	struct device_question *question; /* NULL: none */
+
+	uint8_t endpoint; /* to which the mail server has sent it, from 1 on; 0: to none */
 	struct governor_state governor;
-	struct policy_buckets buckets;
-	struct history *history; /* its last exchanges; freed with the entry */
-	uint8_t endpoint;        /* to which the mail server has sent it, from 1 on; 0: to none */
+	struct history *history;        /* its last exchanges */
+	struct policy_buckets *buckets; /* NULL: no rule has counted it */
 
 	/* Private to device_table.c. */
-	LIST_ENTRY(device_entry) bucket_link;
-	TAILQ_ENTRY(device_entry) use_link; /* while not pinned: the one used last stands first */
-	uint64_t hash;
-	uint32_t pins;
 	uint16_t mailbox_len;
+	uint32_t hash, pins;
+	char *texts; /* DEVICE_TEXT_COUNT of them, each with its NUL; NULL: none was said */
+	struct device_entry *next; /* in its bucket */
+	union {
+		TAILQ_ENTRY(device_entry) use_link; /* not pinned: the one used last stands first */
+		struct session *polls[2];           /* pinned: by enum device_poll */
+	};
 	char names[]; /* mailbox and device id, each with its NUL */
 };
 
@@ -75,6 +93,16 @@ struct device_entry *device_table_find(
 /* Calls for every entry; none may come or go meanwhile. */
 typedef void device_table_visit(void *context, struct device_entry *entry);
 void device_table_each(struct device_table *table, device_table_visit *visit, void *context);
+
+/* The place of the session whose request is the device's long poll of that kind under way at this worker, awake
+ * or asleep; NULL in it: there is none. NULL where the entry is not pinned, so that nothing is under way. */
+struct session **device_entry_poll(struct device_entry *entry, enum device_poll kind);
+
+/* What it has said, "" where it has not; valid until it says something else. */
+const char *device_entry_text(const struct device_entry *entry, enum device_text which);
+/* Keeps a copy of text, and of at most max bytes. 0, or -1 when memory runs out. */
+int device_entry_set_text(
+	struct device_entry *entry, enum device_text which, const char *text, size_t max);
 
 const char *device_entry_mailbox(const struct device_entry *entry);
 const char *device_entry_id(const struct device_entry *entry); /* in lower case */

@@ -40,8 +40,8 @@ static void take_request(const struct exchange *exchange, struct policy_facts *f
 	facts->version = request->version;
 	facts->device_id = request->device_id;
 	facts->device_type = request->device_type;
-	facts->model = device == NULL ? "" : device->grant.model;
-	facts->os = device == NULL ? "" : device->grant.os;
+	facts->model = device == NULL ? "" : device_entry_text(device, DEVICE_MODEL);
+	facts->os = device == NULL ? "" : device_entry_text(device, DEVICE_OS);
 	facts->has_body = exchange->kind != EAS_BODY_NONE;
 	/* Without one, as the last time. */
 	if (!facts->has_body && (request->command == EAS_SYNC || request->command == EAS_PING))
@@ -116,6 +116,7 @@ static bool strips(const void *rule, struct span name, struct span content_type,
 static enum refusal allow(struct exchange *exchange)
 {
 	const struct policy_decision *decision = &exchange->policy.decision;
+	struct device_entry *device = exchange->device;
 
 	exchange->changes.hidden_classes = decision->hidden_classes;
 	if (decision->strip != NULL) {
@@ -125,10 +126,13 @@ static enum refusal allow(struct exchange *exchange)
 
 	if (is_too_large(exchange))
 		return REFUSAL_POLICY_SIZE;
-	if (decision->rate == NULL || exchange->device == NULL)
+	if (decision->rate == NULL || device == NULL)
 		return REFUSAL_NONE;
-	exchange->retry_after_s =
-		policy_rate_take(decision->rate, &exchange->device->buckets, clock_us());
+	if (device->buckets == NULL)
+		device->buckets = calloc(1, sizeof(*device->buckets));
+	if (device->buckets == NULL)
+		return REFUSAL_INTERNAL;
+	exchange->retry_after_s = policy_rate_take(decision->rate, device->buckets, clock_us());
 	return exchange->retry_after_s > 0 ? REFUSAL_POLICY_RATE : REFUSAL_NONE;
 }
 

@@ -273,7 +273,7 @@ static bool overlap(const struct governor_collections *one, const struct governo
 
 static struct session **poll_place(struct device_entry *device, enum poll_kind kind)
 {
-	return kind == POLL_PING ? &device->governor.ping : &device->governor.sync;
+	return device_entry_poll(device, kind == POLL_PING ? DEVICE_PING : DEVICE_SYNC);
 }
 
 /* The phone may have lost the connection, and hears nothing of it; so it is closed, too. */
@@ -360,13 +360,12 @@ void governor_take_superseded(struct worker *worker, const struct message *messa
 		message->u.poll_superseded.mailbox, message->u.poll_superseded.device_id);
 	bool is_ping = message->u.poll_superseded.command == EAS_PING;
 	struct governor_collections ours;
-	struct session *session;
+	struct session **place = NULL;
 	struct exchange *poll;
 
-	if (device == NULL)
-		return;
-	session = *poll_place(device, is_ping ? POLL_PING : POLL_SYNC);
-	poll = session != NULL ? exchange_wake(session) : NULL;
+	if (device != NULL)
+		place = poll_place(device, is_ping ? POLL_PING : POLL_SYNC);
+	poll = place != NULL && *place != NULL ? exchange_wake(*place) : NULL;
 	/* The phone may have come back here meanwhile. */
 	if (poll == NULL || poll->begun_us >= message->u.poll_superseded.begun_us)
 		return;

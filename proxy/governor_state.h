@@ -1,6 +1,6 @@
 /*
  * How one device behaves, as one worker sees it: how often it asks, and whether it asks the same thing
- * over and over. 64 bytes in the device's entry; no I/O, no allocation, and the clock is the caller's.
+ * over and over. 48 bytes in the device's entry; no I/O, no allocation, and the clock is the caller's.
  * For governor.c.
  *
  * Both are leaky buckets. A Sync that is the same as one before, in all its collections and their keys,
@@ -14,8 +14,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-
-struct session;
 
 enum {
 	GOVERNOR_COLLECTIONS = 8, /* of one poll that are told apart */
@@ -45,9 +43,6 @@ enum governor_loop {
 };
 
 struct governor_state {
-	/* The sessions whose requests are the long polls under way at this worker, one of each kind, awake
-	 * or asleep; NULL: none. */
-	struct session *ping, *sync;
 	uint32_t keys[GOVERNOR_KEYS];     /* of Syncs seen lately; 0: an empty place */
 	uint16_t repeated[GOVERNOR_KEYS]; /* how often, in the units of governor_state.c */
 	uint32_t asked;                   /* the bucket of all requests */
@@ -58,7 +53,7 @@ struct governor_state {
 	uint8_t loop;  /* enum governor_loop, of the episode under way */
 };
 
-_Static_assert(sizeof(struct governor_state) <= 64, "it is kept for every device");
+_Static_assert(sizeof(struct governor_state) <= 48, "it is kept for every device");
 
 /* What becomes of a request. */
 struct governor_ruling {

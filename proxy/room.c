@@ -13,7 +13,7 @@
 enum refusal room_choose(struct exchange *exchange)
 {
 	enum device_state state =
-		exchange->device != NULL ? exchange->device->grant.state : DEVICE_ALLOWED;
+		exchange->device != NULL ? exchange->device->state : DEVICE_ALLOWED;
 
 	/* Whatever else it is, nothing of it may go to the mail server. */
 	if (exchange->session->is_wipe_only) {

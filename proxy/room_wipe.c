@@ -20,14 +20,13 @@ static enum room_wipe_kind kind_of_state(enum device_state state)
 static struct room_wipe_order order_of(const struct exchange *exchange)
 {
 	const struct config_trust *trust = &exchange->session->worker->config->trust;
-	const struct device_grant *grant =
-		exchange->device != NULL ? &exchange->device->grant : NULL;
+	const struct device_entry *device = exchange->device;
 	struct room_wipe_order order = {.kind = ROOM_WIPE_NONE};
 
-	if (grant != NULL) {
-		order.is_done = grant->state == DEVICE_WIPED;
-		order.kind = kind_of_state(
-			grant->state == DEVICE_WIPE_FAILED ? grant->wipe : grant->state);
+	if (device != NULL) {
+		order.is_done = device->state == DEVICE_WIPED;
+		order.kind = kind_of_state((enum device_state)(
+			device->state == DEVICE_WIPE_FAILED ? device->wipe : device->state));
 	}
 	if (order.kind == ROOM_WIPE_NONE && exchange->session->is_wipe_only)
 		order.kind = trust->wipe_kind == CONFIG_WIPE_DEVICE ? ROOM_WIPE_DEVICE
@@ -40,7 +39,7 @@ static struct room_wipe_order order_of(const struct exchange *exchange)
 /* Not only by its revoked certificate. */
 static bool has_order(const struct exchange *exchange)
 {
-	enum device_state state = exchange->device->grant.state;
+	enum device_state state = (enum device_state)exchange->device->state;
 
 	return state == DEVICE_WIPE_FAILED || kind_of_state(state) != ROOM_WIPE_NONE;
 }

@@ -230,8 +230,8 @@ static void test_a_look_at_its_device_does_not_wake_it(void)
 	begin(&phone, "alice7@a.test");
 	device = device_table_find(world.worker->devices, "alice7@a.test", "d1");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(device);
-	device->grant.is_known = true;
-	memcpy(device->grant.leaf_sha256, phone.credential->leaf_sha256, 32);
+	device->is_known = true;
+	memcpy(device->leaf_sha256, phone.credential->leaf_sha256, 32);
 	phone.credential->not_after = INT64_C(4102444800);
 	CU_ASSERT_FALSE(session_recheck(phone.session));
 	CU_ASSERT_PTR_NOT_NULL(phone.session->sleeper);
