@@ -2,10 +2,67 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 _Static_assert(_Alignof(struct revocation_point) <= _Alignof(struct verdict_link) &&
 		       _Alignof(struct verdict_link) <= _Alignof(struct credential),
 	"a credential, its links and its points stand behind each other without gaps");
+
+/* Issuers: there are few of them, and many who hold one. */
+
+struct issuer {
+	LIST_ENTRY(issuer) entry;
+	uint32_t uses;
+	char text[];
+};
+
+static LIST_HEAD(, issuer) issuers[64];
+
+static unsigned int bucket_of(const char *text)
+{
+	uint32_t hash = 0;
+
+	for (; *text != '\0'; text++)
+		hash = hash * 31 + (uint8_t)*text;
+	return hash % (sizeof(issuers) / sizeof(issuers[0]));
+}
+
+/* NULL when memory runs out. For issuer_free(). */
+static const char *issuer_of(const char *text)
+{
+	unsigned int bucket = bucket_of(text);
+	size_t size = strlen(text) + 1;
+	struct issuer *issuer;
+
+	LIST_FOREACH(issuer, &issuers[bucket], entry) {
+		if (strcmp(issuer->text, text) == 0) {
+			issuer->uses++;
+			return issuer->text;
+		}
+	}
+	issuer = malloc(sizeof(*issuer) + size);
+	if (issuer == NULL)
+		return NULL;
+	issuer->uses = 1;
+	memcpy(issuer->text, text, size);
+	LIST_INSERT_HEAD(&issuers[bucket], issuer, entry);
+	return issuer->text;
+}
+
+static void issuer_free(const char *text)
+{
+	struct issuer *issuer;
+
+	if (text == NULL)
+		return;
+	LIST_FOREACH(issuer, &issuers[bucket_of(text)], entry)
+		if (issuer->text == text)
+			break;
+	if (issuer == NULL || --issuer->uses > 0)
+		return;
+	LIST_REMOVE(issuer, entry);
+	free(issuer);
+}
 
 /* Copies the links and points to behind the struct, where there is room for them. */
 static void copy_links(struct credential *credential, const struct verdict *verdict)
@@ -18,9 +75,9 @@ static void copy_links(struct credential *credential, const struct verdict *verd
 	memcpy(links, verdict->links, links_size);
 	memcpy(points, verdict->points, points_size);
 	credential->links = links;
-	credential->link_count = verdict->link_count;
+	credential->link_count = (uint8_t)verdict->link_count;
 	credential->points = points;
-	credential->point_count = verdict->point_count;
+	credential->point_count = (uint8_t)verdict->point_count;
 }
 
 struct credential *credential_new(const struct verdict *verdict, uint32_t kinds)
@@ -41,7 +98,7 @@ struct credential *credential_new(const struct verdict *verdict, uint32_t kinds)
 	credential->rules = verdict->rules;
 	copy_links(credential, verdict);
 	credential->mailbox = strdup("");
-	credential->issuer = strdup(verdict->issuer);
+	credential->issuer = issuer_of(verdict->issuer);
 	credential->names = identity_names_pack(&verdict->names, kinds);
 	if (credential->mailbox == NULL || credential->issuer == NULL ||
 		credential->names == NULL) {
@@ -67,7 +124,7 @@ void credential_free(struct credential *credential)
 	}
 	free(credential->mailbox);
 	free(credential->users);
-	free(credential->issuer);
+	issuer_free(credential->issuer);
 	free(credential->names);
 	free(credential);
 }

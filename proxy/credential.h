@@ -15,18 +15,18 @@ struct credential {
 	uint8_t leaf_sha256[32];
 	int64_t not_before, not_after; /* of the whole chain, UNIX seconds */
 	int64_t leaf_not_before;       /* when it was issued itself */
+	int64_t valid_until; /* the mailbox, or the refusal, has to be asked for anew afterwards */
+	uint32_t changes;    /* identity_client_changes() when it was found */
+	enum refusal refusal : 16; /* of the names or the mailbox: requests are refused with it */
 	bool has_usable_names; /* false: refusal is about them, and no directory can change it */
-	int64_t valid_until;  /* the mailbox, or the refusal, has to be asked for anew afterwards */
-	uint32_t changes;     /* identity_client_changes() when it was found */
-	enum refusal refusal; /* of the names or the mailbox: requests are refused with it */
-	char *mailbox;        /* "" until known */
-	char *users;          /* other names for its owner (auth/directory.h); NULL: none */
-	char *issuer;         /* for logs */
-	uint8_t *names;       /* that a mailbox is looked for by; identity_names_unpack() */
-	uint32_t rules;       /* as in the verdict */
-	uint64_t groups;      /* of the owner: bit n is config->policy.groups[n] */
-	uint64_t policy_oids; /* of the certificate: bit n is policy_oid(…, n) */
-	uint32_t link_count, point_count;
+	char *mailbox;         /* "" until known */
+	char *users;           /* other names for its owner (auth/directory.h); NULL: none */
+	const char *issuer;    /* for logs; one copy for all who have the same */
+	uint8_t *names;        /* that a mailbox is looked for by; identity_names_unpack() */
+	uint32_t rules;        /* as in the verdict */
+	uint64_t groups;       /* of the owner: bit n is config->policy.groups[n] */
+	uint64_t policy_oids;  /* of the certificate: bit n is policy_oid(…, n) */
+	uint8_t link_count, point_count;
 	uint32_t shares; /* how many others hold it beside its first owner */
 	/* Within the same piece of memory, after the struct. */
 	const struct verdict_link *links; /* leaf first */

@@ -55,8 +55,8 @@ struct session {
 	struct in6_addr address;             /* an IPv4 one is mapped */
 	in_port_t port;
 	uint16_t listener;
-	enum session_state state;
-	enum refusal refusal; /* from the judge, during the handshake */
+	enum session_state state : 8;
+	enum refusal refusal : 16; /* from the judge, during the handshake */
 	bool is_first_request;
 	bool is_wipe_only; /* its certificate is revoked: it may be told to wipe, and nothing else */
 	bool has_asked_again;          /* the directory, for the request at hand */
