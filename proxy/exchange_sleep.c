@@ -250,12 +250,16 @@ static void fall_asleep(struct exchange *exchange)
 
 void exchange_sleep_all(struct worker *worker)
 {
-	struct exchange *exchange;
+	struct exchange *exchange = LIST_FIRST(&worker->drowsy);
 
-	while ((exchange = LIST_FIRST(&worker->drowsy)) != NULL) {
-		exchange_drowse_no_more(exchange);
+	LIST_INIT(&worker->drowsy);
+	while (exchange != NULL) {
+		struct exchange *next = LIST_NEXT(exchange, drowsy_link);
+
+		exchange->is_drowsy = false;
 		if (may_sleep(exchange))
 			fall_asleep(exchange);
+		exchange = next;
 	}
 }
 
