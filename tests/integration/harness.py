@@ -241,6 +241,9 @@ class Proxy(Program):
                 "headers": ["X-Mailbox: %{mailbox}"],
             },
         }, changes)
+        # CMakeLists.txt has all tests run both ways.
+        if os.environ.get("EASPROXY_TEST_DEEP_SLEEP") == "off":
+            self.options.setdefault("deep-sleep", "off")
         self.configure(self.options)
         super().__init__(name, [*wrapper, EASPROXYD, "-c", self.config_path, *arguments], case.directory, environment)
 
