@@ -1,6 +1,7 @@
 /* The texts of a body: one small arena that grows by doubling up to its bound. */
 #include <stdlib.h>
 
+#include "config/octets.h"
 #include "proxy/eas_body_parts.h"
 #include "wbxml/utf8.h"
 
@@ -60,13 +61,37 @@ static size_t cut_len(struct span text, size_t max_len)
 	return len;
 }
 
+/* How many of the next bytes are ASCII that can be shown, in steps of eight. */
+static size_t plain_len(const uint8_t *at, const uint8_t *end)
+{
+	const uint8_t *begin = at;
+
+	while (end - at >= 8) {
+		uint64_t octets = octets_load(at);
+
+		if ((octets_below(octets, ' ') | octets_high(octets) |
+			    octets_equal(octets, 0x7F)) != 0)
+			break;
+		at += 8;
+	}
+	return (size_t)(at - begin);
+}
+
 static void copy_printable(char *to, struct span text)
 {
 	const uint8_t *at = text.data;
 	const uint8_t *end = at + text.len;
 
 	while (at < end) {
-		size_t len = character_len(at, end);
+		size_t plain = plain_len(at, end);
+		size_t len;
+
+		memcpy(to, at, plain);
+		to += plain;
+		at += plain;
+		if (at == end)
+			break;
+		len = *at >= ' ' && *at < 0x7F ? 1 : character_len(at, end);
 
 		if (len == 0)
 			*to++ = '?';
