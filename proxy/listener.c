@@ -10,9 +10,10 @@
 #include "proxy/log.h"
 #include "proxy/session.h"
 #include "proxy/timeval.h"
+#include "proxy/watch.h"
 
 enum {
-	ACCEPT_BATCH = 64, /* then others on the loop have their turn */
+	ACCEPT_BATCH = 64, /* at most; then others on the loop have their turn */
 	PAUSE_MS = 100
 };
 
@@ -92,12 +93,28 @@ static void on_pause_over(evutil_socket_t fd, short what, void *arg)
 	event_add(listener->event, NULL);
 }
 
+/* How many to take now. As a rule one connection comes at a time, and asking whether there is another
+ * costs half as much as taking it. Where they come in every turn of the loop, each turn takes twice as
+ * many as the one before. */
+static unsigned int next_batch(struct listener *listener)
+{
+	uint32_t turn = watcher_turn(listener->worker->watcher);
+	bool is_crowded = listener->batch != 0 && turn - listener->turn <= 1;
+
+	listener->turn = turn;
+	if (!is_crowded)
+		listener->batch = 1;
+	else if (listener->batch < ACCEPT_BATCH)
+		listener->batch *= 2;
+	return listener->batch;
+}
+
 static void on_connection(evutil_socket_t fd, short what, void *arg)
 {
 	struct listener *listener = arg;
 
 	(void)what;
-	for (int i = 0; i < ACCEPT_BATCH; i++) {
+	for (unsigned int left = next_batch(listener); left > 0; left--) {
 		struct sockaddr_storage address = {0};
 		socklen_t address_len = sizeof(address);
 		int accepted = accept4(fd, (struct sockaddr *)&address, &address_len,
@@ -109,8 +126,10 @@ static void on_connection(evutil_socket_t fd, short what, void *arg)
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
 			rest(listener);
-		if (errno != ECONNABORTED && errno != EINTR)
+		if (errno != ECONNABORTED && errno != EINTR) {
+			listener->batch = 1;
 			return;
+		}
 	}
 }
 

@@ -13,6 +13,8 @@ struct listener {
 	struct event *event;
 	int64_t logged_at;   /* the second of the last line about refused connections */
 	uint32_t unlogged;   /* refused since then */
+	uint32_t turn;       /* of the loop, when connections came last */
+	uint32_t batch;      /* at most so many were taken then; 0: none have come yet */
 	struct event *pause; /* runs while accepting rests, because descriptors ran out */
 };
 
