@@ -598,8 +598,8 @@ static int keep_head(struct exchange *exchange, const struct http_head *head)
 	/* What we have to read ourselves is not to be compressed. */
 	if (exchange->collected != NULL || exchange->request.path == EAS_PATH_AUTODISCOVER)
 		content_type = "text/xml; charset=utf-8";
-	rewrite_request_fields(&writer, config, head, &values, content_type,
-		session->client_fields);
+	rewrite_request_fields(
+		&writer, config, head, &values, content_type, session->client_fields);
 	if (writer.has_failed || head->query.len > TARGET_MAX / 2)
 		return -1;
 	exchange->fields = malloc(writer.len + 1);

@@ -263,7 +263,6 @@ static void line_on_handshake(struct line *line)
 		line_fail_tls(line, "in the TLS handshake");
 	} else {
 		tls_forget_peer(&line->tls);
-		tls_forget_peer(&line->tls);
 		line->world->handshakes++;
 		if (line->world->on_handshake != NULL)
 			line->world->on_handshake(

@@ -410,7 +410,6 @@ static void line_step_handshake(struct load_line *line)
 		line_fail(line, "in the TLS handshake");
 	} else {
 		tls_forget_peer(&line->tls);
-		tls_forget_peer(&line->tls);
 		line->load->result.handshakes++;
 		line_write(line);
 	}

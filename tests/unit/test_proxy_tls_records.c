@@ -259,10 +259,12 @@ static void test_a_changed_byte_is_found(void)
 				phone, (const uint8_t *)"content", 7, wire, &fault);
 			wire[at] ^= at == 3 ? 0x80 : 1;
 			memset(content, 'x', 7);
-			if (at == 4) /* as long as before, or a byte of it is missing */
-				CU_ASSERT_NOT_EQUAL(open_with(server, record + 1), TLS_STEP_CONTENT)
-			else
+			if (at == 4) { /* as long as before, or a byte of it is missing */
+				CU_ASSERT_NOT_EQUAL(
+					open_with(server, record + 1), TLS_STEP_CONTENT);
+			} else {
 				CU_ASSERT_EQUAL(open_with(server, record), TLS_STEP_FAULT);
+			}
 			if (!was_head)
 				CU_ASSERT_EQUAL(fault.alert, SSL_AD_BAD_RECORD_MAC);
 			/* What was not authentic is not there to be used. */
