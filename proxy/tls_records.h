@@ -66,6 +66,7 @@ struct tls_records {
 	bool is_server : 1;
 	bool has_ended : 1;    /* the peer has said that nothing more comes */
 	bool is_broken : 1;    /* there was a fault: nothing more is read or said */
+	bool is_cut : 1;       /* a record of ours may have been cut: nothing more is said */
 	bool owes_update : 1;  /* the peer has asked for a KeyUpdate */
 	bool owes_request : 1; /* the peer should be asked for one */
 	bool has_asked : 1;    /* it has been */

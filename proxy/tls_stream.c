@@ -45,6 +45,14 @@ static enum tls_result failed(const char *reason)
 	return TLS_ERROR;
 }
 
+/* Of a record of ours a part may be with the peer: nothing can follow it any more, not even an alert. What
+ * the peer has said can still be read. */
+static enum tls_result failed_to_send(struct tls_records *records, const char *reason)
+{
+	records->is_cut = true;
+	return failed(reason);
+}
+
 /* Whether a call on the socket that has failed may do better later. */
 static bool is_for_later(void)
 {
@@ -136,6 +144,8 @@ static void say_last(struct tls_records *records, int fd, int alert)
 	uint8_t sealed[TLS_OWED_MAX];
 	size_t len, sent;
 
+	if (records->is_cut)
+		return;
 	if (records->unsent != NULL &&
 		(send_unsent(records, fd) != 0 ||
 			(records->unsent != NULL && records->unsent->at < records->unsent->len)))
@@ -165,11 +175,12 @@ static enum tls_result send_owed(struct tls_records *records, int fd)
 	if (len == 0)
 		return TLS_DONE;
 	if (send_some(fd, sealed, len, &sent) != 0)
-		return failed("");
+		return failed_to_send(records, "");
 	if (sent == len)
 		return TLS_DONE;
-	return keep_unsent(records, sealed, len, sent, 0) == 0 ? TLS_WANTS_WRITE
-							       : failed("out of memory");
+	return keep_unsent(records, sealed, len, sent, 0) == 0
+		       ? TLS_WANTS_WRITE
+		       : failed_to_send(records, "out of memory");
 }
 
 /* Seals as much as goes at a time: *taken of data. DONE with *sealed_len bytes in wire_out. */
@@ -208,7 +219,7 @@ static enum tls_result write_content(
 	if (result != TLS_DONE)
 		return result;
 	if (send_some(fd, wire_out, sealed_len, &sent) != 0)
-		return failed("");
+		return failed_to_send(records, "");
 	if (sent == sealed_len) {
 		*written = taken;
 		return TLS_DONE;
@@ -216,7 +227,7 @@ static enum tls_result write_content(
 	*written = count_whole(records, wire_out, sent, &whole);
 	if (keep_unsent(records, wire_out + whole, sealed_len - whole, sent - whole,
 		    taken - *written) != 0)
-		return failed("out of memory");
+		return failed_to_send(records, "out of memory");
 	return *written > 0 ? TLS_DONE : TLS_WANTS_WRITE;
 }
 
@@ -226,13 +237,15 @@ enum tls_result tls_stream_write(
 	enum tls_result result;
 
 	*written = 0;
+	if (records->is_cut)
+		return failed("");
 	if (records->is_broken)
 		return failed(records->received != NULL && records->received->reason != NULL
 				      ? records->received->reason
 				      : "");
 	if (records->unsent != NULL) {
 		if (send_unsent(records, fd) != 0)
-			return failed("");
+			return failed_to_send(records, "");
 		if (records->unsent != NULL) {
 			*written = tell_gone(records, len);
 			return *written > 0 ? TLS_DONE : TLS_WANTS_WRITE;
@@ -394,8 +407,8 @@ enum tls_result tls_stream_read(
 	}
 	result = open_records(records, fd, had + more, data, capacity, len);
 	/* That there is no renegotiation is said at once; all else that is owed waits for content. */
-	if (records->owes_warning && !records->is_broken && records->unsent == NULL &&
-		send_owed(records, fd) == TLS_ERROR && *len == 0)
+	if (records->owes_warning && !records->is_broken && !records->is_cut &&
+		records->unsent == NULL && send_owed(records, fd) == TLS_ERROR && *len == 0)
 		return TLS_ERROR;
 	return result;
 }

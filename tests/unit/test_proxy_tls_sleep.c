@@ -461,6 +461,22 @@ static void test_a_broken_record_is_answered_with_its_alert(void)
 	}
 }
 
+/* An endpoint may have said why it hung up; our record may be cut, and nothing goes out behind it. */
+static void test_after_a_write_that_failed_the_peer_can_still_be_heard(void)
+{
+	size_t n = 0;
+
+	meet(0, false);
+	SSL_write_ex(theirs, "why", 3, &n);
+	relay_both();
+	shutdown(our_pair[0], SHUT_WR);
+	CU_ASSERT_EQUAL(tls_write(&ours, "x", 1, &n), TLS_ERROR);
+	CU_ASSERT_EQUAL(tls_read(&ours, got, BIG, &n), TLS_DONE);
+	CU_ASSERT_EQUAL(n, 3);
+	CU_ASSERT_EQUAL(tls_write(&ours, "x", 1, &n), TLS_ERROR);
+	part();
+}
+
 /* What came before a fault still counts, and then the fault. */
 static void test_content_before_a_fault_is_not_lost(void)
 {
@@ -601,6 +617,8 @@ static const struct check checks[] = {
 	{"renegotiation is declined with a warning", test_renegotiation_is_declined_with_a_warning},
 	{"either side may say that it ends", test_either_side_may_say_that_it_ends},
 	{"an end without close_notify", test_an_end_without_close_notify},
+	{"after a write that failed the peer can still be heard",
+		test_after_a_write_that_failed_the_peer_can_still_be_heard},
 	{"a broken record is answered with its alert",
 		test_a_broken_record_is_answered_with_its_alert},
 	{"content before a fault is not lost", test_content_before_a_fault_is_not_lost},
