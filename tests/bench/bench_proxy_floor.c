@@ -193,7 +193,7 @@ static double handshake(SSL_CTX *server_ctx, SSL_CTX *client_ctx)
 {
 	double begun = now_us(), used;
 	SSL *server = SSL_new(server_ctx), *client;
-	BIO *to_server, *to_client;
+	BIO *to_server = NULL, *to_client = NULL;
 	int is_over = 0;
 
 	must(server != NULL, "SSL_new");
