@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIZE = 12 * 1024 };
+static const size_t field_max = 12288; /* of either field, at most */
 
 struct client_fields {
 	size_t leaf_len, chain_len;
@@ -59,14 +59,14 @@ static size_t append_chain(char *text, size_t size, X509 *leaf, const STACK_OF(X
 
 struct client_fields *client_fields_new(X509 *leaf, const STACK_OF(X509) * chain)
 {
-	struct client_fields *fields = malloc(sizeof(*fields) + 2 * SIZE), *fitting = NULL;
+	struct client_fields *fields = malloc(sizeof(*fields) + 2 * field_max), *fitting = NULL;
 
 	if (fields == NULL)
 		return NULL;
-	fields->leaf_len = append_certificate(fields->text, 0, SIZE, leaf);
+	fields->leaf_len = append_certificate(fields->text, 0, field_max, leaf);
 	if (fields->leaf_len > 0) {
 		fields->chain_len =
-			append_chain(fields->text + fields->leaf_len, SIZE, leaf, chain);
+			append_chain(fields->text + fields->leaf_len, field_max, leaf, chain);
 		fitting = realloc(fields, sizeof(*fields) + fields->leaf_len + fields->chain_len);
 	}
 	if (fitting == NULL)

@@ -180,10 +180,11 @@ static bool has_sent_finished(const struct tls_wire *wire)
 }
 
 static struct tls_records *take_1_2(
-	const struct tls_wire *wire, SSL *ssl, struct tls_start *start, bool *may_stay)
+	const struct tls_wire *wire, SSL *ssl, const struct tls_start *start, bool *may_stay)
 {
 	uint8_t master[TLS_MASTER_SECRET], client_random[TLS_RANDOM], server_random[TLS_RANDOM];
 	struct tls_keys client, server;
+	struct tls_start with_keys = *start;
 	struct tls_records *records = NULL;
 
 	*may_stay = !has_sent_finished(wire) ||
@@ -193,10 +194,10 @@ static struct tls_records *take_1_2(
 		    SSL_get_server_random(ssl, server_random, TLS_RANDOM) != TLS_RANDOM;
 	if (!*may_stay && tls_keys_of_master(start->suite, master, client_random, server_random,
 				  &client, &server) == 0) {
-		start->keys[TLS_IN] = start->is_server ? &client : &server;
-		start->keys[TLS_OUT] = start->is_server ? &server : &client;
-		memcpy(start->explicit_nonce, wire->sent + TLS_WIRE_HEAD, 8);
-		records = tls_records_new(start);
+		with_keys.keys[TLS_IN] = start->is_server ? &client : &server;
+		with_keys.keys[TLS_OUT] = start->is_server ? &server : &client;
+		memcpy(with_keys.explicit_nonce, wire->sent + TLS_WIRE_HEAD, 8);
+		records = tls_records_new(&with_keys);
 	}
 	OPENSSL_cleanse(master, sizeof(master));
 	OPENSSL_cleanse(&client, sizeof(client));

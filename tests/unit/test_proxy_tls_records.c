@@ -23,7 +23,7 @@ static const struct {
 	{TLS1_2_VERSION, 0xcca8},
 	{TLS1_2_VERSION, 0xcca9},
 };
-enum { SUITES = sizeof(suites) / sizeof(suites[0]) };
+static const size_t suite_count = sizeof(suites) / sizeof(suites[0]);
 
 /* Two ends of one channel. */
 static struct tls_records *phone, *server;
@@ -157,8 +157,8 @@ static void test_the_records_of_rfc_8448(void)
 	struct tls_keys keys;
 	uint8_t payload[50];
 
-	for (uint8_t i = 0; i < sizeof(payload); i++)
-		payload[i] = i;
+	for (size_t i = 0; i < sizeof(payload); i++)
+		payload[i] = (uint8_t)i;
 	CU_ASSERT_EQUAL(tls_keys_of_secret(suite, client_secret, &keys), 0);
 	CU_ASSERT_EQUAL(memcmp(keys.key, client_key, sizeof(client_key)), 0);
 	CU_ASSERT_EQUAL(memcmp(keys.iv, client_iv, sizeof(client_iv)), 0);
@@ -187,7 +187,7 @@ static void test_content_of_any_length_comes_through(void)
 
 	for (size_t i = 0; i < sizeof(sent); i++)
 		sent[i] = (uint8_t)(i * 7);
-	for (size_t i = 0; i < SUITES; i++) {
+	for (size_t i = 0; i < suite_count; i++) {
 		ends_make(i);
 		for (size_t k = 0; k < 2 * sizeof(lengths) / sizeof(lengths[0]); k++) {
 			struct tls_records *from = k % 2 == 0 ? phone : server;
@@ -210,7 +210,7 @@ static void test_what_has_no_room_stays_in_its_place(void)
 {
 	static const uint8_t sent[] = "twenty bytes and one";
 
-	for (size_t i = 0; i < SUITES; i++)
+	for (size_t i = 0; i < suite_count; i++)
 		for (size_t capacity = 0; capacity <= sizeof(sent); capacity++) {
 			size_t record;
 
@@ -230,7 +230,7 @@ static void test_what_has_no_room_stays_in_its_place(void)
 
 static void test_a_part_of_a_record_is_not_opened(void)
 {
-	for (size_t i = 0; i < SUITES; i++) {
+	for (size_t i = 0; i < suite_count; i++) {
 		size_t record;
 
 		ends_make(i);
@@ -248,7 +248,7 @@ static void test_a_part_of_a_record_is_not_opened(void)
 /* Every bit of a record counts, but for 1.3's version, which is part of what is authenticated. */
 static void test_a_changed_byte_is_found(void)
 {
-	for (size_t i = 0; i < SUITES; i++) {
+	for (size_t i = 0; i < suite_count; i++) {
 		size_t record = 1;
 
 		for (size_t at = 0; at < record; at++) {
@@ -276,7 +276,7 @@ static void test_a_changed_byte_is_found(void)
 
 static void test_a_record_that_is_repeated_or_left_out_is_found(void)
 {
-	for (size_t i = 0; i < SUITES; i++) {
+	for (size_t i = 0; i < suite_count; i++) {
 		uint8_t copy[64];
 		size_t record;
 
@@ -337,68 +337,66 @@ static void test_padding_is_taken_off(void)
 
 /* What may come after a handshake, and what is said of all else. versions: bit 0 is 1.2, bit 1 is 1.3. */
 static const struct message {
-	const char *what;
-	uint8_t type;
-	const char *data;
+	const char *what, *data;
 	size_t len;
-	int versions;
-	bool to_client;
 	enum tls_step step;
 	int alert;
+	uint8_t type, versions;
+	bool to_client;
 } messages[] = {
-	{"close_notify", 21, "\1\0", 2, 3, false, TLS_STEP_END, 0},
-	{"close_notify, wrong level", 21, "\2\0", 2, 2, false, TLS_STEP_END, 0},
-	{"close_notify as fatal", 21, "\2\0", 2, 1, false, TLS_STEP_FAULT, -1},
-	{"user_canceled", 21, "\1\x5a", 2, 3, false, TLS_STEP_NOTHING, 0},
-	{"another warning", 21, "\1\x2a", 2, 1, false, TLS_STEP_NOTHING, 0},
-	{"another warning", 21, "\1\x2a", 2, 2, false, TLS_STEP_FAULT, -1},
-	{"no_renegotiation", 21, "\1\x64", 2, 1, false, TLS_STEP_FAULT, SSL_AD_HANDSHAKE_FAILURE},
-	{"a fatal alert", 21, "\2\x28", 2, 3, false, TLS_STEP_FAULT, -1},
-	{"an unknown alert", 21, "\2\xee", 2, 3, false, TLS_STEP_FAULT, -1},
-	{"half an alert", 21, "\2", 1, 3, false, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE},
-	{"no alert", 21, "", 0, 3, false, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE},
-	{"two alerts", 21, "\1\0\1\0", 4, 3, false, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE},
-	{"an alert of no level", 21, "\3\x28", 2, 1, false, TLS_STEP_FAULT,
-		SSL_AD_ILLEGAL_PARAMETER},
-	{"empty content", 23, "", 0, 3, false, TLS_STEP_NOTHING, 0},
-	{"empty handshake", 22, "", 0, 3, false, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE},
-	{"ChangeCipherSpec", 20, "\1", 1, 3, false, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE},
-	{"a heartbeat", 24, "\1\0\1x", 4, 3, false, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE},
-	{"an unknown type", 99, "x", 1, 3, false, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE},
-	{"KeyUpdate", 22, "\x18\0\0\1\0", 5, 2, false, TLS_STEP_NOTHING, 0},
-	{"KeyUpdate with a wish", 22, "\x18\0\0\1\1", 5, 2, false, TLS_STEP_NOTHING, 0},
-	{"KeyUpdate in 1.2", 22, "\x18\0\0\1\1", 5, 1, false, TLS_STEP_FAULT,
-		SSL_AD_UNEXPECTED_MESSAGE},
-	{"KeyUpdate of another value", 22, "\x18\0\0\1\2", 5, 2, false, TLS_STEP_FAULT,
-		SSL_AD_ILLEGAL_PARAMETER},
-	{"empty KeyUpdate", 22, "\x18\0\0\0", 4, 2, false, TLS_STEP_FAULT, SSL_AD_DECODE_ERROR},
-	{"long KeyUpdate", 22, "\x18\0\0\2\0\0", 6, 2, false, TLS_STEP_FAULT, SSL_AD_DECODE_ERROR},
-	{"two KeyUpdates in one record", 22, "\x18\0\0\1\0\x18\0\0\1\0", 10, 2, false,
-		TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE},
-	{"a ticket for a server", 22, "\4\0\0\1x", 5, 2, false, TLS_STEP_FAULT,
-		SSL_AD_UNEXPECTED_MESSAGE},
-	{"a ticket", 22, "\4\0\0\1x", 5, 2, true, TLS_STEP_NOTHING, 0},
-	{"a ticket too long", 22, "\4\1\0\0x", 5, 2, true, TLS_STEP_FAULT,
-		SSL_AD_ILLEGAL_PARAMETER},
-	{"two tickets", 22, "\4\0\0\1x\4\0\0\2xy", 11, 2, true, TLS_STEP_NOTHING, 0},
-	{"CertificateRequest", 22, "\x0d\0\0\3\0\0\0", 7, 3, true, TLS_STEP_FAULT,
-		SSL_AD_UNEXPECTED_MESSAGE},
-	{"Finished", 22, "\x14\0\0\1x", 5, 3, false, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE},
-	{"ClientHello", 22, "\1\0\0\2\3\3", 6, 1, false, TLS_STEP_NOTHING, 0},
-	{"ClientHello", 22, "\1\0\0\2\3\3", 6, 2, false, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE},
-	{"HelloRequest for a server", 22, "\0\0\0\0", 4, 1, false, TLS_STEP_FAULT,
-		SSL_AD_UNEXPECTED_MESSAGE},
-	{"HelloRequest", 22, "\0\0\0\0", 4, 1, true, TLS_STEP_NOTHING, 0},
-	{"HelloRequest with more", 22, "\0\0\0\1x", 5, 1, true, TLS_STEP_FAULT,
-		SSL_AD_DECODE_ERROR},
-	{"ClientHello for a client", 22, "\1\0\0\2\3\3", 6, 3, true, TLS_STEP_FAULT,
-		SSL_AD_UNEXPECTED_MESSAGE},
+	{"close_notify", "\1\0", 2, TLS_STEP_END, 0, 21, 3, false},
+	{"close_notify, wrong level", "\2\0", 2, TLS_STEP_END, 0, 21, 2, false},
+	{"close_notify as fatal", "\2\0", 2, TLS_STEP_FAULT, -1, 21, 1, false},
+	{"user_canceled", "\1\x5a", 2, TLS_STEP_NOTHING, 0, 21, 3, false},
+	{"another warning", "\1\x2a", 2, TLS_STEP_NOTHING, 0, 21, 1, false},
+	{"another warning", "\1\x2a", 2, TLS_STEP_FAULT, -1, 21, 2, false},
+	{"no_renegotiation", "\1\x64", 2, TLS_STEP_FAULT, SSL_AD_HANDSHAKE_FAILURE, 21, 1, false},
+	{"a fatal alert", "\2\x28", 2, TLS_STEP_FAULT, -1, 21, 3, false},
+	{"an unknown alert", "\2\xee", 2, TLS_STEP_FAULT, -1, 21, 3, false},
+	{"half an alert", "\2", 1, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE, 21, 3, false},
+	{"no alert", "", 0, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE, 21, 3, false},
+	{"two alerts", "\1\0\1\0", 4, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE, 21, 3, false},
+	{"an alert of no level", "\3\x28", 2, TLS_STEP_FAULT, SSL_AD_ILLEGAL_PARAMETER, 21, 1,
+		false},
+	{"empty content", "", 0, TLS_STEP_NOTHING, 0, 23, 3, false},
+	{"empty handshake", "", 0, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE, 22, 3, false},
+	{"ChangeCipherSpec", "\1", 1, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE, 20, 3, false},
+	{"a heartbeat", "\1\0\1x", 4, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE, 24, 3, false},
+	{"an unknown type", "x", 1, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE, 99, 3, false},
+	{"KeyUpdate", "\x18\0\0\1\0", 5, TLS_STEP_NOTHING, 0, 22, 2, false},
+	{"KeyUpdate with a wish", "\x18\0\0\1\1", 5, TLS_STEP_NOTHING, 0, 22, 2, false},
+	{"KeyUpdate in 1.2", "\x18\0\0\1\1", 5, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE, 22, 1,
+		false},
+	{"KeyUpdate of another value", "\x18\0\0\1\2", 5, TLS_STEP_FAULT, SSL_AD_ILLEGAL_PARAMETER,
+		22, 2, false},
+	{"empty KeyUpdate", "\x18\0\0\0", 4, TLS_STEP_FAULT, SSL_AD_DECODE_ERROR, 22, 2, false},
+	{"long KeyUpdate", "\x18\0\0\2\0\0", 6, TLS_STEP_FAULT, SSL_AD_DECODE_ERROR, 22, 2, false},
+	{"two KeyUpdates in one record", "\x18\0\0\1\0\x18\0\0\1\0", 10, TLS_STEP_FAULT,
+		SSL_AD_UNEXPECTED_MESSAGE, 22, 2, false},
+	{"a ticket for a server", "\4\0\0\1x", 5, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE, 22, 2,
+		false},
+	{"a ticket", "\4\0\0\1x", 5, TLS_STEP_NOTHING, 0, 22, 2, true},
+	{"a ticket too long", "\4\1\0\0x", 5, TLS_STEP_FAULT, SSL_AD_ILLEGAL_PARAMETER, 22, 2,
+		true},
+	{"two tickets", "\4\0\0\1x\4\0\0\2xy", 11, TLS_STEP_NOTHING, 0, 22, 2, true},
+	{"CertificateRequest", "\x0d\0\0\3\0\0\0", 7, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE, 22,
+		3, true},
+	{"Finished", "\x14\0\0\1x", 5, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE, 22, 3, false},
+	{"ClientHello", "\1\0\0\2\3\3", 6, TLS_STEP_NOTHING, 0, 22, 1, false},
+	{"ClientHello", "\1\0\0\2\3\3", 6, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE, 22, 2, false},
+	{"HelloRequest for a server", "\0\0\0\0", 4, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE, 22,
+		1, false},
+	{"HelloRequest", "\0\0\0\0", 4, TLS_STEP_NOTHING, 0, 22, 1, true},
+	{"HelloRequest with more", "\0\0\0\1x", 5, TLS_STEP_FAULT, SSL_AD_DECODE_ERROR, 22, 1,
+		true},
+	{"ClientHello for a client", "\1\0\0\2\3\3", 6, TLS_STEP_FAULT, SSL_AD_UNEXPECTED_MESSAGE,
+		22, 3, true},
 };
 
 static void test_what_is_not_content_is_done_with_as_its_rfc_has_it(void)
 {
 	for (size_t m = 0; m < sizeof(messages) / sizeof(messages[0]); m++)
-		for (size_t i = 0; i < SUITES; i++) {
+		for (size_t i = 0; i < suite_count; i++) {
 			const struct message *message = &messages[m];
 			size_t record;
 			enum tls_step step;
@@ -421,7 +419,7 @@ static void test_what_is_not_content_is_done_with_as_its_rfc_has_it(void)
 /* The same through a caller that has room for nothing. */
 static void test_messages_do_not_need_the_callers_room(void)
 {
-	for (size_t i = 0; i < SUITES; i++) {
+	for (size_t i = 0; i < suite_count; i++) {
 		ends_make(i);
 		CU_ASSERT_EQUAL(tls_records_open(server, wire, forge(21, "\1\0", 2, 9), content, 1,
 					&opened, &fault),
@@ -447,7 +445,7 @@ static void test_heads_are_refused_before_the_record_is_there(void)
 		{{'G', 'E', 'T', ' ', '/'}, SSL_AD_UNEXPECTED_MESSAGE, SSL_AD_UNEXPECTED_MESSAGE},
 	};
 
-	for (size_t i = 0; i < SUITES; i++)
+	for (size_t i = 0; i < suite_count; i++)
 		for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
 			int alert;
 
@@ -467,7 +465,7 @@ static void test_too_much_content_is_refused(void)
 {
 	static uint8_t much[TLS_CONTENT_MAX + 1];
 
-	for (size_t i = 0; i < SUITES; i++) {
+	for (size_t i = 0; i < suite_count; i++) {
 		memset(much, 'x', sizeof(much));
 		ends_make(i);
 		CU_ASSERT_EQUAL(
@@ -489,7 +487,7 @@ static void test_too_much_content_is_refused(void)
 		CU_ASSERT_EQUAL(open_with(server, forge(23, much, 513, 0)), TLS_STEP_FAULT);
 		ends_free();
 	}
-	for (size_t i = 0; i < SUITES; i++) {
+	for (size_t i = 0; i < suite_count; i++) {
 		ends_make(i);
 		memset(wire, 0, 64);
 		memcpy(wire, "\x17\3\3\0\xf", TLS_HEAD); /* no room for a tag */
@@ -555,7 +553,7 @@ static void test_a_message_may_come_in_pieces_but_with_nothing_between(void)
 
 static void test_renegotiation_is_declined_and_all_goes_on(void)
 {
-	for (size_t i = 3; i < SUITES; i++) {
+	for (size_t i = 3; i < suite_count; i++) {
 		static const uint8_t hello[] = {1, 0, 0, 3, 3, 3, 9};
 		size_t record;
 
@@ -588,7 +586,7 @@ static void test_floods_without_content_end(void)
 		{21, "\1\x5a", 2, TLS_WARNINGS_MAX, 0},
 	};
 
-	for (size_t i = 0; i < SUITES; i++)
+	for (size_t i = 0; i < suite_count; i++)
 		for (size_t f = 0; f < sizeof(floods) / sizeof(floods[0]); f++) {
 			if (floods[f].version != 0 && floods[f].version != suites[i].version)
 				continue;
@@ -616,7 +614,7 @@ static void test_floods_without_content_end(void)
 /* RFC 8446 5.5. */
 static void test_a_key_is_not_used_for_too_long(void)
 {
-	for (size_t i = 0; i < SUITES; i++) {
+	for (size_t i = 0; i < suite_count; i++) {
 		bool is_gcm, can_update;
 		size_t record;
 
@@ -666,7 +664,7 @@ static void test_channels_do_not_get_each_others_keys(void)
 	for (size_t i = 0; i < CHANNELS; i++) {
 		struct tls_keys keys;
 
-		ends_make(i % SUITES);
+		ends_make(i % suite_count);
 		phones[i] = phone;
 		servers[i] = server;
 		memset(&keys, (int)i, sizeof(keys));
@@ -678,7 +676,7 @@ static void test_channels_do_not_get_each_others_keys(void)
 		for (size_t i = 0; i < CHANNELS; i++) {
 			size_t record = tls_records_seal(
 				phones[i], (const uint8_t *)"mine", 4, wire, &fault);
-			size_t other = (i + SUITES) % (CHANNELS - CHANNELS % SUITES);
+			size_t other = (i + suite_count) % (CHANNELS - CHANNELS % suite_count);
 			uint8_t copy[64];
 
 			memcpy(copy, wire, record);

@@ -13,24 +13,24 @@
 #include "tests/unit/check.h"
 #include "tests/unit/test_pki.h"
 
-enum { TURNS_MAX = 400000, BIG = 200 * 1000 };
+enum { TURNS_MAX = 400000, BIG = 200000, ROOM = 32768 };
 
 static const struct {
-	int version;
 	const char *suite;
+	int version;
 	bool is_rsa;
 } suites[] = {
-	{TLS1_3_VERSION, "TLS_AES_128_GCM_SHA256", false},
-	{TLS1_3_VERSION, "TLS_AES_256_GCM_SHA384", false},
-	{TLS1_3_VERSION, "TLS_CHACHA20_POLY1305_SHA256", true},
-	{TLS1_2_VERSION, "ECDHE-ECDSA-AES128-GCM-SHA256", false},
-	{TLS1_2_VERSION, "ECDHE-ECDSA-AES256-GCM-SHA384", false},
-	{TLS1_2_VERSION, "ECDHE-ECDSA-CHACHA20-POLY1305", false},
-	{TLS1_2_VERSION, "ECDHE-RSA-AES128-GCM-SHA256", true},
-	{TLS1_2_VERSION, "ECDHE-RSA-AES256-GCM-SHA384", true},
-	{TLS1_2_VERSION, "ECDHE-RSA-CHACHA20-POLY1305", true},
+	{"TLS_AES_128_GCM_SHA256", TLS1_3_VERSION, false},
+	{"TLS_AES_256_GCM_SHA384", TLS1_3_VERSION, false},
+	{"TLS_CHACHA20_POLY1305_SHA256", TLS1_3_VERSION, true},
+	{"ECDHE-ECDSA-AES128-GCM-SHA256", TLS1_2_VERSION, false},
+	{"ECDHE-ECDSA-AES256-GCM-SHA384", TLS1_2_VERSION, false},
+	{"ECDHE-ECDSA-CHACHA20-POLY1305", TLS1_2_VERSION, false},
+	{"ECDHE-RSA-AES128-GCM-SHA256", TLS1_2_VERSION, true},
+	{"ECDHE-RSA-AES256-GCM-SHA384", TLS1_2_VERSION, true},
+	{"ECDHE-RSA-CHACHA20-POLY1305", TLS1_2_VERSION, true},
 };
-enum { SUITES = sizeof(suites) / sizeof(suites[0]) };
+static const size_t suite_count = sizeof(suites) / sizeof(suites[0]);
 
 static struct pki ecdsa, rsa;
 
@@ -256,11 +256,11 @@ static void test_every_suite_talks_in_both_directions(void)
 {
 	static const size_t lengths[] = {1, 100, 16383, 16384, 16385, 70000, BIG};
 
-	for (size_t i = 0; i < 2 * SUITES; i++) {
+	for (size_t i = 0; i < 2 * suite_count; i++) {
 		meet(i / 2, i % 2 == 0);
 		for (size_t k = 0; k < sizeof(lengths) / sizeof(lengths[0]); k++) {
 			send_ours(lengths[k], BIG);
-			send_theirs(lengths[k], 32 * 1024);
+			send_theirs(lengths[k], ROOM);
 		}
 		part();
 	}
@@ -268,13 +268,13 @@ static void test_every_suite_talks_in_both_directions(void)
 
 static void test_records_may_be_split_anywhere(void)
 {
-	for (size_t i = 0; i < 2 * SUITES; i++) {
+	for (size_t i = 0; i < 2 * suite_count; i++) {
 		for (piece_size = 1; piece_size < 80; piece_size += piece_size < 8 ? 1 : 7) {
 			size_t kept = piece_size;
 
 			meet(i / 2, i % 2 == 0);
 			send_ours(150, 50);
-			send_theirs(150, 32 * 1024);
+			send_theirs(150, ROOM);
 			send_theirs(150, 1);
 			part();
 			piece_size = kept;
@@ -286,7 +286,7 @@ static void test_records_may_be_split_anywhere(void)
 /* The first piece ends after every byte of two records in turn, the rest comes in one. */
 static void test_a_cut_after_each_byte_of_two_records(void)
 {
-	for (size_t i = 0; i < SUITES; i += 4) {
+	for (size_t i = 0; i < suite_count; i += 4) {
 		meet(i, true);
 		for (size_t cut = 1; cut < 90; cut++) {
 			uint8_t buffer[200];
@@ -319,7 +319,7 @@ static void test_little_room_is_enough(void)
 {
 	static const size_t capacities[] = {1, 7, 100, 16383, 16384, 16385, 20000};
 
-	for (size_t i = 0; i < 2 * SUITES; i++) {
+	for (size_t i = 0; i < 2 * suite_count; i++) {
 		meet(i / 2, i % 2 == 0);
 		for (size_t k = 0; k < sizeof(capacities) / sizeof(capacities[0]); k++)
 			send_theirs(capacities[k] < 10 ? 3000 : 50000, capacities[k]);
@@ -330,14 +330,14 @@ static void test_little_room_is_enough(void)
 /* The socket takes a few kB at a time, and the caller offers pieces smaller than before. */
 static void test_a_slow_peer_gets_all_of_it(void)
 {
-	for (size_t i = 0; i < 2 * SUITES; i++) {
+	for (size_t i = 0; i < 2 * suite_count; i++) {
 		int small = 4096;
 
 		piece_size = 1500;
 		meet(i / 2, i % 2 == 0);
 		setsockopt(our_pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
 		send_ours(BIG, BIG);
-		send_ours(BIG / 2, 16 * 1024);
+		send_ours(BIG / 2, ROOM / 2);
 		send_ours(BIG / 4, 1000);
 		part();
 	}
@@ -351,7 +351,7 @@ static void test_keys_are_updated_on_either_sides_wish(void)
 			PKI_MUST(SSL_key_update(
 					 theirs, n % 2 == 0 ? SSL_KEY_UPDATE_REQUESTED
 							    : SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
-			send_theirs(20 + (size_t)n, 32 * 1024);
+			send_theirs(20 + (size_t)n, ROOM);
 			send_ours(20 + (size_t)n, BIG);
 			send_theirs(20, 5);
 		}
@@ -362,7 +362,7 @@ static void test_keys_are_updated_on_either_sides_wish(void)
 /* RFC 5246 7.2.2. OpenSSL's client gives up, which others need not. */
 static void test_renegotiation_is_declined_with_a_warning(void)
 {
-	for (size_t i = 3; i < SUITES; i++) {
+	for (size_t i = 3; i < suite_count; i++) {
 		size_t n = 0;
 		char byte;
 
@@ -388,7 +388,7 @@ static void test_renegotiation_is_declined_with_a_warning(void)
 
 static void test_either_side_may_say_that_it_ends(void)
 {
-	for (size_t i = 0; i < 2 * SUITES; i++) {
+	for (size_t i = 0; i < 2 * suite_count; i++) {
 		size_t n = 0;
 		char byte;
 
@@ -423,7 +423,7 @@ static void test_either_side_may_say_that_it_ends(void)
 /* A phone may go without a word; an endpoint may not, for then its answer could have been cut. */
 static void test_an_end_without_close_notify(void)
 {
-	for (size_t i = 0; i < 2 * SUITES; i++) {
+	for (size_t i = 0; i < 2 * suite_count; i++) {
 		size_t n = 0;
 
 		meet(i / 2, i % 2 == 0);
@@ -440,7 +440,7 @@ static void test_an_end_without_close_notify(void)
 
 static void test_a_broken_record_is_answered_with_its_alert(void)
 {
-	for (size_t i = 0; i < 2 * SUITES; i++) {
+	for (size_t i = 0; i < 2 * suite_count; i++) {
 		size_t n = 0;
 		char byte;
 
@@ -542,7 +542,7 @@ static void test_other_suites_keep_openssl(void)
 		CU_ASSERT_FALSE(tls_sleeps_deep(&ours));
 		CU_ASSERT_STRING_EQUAL(tls_cipher(&ours), others[i]);
 		send_ours(50000, BIG);
-		send_theirs(50000, 32 * 1024);
+		send_theirs(50000, ROOM);
 		part();
 	}
 	tls_server_free(server);
@@ -551,7 +551,7 @@ static void test_other_suites_keep_openssl(void)
 /* The phone's first request comes in one piece with the end of its handshake. */
 static void test_what_comes_with_the_handshake_is_not_lost(void)
 {
-	for (size_t i = 0; i < SUITES; i++) {
+	for (size_t i = 0; i < suite_count; i++) {
 		struct tls_server *server = our_server(suites[i].is_rsa ? &rsa : &ecdsa,
 			suites[i].version == TLS1_2_VERSION ? suites[i].suite : "ECDHE+AESGCM");
 		SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
