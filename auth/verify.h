@@ -24,9 +24,9 @@ enum {
 
 /* One certificate of the chain below a root, and the authority that issued it. */
 struct verdict_link {
-	int authority; /* its number in the trust store; -1: an intermediate that is not in the store
+	int16_t authority; /* its number in the trust store; -1: an intermediate that is not in the store
 			  issued it, so no CRL location is configured */
-	bool is_ca;    /* may itself issue certificates */
+	bool is_ca;        /* may itself issue certificates */
 	struct serial serial;
 };
 

@@ -31,7 +31,7 @@ static enum refusal read_link(
 	struct verdict_link *link = &verdict->links[number];
 	size_t points = verdict->point_count;
 
-	link->authority = trust_store_find(trust, issuer);
+	link->authority = (int16_t)trust_store_find(trust, issuer);
 	link->is_ca = X509_check_ca(certificate) != 0;
 	if (serial_from_asn1(&link->serial, X509_get0_serialNumber(certificate)) == -1)
 		return verdict_refuse(verdict, REFUSAL_CERTIFICATE_UNREADABLE,

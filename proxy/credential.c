@@ -1,5 +1,6 @@
 #include "proxy/credential.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -64,26 +65,26 @@ static void issuer_free(const char *text)
 	free(issuer);
 }
 
-/* Copies the links and points to behind the struct, where there is room for them. */
+/* Behind the links, which there is room for. */
+static struct revocation_point *points_of(const struct credential *credential)
+{
+	return (struct revocation_point *)(uintptr_t)(credential->links + credential->link_count);
+}
+
 static void copy_links(struct credential *credential, const struct verdict *verdict)
 {
-	size_t links_size = verdict->link_count * sizeof(verdict->links[0]);
-	size_t points_size = verdict->point_count * sizeof(verdict->points[0]);
-	struct verdict_link *links = (struct verdict_link *)(credential + 1);
-	struct revocation_point *points = (struct revocation_point *)(links + verdict->link_count);
-
-	memcpy(links, verdict->links, links_size);
-	memcpy(points, verdict->points, points_size);
-	credential->links = links;
 	credential->link_count = (uint8_t)verdict->link_count;
-	credential->points = points;
 	credential->point_count = (uint8_t)verdict->point_count;
+	memcpy(credential->links, verdict->links, verdict->link_count * sizeof(verdict->links[0]));
+	memcpy(points_of(credential), verdict->points,
+		verdict->point_count * sizeof(verdict->points[0]));
 }
 
 struct credential *credential_new(const struct verdict *verdict, uint32_t kinds)
 {
 	struct credential *credential =
-		calloc(1, sizeof(*credential) + verdict->link_count * sizeof(verdict->links[0]) +
+		calloc(1, offsetof(struct credential, links) +
+				  verdict->link_count * sizeof(verdict->links[0]) +
 				  verdict->point_count * sizeof(verdict->points[0]));
 
 	if (credential == NULL)
@@ -163,7 +164,7 @@ int credential_set_mailbox(struct credential *credential, const char *mailbox)
 struct verdict_links credential_links(const struct credential *credential)
 {
 	return (struct verdict_links){.links = credential->links,
-		.points = credential->points,
+		.points = points_of(credential),
 		.count = credential->link_count,
 		.point_count = credential->point_count,
 		.not_before = credential->not_before,

@@ -17,20 +17,19 @@ struct credential {
 	int64_t leaf_not_before;       /* when it was issued itself */
 	int64_t valid_until; /* the mailbox, or the refusal, has to be asked for anew afterwards */
 	uint32_t changes;    /* identity_client_changes() when it was found */
+	uint32_t rules;      /* as in the verdict */
 	enum refusal refusal : 16; /* of the names or the mailbox: requests are refused with it */
 	bool has_usable_names; /* false: refusal is about them, and no directory can change it */
 	char *mailbox;         /* "" until known */
 	char *users;           /* other names for its owner (auth/directory.h); NULL: none */
 	const char *issuer;    /* for logs; one copy for all who have the same */
 	uint8_t *names;        /* that a mailbox is looked for by; identity_names_unpack() */
-	uint32_t rules;        /* as in the verdict */
 	uint64_t groups;       /* of the owner: bit n is config->policy.groups[n] */
 	uint64_t policy_oids;  /* of the certificate: bit n is policy_oid(…, n) */
+	uint32_t shares;       /* how many others hold it beside its first owner */
 	uint8_t link_count, point_count;
-	uint32_t shares; /* how many others hold it beside its first owner */
-	/* Within the same piece of memory, after the struct. */
-	const struct verdict_link *links; /* leaf first */
-	const struct revocation_point *points;
+	struct verdict_link
+		links[]; /* leaf first; the points stand behind them, credential_links() */
 };
 
 /* A copy of what matters in verdict, which is no refusal; of its names those of kinds

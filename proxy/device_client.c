@@ -163,20 +163,12 @@ static void report_if_due(const struct exchange *exchange)
 
 /* Asking */
 
-/* The place for one, and for who waits. NULL when memory runs out. */
-static struct device_question *question_of(struct device_entry *entry)
-{
-	if (entry->question == NULL)
-		entry->question = calloc(1, sizeof(*entry->question));
-	return entry->question;
-}
-
 static bool ask(const struct exchange *exchange, bool waits)
 {
 	struct worker *worker = exchange->session->worker;
 	struct device_client *client = worker->device_client;
 	struct device_entry *entry = exchange->device;
-	struct device_question *question = question_of(entry);
+	struct device_rare *question = device_entry_rare(entry);
 	struct message message;
 
 	if (question == NULL)
@@ -202,7 +194,7 @@ static bool ask(const struct exchange *exchange, bool waits)
 static bool wait_for_answer(struct exchange *exchange)
 {
 	struct device_client *client = exchange->session->worker->device_client;
-	struct device_question *question = question_of(exchange->device);
+	struct device_rare *question = device_entry_rare(exchange->device);
 
 	if (question == NULL)
 		return false;
@@ -256,15 +248,18 @@ void device_client_hear(struct exchange *exchange, const struct http_head *head)
 static bool find(
 	const struct worker *worker, struct device_entry *entry, struct device_finding *finding)
 {
+	struct device_rare *rare;
+
 	if (device_index_count(worker->device_index) == 0)
 		return false;
-	if (!entry->has_key && device_index_key(device_entry_mailbox(entry), device_entry_id(entry),
-				       &entry->key) == -1) {
+	rare = device_entry_rare(entry);
+	if (rare == NULL || (!rare->has_key && device_index_key(device_entry_mailbox(entry),
+						       device_entry_id(entry), &rare->key) == -1)) {
 		*finding = (struct device_finding){.state = DEVICE_BLOCKED};
 		return true;
 	}
-	entry->has_key = true;
-	return device_index_find(worker->device_index, &entry->key, finding);
+	rare->has_key = true;
+	return device_index_find(worker->device_index, &rare->key, finding);
 }
 
 static bool has_grant(const struct worker *worker, const struct device_entry *entry,
@@ -278,7 +273,7 @@ static bool has_grant(const struct worker *worker, const struct device_entry *en
 
 static enum refusal last_refusal(const struct worker *worker, const struct exchange *exchange)
 {
-	const struct device_question *question = exchange->device->question;
+	const struct device_rare *question = exchange->device->rare;
 
 	if (question == NULL || question->refusal == REFUSAL_NONE ||
 		clock_us() - question->refused_us > REFUSED_US ||
@@ -319,8 +314,8 @@ enum refusal device_client_admit(struct exchange *exchange, bool *waits)
 	entry->state = DEVICE_ALLOWED;
 	if (!worker->device_client->must_ask) {
 		/* Nothing depends on the answer but what rules may ask about the device. */
-		if (entry->question == NULL || entry->question->number == 0 ||
-			clock_us() - entry->question->asked_us > ASK_LATER_US)
+		if (entry->rare == NULL || entry->rare->number == 0 ||
+			clock_us() - entry->rare->asked_us > ASK_LATER_US)
 			ask(exchange, false);
 		return REFUSAL_NONE;
 	}
@@ -337,7 +332,7 @@ static void wake(struct device_entry *entry)
 	struct exchange_list woken = LIST_HEAD_INITIALIZER(woken);
 	struct exchange *exchange;
 
-	while ((exchange = LIST_FIRST(&entry->question->waiting)) != NULL) {
+	while ((exchange = LIST_FIRST(&entry->rare->waiting)) != NULL) {
 		LIST_REMOVE(exchange, device_link);
 		LIST_INSERT_HEAD(&woken, exchange, device_link);
 	}
@@ -360,28 +355,16 @@ static void take_grant(struct device_entry *entry, const struct device_grant *gr
 	(void)device_entry_set_text(entry, DEVICE_NAME, grant->friendly_name, DEVICE_TEXT_MAX);
 }
 
-/* Where nobody waits and nothing is to be remembered. */
-static void forget_question(struct device_entry *entry)
-{
-	struct device_question *question = entry->question;
-
-	if (question == NULL || question->number != 0 || question->refusal != REFUSAL_NONE ||
-		!LIST_EMPTY(&question->waiting))
-		return;
-	entry->question = NULL;
-	free(question);
-}
-
 void device_client_answer(struct worker *worker, const struct message *message)
 {
 	const uint8_t *leaf_sha256 = message->u.device_answer.grant.leaf_sha256;
 	struct device_entry *entry = device_table_pin(worker->devices,
 		message->u.device_answer.mailbox, message->u.device_answer.device_id);
-	struct device_question *question;
+	struct device_rare *question;
 
 	if (entry == NULL)
 		return;
-	question = entry->question;
+	question = entry->rare;
 	if (question != NULL && question->number == message->u.device_answer.number) {
 		question->number = 0;
 		question->refusal = (enum refusal)message->u.device_answer.refusal;
@@ -394,7 +377,7 @@ void device_client_answer(struct worker *worker, const struct message *message)
 				sizeof(question->refused_sha256));
 		}
 		wake(entry);
-		forget_question(entry);
+		device_entry_tidy(entry);
 	}
 	device_table_unpin(worker->devices, entry);
 }
@@ -606,7 +589,7 @@ void device_client_noted(struct worker *worker, uint64_t number)
 static void ask_again(void *context, struct device_entry *entry)
 {
 	const uint64_t *older_us = context;
-	const struct device_question *question = entry->question;
+	const struct device_rare *question = entry->rare;
 
 	if (question != NULL && !LIST_EMPTY(&question->waiting) &&
 		(question->number == 0 || clock_us() - question->asked_us >= *older_us))

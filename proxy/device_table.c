@@ -21,8 +21,8 @@ struct device_table {
 static void entry_free(struct device_entry *entry)
 {
 	history_free(entry->history);
-	free(entry->question);
-	free(entry->buckets);
+	free(entry->rare);
+	free(entry->governor);
 	free(entry->texts);
 	free(entry);
 }
@@ -177,6 +177,52 @@ struct session **device_entry_poll(struct device_entry *entry, enum device_poll 
 	return entry->pins > 0 ? &entry->polls[kind] : NULL;
 }
 
+void device_entry_governor(const struct device_entry *entry, struct governor_state *state)
+{
+	if (entry->governor != NULL)
+		*state = *entry->governor;
+	else
+		*state =
+			(struct governor_state){.asked = entry->asked, .leaked_s = entry->leaked_s};
+}
+
+void device_entry_set_governor(struct device_entry *entry, const struct governor_state *state)
+{
+	struct governor_state rest = *state;
+	const struct governor_state nothing = {0};
+
+	entry->asked = state->asked;
+	entry->leaked_s = state->leaked_s;
+	rest.asked = rest.leaked_s = 0;
+	if (memcmp(&rest, &nothing, sizeof(rest)) == 0) {
+		free(entry->governor);
+		entry->governor = NULL;
+		return;
+	}
+	if (entry->governor == NULL)
+		entry->governor = malloc(sizeof(*entry->governor));
+	if (entry->governor != NULL)
+		*entry->governor = *state;
+}
+
+struct device_rare *device_entry_rare(struct device_entry *entry)
+{
+	if (entry->rare == NULL)
+		entry->rare = calloc(1, sizeof(*entry->rare));
+	return entry->rare;
+}
+
+void device_entry_tidy(struct device_entry *entry)
+{
+	struct device_rare *rare = entry->rare;
+
+	if (rare == NULL || rare->number != 0 || rare->refusal != REFUSAL_NONE ||
+		!LIST_EMPTY(&rare->waiting) || rare->has_key || rare->has_buckets)
+		return;
+	entry->rare = NULL;
+	free(rare);
+}
+
 const char *device_entry_text(const struct device_entry *entry, enum device_text which)
 {
 	const char *text = entry->texts;
@@ -194,6 +240,8 @@ int device_entry_set_text(
 	size_t lengths[DEVICE_TEXT_COUNT], size = 0;
 	char *texts, *at;
 
+	if (entry->texts == NULL && text[0] == '\0')
+		return 0;
 	for (unsigned int i = 0; i < DEVICE_TEXT_COUNT; i++) {
 		lengths[i] = i == (unsigned int)which
 				     ? strnlen(text, max)

@@ -117,6 +117,7 @@ static enum refusal allow(struct exchange *exchange)
 {
 	const struct policy_decision *decision = &exchange->policy.decision;
 	struct device_entry *device = exchange->device;
+	struct device_rare *rare;
 
 	exchange->changes.hidden_classes = decision->hidden_classes;
 	if (decision->strip != NULL) {
@@ -128,11 +129,11 @@ static enum refusal allow(struct exchange *exchange)
 		return REFUSAL_POLICY_SIZE;
 	if (decision->rate == NULL || device == NULL)
 		return REFUSAL_NONE;
-	if (device->buckets == NULL)
-		device->buckets = calloc(1, sizeof(*device->buckets));
-	if (device->buckets == NULL)
+	rare = device_entry_rare(device);
+	if (rare == NULL)
 		return REFUSAL_INTERNAL;
-	exchange->retry_after_s = policy_rate_take(decision->rate, device->buckets, clock_us());
+	rare->has_buckets = true;
+	exchange->retry_after_s = policy_rate_take(decision->rate, &rare->buckets, clock_us());
 	return exchange->retry_after_s > 0 ? REFUSAL_POLICY_RATE : REFUSAL_NONE;
 }
 

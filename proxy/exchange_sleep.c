@@ -13,6 +13,7 @@ struct sleeper {
 	struct link *link;           /* whose owner is the session; NULL: it has just failed */
 	uint16_t exchange_len;       /* of bytes, the rest is the facts of the request's document */
 	uint16_t facts_len;          /* 0: it has none */
+	uint16_t endpoint;           /* its number, upstream_index() */
 	uint8_t ends_poll;           /* enum poll_end, the one field that changes in sleep */
 	uint8_t bytes[];
 };
@@ -189,6 +190,10 @@ static size_t pack_exchange(const struct exchange *exchange, uint8_t *bytes)
 	copy->link = NULL;
 	copy->ends_poll = POLL_GOES_ON;
 	copy->request_facts = NULL;
+	memset(&copy->body, 0, sizeof(copy->body));
+	copy->content_length = 0;
+	copy->fields_len = 0;
+	copy->endpoint = NULL;
 	copy->query = NULL;
 	copy->parcel = NULL;
 	copy->next_over = NULL;
@@ -214,6 +219,7 @@ static void unpack_exchange(struct session *session, struct exchange *exchange)
 	exchange->device = sleeper->device;
 	exchange->link = sleeper->link;
 	exchange->ends_poll = (enum poll_end)sleeper->ends_poll;
+	exchange->endpoint = session->worker->upstream->endpoints[sleeper->endpoint].config->text;
 	spool_init(&exchange->spool, 0, -1);
 	exchange->tls_version = tls_version(&session->tls);
 	exchange->tls_cipher = tls_cipher(&session->tls);
@@ -237,6 +243,7 @@ static void fall_asleep(struct exchange *exchange)
 	sleeper->link = exchange->link;
 	sleeper->exchange_len = (uint16_t)exchange_len;
 	sleeper->facts_len = (uint16_t)facts_len;
+	sleeper->endpoint = (uint16_t)upstream_index(exchange->link->endpoint);
 	sleeper->ends_poll = (uint8_t)exchange->ends_poll;
 	memcpy(sleeper->bytes, bytes, exchange_len + facts_len);
 	link_set_owner(exchange->link, &sleeping_calls, session);

@@ -103,12 +103,16 @@ static uint32_t sync_key(const struct exchange *exchange)
 
 void governor_note_outage(const struct exchange *exchange)
 {
+	struct governor_state state;
+
 	if (exchange->device == NULL)
 		return;
 	if (config_of(exchange)->storm_rate > 0)
 		governor_storm_forget(&exchange->session->worker->child->shared->storm,
 			hash_device(exchange, POLL_NONE));
-	governor_state_forgive(&exchange->device->governor, sync_key(exchange));
+	device_entry_governor(exchange->device, &state);
+	governor_state_forgive(&state, sync_key(exchange));
+	device_entry_set_governor(exchange->device, &state);
 }
 
 static void log_loop(const struct exchange *exchange, enum governor_loop loop, bool has_begun,
@@ -151,20 +155,22 @@ enum refusal governor_judge(struct exchange *exchange)
 	const struct governor_limits limits = {
 		.repeats = config->loop_repeats, .per_minute = config->request_rate};
 	struct governor_ruling ruling;
+	struct governor_state state;
 
 	if (exchange->device == NULL || exchange->room != ROOM_UPSTREAM ||
 		(limits.repeats == 0 && limits.per_minute == 0))
 		return REFUSAL_NONE;
-	ruling = governor_state_rule(&exchange->device->governor, &limits, sync_key(exchange),
+	device_entry_governor(exchange->device, &state);
+	ruling = governor_state_rule(&state, &limits, sync_key(exchange),
 		(int64_t)(exchange->begun_us / 1000), random_bits());
+	device_entry_set_governor(exchange->device, &state);
 	if (ruling.begun != 0 || ruling.ended != 0)
 		report(exchange, &ruling);
 	if (ruling.retry_after_s > 0) {
 		exchange->retry_after_s = ruling.retry_after_s;
 		snprintf(exchange->reason, sizeof(exchange->reason), "%s",
-			(exchange->device->governor.loop & GOVERNOR_LOOP_KEY) != 0
-				? "the same Sync over and over"
-				: "too many requests");
+			(state.loop & GOVERNOR_LOOP_KEY) != 0 ? "the same Sync over and over"
+							      : "too many requests");
 		return REFUSAL_DEVICE_LOOP;
 	}
 	if (ruling.delay_ms > 0)

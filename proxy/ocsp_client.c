@@ -20,11 +20,18 @@ enum {
 enum asking { ASKING_NOTHING, ASKING_UNSENT, ASKING_SENT };
 
 /* A certificate in use, or that was a while ago. */
+/* A session among those of its certificate. */
+struct ocsp_seat {
+	LIST_ENTRY(ocsp_seat) link;
+	struct ocsp_entry *entry;
+	struct session *session;
+};
+
 struct ocsp_entry {
 	LIST_ENTRY(ocsp_entry) bucket;
 	TAILQ_ENTRY(ocsp_entry) idle;   /* without sessions and questions: client->idle */
 	TAILQ_ENTRY(ocsp_entry) unsent; /* while ASKING_UNSENT */
-	LIST_HEAD(, session) sessions;
+	LIST_HEAD(, ocsp_seat) seats;   /* of its sessions */
 	struct ocsp_client *client;
 	struct wheel_timer timer; /* the next question, or the end of waiting for an answer */
 	uint8_t leaf_sha256[32];
@@ -103,7 +110,7 @@ static void entry_rest(struct ocsp_entry *entry)
 {
 	struct ocsp_client *client = entry->client;
 
-	if (entry->is_idle || entry->is_announcing || !LIST_EMPTY(&entry->sessions) ||
+	if (entry->is_idle || entry->is_announcing || !LIST_EMPTY(&entry->seats) ||
 		entry->asking != ASKING_NOTHING)
 		return;
 	wheel_stop(client->worker->wheel, &entry->timer);
@@ -128,7 +135,7 @@ static struct ocsp_entry *client_add(struct ocsp_client *client, const struct ve
 
 	if (entry == NULL)
 		return NULL;
-	LIST_INIT(&entry->sessions);
+	LIST_INIT(&entry->seats);
 	entry->client = client;
 	entry->timer.kind = WHEEL_OCSP;
 	memcpy(entry->leaf_sha256, verdict->leaf_sha256, sizeof(entry->leaf_sha256));
@@ -172,7 +179,7 @@ static int64_t entry_wait_ms(const struct ocsp_entry *entry, int64_t now)
 
 static void entry_schedule(struct ocsp_entry *entry)
 {
-	if (!LIST_EMPTY(&entry->sessions) && entry->asking == ASKING_NOTHING)
+	if (!LIST_EMPTY(&entry->seats) && entry->asking == ASKING_NOTHING)
 		entry_set_timer(entry, entry_wait_ms(entry, worker_now(entry->client->worker)));
 }
 
@@ -181,14 +188,14 @@ static void entry_schedule(struct ocsp_entry *entry)
 /* Every session of the certificate sees to what is known now. The entry may be gone afterwards. */
 static void entry_announce(struct ocsp_entry *entry)
 {
-	struct session *session = LIST_FIRST(&entry->sessions);
+	struct ocsp_seat *seat = LIST_FIRST(&entry->seats);
 
 	entry->is_announcing = true;
-	while (session != NULL) {
-		struct session *next = LIST_NEXT(session, ocsp_link);
+	while (seat != NULL) {
+		struct ocsp_seat *next = LIST_NEXT(seat, link);
 
-		session_ocsp_changed(session);
-		session = next;
+		session_ocsp_changed(seat->session);
+		seat = next;
 	}
 	entry->is_announcing = false;
 	entry_rest(entry);
@@ -430,6 +437,7 @@ enum refusal ocsp_client_join(
 	const struct authority *authority = asked_authority(client, verdict);
 	int64_t now = worker_now(client->worker);
 	struct ocsp_entry *entry;
+	struct ocsp_seat *seat;
 
 	ocsp_client_leave(session);
 	if (authority == NULL)
@@ -437,11 +445,14 @@ enum refusal ocsp_client_join(
 	entry = client_find(client, verdict->leaf_sha256);
 	if (entry == NULL)
 		entry = client_add(client, verdict);
-	if (entry == NULL)
+	seat = entry != NULL ? malloc(sizeof(*seat)) : NULL;
+	if (seat == NULL)
 		return REFUSAL_INTERNAL;
 	entry_wake(entry);
-	LIST_INSERT_HEAD(&entry->sessions, session, ocsp_link);
-	session->ocsp = entry;
+	seat->entry = entry;
+	seat->session = session;
+	LIST_INSERT_HEAD(&entry->seats, seat, link);
+	session->ocsp = seat;
 	if (entry_is_due(entry, now))
 		entry_ask(entry);
 	else
@@ -451,18 +462,21 @@ enum refusal ocsp_client_join(
 
 void ocsp_client_leave(struct session *session)
 {
-	struct ocsp_entry *entry = session->ocsp;
+	struct ocsp_seat *seat = session->ocsp;
+	struct ocsp_entry *entry;
 
-	if (entry == NULL)
+	if (seat == NULL)
 		return;
-	LIST_REMOVE(session, ocsp_link);
+	entry = seat->entry;
+	LIST_REMOVE(seat, link);
 	session->ocsp = NULL;
+	free(seat);
 	entry_rest(entry);
 }
 
 bool ocsp_client_is_waiting(const struct session *session)
 {
-	const struct ocsp_entry *entry = session->ocsp;
+	const struct ocsp_entry *entry = session->ocsp != NULL ? session->ocsp->entry : NULL;
 
 	return entry != NULL && entry->asking != ASKING_NOTHING &&
 	       entry->result.status != OCSP_REVOKED &&
@@ -471,7 +485,7 @@ bool ocsp_client_is_waiting(const struct session *session)
 
 enum refusal ocsp_client_check(const struct session *session)
 {
-	struct ocsp_entry *entry = session->ocsp;
+	struct ocsp_entry *entry = session->ocsp != NULL ? session->ocsp->entry : NULL;
 	int64_t now;
 	enum refusal refusal;
 

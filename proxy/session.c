@@ -285,9 +285,10 @@ static size_t session_take_head(struct session *session, const char *data, size_
 {
 	const struct config_limits *limits = &session->worker->config->limits;
 	struct http_head head;
-	size_t head_len = 0;
-	enum http_result result = http_head_find_end(data, len, &session->scanned, &head_len);
+	size_t head_len = 0, scanned = session->scanned;
+	enum http_result result = http_head_find_end(data, len, &scanned, &head_len);
 
+	session->scanned = (uint32_t)scanned;
 	if (result == HTTP_MORE && len < limits->head_size) {
 		if (session->since_us == 0 && len > 0) {
 			session->since_us = clock_us();

@@ -17,6 +17,7 @@
 
 struct client_fields;
 struct exchange;
+struct ocsp_seat;
 struct sleeper;
 
 enum session_state {
@@ -46,27 +47,27 @@ struct session {
 	struct wheel_timer timer;
 	struct evbuffer *queue;      /* for the phone; NULL while nothing waits */
 	struct session_input *input; /* NULL while there is none */
-	size_t scanned;              /* of a head under way, http_head_find_end() */
 	struct credential
 		*credential;       /* NULL until the handshake is done, or without a certificate */
 	struct exchange *exchange; /* NULL between requests, and while it sleeps: */
 	struct sleeper *sleeper;   /* in its place, exchange_sleep.h; NULL: it does not */
 	struct client_fields *client_fields; /* with login client-cert; else NULL */
-	struct in6_addr address;             /* an IPv4 one is mapped */
+	struct ocsp_seat
+		*ocsp; /* of its certificate, ocsp_client.c; NULL: none is asked about it */
+	struct in6_addr address; /* an IPv4 one is mapped */
 	in_port_t port;
 	uint16_t listener;
 	enum session_state state : 8;
 	enum refusal refusal : 16; /* from the judge, during the handshake */
-	bool is_first_request;
-	bool is_wipe_only; /* its certificate is revoked: it may be told to wipe, and nothing else */
-	bool has_asked_again;          /* the directory, for the request at hand */
-	bool is_asking;                /* it, in the background */
-	struct ocsp_entry *ocsp;       /* of its certificate; NULL: none is asked about it */
-	LIST_ENTRY(session) ocsp_link; /* among the sessions of that certificate */
-	uint32_t identity_slot;        /* while is_asking or SESSION_IDENTIFY */
-	uint32_t handshake_us;         /* from the first byte to its end */
-	uint32_t auth_us;              /* from there until the mailbox was known */
-	uint64_t since_us;             /* when the present stage began */
+	bool is_first_request : 1;
+	bool is_wipe_only : 1; /* its certificate is revoked: it may be told to wipe, and nothing else */
+	bool has_asked_again : 1; /* the directory, for the request at hand */
+	bool is_asking : 1;       /* it, in the background */
+	uint32_t scanned;         /* of a head under way, http_head_find_end() */
+	uint32_t identity_slot;   /* while is_asking or SESSION_IDENTIFY */
+	uint32_t handshake_us;    /* from the first byte to its end */
+	uint32_t auth_us;         /* from there until the mailbox was known */
+	uint64_t since_us;        /* when the present stage began */
 };
 
 /* The tls_judge of every listener (tls.h): owner is a session. */

@@ -34,8 +34,8 @@ static void test_it_keeps_what_has_to_be_looked_at_again(void)
 	CU_ASSERT_TRUE(credential->links[1].is_ca);
 	CU_ASSERT_EQUAL(credential->links[1].serial.octets[19], 9);
 	CU_ASSERT_EQUAL_FATAL(credential->point_count, 2);
-	CU_ASSERT_EQUAL(credential->points[1].link, 1);
-	CU_ASSERT_EQUAL(credential->points[1].reasons, REVOCATION_REASONS_ALL);
+	CU_ASSERT_EQUAL(credential_links(credential).points[1].link, 1);
+	CU_ASSERT_EQUAL(credential_links(credential).points[1].reasons, REVOCATION_REASONS_ALL);
 	CU_ASSERT_STRING_EQUAL(credential->issuer, "CN=CA");
 	/* Nothing of it is the verdict's. */
 	free(verdict);

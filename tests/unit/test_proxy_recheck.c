@@ -14,7 +14,6 @@ static struct fixture {
 	struct session_list sessions;
 	struct recheck recheck;
 	struct session *made[MANY + 1];
-	struct verdict_link links[MANY + 1][2];
 	int looked_at[MANY + 1];
 	bool is_out[MANY + 1];
 	size_t count;
@@ -55,10 +54,10 @@ static size_t come_in(int authority)
 
 	session->identity_slot = (uint32_t)number;
 	if (authority >= -1) {
-		session->credential = calloc(1, sizeof(*session->credential));
-		f.links[number][0].authority = authority;
-		f.links[number][1].authority = 0;
-		session->credential->links = f.links[number];
+		session->credential =
+			calloc(1, sizeof(*session->credential) + 2 * sizeof(struct verdict_link));
+		session->credential->links[0].authority = (int16_t)authority;
+		session->credential->links[1].authority = 0;
 		session->credential->link_count = 2;
 	}
 	f.made[number] = session;
