@@ -19,7 +19,6 @@ enum {
 
 enum asking { ASKING_NOTHING, ASKING_UNSENT, ASKING_SENT };
 
-/* A certificate in use, or that was a while ago. */
 /* A session among those of its certificate. */
 struct ocsp_seat {
 	LIST_ENTRY(ocsp_seat) link;
@@ -27,6 +26,7 @@ struct ocsp_seat {
 	struct session *session;
 };
 
+/* A certificate in use, or that was a while ago. */
 struct ocsp_entry {
 	LIST_ENTRY(ocsp_entry) bucket;
 	TAILQ_ENTRY(ocsp_entry) idle;   /* without sessions and questions: client->idle */
