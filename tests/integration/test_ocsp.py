@@ -242,7 +242,7 @@ class OcspTest(harness.Case):
         began = time.monotonic()
         self.assertTrue(bobs.is_closed_within(harness.PATIENCE), "a Ping of a revoked certificate sleeps on")
         print("%.1f s from the revocation to the end of the Ping" % (time.monotonic() - began))
-        self.assertTrue(proxy.lines(refusal="certificate-revoked"), proxy.tail())
+        wait_for("the line about it", lambda: proxy.lines(refusal="certificate-revoked"), None, proxy)
         self.assertFalse(alices.is_closed_within(1.5), "alice's Ping was ended too")
         self.assertIsNone(self.status(proxy, self.bob))
 
