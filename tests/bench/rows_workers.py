@@ -1,5 +1,7 @@
 """Whether a second worker costs the first one anything: what one CPU second does, two workers against one, both free to use
 all cores."""
+import statistics
+
 import accounting
 import context
 import driver
@@ -38,8 +40,9 @@ def measure(bench):
             bench.say("workers: %s" % title)
             values = bench.compare(servers, bench.scaled(6, 2), cost)
             yield Row(GROUP, title, "\u00b5s", values)
+            one, two = values["1 worker"], values["2 workers"]
+            # Which round of the one meets which of the other is chance: the lowest are compared, and the medians.
             yield Row(GROUP, title + ", done in a CPU second", "x", {"easproxyd": [
-                one / two for one, two in zip(values["1 worker"], values["2 workers"])]},
-                Target(FLOOR, True, at_least=True))
+                min(one) / min(two), statistics.median(one) / statistics.median(two)]}, Target(FLOOR, True, at_least=True))
     finally:
         context.stop(servers)
