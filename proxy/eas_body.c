@@ -303,7 +303,7 @@ size_t eas_body_pack(const struct eas_body *body, uint8_t *packed)
 	return sizeof(len) + len + body->texts_len;
 }
 
-void eas_body_view(const uint8_t *packed, struct eas_body *body)
+void eas_body_view(uint8_t *packed, struct eas_body *body)
 {
 	uint16_t len;
 
@@ -311,10 +311,10 @@ void eas_body_view(const uint8_t *packed, struct eas_body *body)
 	zero_run_unpack(packed + sizeof(len), len, body, sizeof(*body));
 	/* Nothing is written to what has no room left. */
 	if (body->texts_len > 0)
-		body->texts = (char *)(uintptr_t)(packed + sizeof(len) + len);
+		body->texts = (char *)packed + sizeof(len) + len;
 }
 
-struct eas_body *eas_body_unpack(const uint8_t *packed)
+struct eas_body *eas_body_unpack(uint8_t *packed)
 {
 	struct eas_body *body = malloc(sizeof(*body));
 	char *texts = NULL;

@@ -202,10 +202,10 @@ size_t eas_body_memory(const struct eas_body *body);
 /* Packs the facts of a body that is at its end; returns how many bytes, EAS_BODY_PACKED_MAX at most. */
 size_t eas_body_pack(const struct eas_body *body, uint8_t *packed);
 /* The same facts again, for eas_body_free(). NULL when memory runs out. */
-struct eas_body *eas_body_unpack(const uint8_t *packed);
+struct eas_body *eas_body_unpack(uint8_t *packed);
 /* The same without taking memory, into a struct of the caller's: its texts stay where they are packed, and
  * it is not for eas_body_free(). */
-void eas_body_view(const uint8_t *packed, struct eas_body *body);
+void eas_body_view(uint8_t *packed, struct eas_body *body);
 
 /* How long the answer may take, in seconds, because the phone asked for a long poll: the heartbeat
  * of a Ping or Sync, at most 3540; 0 for all else. Where it was left out because the server knows

@@ -296,7 +296,7 @@ static void end_asleep(struct session *session)
 
 static struct exchange *unpack(struct session *session)
 {
-	const struct sleeper *sleeper = session->sleeper;
+	struct sleeper *sleeper = session->sleeper;
 	struct exchange *exchange = malloc(sizeof(*exchange));
 
 	if (exchange == NULL)

@@ -313,7 +313,7 @@ static int worker_start_tls(struct worker *worker, struct error *err)
 	STACK_OF(X509_NAME) *names = verifier_ca_names(worker->verifier);
 	int status = 0;
 
-	if (names == NULL)
+	if (names == NULL || worker->tls_servers == NULL)
 		return error_set(err, "out of memory");
 	for (size_t i = 0; i < config->listener_count && status == 0; i++) {
 		worker->tls_servers[i] = tls_server_new(&config->listeners[i], &config->trust,
