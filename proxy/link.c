@@ -334,7 +334,8 @@ static void link_connected(struct link *link)
 		link_retry(link, reason);
 		return;
 	}
-	link->connected_us = clock_us();
+	if (link->is_probe)
+		link->connected_us = (uint32_t)clock_us();
 	shared_add(&upstream->counters->upstream_connects, 1);
 	if (!config->is_tls || link->is_bare) {
 		link_become_ready(link);

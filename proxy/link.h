@@ -50,30 +50,32 @@ struct link {
 	TAILQ_ENTRY(link) entry; /* in its endpoint's idle or busy list */
 	struct endpoint *endpoint;
 	struct tls tls;
-	enum link_state state : 8;
-	uint16_t tries;
-	bool is_probe;         /* it never goes to another endpoint: a health check, or a test */
-	bool is_bare;          /* ready once it is connected, without TLS */
-	uint64_t connected_us; /* clock_us(): when a TLS handshake could begin */
 	struct watch watch;
 	struct wheel_timer timer;
 	union {
 		TAILQ_ENTRY(link) line_entry; /* in its endpoint's line, while LINK_WAITING */
 		LIST_ENTRY(link) login_entry; /* in login->idle, while idle */
 	};
-	uint32_t idle_turn; /* of the loop, in which it was given back */
-	bool is_dialing;    /* one of the endpoint's dialing_count */
-	bool has_stayed;    /* idle for LINK_PROOF_MS, and not ended by the endpoint */
-	bool is_logged_in;  /* the endpoint has taken login for whoever asks on it */
-	uint32_t
-		login_context; /* of a login that the endpoint has yet to prove itself for; 0: none */
-	struct login
-		*login; /* whose connection it is from its first byte to its last; NULL: one for
-				everybody, which says with each request whom it is for */
-	int64_t login_until;    /* UNIX seconds: not reused afterwards */
 	struct evbuffer *queue; /* NULL while nothing waits to be written */
 	const struct link_calls *calls;
 	void *owner;
+	struct login
+		*login; /* whose connection it is from its first byte to its last; NULL: one for
+				everybody, which says with each request whom it is for */
+	int64_t login_until; /* UNIX seconds: not reused afterwards */
+	uint32_t
+		login_context; /* of a login that the endpoint has yet to prove itself for; 0: none */
+	union {
+		uint32_t connected_us; /* of a probe: clock_us() when a TLS handshake could begin */
+		uint32_t idle_turn;    /* of all others: of the loop, in which it was given back */
+	};
+	uint16_t tries;
+	enum link_state state : 8;
+	bool is_probe : 1;     /* it never goes to another endpoint: a health check, or a test */
+	bool is_bare : 1;      /* ready once it is connected, without TLS */
+	bool is_dialing : 1;   /* one of the endpoint's dialing_count */
+	bool has_stayed : 1;   /* idle for LINK_PROOF_MS, and not ended by the endpoint */
+	bool is_logged_in : 1; /* the endpoint has taken login for whoever asks on it */
 };
 
 /* True when writing may begin at once: `ready` is not called then. */

@@ -283,7 +283,8 @@ static void say_connection(struct upstream_test *test)
 
 	snprintf(text, sizeof(text), "to %s, port %u", test->endpoint->config->host,
 		(unsigned int)test->endpoint->config->port);
-	say_timed(test, "connection", true, test->link->connected_us - test->since_us, text, "");
+	say_timed(test, "connection", true, test->link->connected_us - (uint32_t)test->since_us,
+		text, "");
 }
 
 /* Where there is TLS: what was agreed on, and whose certificate it is until when. */
@@ -302,7 +303,7 @@ static void say_tls(struct upstream_test *test)
 	endpoint_tls_name(test->endpoint, host);
 	snprintf(text, sizeof(text), "%s; it is %s, by a certificate of \"%s\" until %s",
 		tls_version(tls), host, name, moment);
-	say_timed(test, "tls", true, clock_us() - test->link->connected_us, text,
+	say_timed(test, "tls", true, (uint32_t)clock_us() - test->link->connected_us, text,
 		until - (int64_t)time(NULL) < SOON_S ? "its certificate ends soon" : "");
 }
 

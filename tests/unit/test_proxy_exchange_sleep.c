@@ -73,6 +73,17 @@ static void test_a_ping_sleeps_in_few_bytes(void)
 	end(&phone);
 }
 
+/* What is there for every phone that sleeps, in bytes, beside its sleeper and its keys (tls_records.h): whoever
+ * adds a field to one of these adds it to each of them, and should look for another place. */
+static void test_what_every_phone_has_stays_small(void)
+{
+	CU_ASSERT(sizeof(struct session) <= 184);
+	CU_ASSERT(sizeof(struct link) <= 144);
+	CU_ASSERT(sizeof(struct device_entry) <= 136);
+	CU_ASSERT(sizeof(struct credential) <= 136);
+	CU_ASSERT(sizeof(struct verdict_link) <= 24);
+}
+
 /* All that may stand in an exchange that sleeps. What may_sleep() does not allow is zero, and what is looked
  * up when it wakes is as it is there. */
 static void fill(struct exchange *exchange)
@@ -285,6 +296,7 @@ static void test_where_memory_runs_out_it_stays_awake(void)
 
 static const struct check checks[] = {
 	{"a Ping sleeps in few bytes", test_a_ping_sleeps_in_few_bytes},
+	{"what every phone has stays small", test_what_every_phone_has_stays_small},
 	{"nothing of an exchange is lost in sleep", test_nothing_of_an_exchange_is_lost_in_sleep},
 	{"an answer wakes it", test_an_answer_wakes_it},
 	{"an endpoint that hangs up wakes it", test_an_endpoint_that_hangs_up_wakes_it},
