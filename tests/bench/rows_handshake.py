@@ -68,7 +68,7 @@ def measure(bench):
     material = bench.material
     count, rounds = bench.scaled(200, 40), bench.scaled(5, 2)
     few = material.crls(10)
-    yield from compared(bench, few, bench.scaled(P256, P256[:2] + P256[-1:]), rounds, {None: count})
+    yield from compared(bench, few, bench.scaled(P256, P256[:2]), rounds, {None: count})
     yield from compared(bench, few, bench.scaled(RSA, RSA[:1]), bench.scaled(5, 1), {None: count // 2}, is_rsa=True)
     for entries, slow in bench.scaled(((100000, 100), (1000000, 20)), ((100000, 10),)):
         case = Case("TLS 1.3, P-256, seen", limit=0.015 if entries == 1000000 else None)

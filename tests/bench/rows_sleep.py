@@ -22,9 +22,9 @@ LIMITS = {"http": 1000, "https": 1500}
 def levels(bench, scheme, kind):
     """How many phones sleep, one level after the other."""
     if kind is peers.Apache:
-        return bench.scaled([200, APACHE_MAX], [50, 150])
+        return [200, APACHE_MAX]
     if bench.is_quick:
-        return [100, 400]
+        return [100, 300]
     # A process that holds the other end of all of them has a limit of files, too.
     most = min(19000, bench.descriptors - 1000)
     wanted = [1000, 5000, 19000] if scheme == "http" or kind is peers.Easproxyd else [1000, 5000]
@@ -133,7 +133,8 @@ def look_at(bench, kind, scheme):
 def measure(bench):
     """All rows of this kind."""
     for scheme in ("http", "https"):
-        who = bench.who[:2] if bench.is_quick and scheme == "https" else bench.who
+        who = bench.few_peers() if scheme == "https" else [
+            kind for kind in bench.who if kind is not peers.Apache or not bench.is_quick]
         found = {kind.name: look_at(bench, kind, scheme) for kind in who}
         notes = {name: f.note for name, f in found.items() if f.note}
         if peers.Apache.name in found and not bench.is_quick:

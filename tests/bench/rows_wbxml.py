@@ -32,10 +32,10 @@ def instructions_of(parser, document):
     return (more - fewer) / (many - few), size["elements"], size["bytes"]
 
 
-def rows():
-    """One dict for each parser and document, with ratio: its instructions by those of libwbxml's SAX parser."""
+def rows(documents):
+    """One dict for each parser and each of these documents, with ratio: its instructions by those of libwbxml's SAX parser."""
     output = subprocess.run([program(), "--json", SAMPLES], stdout=subprocess.PIPE, check=True).stdout
-    table = json.loads(output)
+    table = [row for row in json.loads(output) if row["document"] in documents]
     for row in table:
         count, elements, size = instructions_of(row["parser"], row["document"])
         row["instructions_per_element"] = count / elements
@@ -51,10 +51,11 @@ DOCUMENTS = {"sync": "a Sync answer of 500 kB", "samples": "the samples"}
 GROUP = "reading WBXML"
 
 
-def measure(_bench):
+def measure(bench):
     """All rows of this kind, for bench.py."""
-    table = rows()
-    for document, what in DOCUMENTS.items():
+    documents = bench.scaled(list(DOCUMENTS), ["samples"])
+    table = rows(documents)
+    for document, what in ((document, DOCUMENTS[document]) for document in documents):
         def values(key, of=document):
             return {NAMES[row["parser"]]: [row[key]] for row in table if row["document"] == of}
         yield Row(GROUP, what + ", speed", "MB/s", values("mb_per_s"), more_is_better=True)
@@ -63,5 +64,5 @@ def measure(_bench):
 
 
 if __name__ == "__main__":
-    json.dump(rows(), sys.stdout, indent=1)
+    json.dump(rows(DOCUMENTS), sys.stdout, indent=1)
     print()
