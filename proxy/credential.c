@@ -65,19 +65,22 @@ static void issuer_free(const char *text)
 	free(issuer);
 }
 
-/* Behind the links, which there is room for. */
-static struct revocation_point *points_of(const struct credential *credential)
-{
-	return (struct revocation_point *)(uintptr_t)(credential->links + credential->link_count);
-}
-
 static void copy_links(struct credential *credential, const struct verdict *verdict)
 {
 	credential->link_count = (uint8_t)verdict->link_count;
 	credential->point_count = (uint8_t)verdict->point_count;
 	memcpy(credential->links, verdict->links, verdict->link_count * sizeof(verdict->links[0]));
-	memcpy(points_of(credential), verdict->points,
+	memcpy(credential->links + verdict->link_count, verdict->points,
 		verdict->point_count * sizeof(verdict->points[0]));
+}
+
+static void destroy(struct credential *credential)
+{
+	free(credential->mailbox);
+	free(credential->users);
+	issuer_free(credential->issuer);
+	free(credential->names);
+	free(credential);
 }
 
 struct credential *credential_new(const struct verdict *verdict, uint32_t kinds)
@@ -103,7 +106,7 @@ struct credential *credential_new(const struct verdict *verdict, uint32_t kinds)
 	credential->names = identity_names_pack(&verdict->names, kinds);
 	if (credential->mailbox == NULL || credential->issuer == NULL ||
 		credential->names == NULL) {
-		credential_free(credential);
+		destroy(credential);
 		return NULL;
 	}
 	return credential;
@@ -123,11 +126,7 @@ void credential_free(struct credential *credential)
 		credential->shares--;
 		return;
 	}
-	free(credential->mailbox);
-	free(credential->users);
-	issuer_free(credential->issuer);
-	free(credential->names);
-	free(credential);
+	destroy(credential);
 }
 
 bool credential_is_user(const struct credential *credential, struct span user)
@@ -164,7 +163,8 @@ int credential_set_mailbox(struct credential *credential, const char *mailbox)
 struct verdict_links credential_links(const struct credential *credential)
 {
 	return (struct verdict_links){.links = credential->links,
-		.points = points_of(credential),
+		.points = (const struct revocation_point *)(credential->links +
+							    credential->link_count),
 		.count = credential->link_count,
 		.point_count = credential->point_count,
 		.not_before = credential->not_before,

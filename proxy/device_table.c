@@ -186,15 +186,21 @@ void device_entry_governor(const struct device_entry *entry, struct governor_sta
 			(struct governor_state){.asked = entry->asked, .leaked_s = entry->leaked_s};
 }
 
+/* Whether there is more in it than the rate. */
+static bool has_syncs(const struct governor_state *state)
+{
+	uint32_t any = state->retry_s | state->looping_key | state->steps | state->loop;
+
+	for (int i = 0; i < GOVERNOR_KEYS; i++)
+		any |= state->keys[i] | state->repeated[i];
+	return any != 0;
+}
+
 void device_entry_set_governor(struct device_entry *entry, const struct governor_state *state)
 {
-	struct governor_state rest = *state;
-	const struct governor_state nothing = {0};
-
 	entry->asked = state->asked;
 	entry->leaked_s = state->leaked_s;
-	rest.asked = rest.leaked_s = 0;
-	if (memcmp(&rest, &nothing, sizeof(rest)) == 0) {
+	if (!has_syncs(state)) {
 		free(entry->governor);
 		entry->governor = NULL;
 		return;

@@ -35,6 +35,14 @@ static void say_to_endpoint(const char *text)
 	CU_ASSERT_EQUAL(write(connection->fd, text, strlen(text)), (ssize_t)strlen(text));
 }
 
+static struct exchange *wake(struct phone *phone)
+{
+	struct exchange *exchange = exchange_wake(phone->session);
+
+	WORLD_MUST(exchange != NULL && exchange->request_facts != NULL);
+	return exchange;
+}
+
 /* A phone whose Ping sleeps. */
 static void begin(struct phone *phone, const char *mailbox)
 {
@@ -148,16 +156,14 @@ static void test_nothing_of_an_exchange_is_lost_in_sleep(void)
 	size_t facts_len;
 
 	begin(&phone, "alice2@a.test");
-	exchange = exchange_wake(phone.session);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(exchange);
+	exchange = wake(&phone);
 	fill(exchange);
 	memcpy(&before, exchange, sizeof(before));
 	facts_len = eas_body_pack(exchange->request_facts, facts);
 	exchange_sleep_all(world.worker);
 	CU_ASSERT_PTR_NULL(phone.session->exchange);
 	CU_ASSERT_PTR_NOT_NULL(phone.session->sleeper);
-	exchange = exchange_wake(phone.session);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(exchange);
+	exchange = wake(&phone);
 	memcpy(&after, exchange, sizeof(after));
 	CU_ASSERT_EQUAL(eas_body_pack(exchange->request_facts, again), facts_len);
 	CU_ASSERT_EQUAL(memcmp(facts, again, facts_len), 0);
@@ -228,9 +234,9 @@ static void test_it_is_told_to_end_without_waking(void)
 	begin(&phone, "alice6@a.test");
 	CU_ASSERT_TRUE(session_end_poll(phone.session, 1, POLL_DRAINS));
 	CU_ASSERT_PTR_NOT_NULL(phone.session->sleeper);
-	CU_ASSERT_EQUAL(exchange_wake(phone.session)->ends_poll, POLL_DRAINS);
+	CU_ASSERT_EQUAL(wake(&phone)->ends_poll, POLL_DRAINS);
 	world_run();
-	exchange_timed_out(exchange_wake(phone.session));
+	exchange_timed_out(wake(&phone));
 	CU_ASSERT_EQUAL(phone_hear(&phone), 200);
 	CU_ASSERT_FALSE(session_end_poll(phone.session, 1, POLL_DRAINS));
 	end(&phone);
@@ -243,7 +249,7 @@ static void test_a_look_at_its_device_does_not_wake_it(void)
 
 	begin(&phone, "alice7@a.test");
 	device = device_table_find(world.worker->devices, "alice7@a.test", "d1");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(device);
+	WORLD_MUST(device != NULL);
 	device->is_known = true;
 	memcpy(device->leaf_sha256, phone.credential->leaf_sha256, 32);
 	phone.credential->not_after = INT64_C(4102444800);
