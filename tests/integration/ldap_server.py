@@ -118,7 +118,9 @@ class Slapd:
         return self
 
     def halt(self):
+        """Returns once all of its threads have stopped: until then it may answer."""
         self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def go_on(self):
         self.process.send_signal(signal.SIGCONT)
