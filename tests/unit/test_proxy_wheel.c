@@ -180,7 +180,7 @@ static void test_a_timer_that_is_set_again_fires_at_the_later_time_alone(void)
 	owner.count = 0;
 	set(&owner, HOUR);
 	set(&owner, SECOND);
-	run_until(it.now_ms + 2 * HOUR);
+	run_until(it.now_ms + UINT64_C(2) * HOUR);
 	check_in_time(&owner);
 	tear_down();
 }
@@ -224,7 +224,7 @@ static void test_timers_may_stop_set_and_free_one_another_as_they_fire(void)
 	/* One that is set again with no time to speak of waits for a tick all the same. */
 	CU_ASSERT_TRUE(again.count <= 2);
 	again.again_ms = 0;
-	run_until(it.now_ms + 2 * SECOND);
+	run_until(it.now_ms + UINT64_C(2) * SECOND);
 	check_in_time(&later);
 	CU_ASSERT_EQUAL(wheel_next_ms(it.wheel), UINT64_MAX);
 	tear_down();
@@ -253,7 +253,7 @@ static void test_a_crowd_that_is_due_at_once_fires_over_several_turns(void)
 	set_up(5000);
 	for (size_t i = 0; i < MANY; i++)
 		set(&owners[i], 60 * SECOND);
-	it.now_ms += 61 * SECOND;
+	it.now_ms += UINT64_C(61) * SECOND;
 	while (wheel_next_ms(it.wheel) != UINT64_MAX) {
 		CU_ASSERT_TRUE(wheel_next_ms(it.wheel) <= it.now_ms);
 		wheel_advance(it.wheel, it.now_ms);
