@@ -252,10 +252,21 @@ class Proxy(Program):
         with open(self.config_path, "w", encoding="utf-8") as f:
             f.write(configuration_text(options))
 
+    def settled_output(self):
+        """A worker writes the lines of a turn of its loop together, at its end: what a phone has seen happen may
+        not be in the log yet."""
+        text = self.output()
+        for _ in range(10):
+            time.sleep(0.1)
+            before, text = text, self.output()
+            if text == before:
+                break
+        return text
+
     def lines(self, event=None, **fields):
         """Log lines as dicts, those of an event and with these fields."""
         out = []
-        for text in self.output().splitlines():
+        for text in self.settled_output().splitlines():
             if text.startswith("{"):
                 try:
                     line = json.loads(text)
