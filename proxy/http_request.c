@@ -70,9 +70,13 @@ static bool authorities_equal(
 /* Every "%" has its two digits. */
 static bool escapes_are_whole(struct span text)
 {
-	const uint8_t *end = text.data + text.len;
 	const uint8_t *at = text.data;
+	const uint8_t *end;
 
+	/* An absent query has no data to count from. */
+	if (text.len == 0)
+		return true;
+	end = at + text.len;
 	while (at != end && (at = memchr(at, '%', (size_t)(end - at))) != NULL) {
 		if (http_escape_value(span_of(at, (size_t)(end - at))) == -1)
 			return false;

@@ -14,6 +14,7 @@ trap stop EXIT INT TERM
 
 # serve [option...]: starts a server on a free port; $url is where.
 serve() {
+	: >"$folder/serve.out" # There before the loop below looks for it: the server starts beside us.
 	"$eassim" serve --listen 127.0.0.1:0 --require-provision --heartbeat-min 1 --quiet "$@" \
 		>"$folder/serve.out" &
 	server=$!
