@@ -30,12 +30,17 @@ static const char usage[] =
 	"  requests                   over kept connections, one phone each\n"
 	"  park                       sleep in Ping; then commands on standard input, a line of "
 	"JSON\n"
-	"                             for each: ping-check, wake [idle], reconnect [all], quit\n"
+	"                             for each: park N, ping-check, wake [idle], reconnect\n"
+	"                             [all], quit\n"
 	"\n"
 	"  --count N                  handshakes, requests or parked phones (1000)\n"
-	"  --warm-up N                before them, not counted (0)\n"
-	"  --hold                     after the warm-up wait for a line on standard input\n"
-	"  --connections N            at a time (handshakes 1, requests 32)\n"
+	"  --warm-up N                before them, not counted (0); park: phones that ask once "
+	"and go,\n"
+	"                             in turn, before any of them sleeps\n"
+	"  --hold                     after the warm-up wait for a line on standard input; "
+	"park: nobody\n"
+	"                             sleeps until told to\n"
+	"  --connections N            at a time (handshakes 1, requests 32, before park 8)\n"
 	"  --kind KIND                sync200, answer100k, foldersync, sendmail5m (sync200)\n"
 	"  --pace N                   phones that come to park in a second (0: as fast as they "
 	"can)\n"
@@ -180,10 +185,12 @@ static int mode_take(struct load_options *options, const char *text, struct erro
 
 static int options_check(struct load_options *options, struct error *err)
 {
+	static const uint32_t defaults[] = {
+		[LOAD_HANDSHAKES] = 1, [LOAD_REQUESTS] = 32, [LOAD_PARK] = 8};
 	const struct mint_options *mint = &options->mint;
 
 	if (options->connections == 0)
-		options->connections = options->mode == LOAD_REQUESTS ? 32 : 1;
+		options->connections = defaults[options->mode];
 	if (options->is_plain)
 		return 0;
 	if (options->ca == NULL)

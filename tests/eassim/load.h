@@ -139,6 +139,10 @@ int load_handshakes(struct load *load, struct error *err);
 int load_requests(struct load *load, struct error *err);
 int load_park(struct load *load, struct error *err);
 
+/* The warm-up of park: phones that come in turn, --connections at a time, ask once and go. 0, or -1 with
+ * err. */
+int load_visits(struct load *load, struct error *err);
+
 /* After the warm-up: says so, and with --hold waits for a line on standard input. */
 void load_warm(struct load *load);
 

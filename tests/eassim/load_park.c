@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "commands.h"
 #include "load.h"
 
 enum {
@@ -26,6 +27,7 @@ static struct park {
 	enum doing doing;
 	bool parks_again; /* after a wake */
 	bool is_over;
+	uint32_t level;                  /* so many are to sleep: the first ones */
 	uint32_t next;                   /* the line to look at next */
 	uint32_t parked, busy, answered; /* lines */
 	uint64_t begun_us, progress_us, pause_until_us;
@@ -97,12 +99,12 @@ static void park_some(void)
 		return;
 	if (load->options.pace > 0)
 		due = (now - park.begun_us) * load->options.pace / 1000000 + 1;
-	for (uint32_t seen = 0; seen < load->line_count && park.busy < BUSY_MAX &&
-				park.started < due && park.pause_until_us <= now;
+	for (uint32_t seen = 0; seen < park.level && park.busy < BUSY_MAX && park.started < due &&
+				park.pause_until_us <= now;
 		seen++) {
 		struct load_line *line = &load->lines[park.next];
 
-		park.next = (park.next + 1) % load->line_count;
+		park.next = (park.next + 1) % park.level;
 		if (line->is_parked || line->is_busy)
 			continue;
 		park.started++;
@@ -151,11 +153,10 @@ static void park_forget_answers(void)
 
 static void park_finish(void)
 {
-	bool is_whole = park.parked == park.load->line_count;
+	bool is_whole = park.parked == park.level;
 
 	if (park.doing == DOING_WAKE)
-		is_whole =
-			park.answered == park.load->line_count && (is_whole || !park.parks_again);
+		is_whole = park.answered == park.level && (is_whole || !park.parks_again);
 	if (!is_whole)
 		park.status = 1;
 	park_report(doing_names[park.doing]);
@@ -166,11 +167,10 @@ static void park_finish(void)
 /* Goes on with what was asked for, until it is done or nothing has happened for --timeout. */
 static void park_go_on(void)
 {
-	uint32_t count = park.load->line_count;
-	bool is_done = park.parked == count;
+	bool is_done = park.parked == park.level;
 
 	if (park.doing == DOING_WAKE)
-		is_done = park.answered == count && (is_done || !park.parks_again);
+		is_done = park.answered == park.level && (is_done || !park.parks_again);
 	else if (!is_done)
 		park_some();
 	if (is_done || load_now_us() - park.progress_us >=
@@ -183,7 +183,7 @@ static void command_wake(bool parks_again)
 	park_begin(DOING_WAKE);
 	park.parks_again = parks_again;
 	/* Those who were answered before they were asked to wait for it. */
-	for (uint32_t i = 0; parks_again && i < park.load->line_count; i++) {
+	for (uint32_t i = 0; parks_again && i < park.level; i++) {
 		struct load_line *line = &park.load->lines[i];
 
 		if (line->was_answered && !line->is_parked && !line->is_busy)
@@ -202,11 +202,28 @@ static void command_reconnect(bool closes_all)
 	park_begin(DOING_RECONNECT);
 }
 
+/* "park N": the first N of the phones sleep from now on; no fewer than do already. */
+static void command_park(const char *text)
+{
+	struct error err;
+	uint32_t level;
+
+	if (option_number(text, park.parked > 0 ? park.parked : 1, park.load->line_count, &level,
+		    &err) != 0) {
+		load_print(json_pack("{s:s}", "error", err.text));
+		return;
+	}
+	park.level = level;
+	park_begin(DOING_PARK);
+}
+
 static void command_take(const char *command)
 {
-	if (strcmp(command, "ping-check") == 0) {
+	if (strncmp(command, "park ", 5) == 0) {
+		command_park(command + 5);
+	} else if (strcmp(command, "ping-check") == 0) {
 		park.begun_us = load_now_us();
-		if (park.parked != park.load->line_count)
+		if (park.parked != park.level)
 			park.status = 1;
 		park_report(command);
 	} else if (strcmp(command, "wake") == 0) {
@@ -221,7 +238,7 @@ static void command_take(const char *command)
 		park.is_over = true;
 	} else {
 		load_print(json_pack("{s:s}", "error",
-			"ping-check, wake, wake idle, reconnect, reconnect all or quit"));
+			"park N, ping-check, wake, wake idle, reconnect, reconnect all or quit"));
 	}
 }
 
@@ -255,15 +272,31 @@ static void park_listen(bool listens)
 
 int load_park(struct load *load, struct error *err)
 {
-	if (load_lines_make(load, load->options.count, err) != 0)
+	const struct load_options *options = &load->options;
+
+	load_result_begin(load);
+	if (options->warm_up > 0 && load_visits(load, err) != 0)
+		return -1;
+	if (load_lines_make(load, options->count, err) != 0)
 		return -1;
 	park = (struct park){
 		.load = load, .input = {.on_ready = on_input, .fd = STDIN_FILENO}, .parked = 0};
 	fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
 	load->on_end = on_end;
 	load->on_asked = on_asked;
+	if (load->result.errors.total > 0)
+		park.status = 1;
+	if (options->holds) {
+		json_t *json = load_result_json(load);
+
+		json_object_set_new(
+			json, "warm", json_integer((json_int_t)load_result_ended(load)));
+		load_print(json);
+	} else {
+		park.level = options->count;
+		park_begin(DOING_PARK);
+	}
 	load_result_begin(load);
-	park_begin(DOING_PARK);
 	while (!park.is_over) {
 		park_listen(park.doing == DOING_NOTHING);
 		if (park.is_over)

@@ -1,10 +1,12 @@
-/* `eassim load handshakes` and `requests`. */
+/* `eassim load handshakes` and `requests`, and the visits before `park`. */
 #include <stdlib.h>
 
 #include "load.h"
 
 static uint64_t asked, wanted; /* of this round */
-static uint32_t next_phone;    /* of the handshakes, in turn */
+/* 0: each line is one phone; else a line is so many phones in turn, each on a connection of its own. */
+static uint32_t phones_in_turn;
+static uint32_t next_phone;
 
 static void count_no_connection(struct load_line *line, const char *why)
 {
@@ -18,8 +20,8 @@ static void ask_next(struct load_line *line, enum bench_kind kind)
 
 	while (asked < wanted) {
 		asked++;
-		if (kind == BENCH_OPTIONS)
-			line->phone = next_phone++;
+		if (phones_in_turn > 0)
+			line->phone = next_phone++ % phones_in_turn;
 		if (load_line_ask(line, kind, &why) == 0)
 			return;
 		count_no_connection(line, why);
@@ -47,12 +49,11 @@ static int finish(struct load *load, const char *mode)
 	return load->result.errors.total == 0 && load->result.over == 0 ? 0 : 1;
 }
 
-/* Each time another phone, from the first on again when all have been there. */
-static void on_handshake_end(struct load_line *line, enum load_end end, const char *why)
+static void on_visit_end(struct load_line *line, enum load_end end, const char *why)
 {
 	load_result_end_of(line, end, why);
 	load_line_close(line);
-	ask_next(line, BENCH_OPTIONS);
+	ask_next(line, line->kind);
 }
 
 int load_handshakes(struct load *load, struct error *err)
@@ -60,7 +61,8 @@ int load_handshakes(struct load *load, struct error *err)
 	if (load_lines_make(load, load->options.connections, err) != 0)
 		return -1;
 	load->options.kind = BENCH_OPTIONS;
-	load->on_end = on_handshake_end;
+	load->on_end = on_visit_end;
+	phones_in_turn = UINT32_MAX; /* certificates begin again when all have been shown */
 	if (load->options.warm_up > 0)
 		run_round(load, load->options.warm_up, BENCH_OPTIONS);
 	load_warm(load);
@@ -88,4 +90,22 @@ int load_requests(struct load *load, struct error *err)
 	load_warm(load);
 	run_round(load, options->count, options->kind);
 	return finish(load, "requests");
+}
+
+int load_visits(struct load *load, struct error *err)
+{
+	const struct load_options *options = &load->options;
+
+	if (load_lines_make(load, options->connections, err) != 0)
+		return -1;
+	load->on_end = on_visit_end;
+	phones_in_turn = options->count;
+	run_round(load, options->warm_up, options->kind);
+	phones_in_turn = 0;
+	for (uint32_t i = 0; i < load->line_count; i++)
+		load_line_close(&load->lines[i]);
+	free(load->lines);
+	load->lines = NULL;
+	load->line_count = 0;
+	return 0;
 }

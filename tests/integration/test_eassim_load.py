@@ -242,6 +242,25 @@ class TestParked(BenchCase):
         self.assertIsNone(again.process.poll())
         self.assertEqual(phones.end(), 1)  # they were lost once
 
+    def test_phones_are_known_before_they_sleep_and_more_and_more_of_them_do(self):
+        proxy = self.proxy_before()
+        phones = Parked(self, proxy, *self.many(30), "--count", "30", "--warm-up", "30", "--hold")
+        visits = phones.read()
+        self.assertEqual((visits["warm"], visits["right"], visits["handshakes"]), (30, 30, 30))
+        stats = self.stats()
+        self.assertEqual((stats["commands"]["Sync"], stats["polls_waiting"]), (30, 0))
+        mailboxes = {line["mailbox"] for line in proxy.lines("request", command="Sync")}
+        self.assertEqual(len(mailboxes), 30)
+
+        for level in (5, 30):
+            phones.say("park %d" % level)
+            asleep = phones.read()
+            self.assertEqual((asleep["parked"], asleep["phones"], asleep["wrong"]), (level, 30, 0))
+            self.wait_for_polls(level)
+        phones.say("park 29")
+        self.assertIn("30", phones.read()["error"])
+        self.assertEqual(phones.end(), 0)
+
     def test_a_flipped_bit_and_a_missing_answer_are_noticed(self):
         proxy = self.proxy_before()
         phones = Parked(self, proxy, *self.bob(), "--count", "10", "--timeout", "2")
