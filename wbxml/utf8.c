@@ -1,6 +1,10 @@
 #include "wbxml/utf8.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#else
 #include <endian.h>
+#endif
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -67,58 +71,95 @@ static uint8_t utf8_next(uint8_t state, uint8_t byte)
  * has. Seen as signed numbers, bytes above 0x7F are less than 0x20, too. */
 typedef int8_t utf8_block __attribute__((vector_size(16)));
 
-static const ptrdiff_t one_block = sizeof(utf8_block), four_blocks = 4 * sizeof(utf8_block);
+enum {
+	BLOCK = sizeof(utf8_block),
+	TWO_BLOCKS = 2 * BLOCK,
+	THREE_BLOCKS = 3 * BLOCK,
+	FOUR_BLOCKS = 4 * BLOCK,
+	BEYOND = 3, /* bytes that the last character of a block may have behind it */
+};
 
-/* FF for each byte that is not plain. */
-static utf8_block block_marks(const uint8_t *at)
+/* A bit for each byte that is not plain, the first one's the lowest. */
+static uint64_t block_marks(const uint8_t *at)
 {
 	utf8_block block;
 
 	memcpy(&block, at, sizeof(block));
-	return block < 0x20;
+	block = block < 0x20;
+#ifdef __SSE2__
+	return (uint64_t)_mm_movemask_epi8((__m128i)block);
+#else
+	uint64_t halves[2];
+
+	memcpy(halves, &block, sizeof(halves));
+	/* Of each byte one bit; the product brings them together in the uppermost byte. */
+	for (int i = 0; i < 2; i++)
+		halves[i] = (le64toh(halves[i]) & UINT64_C(0x8040201008040201)) *
+				    UINT64_C(0x0101010101010101) >>
+			    56;
+	return halves[1] << 8 | halves[0];
+#endif
 }
 
-/* The first byte of a block that is not plain, or its end. */
-static const uint8_t *block_skip(const uint8_t *at)
+static uint64_t four_blocks_marks(const uint8_t *at)
 {
-	utf8_block block = block_marks(at);
-	uint64_t marks[2];
-
-	memcpy(marks, &block, sizeof(marks));
-	if (marks[0] != 0)
-		return at + (__builtin_ctzll(le64toh(marks[0])) >> 3);
-	at += sizeof(marks[0]);
-	return at + (marks[1] != 0 ? __builtin_ctzll(le64toh(marks[1])) >> 3 : 8);
+	return block_marks(at) | block_marks(at + BLOCK) << BLOCK |
+	       block_marks(at + TWO_BLOCKS) << TWO_BLOCKS |
+	       block_marks(at + THREE_BLOCKS) << THREE_BLOCKS;
 }
 
-static bool blocks_are_plain(const uint8_t *at)
+static bool follows(uint8_t byte)
 {
-	utf8_block block = block_marks(at) | block_marks(at + one_block) |
-			   block_marks(at + 2 * one_block) | block_marks(at + 3 * one_block);
-	uint64_t marks[2];
+	return (byte & 0xC0) == 0x80;
+}
 
-	memcpy(marks, &block, sizeof(marks));
-	return (marks[0] | marks[1]) == 0;
+/* How many bytes a character has that is not plain, of which BEYOND more are there than its first; 0: it
+ * is wrong, or long enough to be looked at byte by byte. */
+static size_t character_len(const uint8_t *at)
+{
+	unsigned int code;
+
+	if (at[0] < 0x80)
+		return at[0] == '\n' || at[0] == '\r' || at[0] == '\t';
+	if (at[0] < 0xE0)
+		return at[0] >= 0xC2 && follows(at[1]) ? 2 : 0;
+	if (at[0] >= 0xF0 || !follows(at[1]) || !follows(at[2]))
+		return 0;
+	code = (at[0] & 0x0FU) << 12 | (at[1] & 0x3FU) << 6 | (at[2] & 0x3FU);
+	return code >= 0x800 && (code < 0xD800 || code > 0xDFFF) && code < 0xFFFE ? 3 : 0;
+}
+
+/* How far a block goes: over its end, with the character there, unless it stops before that at one of
+ * no length. */
+static size_t marks_pass(const uint8_t *at, uint64_t marks, size_t block)
+{
+	size_t past = 0;
+
+	while (marks != 0) {
+		size_t first = (size_t)__builtin_ctzll(marks);
+		size_t len = character_len(at + first);
+
+		if (len == 0)
+			return first;
+		past = first + len;
+		marks &= ~(((UINT64_C(1) << len) - 1) << first);
+	}
+	return past > block ? past : block;
 }
 
 /* A short text, as most are, ends in its first block; a long one is gone through four blocks at a time. */
-static const uint8_t *plain_skip(const uint8_t *at, const uint8_t *end)
+static const uint8_t *blocks_pass(const uint8_t *at, const uint8_t *end)
 {
-	const uint8_t *stop;
+	size_t block = BLOCK;
 
-	if (end - at < one_block)
-		return at;
-	stop = block_skip(at);
-	if (stop != at + one_block)
-		return stop;
-	at = stop;
-	while (end - at >= four_blocks && blocks_are_plain(at))
-		at += four_blocks;
-	while (end - at >= one_block) {
-		stop = block_skip(at);
-		if (stop != at + one_block)
-			return stop;
-		at = stop;
+	while ((size_t)(end - at) >= block + BEYOND) {
+		size_t past = marks_pass(
+			at, block == BLOCK ? block_marks(at) : four_blocks_marks(at), block);
+
+		at += past;
+		if (past < block)
+			break;
+		block = end - at >= FOUR_BLOCKS + BEYOND ? FOUR_BLOCKS : BLOCK;
 	}
 	return at;
 }
@@ -128,11 +169,8 @@ const uint8_t *utf8_scan(const uint8_t *at, const uint8_t *end, uint8_t *state)
 	uint8_t now = *state, next;
 
 	while (at < end) {
-		if (now == UTF8_NONE) {
-			at = plain_skip(at, end);
-			if (at == end)
-				break;
-		}
+		if (now == UTF8_NONE && end - at >= BLOCK + BEYOND)
+			at = blocks_pass(at, end);
 		next = utf8_next(now, *at);
 		if (next == UTF8_WRONG)
 			break;
