@@ -1,21 +1,19 @@
 #include "proxy/tls_aead.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
+#include <string.h>
 
-/* As many channels that take turns each find their key still there. */
-enum { KEPT_MAX = 16 };
-
-struct kept {
-	EVP_CIPHER_CTX *ctx;
-	const void *owner; /* whose key is in it; NULL: nobody's */
-};
+/* Up to this length a message is copied, so that it is encrypted in one go with what is behind it. */
+enum { SMALL = 1024 };
 
 enum { OPENING, SEALING };
 
-static struct kept kept[TLS_AEAD_COUNT][2][KEPT_MAX];
+static struct tls_cipher ciphers[TLS_CIPHERS_MAX];
+static size_t ciphers_made;
+static TAILQ_HEAD(, tls_cipher) by_use = TAILQ_HEAD_INITIALIZER(by_use);
 
 static const EVP_CIPHER *cipher_of(enum tls_aead_kind kind)
 {
@@ -31,90 +29,148 @@ static const EVP_CIPHER *cipher_of(enum tls_aead_kind kind)
 	return fetched[kind];
 }
 
-static size_t place_of(const void *owner)
+/* Contexts */
+
+static void make_first(struct tls_cipher *cipher)
 {
-	return (size_t)(((uint64_t)(uintptr_t)owner * UINT64_C(0x9e3779b97f4a7c15)) >> 60) %
-	       KEPT_MAX;
+	TAILQ_REMOVE(&by_use, cipher, entry);
+	TAILQ_INSERT_HEAD(&by_use, cipher, entry);
 }
 
-/* A context that is ready for a message with this nonce; tag: that has to come out, or NULL. */
-static EVP_CIPHER_CTX *begin(
-	const struct tls_aead *aead, int direction, const uint8_t nonce[TLS_NONCE], uint8_t *tag)
+static void make_last(struct tls_cipher *cipher)
 {
-	struct kept *place = &kept[aead->kind][direction][place_of(aead->owner)];
-	bool has_key = place->owner == aead->owner;
-	const EVP_CIPHER *cipher = cipher_of(aead->kind);
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, TLS_TAG),
-		OSSL_PARAM_construct_end()};
+	TAILQ_REMOVE(&by_use, cipher, entry);
+	TAILQ_INSERT_TAIL(&by_use, cipher, entry);
+}
+
+struct tls_cipher *tls_aead_find(const uint8_t *place)
+{
+	struct tls_cipher *cipher;
+
+	if (*place == 0)
+		return NULL;
+	cipher = &ciphers[*place - 1];
+	assert(cipher->place == place); /* whoever loses a context has its byte cleared */
+	if (TAILQ_NEXT(cipher, entry) != NULL)
+		make_last(cipher);
+	return cipher;
+}
+
+/* One that nobody has, a new one, or what was used least recently. */
+static struct tls_cipher *spare(void)
+{
+	struct tls_cipher *cipher = TAILQ_FIRST(&by_use);
+
+	if ((cipher == NULL || cipher->place != NULL) && ciphers_made < TLS_CIPHERS_MAX) {
+		cipher = &ciphers[ciphers_made++];
+		TAILQ_INSERT_HEAD(&by_use, cipher, entry);
+	}
+	if (cipher->place != NULL)
+		*cipher->place = 0;
+	cipher->place = NULL;
+	if (cipher->ctx == NULL)
+		cipher->ctx = EVP_CIPHER_CTX_new();
+	return cipher;
+}
+
+struct tls_cipher *tls_aead_key(
+	uint8_t *place, enum tls_aead_kind kind, const struct tls_keys *keys)
+{
+	struct tls_cipher *cipher = spare();
+	const EVP_CIPHER *wanted = cipher_of(kind);
+
+	assert(*place == 0);
+	if (cipher->ctx == NULL || wanted == NULL)
+		return NULL;
+	/* A context of the same kind only takes another key, which is cheaper than to begin anew. */
+	if (EVP_CIPHER_CTX_get0_cipher(cipher->ctx) == wanted)
+		wanted = NULL;
+	if (EVP_CipherInit_ex2(cipher->ctx, wanted, keys->key, NULL, SEALING, NULL) != 1) {
+		EVP_CIPHER_CTX_reset(cipher->ctx);
+		return NULL;
+	}
+	memcpy(cipher->iv, keys->iv, TLS_NONCE);
+	cipher->place = place;
+	*place = (uint8_t)(cipher - ciphers + 1);
+	make_last(cipher);
+	return cipher;
+}
+
+void tls_aead_forget(uint8_t *place)
+{
+	struct tls_cipher *cipher = tls_aead_find(place);
 
 	if (cipher == NULL)
-		return NULL;
-	if (place->ctx == NULL)
-		place->ctx = EVP_CIPHER_CTX_new();
-	place->owner = NULL;
-	if (place->ctx == NULL ||
-		EVP_CipherInit_ex2(place->ctx, has_key ? NULL : cipher, has_key ? NULL : aead->key,
-			nonce, direction, tag != NULL ? params : NULL) != 1)
-		return NULL;
-	place->owner = aead->owner;
-	return place->ctx;
+		return;
+	EVP_CIPHER_CTX_reset(cipher->ctx); /* wipes the key */
+	OPENSSL_cleanse(cipher->iv, sizeof(cipher->iv));
+	cipher->place = NULL;
+	*place = 0;
+	make_first(cipher);
 }
 
-static int update(EVP_CIPHER_CTX *ctx, uint8_t *out, const uint8_t *in, size_t len)
+/* Messages */
+
+static int update(const struct tls_cipher *cipher, uint8_t *out, const uint8_t *in, size_t len)
 {
 	int done = 0;
 
-	if (len > INT_MAX || EVP_CipherUpdate(ctx, out, &done, in, (int)len) != 1 ||
+	if (len > INT_MAX || EVP_CipherUpdate(cipher->ctx, out, &done, in, (int)len) != 1 ||
 		(size_t)done != len)
 		return -1;
 	return 0;
 }
 
-int tls_aead_seal(const struct tls_aead *aead, const uint8_t nonce[TLS_NONCE], struct span aad,
+static int encrypt(
+	const struct tls_cipher *cipher, const uint8_t *in, size_t len, int last, uint8_t *out)
+{
+	uint8_t last_byte = (uint8_t)last;
+
+	if (last != -1 && len <= SMALL) {
+		memcpy(out, in, len);
+		out[len] = last_byte;
+		return update(cipher, out, out, len + 1);
+	}
+	if (len > 0 && update(cipher, out, in, len) != 0)
+		return -1;
+	return last != -1 ? update(cipher, out + len, &last_byte, 1) : 0;
+}
+
+int tls_aead_seal(struct tls_cipher *cipher, const uint8_t nonce[TLS_NONCE], struct span aad,
 	const uint8_t *in, size_t len, int last, uint8_t *out)
 {
-	EVP_CIPHER_CTX *ctx = begin(aead, SEALING, nonce, NULL);
-	uint8_t last_byte = (uint8_t)last;
 	uint8_t *tag = out + len + (last != -1);
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, TLS_TAG),
+		OSSL_PARAM_construct_end()};
 	int done = 0;
 
-	if (ctx == NULL || update(ctx, NULL, aad.data, aad.len) != 0 ||
-		(len > 0 && update(ctx, out, in, len) != 0) ||
-		(last != -1 && update(ctx, out + len, &last_byte, 1) != 0) ||
-		EVP_CipherFinal_ex(ctx, tag, &done) != 1 || done != 0 ||
-		EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TLS_TAG, tag) != 1)
+	if (EVP_CipherInit_ex2(cipher->ctx, NULL, NULL, nonce, SEALING, NULL) != 1 ||
+		update(cipher, NULL, aad.data, aad.len) != 0 ||
+		encrypt(cipher, in, len, last, out) != 0 ||
+		EVP_CipherFinal_ex(cipher->ctx, tag, &done) != 1 || done != 0 ||
+		EVP_CIPHER_CTX_get_params(cipher->ctx, params) != 1)
 		return -1;
 	return 0;
 }
 
-int tls_aead_open(const struct tls_aead *aead, const uint8_t nonce[TLS_NONCE], struct span aad,
+int tls_aead_open(struct tls_cipher *cipher, const uint8_t nonce[TLS_NONCE], struct span aad,
 	uint8_t *in, size_t len, uint8_t *out, size_t split)
 {
-	EVP_CIPHER_CTX *ctx = begin(aead, OPENING, nonce, in + len);
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, in + len, TLS_TAG),
+		OSSL_PARAM_construct_end()};
 	uint8_t none[TLS_TAG];
 	int done = 0;
 
-	if (ctx != NULL && update(ctx, NULL, aad.data, aad.len) == 0 &&
-		(split == 0 || update(ctx, out, in, split) == 0) &&
-		(split == len || update(ctx, in + split, in + split, len - split) == 0) &&
-		EVP_CipherFinal_ex(ctx, none, &done) == 1 && done == 0)
+	if (EVP_CipherInit_ex2(cipher->ctx, NULL, NULL, nonce, OPENING, params) == 1 &&
+		update(cipher, NULL, aad.data, aad.len) == 0 &&
+		(split == 0 || update(cipher, out, in, split) == 0) &&
+		(split == len || update(cipher, in + split, in + split, len - split) == 0) &&
+		EVP_CipherFinal_ex(cipher->ctx, none, &done) == 1 && done == 0)
 		return 0;
 	if (split > 0)
 		OPENSSL_cleanse(out, split);
 	OPENSSL_cleanse(in + split, len - split);
 	return -1;
-}
-
-void tls_aead_forget(const void *owner)
-{
-	for (size_t kind = 0; kind < TLS_AEAD_COUNT; kind++)
-		for (size_t direction = 0; direction < 2; direction++) {
-			struct kept *place = &kept[kind][direction][place_of(owner)];
-
-			if (place->owner == owner) {
-				EVP_CIPHER_CTX_reset(place->ctx); /* wipes the key */
-				place->owner = NULL;
-			}
-		}
 }

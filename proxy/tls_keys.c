@@ -6,6 +6,8 @@
 #include <openssl/kdf.h>
 #include <string.h>
 
+#include "config/span.h"
+
 static const char *const hash_names[TLS_HASH_COUNT] = {
 	[TLS_SHA256] = "SHA256", [TLS_SHA384] = "SHA384"};
 
@@ -35,14 +37,13 @@ static EVP_MAC_CTX *hmac_of(enum tls_hash hash)
 }
 
 /*
- * HKDF-Expand-Label of RFC 8446 7.1 with an empty context. Nothing here is longer than the hash, so
- * of HKDF-Expand (RFC 5869 2.3) there is the first block alone.
+ * HKDF-Expand-Label of RFC 8446 7.1 with an empty context; no secret: that of the call before. Nothing
+ * here is longer than the hash, so of HKDF-Expand (RFC 5869 2.3) there is the first block alone.
  */
 static int expand_label(
-	enum tls_hash hash, const uint8_t *secret, const char *label, uint8_t *out, uint8_t out_len)
+	enum tls_hash hash, struct span secret, const char *label, uint8_t *out, uint8_t out_len)
 {
-	static const uint8_t first = 1;
-	uint8_t info[4 + 6 + 12], block[TLS_SECRET_MAX];
+	uint8_t info[4 + 6 + 12 + 1], block[TLS_SECRET_MAX];
 	size_t label_len = strlen(label), info_len = 0, block_len = 0;
 	EVP_MAC_CTX *hmac = hmac_of(hash);
 	int status = -1;
@@ -56,8 +57,9 @@ static int expand_label(
 	memcpy(info + info_len + 6, label, label_len);
 	info_len += 6 + label_len;
 	info[info_len++] = 0;
-	if (EVP_MAC_init(hmac, secret, tls_hash_len(hash), NULL) == 1 &&
-		EVP_MAC_update(hmac, info, info_len) == 1 && EVP_MAC_update(hmac, &first, 1) == 1 &&
+	info[info_len++] = 1; /* the block's number */
+	if (EVP_MAC_init(hmac, secret.data, secret.len, NULL) == 1 &&
+		EVP_MAC_update(hmac, info, info_len) == 1 &&
 		EVP_MAC_final(hmac, block, &block_len, sizeof(block)) == 1 &&
 		block_len == tls_hash_len(hash)) {
 		memcpy(out, block, out_len);
@@ -67,10 +69,23 @@ static int expand_label(
 	return status;
 }
 
+/* Puts another secret where the last one is. 0 or -1. */
+static int forget_secret(enum tls_hash hash)
+{
+	static const uint8_t none[TLS_SECRET_MAX];
+	EVP_MAC_CTX *hmac = hmac_of(hash);
+
+	return hmac != NULL && EVP_MAC_init(hmac, none, tls_hash_len(hash), NULL) == 1 ? 0 : -1;
+}
+
 int tls_keys_of_secret(const struct tls_suite *suite, const uint8_t *secret, struct tls_keys *keys)
 {
-	if (expand_label(suite->hash, secret, "key", keys->key, suite->key_len) == 0 &&
-		expand_label(suite->hash, secret, "iv", keys->iv, TLS_NONCE) == 0)
+	enum tls_hash hash = suite->hash;
+	struct span first = span_of(secret, tls_hash_len(hash)), same = {.len = 0};
+	bool has_keys = expand_label(hash, first, "key", keys->key, suite->key_len) == 0 &&
+			expand_label(hash, same, "iv", keys->iv, TLS_NONCE) == 0;
+
+	if (forget_secret(hash) == 0 && has_keys)
 		return 0;
 	OPENSSL_cleanse(keys, sizeof(*keys));
 	return -1;
@@ -78,7 +93,10 @@ int tls_keys_of_secret(const struct tls_suite *suite, const uint8_t *secret, str
 
 int tls_keys_next_secret(const struct tls_suite *suite, uint8_t *secret)
 {
-	return expand_label(suite->hash, secret, "traffic upd", secret, tls_hash_len(suite->hash));
+	uint8_t len = tls_hash_len(suite->hash);
+	int status = expand_label(suite->hash, span_of(secret, len), "traffic upd", secret, len);
+
+	return forget_secret(suite->hash) == 0 ? status : -1;
 }
 
 static int key_block(const struct tls_suite *suite, const uint8_t *master,

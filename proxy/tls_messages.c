@@ -2,7 +2,7 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <string.h>
+#include <stdlib.h>
 
 static enum tls_step fail(struct tls_fault *fault, int alert, const char *reason)
 {
@@ -22,9 +22,27 @@ enum tls_step tls_messages_count_idle(struct tls_records *records, struct tls_fa
 	return TLS_STEP_NOTHING;
 }
 
+/* A handshake message as far as it has come. */
+struct message {
+	struct tls_held held;
+	uint32_t passing; /* bytes of it that are still to come, and that nobody needs */
+	uint8_t len;
+	uint8_t bytes[TLS_MESSAGE_HEAD + 1]; /* a KeyUpdate, or the head of another */
+};
+
+static bool is_incomplete(const struct message *message)
+{
+	return message->len > 0 || message->passing > 0;
+}
+
 bool tls_messages_are_incomplete(const struct tls_records *records)
 {
-	return records->message_len > 0 || records->passing > 0;
+	return tls_records_held(records, TLS_HELD_MESSAGE) != NULL;
+}
+
+void tls_messages_drop(struct tls_records *records)
+{
+	tls_records_drop(records, TLS_HELD_MESSAGE);
 }
 
 /* Alerts */
@@ -74,9 +92,10 @@ static enum tls_step take_alert(
 /* Handshake messages */
 
 /* RFC 8446 4.6.3. rest: bytes of the record behind it. */
-static int take_key_update(struct tls_records *records, size_t rest, struct tls_fault *fault)
+static int take_key_update(
+	struct tls_records *records, struct message *message, size_t rest, struct tls_fault *fault)
 {
-	uint8_t wish = records->message[TLS_MESSAGE_HEAD];
+	uint8_t wish = message->bytes[TLS_MESSAGE_HEAD];
 
 	/* RFC 8446 5.1: no message of the old key may follow it in the same record. */
 	if (rest > 0) {
@@ -91,7 +110,7 @@ static int take_key_update(struct tls_records *records, size_t rest, struct tls_
 		fail(fault, SSL_AD_INTERNAL_ERROR, "OpenSSL could not derive a key");
 		return -1;
 	}
-	records->message_len = 0;
+	message->len = 0;
 	records->has_asked = false;
 	/* Several wishes that were not answered yet have one answer. */
 	if (wish == 1)
@@ -100,23 +119,24 @@ static int take_key_update(struct tls_records *records, size_t rest, struct tls_
 }
 
 /* What a message's first four bytes tell of one that is passed over. 0 or -1. */
-static int pass_over(struct tls_records *records, uint32_t len, struct tls_fault *fault)
+static int pass_over(struct message *message, uint32_t len, struct tls_fault *fault)
 {
 	if (len > TLS_MESSAGE_MAX) {
 		fail(fault, SSL_AD_ILLEGAL_PARAMETER, "excessive message size");
 		return -1;
 	}
-	records->passing = len;
-	records->message_len = 0;
+	message->passing = len;
+	message->len = 0;
 	return 0;
 }
 
 /* A message's head is there. 0; -1: it may not come now. */
-static int take_message_head(struct tls_records *records, struct tls_fault *fault)
+static int take_message_head(
+	struct tls_records *records, struct message *message, struct tls_fault *fault)
 {
-	uint8_t type = records->message[0];
-	uint32_t len = (uint32_t)records->message[1] << 16 | (uint32_t)records->message[2] << 8 |
-		       records->message[3];
+	uint8_t type = message->bytes[0];
+	uint32_t len = (uint32_t)message->bytes[1] << 16 | (uint32_t)message->bytes[2] << 8 |
+		       message->bytes[3];
 
 	if (is_1_3(records)) {
 		if (type == SSL3_MT_KEY_UPDATE && len == 1)
@@ -127,7 +147,7 @@ static int take_message_head(struct tls_records *records, struct tls_fault *faul
 		}
 		/* We resume nothing. */
 		if (type == SSL3_MT_NEWSESSION_TICKET && !records->is_server)
-			return pass_over(records, len, fault);
+			return pass_over(message, len, fault);
 	} else if (type == (records->is_server ? SSL3_MT_CLIENT_HELLO : SSL3_MT_HELLO_REQUEST)) {
 		if (!records->is_server && len > 0) {
 			fail(fault, SSL_AD_DECODE_ERROR, "length mismatch");
@@ -135,35 +155,59 @@ static int take_message_head(struct tls_records *records, struct tls_fault *faul
 		}
 		/* RFC 5246 7.2.2: it is declined, and all goes on. */
 		records->owes_warning = true;
-		return pass_over(records, len, fault);
+		return pass_over(message, len, fault);
 	}
 	fail(fault, SSL_AD_UNEXPECTED_MESSAGE, "unexpected message");
 	return -1;
 }
 
 /* Messages may come in pieces, and several in one record. */
-static int take_handshake(struct tls_records *records, struct span content, struct tls_fault *fault)
+static int take_bytes(struct tls_records *records, struct message *message, struct span content,
+	struct tls_fault *fault)
 {
 	size_t at = 0;
 
 	while (at < content.len) {
 		size_t rest = content.len - at;
 
-		if (records->passing > 0) {
-			size_t passed = rest < records->passing ? rest : records->passing;
+		if (message->passing > 0) {
+			size_t passed = rest < message->passing ? rest : message->passing;
 
-			records->passing -= (uint32_t)passed;
+			message->passing -= (uint32_t)passed;
 			at += passed;
 			continue;
 		}
-		records->message[records->message_len++] = content.data[at++];
-		if (records->message_len == TLS_MESSAGE_HEAD &&
-			take_message_head(records, fault) != 0)
+		message->bytes[message->len++] = content.data[at++];
+		if (message->len == TLS_MESSAGE_HEAD &&
+			take_message_head(records, message, fault) != 0)
 			return -1;
-		if (records->message_len > TLS_MESSAGE_HEAD &&
-			take_key_update(records, rest - 1, fault) != 0)
+		if (message->len > TLS_MESSAGE_HEAD &&
+			take_key_update(records, message, rest - 1, fault) != 0)
 			return -1;
 	}
+	return 0;
+}
+
+/* Keeps only what has begun. */
+static int take_handshake(struct tls_records *records, struct span content, struct tls_fault *fault)
+{
+	struct message *kept = (struct message *)tls_records_held(records, TLS_HELD_MESSAGE);
+	struct message message = {.passing = 0};
+
+	if (kept != NULL)
+		message = *kept;
+	tls_messages_drop(records);
+	if (take_bytes(records, &message, content, fault) != 0)
+		return -1;
+	if (!is_incomplete(&message))
+		return 0;
+	kept = malloc(sizeof(*kept));
+	if (kept == NULL) {
+		fail(fault, SSL_AD_INTERNAL_ERROR, "out of memory");
+		return -1;
+	}
+	*kept = message;
+	tls_records_hold(records, &kept->held, TLS_HELD_MESSAGE);
 	return 0;
 }
 

@@ -15,6 +15,9 @@ enum tls_step tls_messages_take(
 /* Whether a handshake message has begun and not ended. */
 bool tls_messages_are_incomplete(const struct tls_records *records);
 
+/* Frees what has come of such a message. */
+void tls_messages_drop(struct tls_records *records);
+
 /* One more record that has brought no content: NOTHING, or FAULT where they are too many. */
 enum tls_step tls_messages_count_idle(struct tls_records *records, struct tls_fault *fault);
 

@@ -1,5 +1,6 @@
 #include "proxy/tls_records.h"
 
+#include <assert.h>
 #include <openssl/crypto.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
@@ -13,88 +14,86 @@ static const struct tls_suite *suite_of(const struct tls_records *records)
 	return tls_suite_at(records->suite);
 }
 
-static uint8_t *key_of(struct tls_records *records, enum tls_direction direction)
+/* What is kept of a direction. */
+static size_t secret_len(const struct tls_suite *suite)
 {
-	return records->keys + (direction == TLS_OUT ? suite_of(records)->key_len : 0);
+	return suite->is_1_3 ? tls_hash_len(suite->hash) : (size_t)suite->key_len + TLS_NONCE;
 }
 
-static uint8_t *secret_of(struct tls_records *records, enum tls_direction direction)
+static size_t secret_at(const struct tls_records *records, enum tls_direction direction)
+{
+	return direction == TLS_OUT ? secret_len(suite_of(records)) : 0;
+}
+
+static size_t records_size(const struct tls_suite *suite)
+{
+	return offsetof(struct tls_records, secrets) + 2 * secret_len(suite);
+}
+
+int tls_records_keys(
+	const struct tls_records *records, enum tls_direction direction, struct tls_keys *keys)
 {
 	const struct tls_suite *suite = suite_of(records);
+	const uint8_t *secret = records->secrets + secret_at(records, direction);
 
-	return records->keys + 2 * (size_t)suite->key_len +
-	       (direction == TLS_OUT ? tls_hash_len(suite->hash) : 0);
+	if (suite->is_1_3)
+		return tls_keys_of_secret(suite, secret, keys);
+	memcpy(keys->key, secret, suite->key_len);
+	memcpy(keys->iv, secret + suite->key_len, TLS_NONCE);
+	return 0;
 }
 
-static size_t keys_size(const struct tls_suite *suite)
+/* A context with the direction's key. NULL when OpenSSL cannot. */
+static struct tls_cipher *cipher_of(struct tls_records *records, enum tls_direction direction)
 {
-	return 2 * ((size_t)suite->key_len + (suite->is_1_3 ? tls_hash_len(suite->hash) : 0));
-}
-
-static struct tls_aead aead_of(struct tls_records *records, enum tls_direction direction)
-{
-	return (struct tls_aead){.kind = suite_of(records)->aead,
-		.key = key_of(records, direction),
-		.owner = &records->sequence[direction]};
-}
-
-/* Another key than before, whose first record has number sequence. */
-static void use_keys(struct tls_records *records, enum tls_direction direction,
-	const struct tls_keys *keys, uint64_t sequence)
-{
-	tls_aead_forget(&records->sequence[direction]);
-	memcpy(key_of(records, direction), keys->key, suite_of(records)->key_len);
-	memcpy(records->iv[direction], keys->iv, TLS_NONCE);
-	records->sequence[direction] = sequence;
-}
-
-/* The keys of the direction's traffic secret. 0 or -1. */
-static int use_secret(struct tls_records *records, enum tls_direction direction)
-{
+	uint8_t *place = &records->place[direction];
+	struct tls_cipher *cipher = tls_aead_find(place);
 	struct tls_keys keys;
 
-	if (tls_keys_of_secret(suite_of(records), secret_of(records, direction), &keys) != 0)
-		return -1;
-	use_keys(records, direction, &keys, 0);
+	if (cipher != NULL)
+		return cipher;
+	if (tls_records_keys(records, direction, &keys) == 0)
+		cipher = tls_aead_key(place, suite_of(records)->aead, &keys);
 	OPENSSL_cleanse(&keys, sizeof(keys));
-	return 0;
+	return cipher;
 }
 
 int tls_records_update_key(struct tls_records *records, enum tls_direction direction)
 {
-	return tls_keys_next_secret(suite_of(records), secret_of(records, direction)) == 0
-		       ? use_secret(records, direction)
-		       : -1;
+	tls_aead_forget(&records->place[direction]);
+	records->sequence[direction] = 0;
+	return tls_keys_next_secret(
+		suite_of(records), records->secrets + secret_at(records, direction));
 }
 
-static int start_direction(
+static void start_direction(
 	struct tls_records *records, const struct tls_start *start, enum tls_direction direction)
 {
-	if (!start->suite->is_1_3) {
-		use_keys(records, direction, start->keys[direction], 1);
-		return 0;
+	const struct tls_suite *suite = start->suite;
+	uint8_t *secret = records->secrets + secret_at(records, direction);
+
+	if (suite->is_1_3) {
+		memcpy(secret, start->secret[direction], secret_len(suite));
+		return;
 	}
-	memcpy(secret_of(records, direction), start->secret[direction],
-		tls_hash_len(start->suite->hash));
-	return use_secret(records, direction);
+	records->sequence[direction] = 1;
+	memcpy(secret, start->keys[direction]->key, suite->key_len);
+	memcpy(secret + suite->key_len, start->keys[direction]->iv, TLS_NONCE);
+	if (direction == TLS_OUT && tls_suite_explicit_nonce(suite) != 0)
+		memcpy(secret + suite->key_len + 4, start->explicit_nonce, 8);
 }
 
 struct tls_records *tls_records_new(const struct tls_start *start)
 {
-	struct tls_records *records = calloc(1, sizeof(*records) + keys_size(start->suite));
+	struct tls_records *records = calloc(1, records_size(start->suite));
 
 	if (records == NULL)
 		return NULL;
 	records->suite = tls_suite_number(start->suite);
 	records->is_server = start->is_server;
 	records->content_max = start->content_max;
-	if (start_direction(records, start, TLS_IN) != 0 ||
-		start_direction(records, start, TLS_OUT) != 0) {
-		tls_records_free(records);
-		return NULL;
-	}
-	if (tls_suite_explicit_nonce(start->suite) != 0)
-		memcpy(records->iv[TLS_OUT] + 4, start->explicit_nonce, 8);
+	start_direction(records, start, TLS_IN);
+	start_direction(records, start, TLS_OUT);
 	return records;
 }
 
@@ -102,10 +101,41 @@ void tls_records_free(struct tls_records *records)
 {
 	if (records == NULL)
 		return;
-	tls_aead_forget(&records->sequence[TLS_IN]);
-	tls_aead_forget(&records->sequence[TLS_OUT]);
-	OPENSSL_cleanse(records, sizeof(*records) + keys_size(suite_of(records)));
+	tls_messages_drop(records);
+	assert(records->held == NULL); /* whose it is has freed it */
+	tls_aead_forget(&records->place[TLS_IN]);
+	tls_aead_forget(&records->place[TLS_OUT]);
+	OPENSSL_cleanse(records, records_size(suite_of(records)));
 	free(records);
+}
+
+struct tls_held *tls_records_held(const struct tls_records *records, enum tls_held_kind kind)
+{
+	struct tls_held *held = records->held;
+
+	while (held != NULL && held->kind != kind)
+		held = held->next;
+	return held;
+}
+
+void tls_records_hold(struct tls_records *records, struct tls_held *held, enum tls_held_kind kind)
+{
+	held->kind = kind;
+	held->next = records->held;
+	records->held = held;
+}
+
+void tls_records_drop(struct tls_records *records, enum tls_held_kind kind)
+{
+	for (struct tls_held **at = &records->held; *at != NULL; at = &(*at)->next) {
+		struct tls_held *held = *at;
+
+		if (held->kind != kind)
+			continue;
+		*at = held->next;
+		free(held);
+		return;
+	}
 }
 
 /* Both versions */
@@ -142,21 +172,17 @@ static void put_head(uint8_t *head, uint8_t type, size_t len)
 
 /* RFC 8446 5.3, RFC 7905 2: the IV, with the sequence number over its end. */
 static void nonce_of_sequence(
-	const struct tls_records *records, enum tls_direction direction, uint8_t nonce[TLS_NONCE])
+	const struct tls_cipher *cipher, uint64_t sequence, uint8_t nonce[TLS_NONCE])
 {
-	uint8_t sequence[8];
-
-	put_number(sequence, records->sequence[direction], 8);
-	memcpy(nonce, records->iv[direction], TLS_NONCE);
-	for (size_t i = 0; i < sizeof(sequence); i++)
-		nonce[TLS_NONCE - 8 + i] ^= sequence[i];
+	memcpy(nonce, cipher->iv, 4);
+	put_number(nonce + 4, get_number(cipher->iv + 4, 8) ^ sequence, 8);
 }
 
 /* RFC 5288 3: the salt, and eight bytes that are in the record. */
-static void nonce_of_record(const struct tls_records *records, enum tls_direction direction,
-	const uint8_t *explicit_nonce, uint8_t nonce[TLS_NONCE])
+static void nonce_of_record(
+	const struct tls_cipher *cipher, const uint8_t *explicit_nonce, uint8_t nonce[TLS_NONCE])
 {
-	memcpy(nonce, records->iv[direction], 4);
+	memcpy(nonce, cipher->iv, 4);
 	memcpy(nonce + 4, explicit_nonce, 8);
 }
 
@@ -259,7 +285,7 @@ static int decrypt(struct tls_records *records, uint8_t *wire, struct opening *o
 	const struct tls_suite *suite = suite_of(records);
 	size_t explicit_len = tls_suite_explicit_nonce(suite);
 	size_t len = length_in(wire);
-	const struct tls_aead aead = aead_of(records, TLS_IN);
+	struct tls_cipher *cipher;
 	uint8_t nonce[TLS_NONCE], aad[AAD_MAX];
 	struct span data;
 
@@ -267,6 +293,9 @@ static int decrypt(struct tls_records *records, uint8_t *wire, struct opening *o
 		return fail(fault, SSL_AD_BAD_RECORD_MAC, "decryption failed or bad record mac");
 	if (is_gcm(records) && records->sequence[TLS_IN] >= TLS_RECORDS_MAX)
 		return fail(fault, SSL_AD_CLOSE_NOTIFY, "the peer has used its key for too long");
+	cipher = cipher_of(records, TLS_IN);
+	if (cipher == NULL)
+		return fail(fault, SSL_AD_INTERNAL_ERROR, "OpenSSL could not set a key");
 	opening->type = wire[0];
 	opening->in = wire + TLS_HEAD + explicit_len;
 	opening->len = len - explicit_len - TLS_TAG;
@@ -275,11 +304,11 @@ static int decrypt(struct tls_records *records, uint8_t *wire, struct opening *o
 	if (opening->split > opening->len)
 		opening->split = opening->len;
 	if (explicit_len != 0)
-		nonce_of_record(records, TLS_IN, wire + TLS_HEAD, nonce);
+		nonce_of_record(cipher, wire + TLS_HEAD, nonce);
 	else
-		nonce_of_sequence(records, TLS_IN, nonce);
+		nonce_of_sequence(cipher, records->sequence[TLS_IN], nonce);
 	data = aad_of(records, TLS_IN, wire, opening->len, aad);
-	if (tls_aead_open(&aead, nonce, data, opening->in, opening->len, opening->out,
+	if (tls_aead_open(cipher, nonce, data, opening->in, opening->len, opening->out,
 		    opening->split) != 0)
 		return fail(fault, SSL_AD_BAD_RECORD_MAC, "decryption failed or bad record mac");
 	records->sequence[TLS_IN]++;
@@ -352,7 +381,7 @@ static size_t seal(
 	struct tls_records *records, uint8_t type, const uint8_t *data, size_t len, uint8_t *out)
 {
 	const struct tls_suite *suite = suite_of(records);
-	const struct tls_aead aead = aead_of(records, TLS_OUT);
+	struct tls_cipher *cipher;
 	size_t explicit_len = tls_suite_explicit_nonce(suite);
 	size_t record_len = tls_records_overhead(records) + len;
 	uint8_t nonce[TLS_NONCE], aad[AAD_MAX];
@@ -360,15 +389,18 @@ static size_t seal(
 	/* No nonce twice, whatever else happens. */
 	if (records->sequence[TLS_OUT] == UINT64_MAX)
 		return 0;
+	cipher = cipher_of(records, TLS_OUT);
+	if (cipher == NULL)
+		return 0;
 	put_head(out, suite->is_1_3 ? TLS_APPLICATION_DATA : type, record_len - TLS_HEAD);
 	if (explicit_len != 0) {
 		put_number(out + TLS_HEAD,
-			get_number(records->iv[TLS_OUT] + 4, 8) + records->sequence[TLS_OUT], 8);
-		nonce_of_record(records, TLS_OUT, out + TLS_HEAD, nonce);
+			get_number(cipher->iv + 4, 8) + records->sequence[TLS_OUT], 8);
+		nonce_of_record(cipher, out + TLS_HEAD, nonce);
 	} else {
-		nonce_of_sequence(records, TLS_OUT, nonce);
+		nonce_of_sequence(cipher, records->sequence[TLS_OUT], nonce);
 	}
-	if (tls_aead_seal(&aead, nonce, aad_of(records, TLS_OUT, out, len, aad), data, len,
+	if (tls_aead_seal(cipher, nonce, aad_of(records, TLS_OUT, out, len, aad), data, len,
 		    suite->is_1_3 ? type : -1, out + TLS_HEAD + explicit_len) != 0)
 		return 0;
 	records->sequence[TLS_OUT]++;

@@ -44,25 +44,31 @@ enum tls_content {
 
 enum tls_direction { TLS_IN, TLS_OUT };
 
-struct tls_peer;
-struct tls_received;
 struct tls_server_name;
-struct tls_unsent;
 
-/* All that a channel is, on the heap, as long as its suite needs it. */
+/* What a channel has only now and then: each kind is a struct of its file that begins with this. */
+enum tls_held_kind {
+	TLS_HELD_RECEIVED, /* tls_stream.c: not yet given to the caller */
+	TLS_HELD_UNSENT,   /* tls_stream.c: not yet taken by the socket */
+	TLS_HELD_MESSAGE,  /* tls_messages.c: a handshake message that came in pieces */
+	TLS_HELD_PEER,     /* tls_takeover.c: the peer's certificates */
+};
+
+struct tls_held {
+	struct tls_held *next;
+	enum tls_held_kind kind;
+};
+
+/* All that a channel is while nothing is under way, on the heap, as long as its suite needs it. */
 struct tls_records {
-	uint64_t sequence[2];     /* of the next record, by direction */
-	uint8_t iv[2][TLS_NONCE]; /* 1.2's AES-GCM: the salt, and what is added to the sequence */
-	struct tls_received *received; /* tls_stream.c: not yet given to the caller; or NULL */
-	struct tls_unsent *unsent;     /* tls_stream.c: not yet taken by the socket; or NULL */
-	struct tls_peer *peer;         /* tls_takeover.c: its certificates; or NULL */
-	struct tls_server_name *name;  /* tls_takeover.c: or NULL */
-	uint32_t passing;              /* bytes of a handshake message that nobody needs */
-	uint16_t content_max;          /* of a record in either direction (RFC 6066 4) */
-	uint8_t suite;                 /* its number */
-	uint8_t message[TLS_MESSAGE_HEAD + 1]; /* a handshake message that came in pieces */
-	uint8_t message_len;
-	uint8_t idle_records, warnings; /* in a row */
+	uint64_t sequence[2];         /* of the next record, by direction */
+	struct tls_held *held;        /* one of a kind at most; or NULL */
+	struct tls_server_name *name; /* tls_takeover.c: or NULL */
+	uint16_t content_max;         /* of a record in either direction (RFC 6066 4) */
+	uint8_t suite;                /* its number */
+	uint8_t place[2];             /* by direction: tls_aead.h */
+	uint8_t idle_records;         /* in a row */
+	uint8_t warnings : 3;         /* in a row */
 	bool is_server : 1;
 	bool has_ended : 1;    /* the peer has said that nothing more comes */
 	bool is_broken : 1;    /* there was a fault: nothing more is read or said */
@@ -71,7 +77,9 @@ struct tls_records {
 	bool owes_request : 1; /* the peer should be asked for one */
 	bool has_asked : 1;    /* it has been */
 	bool owes_warning : 1; /* that there is no renegotiation */
-	uint8_t keys[]; /* one per direction, then in TLS 1.3 one traffic secret per direction */
+	/* Per direction, in TLS 1.3 the traffic secret, else key and IV, which is with AES-GCM the salt,
+	 * and what is added to the sequence. */
+	uint8_t secrets[];
 };
 
 /* What a handshake has left behind. */
@@ -95,8 +103,19 @@ struct tls_fault {
 
 /* NULL when memory runs out or OpenSSL cannot. */
 struct tls_records *tls_records_new(const struct tls_start *start);
-/* Wipes it. What belongs to other files must be gone by then. */
+/* Wipes it. What it holds must be gone by then, but for a message. */
 void tls_records_free(struct tls_records *records);
+
+/* What protects the direction's records now: the caller wipes it. 0, or -1 when OpenSSL cannot. */
+int tls_records_keys(
+	const struct tls_records *records, enum tls_direction direction, struct tls_keys *keys);
+
+/* What it holds of that kind, or NULL. */
+struct tls_held *tls_records_held(const struct tls_records *records, enum tls_held_kind kind);
+/* Has it hold that from now on, and nothing else of that kind: it is on the heap, and stays its file's. */
+void tls_records_hold(struct tls_records *records, struct tls_held *held, enum tls_held_kind kind);
+/* Frees what it holds of that kind, if anything. */
+void tls_records_drop(struct tls_records *records, enum tls_held_kind kind);
 
 /* Receiving */
 

@@ -13,7 +13,8 @@ enum {
 };
 
 /* What was received and has not been given to the caller: content, and behind it bytes as they came. */
-struct tls_received {
+struct received {
+	struct tls_held held;
 	const char
 		*reason; /* not NULL: the channel has failed, which the caller has yet to be told */
 	size_t content_len, wire_len;
@@ -21,7 +22,8 @@ struct tls_received {
 };
 
 /* What is sealed and was not taken by the socket. */
-struct tls_unsent {
+struct unsent {
+	struct tls_held held;
 	size_t len, at;     /* bytes, and how many of them are sent */
 	size_t whole;       /* where the first record begins that is not sent whole */
 	size_t content_len; /* content that the caller thinks of as not written, and offers again */
@@ -31,6 +33,22 @@ struct tls_unsent {
 
 /* All channels of a process take turns with these. */
 static uint8_t wire_in[WIRE_IN], wire_out[WIRE_OUT];
+
+static struct received *received_of(const struct tls_records *records)
+{
+	return (struct received *)tls_records_held(records, TLS_HELD_RECEIVED);
+}
+
+static struct unsent *unsent_of(const struct tls_records *records)
+{
+	return (struct unsent *)tls_records_held(records, TLS_HELD_UNSENT);
+}
+
+/* Why a channel has failed that is broken. */
+static const char *reason_of(const struct received *received)
+{
+	return received != NULL && received->reason != NULL ? received->reason : "";
+}
 
 static const char *last_reason = "";
 
@@ -74,13 +92,13 @@ static int send_some(int fd, const uint8_t *bytes, size_t len, size_t *sent)
 static int keep_unsent(struct tls_records *records, const uint8_t *sealed, size_t len, size_t at,
 	size_t content_len)
 {
-	struct tls_unsent *unsent = malloc(sizeof(*unsent) + len);
+	struct unsent *unsent = malloc(sizeof(*unsent) + len);
 
 	if (unsent == NULL)
 		return -1;
-	*unsent = (struct tls_unsent){.len = len, .at = at, .content_len = content_len};
+	*unsent = (struct unsent){.len = len, .at = at, .content_len = content_len};
 	memcpy(unsent->bytes, sealed, len);
-	records->unsent = unsent;
+	tls_records_hold(records, &unsent->held, TLS_HELD_UNSENT);
 	return 0;
 }
 
@@ -105,7 +123,7 @@ static size_t count_whole(
 /* Sends what is kept, and frees it once nothing of it is left to be told. 0 or -1. */
 static int send_unsent(struct tls_records *records, int fd)
 {
-	struct tls_unsent *unsent = records->unsent;
+	struct unsent *unsent = unsent_of(records);
 	size_t sent = 0;
 
 	if (unsent->at < unsent->len &&
@@ -117,8 +135,7 @@ static int send_unsent(struct tls_records *records, int fd)
 	if (unsent->gone > unsent->content_len)
 		unsent->gone = unsent->content_len;
 	if (unsent->at == unsent->len && unsent->content_len == 0) {
-		free(unsent);
-		records->unsent = NULL;
+		tls_records_drop(records, TLS_HELD_UNSENT);
 	}
 	return 0;
 }
@@ -126,14 +143,13 @@ static int send_unsent(struct tls_records *records, int fd)
 /* What the caller is told of content that was kept. */
 static size_t tell_gone(struct tls_records *records, size_t offered)
 {
-	struct tls_unsent *unsent = records->unsent;
+	struct unsent *unsent = unsent_of(records);
 	size_t told = unsent->gone < offered ? unsent->gone : offered;
 
 	unsent->gone -= told;
 	unsent->content_len -= told;
 	if (unsent->at == unsent->len && unsent->content_len == 0) {
-		free(unsent);
-		records->unsent = NULL;
+		tls_records_drop(records, TLS_HELD_UNSENT);
 	}
 	return told;
 }
@@ -141,14 +157,16 @@ static size_t tell_gone(struct tls_records *records, size_t offered)
 /* The last thing that is said. What does not fit into the socket at once is not waited for. */
 static void say_last(struct tls_records *records, int fd, int alert)
 {
+	const struct unsent *unsent;
 	uint8_t sealed[TLS_OWED_MAX];
 	size_t len, sent;
 
 	if (records->is_cut)
 		return;
-	if (records->unsent != NULL &&
-		(send_unsent(records, fd) != 0 ||
-			(records->unsent != NULL && records->unsent->at < records->unsent->len)))
+	if (unsent_of(records) != NULL && send_unsent(records, fd) != 0)
+		return;
+	unsent = unsent_of(records);
+	if (unsent != NULL && unsent->at < unsent->len)
 		return; /* within another record it would only be noise */
 	len = tls_records_seal_alert(records, alert, sealed);
 	if (len > 0)
@@ -240,13 +258,11 @@ enum tls_result tls_stream_write(
 	if (records->is_cut)
 		return failed("");
 	if (records->is_broken)
-		return failed(records->received != NULL && records->received->reason != NULL
-				      ? records->received->reason
-				      : "");
-	if (records->unsent != NULL) {
+		return failed(reason_of(received_of(records)));
+	if (unsent_of(records) != NULL) {
 		if (send_unsent(records, fd) != 0)
 			return failed_to_send(records, "");
-		if (records->unsent != NULL) {
+		if (unsent_of(records) != NULL) {
 			*written = tell_gone(records, len);
 			return *written > 0 ? TLS_DONE : TLS_WANTS_WRITE;
 		}
@@ -261,17 +277,17 @@ enum tls_result tls_stream_write(
 static int keep_received(struct tls_records *records, const char *reason, const uint8_t *content,
 	size_t content_len, const uint8_t *wire, size_t wire_len)
 {
-	struct tls_received *received = malloc(sizeof(*received) + content_len + wire_len);
+	struct received *received = malloc(sizeof(*received) + content_len + wire_len);
 
 	if (received == NULL)
 		return -1;
-	*received = (struct tls_received){
+	*received = (struct received){
 		.reason = reason, .content_len = content_len, .wire_len = wire_len};
 	if (content_len > 0)
 		memcpy(received->bytes, content, content_len);
 	if (wire_len > 0)
 		memcpy(received->bytes + content_len, wire, wire_len);
-	records->received = received;
+	tls_records_hold(records, &received->held, TLS_HELD_RECEIVED);
 	return 0;
 }
 
@@ -280,7 +296,7 @@ int tls_stream_give(struct tls_records *records, const void *wire, size_t len)
 	return len > 0 ? keep_received(records, NULL, NULL, 0, wire, len) : 0;
 }
 
-static bool can_open(const struct tls_records *records, const struct tls_received *received)
+static bool can_open(const struct tls_records *records, const struct received *received)
 {
 	return tls_records_can_open(
 		records, received->bytes + received->content_len, received->wire_len);
@@ -288,7 +304,7 @@ static bool can_open(const struct tls_records *records, const struct tls_receive
 
 bool tls_stream_has_pending(const struct tls_records *records)
 {
-	const struct tls_received *received = records->received;
+	const struct received *received = received_of(records);
 
 	return records->has_ended ||
 	       (received != NULL && (received->content_len > 0 || received->reason != NULL ||
@@ -298,7 +314,7 @@ bool tls_stream_has_pending(const struct tls_records *records)
 /* Content that had no room in an earlier call. */
 static size_t give_content(struct tls_records *records, uint8_t *data, size_t capacity)
 {
-	struct tls_received *received = records->received;
+	struct received *received = received_of(records);
 	size_t given = received->content_len < capacity ? received->content_len : capacity;
 
 	memcpy(data, received->bytes, given);
@@ -306,8 +322,7 @@ static size_t give_content(struct tls_records *records, uint8_t *data, size_t ca
 	memmove(received->bytes, received->bytes + given,
 		received->content_len + received->wire_len);
 	if (received->content_len == 0 && received->wire_len == 0 && received->reason == NULL) {
-		free(received);
-		records->received = NULL;
+		tls_records_drop(records, TLS_HELD_RECEIVED);
 	}
 	return given;
 }
@@ -380,7 +395,7 @@ static enum tls_result open_records(struct tls_records *records, int fd, size_t 
 enum tls_result tls_stream_read(
 	struct tls_records *records, int fd, void *data, size_t capacity, size_t *len)
 {
-	struct tls_received *received = records->received;
+	struct received *received = received_of(records);
 	size_t had = 0, more = 0;
 	enum tls_result result;
 
@@ -390,7 +405,7 @@ enum tls_result tls_stream_read(
 		return TLS_DONE;
 	}
 	if (records->is_broken)
-		return failed(received != NULL && received->reason != NULL ? received->reason : "");
+		return failed(reason_of(received));
 	if (records->has_ended)
 		return TLS_EOF;
 	if (received != NULL)
@@ -402,13 +417,12 @@ enum tls_result tls_stream_read(
 	}
 	if (received != NULL) {
 		memcpy(wire_in, received->bytes, had);
-		free(received);
-		records->received = NULL;
+		tls_records_drop(records, TLS_HELD_RECEIVED);
 	}
 	result = open_records(records, fd, had + more, data, capacity, len);
 	/* That there is no renegotiation is said at once; all else that is owed waits for content. */
 	if (records->owes_warning && !records->is_broken && !records->is_cut &&
-		records->unsent == NULL && send_owed(records, fd) == TLS_ERROR && *len == 0)
+		unsent_of(records) == NULL && send_owed(records, fd) == TLS_ERROR && *len == 0)
 		return TLS_ERROR;
 	return result;
 }
@@ -417,8 +431,6 @@ void tls_stream_close(struct tls_records *records, int fd)
 {
 	if (!records->is_broken)
 		say_last(records, fd, SSL_AD_CLOSE_NOTIFY);
-	free(records->unsent);
-	free(records->received);
-	records->unsent = NULL;
-	records->received = NULL;
+	tls_records_drop(records, TLS_HELD_UNSENT);
+	tls_records_drop(records, TLS_HELD_RECEIVED);
 }

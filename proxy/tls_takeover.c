@@ -92,43 +92,56 @@ const char *tls_takeover_server_name(const struct tls_records *records)
 /* The peer's certificates, for as long as they are of use */
 
 struct tls_peer {
+	struct tls_held held;
 	X509 *leaf;
 	STACK_OF(X509) * chain;
 };
 
+static struct tls_peer *peer_of(const struct tls_records *records)
+{
+	return (struct tls_peer *)tls_records_held(records, TLS_HELD_PEER);
+}
+
 void tls_takeover_forget_peer(struct tls_records *records)
 {
-	if (records->peer == NULL)
+	struct tls_peer *peer = peer_of(records);
+
+	if (peer == NULL)
 		return;
-	X509_free(records->peer->leaf);
-	sk_X509_pop_free(records->peer->chain, X509_free);
-	free(records->peer);
-	records->peer = NULL;
+	X509_free(peer->leaf);
+	sk_X509_pop_free(peer->chain, X509_free);
+	tls_records_drop(records, TLS_HELD_PEER);
 }
 
 static int take_peer(struct tls_records *records, SSL *ssl)
 {
 	STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
+	struct tls_peer *peer;
 
 	if (SSL_get0_peer_certificate(ssl) == NULL)
 		return 0;
-	records->peer = calloc(1, sizeof(*records->peer));
-	if (records->peer == NULL)
+	peer = calloc(1, sizeof(*peer));
+	if (peer == NULL)
 		return -1;
-	records->peer->leaf = SSL_get1_peer_certificate(ssl);
+	tls_records_hold(records, &peer->held, TLS_HELD_PEER);
+	peer->leaf = SSL_get1_peer_certificate(ssl);
 	if (chain != NULL)
-		records->peer->chain = X509_chain_up_ref(chain);
-	return chain == NULL || records->peer->chain != NULL ? 0 : -1;
+		peer->chain = X509_chain_up_ref(chain);
+	return chain == NULL || peer->chain != NULL ? 0 : -1;
 }
 
 X509 *tls_takeover_peer(const struct tls_records *records)
 {
-	return records->peer != NULL ? records->peer->leaf : NULL;
+	const struct tls_peer *peer = peer_of(records);
+
+	return peer != NULL ? peer->leaf : NULL;
 }
 
 STACK_OF(X509) * tls_takeover_peer_chain(const struct tls_records *records)
 {
-	return records->peer != NULL ? records->peer->chain : NULL;
+	const struct tls_peer *peer = peer_of(records);
+
+	return peer != NULL ? peer->chain : NULL;
 }
 
 void tls_takeover_release(struct tls_records *records)

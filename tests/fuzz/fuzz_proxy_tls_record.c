@@ -49,9 +49,14 @@ static size_t forge(const struct tls_records *records, uint8_t type, const uint8
 	size_t explicit_len = tls_suite_explicit_nonce(suite);
 	size_t inner = len + suite->is_1_3, total = explicit_len + inner + TLS_TAG;
 	uint8_t nonce[TLS_NONCE], aad[13] = {0};
-	const struct tls_aead aead = {.kind = suite->aead, .key = records->keys, .owner = aad};
+	struct tls_cipher *cipher;
+	struct tls_keys keys;
+	uint8_t place = 0;
 
-	memcpy(nonce, records->iv[TLS_IN], TLS_NONCE);
+	assert(tls_records_keys(records, TLS_IN, &keys) == 0);
+	cipher = tls_aead_key(&place, suite->aead, &keys);
+	assert(cipher != NULL);
+	memcpy(nonce, keys.iv, TLS_NONCE);
 	wire[0] = suite->is_1_3 ? TLS_APPLICATION_DATA : type;
 	wire[1] = wire[2] = 3;
 	wire[3] = (uint8_t)(total >> 8);
@@ -66,9 +71,9 @@ static size_t forge(const struct tls_records *records, uint8_t type, const uint8
 	memcpy(aad + 8, wire, 3);
 	aad[11] = (uint8_t)(len >> 8);
 	aad[12] = (uint8_t)len;
-	assert(tls_aead_seal(&aead, nonce, suite->is_1_3 ? span_of(wire, 5) : span_of(aad, 13),
+	assert(tls_aead_seal(cipher, nonce, suite->is_1_3 ? span_of(wire, 5) : span_of(aad, 13),
 		       data, len, suite->is_1_3 ? type : -1, wire + 5 + explicit_len) == 0);
-	tls_aead_forget(aad);
+	tls_aead_forget(&place);
 	return 5 + total;
 }
 

@@ -89,9 +89,14 @@ static size_t forge(uint8_t type, const void *data, size_t len, size_t pad)
 	size_t inner = suite->is_1_3 ? len + 1 + pad : len, total = explicit_len + inner + TLS_TAG;
 	uint8_t nonce[TLS_NONCE], aad[13] = {0}, plain[TLS_WIRE_MAX] = {0};
 	uint64_t sequence = server->sequence[TLS_IN];
-	const struct tls_aead aead = {.kind = suite->aead, .key = server->keys, .owner = plain};
 	struct span data_of_head;
+	struct tls_cipher *cipher;
+	struct tls_keys keys;
+	uint8_t place = 0;
 
+	CU_ASSERT_EQUAL_FATAL(tls_records_keys(server, TLS_IN, &keys), 0);
+	cipher = tls_aead_key(&place, suite->aead, &keys);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(cipher);
 	memcpy(plain, data, len);
 	if (suite->is_1_3)
 		plain[len] = type;
@@ -99,7 +104,7 @@ static size_t forge(uint8_t type, const void *data, size_t len, size_t pad)
 	wire[1] = wire[2] = 3;
 	wire[3] = (uint8_t)(total >> 8);
 	wire[4] = (uint8_t)total;
-	memcpy(nonce, server->iv[TLS_IN], TLS_NONCE);
+	memcpy(nonce, keys.iv, TLS_NONCE);
 	for (size_t i = 0; i < 8; i++) {
 		aad[i] = (uint8_t)(sequence >> (56 - 8 * i));
 		if (explicit_len == 0)
@@ -111,10 +116,10 @@ static size_t forge(uint8_t type, const void *data, size_t len, size_t pad)
 	aad[11] = (uint8_t)(len >> 8);
 	aad[12] = (uint8_t)len;
 	data_of_head = suite->is_1_3 ? span_of(wire, 5) : span_of(aad, 13);
-	CU_ASSERT_EQUAL(tls_aead_seal(&aead, nonce, data_of_head, plain, inner, -1,
+	CU_ASSERT_EQUAL(tls_aead_seal(cipher, nonce, data_of_head, plain, inner, -1,
 				wire + 5 + explicit_len),
 		0);
-	tls_aead_forget(plain);
+	tls_aead_forget(&place);
 	return 5 + total;
 }
 
@@ -501,21 +506,21 @@ static void test_too_much_content_is_refused(void)
 static void test_keys_are_updated_in_both_directions(void)
 {
 	for (size_t i = 0; i < 3; i++) {
-		uint8_t before[TLS_KEY_MAX];
+		struct tls_keys before, after;
 
 		ends_make(i);
 		for (int n = 0; n < 20; n++) {
 			size_t record;
 
-			memcpy(before, server->keys, tls_suite_at(server->suite)->key_len);
+			CU_ASSERT_EQUAL(tls_records_keys(server, TLS_IN, &before), 0);
 			phone->owes_request = true;
 			record = tls_records_seal_owed(phone, wire, &fault);
 			CU_ASSERT(record > 0);
 			CU_ASSERT_EQUAL(phone->sequence[TLS_OUT], 0);
 			CU_ASSERT_EQUAL(open_with(server, record), TLS_STEP_NOTHING);
-			CU_ASSERT_NOT_EQUAL(
-				memcmp(before, server->keys, tls_suite_at(server->suite)->key_len),
-				0);
+			CU_ASSERT_EQUAL(tls_records_keys(server, TLS_IN, &after), 0);
+			CU_ASSERT_NOT_EQUAL(memcmp(before.key, after.key, 16), 0);
+			CU_ASSERT_NOT_EQUAL(memcmp(before.iv, after.iv, TLS_NONCE), 0);
 			record = tls_records_seal(phone, (const uint8_t *)"new", 3, wire, &fault);
 			CU_ASSERT_EQUAL(open_with(server, record), TLS_STEP_CONTENT);
 			record = tls_records_seal_owed(server, wire, &fault);
@@ -655,22 +660,29 @@ static void test_a_key_is_not_used_for_too_long(void)
 	}
 }
 
+/* Gives the direction from phone to server another secret than all others have. */
+static void channel_mark(size_t number)
+{
+	const struct tls_suite *suite = tls_suite_at(phone->suite);
+	size_t len = suite->is_1_3 ? tls_hash_len(suite->hash) : (size_t)suite->key_len + TLS_NONCE;
+	uint8_t *out = phone->secrets + len;
+
+	memset(out, (int)(number % 251), suite->key_len);
+	out[0] = (uint8_t)(number / 251);
+	memcpy(server->secrets, out, len);
+}
+
 /* More channels than there are contexts for: each has its own key each time. */
 static void test_channels_do_not_get_each_others_keys(void)
 {
-	enum { CHANNELS = 100 };
+	enum { CHANNELS = 400 };
 	static struct tls_records *phones[CHANNELS], *servers[CHANNELS];
 
 	for (size_t i = 0; i < CHANNELS; i++) {
-		struct tls_keys keys;
-
 		ends_make(i % suite_count);
+		channel_mark(i);
 		phones[i] = phone;
 		servers[i] = server;
-		memset(&keys, (int)i, sizeof(keys));
-		memcpy(phone->keys + tls_suite_at(phone->suite)->key_len, keys.key,
-			tls_suite_at(phone->suite)->key_len);
-		memcpy(server->keys, keys.key, tls_suite_at(phone->suite)->key_len);
 	}
 	for (int round = 0; round < 3; round++)
 		for (size_t i = 0; i < CHANNELS; i++) {
@@ -693,9 +705,69 @@ static void test_channels_do_not_get_each_others_keys(void)
 	}
 }
 
+/* A hundred and more directions that take turns, and between them others that come for one record. */
+static void test_who_is_busy_keeps_its_context(void)
+{
+	enum { BUSY = 60, OTHERS = 60 };
+	static struct tls_records *phones[BUSY + OTHERS], *servers[BUSY + OTHERS];
+
+	for (size_t n = 0; n < 20UL * BUSY; n++)
+		for (size_t k = 0; k < 2; k++) {
+			size_t i = k == 0 ? n % BUSY : BUSY + n % OTHERS, record;
+			uint8_t place[2] = {0, 0};
+
+			if (n < BUSY || k == 1) {
+				tls_records_free(phones[i]);
+				tls_records_free(servers[i]);
+				ends_make(n % suite_count);
+				channel_mark(2 * n + k);
+				phones[i] = phone;
+				servers[i] = server;
+			} else {
+				place[0] = phones[i]->place[TLS_OUT];
+				place[1] = servers[i]->place[TLS_IN];
+				CU_ASSERT(place[0] != 0 && place[1] != 0);
+			}
+			record = tls_records_seal(
+				phones[i], (const uint8_t *)"mine", 4, wire, &fault);
+			CU_ASSERT_EQUAL(open_with(servers[i], record), TLS_STEP_CONTENT);
+			CU_ASSERT(place[0] == 0 || place[0] == phones[i]->place[TLS_OUT]);
+			CU_ASSERT(place[1] == 0 || place[1] == servers[i]->place[TLS_IN]);
+		}
+	for (size_t i = 0; i < BUSY + OTHERS; i++) {
+		tls_records_free(phones[i]);
+		tls_records_free(servers[i]);
+	}
+}
+
+/* Who has not been used for longest loses its context, and knows. */
+static void test_who_rests_loses_its_context(void)
+{
+	static uint8_t places[TLS_CIPHERS_MAX + 2];
+	static const struct tls_keys keys = {.key = {1}, .iv = {2}};
+	const size_t last = TLS_CIPHERS_MAX;
+
+	for (size_t i = 0; i < last; i++)
+		CU_ASSERT_PTR_NOT_NULL(tls_aead_key(&places[i], i % TLS_AEAD_COUNT, &keys));
+	CU_ASSERT_PTR_NOT_NULL(tls_aead_find(&places[0]));
+	CU_ASSERT_PTR_NOT_NULL(tls_aead_key(&places[last], TLS_AEAD_AES_256_GCM, &keys));
+	CU_ASSERT_EQUAL(places[1], 0);
+	CU_ASSERT_PTR_NULL(tls_aead_find(&places[1]));
+	CU_ASSERT_PTR_NOT_NULL(tls_aead_find(&places[0]));
+	/* What somebody gives back is taken before anybody loses one. */
+	tls_aead_forget(&places[7]);
+	CU_ASSERT_PTR_NOT_NULL(tls_aead_key(&places[last + 1], TLS_AEAD_AES_128_GCM, &keys));
+	CU_ASSERT_PTR_NOT_NULL(tls_aead_find(&places[2]));
+	CU_ASSERT_PTR_NULL(tls_aead_find(&places[7]));
+	for (size_t i = 0; i < sizeof(places); i++)
+		tls_aead_forget(&places[i]);
+	for (size_t i = 0; i < sizeof(places); i++)
+		CU_ASSERT_EQUAL(places[i], 0);
+}
+
 static void test_a_channel_is_small(void)
 {
-	CU_ASSERT(sizeof(struct tls_records) <= 88);
+	CU_ASSERT(offsetof(struct tls_records, secrets) <= 40);
 }
 
 static void test_suites_that_are_not_ours_stay_with_openssl(void)
@@ -732,6 +804,8 @@ static const struct check checks[] = {
 	{"floods without content end", test_floods_without_content_end},
 	{"a key is not used for too long", test_a_key_is_not_used_for_too_long},
 	{"channels do not get each other's keys", test_channels_do_not_get_each_others_keys},
+	{"who is busy keeps its context", test_who_is_busy_keeps_its_context},
+	{"who rests loses its context", test_who_rests_loses_its_context},
 	{"a channel is small", test_a_channel_is_small},
 	{"suites that are not ours stay with OpenSSL",
 		test_suites_that_are_not_ours_stay_with_openssl},
