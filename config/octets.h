@@ -6,15 +6,30 @@
 #ifndef CONFIG_OCTETS_H
 #define CONFIG_OCTETS_H
 
+#include <endian.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
+/* The first byte is the lowest, on any machine. */
 static inline uint64_t octets_load(const uint8_t *at)
 {
 	uint64_t octets;
 
 	memcpy(&octets, at, sizeof(octets));
-	return octets;
+	return le64toh(octets);
+}
+
+/* One to seven bytes in some order: equal where the bytes and their count are. */
+static inline uint64_t octets_few(const uint8_t *at, size_t len)
+{
+	uint32_t first, last;
+
+	if (len < 4)
+		return at[0] | (uint64_t)at[len / 2] << 8 | (uint64_t)at[len - 1] << 16;
+	memcpy(&first, at, sizeof(first));
+	memcpy(&last, at + len - 4, sizeof(last));
+	return first | (uint64_t)last << 32;
 }
 
 static inline uint64_t octets_each(uint8_t byte)
@@ -38,6 +53,13 @@ static inline uint64_t octets_equal(uint64_t octets, uint8_t byte)
 static inline uint64_t octets_high(uint64_t octets)
 {
 	return octets & octets_each(0x80);
+}
+
+/* The place of the first byte that octets_below() or octets_equal() tells of; that one is never a false
+ * alarm. */
+static inline size_t octets_first(uint64_t told)
+{
+	return (size_t)__builtin_ctzll(told) / 8;
 }
 
 #endif

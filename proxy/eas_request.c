@@ -44,22 +44,12 @@ enum eas_path eas_path_of(const struct http_head *head)
 
 /* How often the field came. A name that some server takes for this one, or a field that Connection
  * takes out of what the next server sees, counts as one too many. */
-static inline size_t field_count(const struct http_head *head, const char *name, struct span *value)
+static size_t field_count(const struct http_head *head, enum http_name name, struct span *value)
 {
-	size_t count = 0;
+	size_t count = http_field_get(head, name, value);
 
-	*value = span_of(NULL, 0);
-	for (size_t i = 0; i < head->field_count; i++) {
-		const struct http_field *field = &head->fields[i];
-
-		if (!http_field_resembles(field->name, name))
-			continue;
-		if (!span_equal_nocase(field->name, name))
-			return 2;
-		if (count++ == 0)
-			*value = field->value;
-	}
-	if (count > 0 && http_field_is_connections(head, span_of_string(name)))
+	if (http_name_is_in(head->resembled, name) ||
+		(count > 0 && http_name_is_connections(head, name)))
 		return 2;
 	return count;
 }
@@ -70,7 +60,7 @@ static enum refusal version_read(
 	const struct http_head *head, struct eas_request *request, bool is_options)
 {
 	struct span value;
-	size_t count = field_count(head, "MS-ASProtocolVersion", &value);
+	size_t count = field_count(head, HTTP_NAME_AS_VERSION, &value);
 	unsigned int version = eas_version_of(value);
 
 	if (count > 1)
@@ -88,7 +78,7 @@ static enum refusal version_read(
 static enum refusal policy_key_read(const struct http_head *head, struct eas_request *request)
 {
 	struct span value;
-	size_t count = field_count(head, "X-MS-PolicyKey", &value);
+	size_t count = field_count(head, HTTP_NAME_POLICY_KEY, &value);
 	uint64_t key;
 
 	if (count == 0)
@@ -104,7 +94,7 @@ static enum refusal policy_key_read(const struct http_head *head, struct eas_req
 static enum refusal multipart_read(const struct http_head *head, struct eas_request *request)
 {
 	struct span value;
-	size_t count = field_count(head, "MS-ASAcceptMultiPart", &value);
+	size_t count = field_count(head, HTTP_NAME_AS_MULTIPART, &value);
 
 	if (count == 0)
 		return REFUSAL_NONE;
@@ -204,14 +194,15 @@ enum refusal eas_request_body_kind(
 	bool has_body = head->framing == HTTP_CHUNKED ||
 			(head->framing == HTTP_LENGTH && head->content_length > 0);
 	struct span value;
-	size_t codings = field_count(head, "Content-Encoding", &value);
+	size_t codings = field_count(head, HTTP_NAME_CONTENT_ENCODING, &value);
 
 	*kind = EAS_BODY_NONE;
 	if (codings > 1 || (codings == 1 && !span_equal_nocase(value, "identity")))
 		return REFUSAL_MEDIA_TYPE;
 	if (!has_body)
 		return may_be_empty(request, wanted) ? REFUSAL_NONE : REFUSAL_MEDIA_TYPE;
-	if (field_count(head, "Content-Type", &value) != 1 || !media_type_fits(value, wanted))
+	if (field_count(head, HTTP_NAME_CONTENT_TYPE, &value) != 1 ||
+		!media_type_fits(value, wanted))
 		return REFUSAL_MEDIA_TYPE;
 	*kind = wanted;
 	return REFUSAL_NONE;

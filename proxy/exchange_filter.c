@@ -216,19 +216,11 @@ static enum refusal download_begin(
 /* What is said of the bytes as they came is not true of what they become. */
 static void head_change(struct http_head *head)
 {
-	static const char *const names[] = {"content-encoding", "content-md5", "digest",
-		"content-digest", "repr-digest", "etag", "accept-ranges"};
-	size_t kept = 0;
-
-	for (size_t i = 0; i < head->field_count; i++) {
-		bool goes = false;
-
-		for (size_t n = 0; n < sizeof(names) / sizeof(names[0]); n++)
-			goes |= span_equal_nocase(head->fields[i].name, names[n]);
-		if (!goes)
-			head->fields[kept++] = head->fields[i];
-	}
-	head->field_count = kept;
+	http_fields_remove(head,
+		HTTP_NAME_BIT(HTTP_NAME_CONTENT_ENCODING) | HTTP_NAME_BIT(HTTP_NAME_CONTENT_MD5) |
+			HTTP_NAME_BIT(HTTP_NAME_DIGEST) | HTTP_NAME_BIT(HTTP_NAME_CONTENT_DIGEST) |
+			HTTP_NAME_BIT(HTTP_NAME_REPR_DIGEST) | HTTP_NAME_BIT(HTTP_NAME_ETAG) |
+			HTTP_NAME_BIT(HTTP_NAME_ACCEPT_RANGES));
 	if (head->framing == HTTP_LENGTH)
 		head->framing = HTTP_CHUNKED;
 }

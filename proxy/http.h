@@ -12,6 +12,7 @@
 
 #include "config/refusal.h"
 #include "config/span.h"
+#include "proxy/http_name.h"
 
 enum { HTTP_FIELD_MAX = 64 };
 
@@ -28,6 +29,8 @@ enum http_framing {
 
 struct http_field {
 	struct span name, value; /* value without the white space around it */
+	uint8_t number;          /* enum http_name: what it is */
+	uint8_t like;            /* the same, or what some server could take it for */
 };
 
 struct http_head {
@@ -47,7 +50,10 @@ struct http_head {
 	bool connection_names;      /* Connection has other words than close and keep-alive */
 	enum http_framing framing;
 	uint64_t content_length; /* with HTTP_LENGTH */
+	uint64_t resembled; /* the names that came in another spelling, HTTP_NAME_BIT() of each */
 	size_t field_count;
+	uint8_t counts[HTTP_NAME_COUNT]; /* how often each came as itself; OTHER: not counted */
+	uint8_t places[HTTP_NAME_COUNT]; /* of those that came the first one's, in fields */
 	struct http_field fields[HTTP_FIELD_MAX];
 	enum refusal refusal; /* why HTTP_REFUSED was returned; for answers UPSTREAM_MALFORMED */
 };
@@ -81,6 +87,20 @@ enum http_result http_request_parse(struct http_head *head, const char *data, si
 enum http_result http_answer_parse(
 	struct http_head *head, const char *data, size_t head_len, enum http_method request_method);
 
+/* Puts a field, of any bytes, behind the others of a head that has less than HTTP_FIELD_MAX. */
+void http_field_add(struct http_head *head, struct span name, struct span value);
+
+/* Takes the fields of a set of names (HTTP_NAME_BIT()) out of a parsed head. */
+void http_fields_remove(struct http_head *head, uint64_t names);
+
+/* How many fields of a name there are, not HTTP_NAME_OTHER; *value is that of the first. */
+static inline size_t http_field_get(
+	const struct http_head *head, enum http_name name, struct span *value)
+{
+	*value = head->counts[name] > 0 ? head->fields[head->places[name]].value : span_of(NULL, 0);
+	return head->counts[name];
+}
+
 /* The value of the only field of that name (without case). Returns how many there are; *value is
  * that of the first. */
 size_t http_field_find_span(const struct http_head *head, struct span name, struct span *value);
@@ -104,16 +124,10 @@ bool http_media_type_is(struct span value, const char *type);
 bool http_field_is_hop_by_hop(const struct http_head *head, const struct http_field *field);
 
 /* Whether Connection names this field: RFC 9110 7.6.1. */
-bool http_field_is_connections(const struct http_head *head, struct span field_name);
+bool http_field_is_connections(const struct http_head *head, const struct http_field *field);
 
-/* A byte of a field's name as a CGI-like server sees it: it turns all of these into one and the same
- * character. */
-static inline uint8_t http_letter_folded(uint8_t byte)
-{
-	if (byte == '_' || byte == '.' || byte == ' ')
-		return '-';
-	return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
-}
+/* The same for a name that is not HTTP_NAME_OTHER. */
+bool http_name_is_connections(const struct http_head *head, enum http_name name);
 
 /* http_field_resembles() of names that are as long as each other. */
 bool http_names_resemble(struct span field_name, const char *name);

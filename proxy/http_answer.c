@@ -23,11 +23,11 @@ static bool status_line_take(struct http_cursor *cursor, struct http_head *head)
 	return http_take_text(cursor, "\r\n");
 }
 
-static bool answer_framing_read(struct http_head *head, const struct http_specials *specials)
+static bool answer_framing_read(struct http_head *head)
 {
 	bool has_no_content = head->status < 200 || head->status == 204;
 
-	if (http_framing_read(head, specials) != REFUSAL_NONE)
+	if (http_framing_read(head) != REFUSAL_NONE)
 		return false;
 	if (has_no_content || head->status == 304) {
 		/* RFC 9110 8.6: neither may have a length; IIS sends a 0 with 204. The length of a
@@ -44,16 +44,13 @@ static bool answer_framing_read(struct http_head *head, const struct http_specia
 
 static bool answer_take(struct http_cursor *cursor, struct http_head *head)
 {
-	struct http_specials specials = {.counts = {0}};
-
-	if (!status_line_take(cursor, head) ||
-		http_take_fields(cursor, head, &specials) != REFUSAL_NONE ||
-		!answer_framing_read(head, &specials))
+	if (!status_line_take(cursor, head) || http_take_fields(cursor, head) != REFUSAL_NONE ||
+		!answer_framing_read(head))
 		return false;
 	/* Never asked for: Upgrade is not passed on. */
 	if (head->status == 101)
 		return false;
-	http_connection_read(head, &specials);
+	http_connection_read(head);
 	if (head->framing == HTTP_UNTIL_CLOSE)
 		head->keeps_alive = false;
 	return true;

@@ -10,17 +10,53 @@ static bool spans_equal_nocase(struct span a, struct span b)
 	       strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0;
 }
 
+void http_field_add(struct http_head *head, struct span name, struct span value)
+{
+	size_t place = head->field_count++;
+	enum http_name number = http_name_find(name);
+	enum http_name like = number;
+
+	if (number != HTTP_NAME_OTHER) {
+		if (head->counts[number]++ == 0)
+			head->places[number] = (uint8_t)place;
+	} else {
+		like = http_name_find_like(name);
+		if (like != HTTP_NAME_OTHER)
+			head->resembled |= HTTP_NAME_BIT(like);
+	}
+	head->fields[place] = (struct http_field){
+		.name = name, .value = value, .number = (uint8_t)number, .like = (uint8_t)like};
+}
+
+void http_fields_remove(struct http_head *head, uint64_t names)
+{
+	size_t count = head->field_count;
+
+	head->field_count = 0;
+	head->resembled = 0;
+	memset(head->counts, 0, sizeof(head->counts));
+	for (size_t i = 0; i < count; i++)
+		if (!http_name_is_in(names, head->fields[i].number))
+			http_field_add(head, head->fields[i].name, head->fields[i].value);
+}
+
+static bool is_named(const struct http_field *field, enum http_name number, struct span name)
+{
+	return field->number == number &&
+	       (number != HTTP_NAME_OTHER || spans_equal_nocase(field->name, name));
+}
+
 size_t http_field_find_span(const struct http_head *head, struct span name, struct span *value)
 {
+	enum http_name number = http_name_find(name);
 	size_t count = 0;
 
+	if (number != HTTP_NAME_OTHER)
+		return http_field_get(head, number, value);
 	*value = span_of(NULL, 0);
-	for (size_t i = 0; i < head->field_count; i++) {
-		if (!spans_equal_nocase(head->fields[i].name, name))
-			continue;
-		if (count++ == 0)
+	for (size_t i = 0; i < head->field_count; i++)
+		if (is_named(&head->fields[i], number, name) && count++ == 0)
 			*value = head->fields[i].value;
-	}
 	return count;
 }
 
@@ -43,13 +79,14 @@ static struct span list_take(struct span *list)
 	return element;
 }
 
-/* As http_field_has_token(), for a token that is a span. */
-static bool field_lists(const struct http_head *head, const char *name, struct span token)
+/* Whether the fields of a name, which are lists, have the token. */
+static bool fields_list(
+	const struct http_head *head, enum http_name number, struct span name, struct span token)
 {
 	for (size_t i = 0; i < head->field_count; i++) {
 		struct span list = head->fields[i].value;
 
-		if (!span_equal_nocase(head->fields[i].name, name))
+		if (!is_named(&head->fields[i], number, name))
 			continue;
 		while (list.len > 0)
 			if (spans_equal_nocase(list_take(&list), token))
@@ -60,7 +97,8 @@ static bool field_lists(const struct http_head *head, const char *name, struct s
 
 bool http_field_has_token(const struct http_head *head, const char *name, const char *token)
 {
-	return field_lists(head, name, span_of_string(token));
+	return fields_list(head, http_name_find(span_of_string(name)), span_of_string(name),
+		span_of_string(token));
 }
 
 bool http_media_type_is(struct span value, const char *type)
@@ -77,38 +115,46 @@ bool http_media_type_is(struct span value, const char *type)
 bool http_field_is_hop_by_hop(const struct http_head *head, const struct http_field *field)
 {
 	/* RFC 9110 7.6.1 and 11.7; Trailer, because trailer fields are dropped. */
-	static const char *const names[] = {"Connection", "Keep-Alive", "Proxy-Authenticate",
-		"Proxy-Authentication-Info", "Proxy-Authorization", "Proxy-Connection", "TE",
-		"Trailer", "Transfer-Encoding", "Upgrade"};
+	static const uint64_t names =
+		HTTP_NAME_BIT(HTTP_NAME_CONNECTION) | HTTP_NAME_BIT(HTTP_NAME_KEEP_ALIVE) |
+		HTTP_NAME_BIT(HTTP_NAME_PROXY_AUTHENTICATE) |
+		HTTP_NAME_BIT(HTTP_NAME_PROXY_AUTHENTICATION_INFO) |
+		HTTP_NAME_BIT(HTTP_NAME_PROXY_AUTHORIZATION) |
+		HTTP_NAME_BIT(HTTP_NAME_PROXY_CONNECTION) | HTTP_NAME_BIT(HTTP_NAME_TE) |
+		HTTP_NAME_BIT(HTTP_NAME_TRAILER) | HTTP_NAME_BIT(HTTP_NAME_TRANSFER_ENCODING) |
+		HTTP_NAME_BIT(HTTP_NAME_UPGRADE);
 
-	/* Most fields have another first letter than all of them. */
-	uint8_t first = field->name.len > 0 ? http_letter_folded(field->name.data[0]) : 0;
-	bool is_possible =
-		first == 'c' || first == 'k' || first == 'p' || first == 't' || first == 'u';
-
-	for (size_t i = 0; is_possible && i < sizeof(names) / sizeof(names[0]); i++)
-		if (http_field_resembles(field->name, names[i]))
-			return true;
-	return http_field_is_connections(head, field->name);
+	return http_name_is_in(names, field->like) || http_field_is_connections(head, field);
 }
 
-bool http_field_is_connections(const struct http_head *head, struct span field_name)
+/* Whether Connection can have the name at all: most heads' has none but these two words. */
+static bool may_be_connections(const struct http_head *head, enum http_name number)
 {
-	if (!head->connection_names && !span_equal_nocase(field_name, "close") &&
-		!span_equal_nocase(field_name, "keep-alive"))
-		return false;
-	return field_lists(head, "Connection", field_name);
+	return head->connection_names || number == HTTP_NAME_CLOSE ||
+	       number == HTTP_NAME_KEEP_ALIVE;
 }
 
-void http_connection_read(struct http_head *head, const struct http_specials *specials)
+bool http_field_is_connections(const struct http_head *head, const struct http_field *field)
+{
+	return may_be_connections(head, field->number) &&
+	       fields_list(head, HTTP_NAME_CONNECTION, span_of(NULL, 0), field->name);
+}
+
+bool http_name_is_connections(const struct http_head *head, enum http_name name)
+{
+	return may_be_connections(head, name) &&
+	       fields_list(head, HTTP_NAME_CONNECTION, span_of(NULL, 0),
+		       span_of_string(http_name_text(name)));
+}
+
+void http_connection_read(struct http_head *head)
 {
 	bool closes = false, keeps = false;
 
-	for (size_t i = 0; specials->counts[HTTP_SPECIAL_CONNECTION] > 0 && i < head->field_count;
-		i++) {
+	for (size_t i = 0; head->counts[HTTP_NAME_CONNECTION] > 0 && i < head->field_count; i++) {
 		struct span list = head->fields[i].value;
 
-		if (!span_equal_nocase(head->fields[i].name, "Connection"))
+		if (head->fields[i].number != HTTP_NAME_CONNECTION)
 			continue;
 		while (list.len > 0) {
 			struct span word = list_take(&list);

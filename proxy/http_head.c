@@ -109,79 +109,50 @@ enum refusal http_take_version(struct http_cursor *cursor, unsigned int *minor_v
 	return REFUSAL_NONE;
 }
 
-static void special_note(struct http_specials *specials, const struct http_field *field)
-{
-	/* All have different lengths, so a length picks the one name to compare with. */
-	static const struct {
-		const char *name;
-		enum http_special special;
-	} by_length[] = {
-		[4] = {"Host", HTTP_SPECIAL_HOST},
-		[6] = {"Expect", HTTP_SPECIAL_EXPECT},
-		[10] = {"Connection", HTTP_SPECIAL_CONNECTION},
-		[14] = {"Content-Length", HTTP_SPECIAL_CONTENT_LENGTH},
-		[17] = {"Transfer-Encoding", HTTP_SPECIAL_TRANSFER_ENCODING},
-	};
-	enum http_special special;
-
-	if (field->name.len >= sizeof(by_length) / sizeof(by_length[0]) ||
-		by_length[field->name.len].name == NULL ||
-		(field->name.data[0] | 0x20) != (by_length[field->name.len].name[0] | 0x20) ||
-		!span_equal_nocase(field->name, by_length[field->name.len].name))
-		return;
-	special = by_length[field->name.len].special;
-	if (specials->counts[special]++ == 0)
-		specials->values[special] = field->value;
-}
-
 /* field-line = field-name ":" OWS field-value OWS CRLF; a name starts the line, so obs-fold and
  * white space before the colon do not fit. */
-static bool field_take(struct http_cursor *cursor, struct http_field *field)
+static bool field_take(struct http_cursor *cursor, struct http_head *head)
 {
-	field->name = http_take(cursor, HTTP_CHAR_TOKEN);
-	if (field->name.len == 0 || !take_byte(cursor, ':'))
+	struct span name = http_take(cursor, HTTP_CHAR_TOKEN), value;
+
+	if (name.len == 0 || !take_byte(cursor, ':'))
 		return false;
 	while (cursor->at < cursor->end && http_char_is(*cursor->at, HTTP_CHAR_SPACE))
 		cursor->at++;
-	field->value = http_take_value(cursor);
-	while (field->value.len > 0 &&
-		http_char_is(field->value.data[field->value.len - 1], HTTP_CHAR_SPACE))
-		field->value.len--;
+	value = http_take_value(cursor);
+	while (value.len > 0 && http_char_is(value.data[value.len - 1], HTTP_CHAR_SPACE))
+		value.len--;
+	http_field_add(head, name, value);
 	return take_line_end(cursor);
 }
 
-enum refusal http_take_fields(
-	struct http_cursor *cursor, struct http_head *head, struct http_specials *specials)
+enum refusal http_take_fields(struct http_cursor *cursor, struct http_head *head)
 {
 	while (!take_line_end(cursor)) {
 		if (head->field_count == HTTP_FIELD_MAX)
 			return REFUSAL_HEAD_TOO_LARGE;
-		if (!field_take(cursor, &head->fields[head->field_count]))
+		if (!field_take(cursor, head))
 			return REFUSAL_HTTP_MALFORMED;
-		special_note(specials, &head->fields[head->field_count]);
-		head->field_count++;
 	}
 	return cursor->at == cursor->end ? REFUSAL_NONE : REFUSAL_HTTP_MALFORMED;
 }
 
-enum refusal http_framing_read(struct http_head *head, const struct http_specials *specials)
+enum refusal http_framing_read(struct http_head *head)
 {
-	unsigned int lengths = specials->counts[HTTP_SPECIAL_CONTENT_LENGTH];
-	unsigned int codings = specials->counts[HTTP_SPECIAL_TRANSFER_ENCODING];
+	struct span length, coding;
+	size_t lengths = http_field_get(head, HTTP_NAME_CONTENT_LENGTH, &length);
+	size_t codings = http_field_get(head, HTTP_NAME_TRANSFER_ENCODING, &coding);
 
 	/* Also two equal lengths: RFC 9112 6.3 allows to take them for one, nobody sends them. */
 	if (lengths + codings > 1)
 		return REFUSAL_HTTP_FRAMING;
 	if (lengths == 1) {
-		if (!http_number_parse(specials->values[HTTP_SPECIAL_CONTENT_LENGTH], INT64_MAX,
-			    &head->content_length))
+		if (!http_number_parse(length, INT64_MAX, &head->content_length))
 			return REFUSAL_HTTP_FRAMING;
 		head->framing = HTTP_LENGTH;
 	}
 	if (codings == 1) {
-		if (head->minor_version == 0 ||
-			!span_equal_nocase(
-				specials->values[HTTP_SPECIAL_TRANSFER_ENCODING], "chunked"))
+		if (head->minor_version == 0 || !span_equal_nocase(coding, "chunked"))
 			return REFUSAL_HTTP_FRAMING;
 		head->framing = HTTP_CHUNKED;
 	}

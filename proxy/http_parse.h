@@ -11,21 +11,6 @@ struct http_cursor {
 	const uint8_t *at, *end;
 };
 
-/* The fields that decide about the message itself: how often each came, and its first value. */
-enum http_special {
-	HTTP_SPECIAL_HOST,
-	HTTP_SPECIAL_EXPECT,
-	HTTP_SPECIAL_CONNECTION,
-	HTTP_SPECIAL_CONTENT_LENGTH,
-	HTTP_SPECIAL_TRANSFER_ENCODING,
-	HTTP_SPECIAL_COUNT
-};
-
-struct http_specials {
-	unsigned int counts[HTTP_SPECIAL_COUNT];
-	struct span values[HTTP_SPECIAL_COUNT];
-};
-
 /* Takes the run of bytes of the given class off the cursor. */
 struct span http_take(struct http_cursor *cursor, unsigned int classes);
 
@@ -39,14 +24,13 @@ bool http_take_text(struct http_cursor *cursor, const char *text);
 enum refusal http_take_version(struct http_cursor *cursor, unsigned int *minor_version);
 
 /* All field lines and the empty line, which must be the end of the input. */
-enum refusal http_take_fields(
-	struct http_cursor *cursor, struct http_head *head, struct http_specials *specials);
+enum refusal http_take_fields(struct http_cursor *cursor, struct http_head *head);
 
 /* Content-Length, Transfer-Encoding: fills framing (HTTP_NO_BODY where neither is there) and
  * content_length; NONE or HTTP_FRAMING. */
-enum refusal http_framing_read(struct http_head *head, const struct http_specials *specials);
+enum refusal http_framing_read(struct http_head *head);
 
 /* Fills keeps_alive, as if there were a body with an end (RFC 9112 9.3), and connection_names. */
-void http_connection_read(struct http_head *head, const struct http_specials *specials);
+void http_connection_read(struct http_head *head);
 
 #endif

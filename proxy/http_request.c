@@ -150,15 +150,13 @@ static enum refusal target_take(struct http_cursor *cursor, struct http_head *he
 	return REFUSAL_HTTP_MALFORMED;
 }
 
-static enum refusal host_read(struct http_head *head, const struct http_specials *specials,
-	const struct host_port *target, uint64_t default_port)
+static enum refusal host_read(
+	struct http_head *head, const struct host_port *target, uint64_t default_port)
 {
 	struct host_port host;
 
-	if (specials->counts[HTTP_SPECIAL_HOST] != 1)
-		return REFUSAL_HTTP_HOST;
-	head->host = specials->values[HTTP_SPECIAL_HOST];
-	if (!authority_parse(head->host, &host))
+	if (http_field_get(head, HTTP_NAME_HOST, &head->host) != 1 ||
+		!authority_parse(head->host, &host))
 		return REFUSAL_HTTP_HOST;
 	/* RFC 9112 3.2.2 lets the target win; two names for one server are refused instead. */
 	if (default_port != 0 && !authorities_equal(target, &host, default_port))
@@ -166,15 +164,16 @@ static enum refusal host_read(struct http_head *head, const struct http_specials
 	return REFUSAL_NONE;
 }
 
-static enum refusal expect_read(struct http_head *head, const struct http_specials *specials)
+static enum refusal expect_read(struct http_head *head)
 {
+	struct span expectation;
+	size_t count = http_field_get(head, HTTP_NAME_EXPECT, &expectation);
 	bool has_content = head->framing == HTTP_CHUNKED ||
 			   (head->framing == HTTP_LENGTH && head->content_length > 0);
 
-	if (specials->counts[HTTP_SPECIAL_EXPECT] == 0)
+	if (count == 0)
 		return REFUSAL_NONE;
-	if (specials->counts[HTTP_SPECIAL_EXPECT] > 1 ||
-		!span_equal_nocase(specials->values[HTTP_SPECIAL_EXPECT], "100-continue"))
+	if (count > 1 || !span_equal_nocase(expectation, "100-continue"))
 		return REFUSAL_EXPECTATION;
 	/* RFC 9110 10.1.1: not for HTTP/1.0, and without content there is nothing to wait for. */
 	head->expects_continue = head->minor_version == 1 && has_content;
@@ -184,16 +183,17 @@ static enum refusal expect_read(struct http_head *head, const struct http_specia
 /* RFC 9110 7.6.1: a field that is meant for all recipients is never a connection option. Taking
  * such a field out for the next server, after it was acted on here, would make two requests of
  * one. */
-static enum refusal connection_read(struct http_head *head, const struct http_specials *specials)
+static enum refusal connection_read(struct http_head *head)
 {
-	static const char *const names[] = {"Host", "Content-Length", "Content-Type",
-		"Content-Encoding", "Expect", "Authorization", "Cookie"};
+	static const enum http_name names[] = {HTTP_NAME_HOST, HTTP_NAME_CONTENT_LENGTH,
+		HTTP_NAME_CONTENT_TYPE, HTTP_NAME_CONTENT_ENCODING, HTTP_NAME_EXPECT,
+		HTTP_NAME_AUTHORIZATION, HTTP_NAME_COOKIE};
 
-	http_connection_read(head, specials);
+	http_connection_read(head);
 	if (!head->connection_names)
 		return REFUSAL_NONE;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (http_field_has_token(head, "Connection", names[i]))
+		if (http_name_is_connections(head, names[i]))
 			return REFUSAL_HTTP_MALFORMED;
 	return REFUSAL_NONE;
 }
@@ -224,24 +224,23 @@ static enum refusal request_line_take(struct http_cursor *cursor, struct http_he
 
 static enum refusal request_take(struct http_cursor *cursor, struct http_head *head)
 {
-	struct http_specials specials = {.counts = {0}};
 	struct host_port target = {.port = 0};
 	unsigned int method = METHOD_OTHER;
 	uint64_t default_port = 0;
 	enum refusal refusal;
 
 	if ((refusal = request_line_take(cursor, head, &method, &target, &default_port)) != 0 ||
-		(refusal = http_take_fields(cursor, head, &specials)) != 0 ||
-		(refusal = http_framing_read(head, &specials)) != 0 ||
-		(refusal = host_read(head, &specials, &target, default_port)) != 0 ||
-		(refusal = connection_read(head, &specials)) != 0)
+		(refusal = http_take_fields(cursor, head)) != 0 ||
+		(refusal = http_framing_read(head)) != 0 ||
+		(refusal = host_read(head, &target, default_port)) != 0 ||
+		(refusal = connection_read(head)) != 0)
 		return refusal;
 	if (method == METHOD_OTHER)
 		return REFUSAL_METHOD_NOT_ALLOWED;
 	/* RFC 9110 9.3.1: content in a GET has no meaning, and servers differ about its end. */
 	if (head->method == HTTP_GET && (head->framing == HTTP_CHUNKED || head->content_length > 0))
 		return REFUSAL_HTTP_FRAMING;
-	return expect_read(head, &specials);
+	return expect_read(head);
 }
 
 enum http_result http_request_parse(struct http_head *head, const char *data, size_t head_len)

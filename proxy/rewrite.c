@@ -81,7 +81,7 @@ static bool is_taken_out(
 {
 	/* All that is hop by hop by its name is ours. */
 	if (!is_plain_name(field->name) || is_ours(field->name) ||
-		http_field_is_connections(head, field->name))
+		http_field_is_connections(head, field))
 		return true;
 	for (size_t i = 0; i < config->upstream.header_count; i++)
 		if (http_field_resembles(field->name, config->upstream.headers[i].name))

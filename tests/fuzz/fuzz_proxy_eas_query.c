@@ -34,11 +34,11 @@ static struct http_head head_make(struct span text)
 	head.query = line;
 	head.content_length = text.len;
 	while (text.len > 0 && head.field_count < HTTP_FIELD_MAX) {
-		struct http_field *field = &head.fields[head.field_count++];
+		struct span name;
 
 		line = part_take(&text, '\n');
-		field->name = part_take(&line, ':');
-		field->value = line;
+		name = part_take(&line, ':');
+		http_field_add(&head, name, line);
 	}
 	return head;
 }
