@@ -1,6 +1,6 @@
 #include "proxy/eas_body_log.h"
 
-#include <stdio.h>
+#include <string.h>
 
 /* The same fact of a request and of its answer. */
 struct key {
@@ -20,32 +20,44 @@ static void note_text(struct log_line *line, const char *key, const char *value)
 		log_text(line, key, value);
 }
 
+/* Adds a name to a list of them with commas between, which has room for it. */
+static char *name_add(char *names, char *at, struct span name)
+{
+	if (at > names)
+		*at++ = ',';
+	memcpy(at, name.data, name.len);
+	return at + name.len;
+}
+
 static void note_collections(struct log_line *line, const struct eas_body *body, bool is_answer)
 {
-	char names[EAS_COLLECTIONS_NAMED * (EAS_COLLECTION_NAME_MAX + 1)] = "";
-	size_t len = 0;
+	char names[EAS_COLLECTIONS_NAMED * (EAS_COLLECTION_NAME_MAX + 1)];
+	char *end = names;
 
 	for (uint32_t i = 0; i < body->collection_count && i < EAS_COLLECTIONS_NAMED; i++) {
 		const char *id = eas_body_collection_id(body, i);
 
 		if (id[0] != '\0')
-			len += (size_t)snprintf(
-				names + len, sizeof(names) - len, "%s%s", len > 0 ? "," : "", id);
+			end = name_add(names, end, span_of_string(id));
 	}
-	note_text(line, is_answer ? "answer_collections" : "collections", names);
+	if (is_answer)
+		log_span(line, "answer_collections", span_of(names, (size_t)(end - names)));
+	else
+		log_span(line, "collections", span_of(names, (size_t)(end - names)));
 }
 
 static void note_stores(struct log_line *line, const struct eas_body *body)
 {
 	static const char *const names[] = {"mailbox", "gal", "document-library", "other"};
-	char text[64] = "";
-	size_t len = 0;
+	char text[64];
+	char *end = text;
 
+	if (body->stores == 0)
+		return;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if ((body->stores & 1U << i) != 0)
-			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s",
-				len > 0 ? "," : "", names[i]);
-	note_text(line, "stores", text);
+			end = name_add(text, end, span_of_string(names[i]));
+	log_span(line, "stores", span_of(text, (size_t)(end - text)));
 }
 
 void eas_body_imei_masked(const struct eas_body *body, char masked[EAS_IMEI_MASKED_SIZE])
@@ -101,12 +113,13 @@ void eas_body_log(struct log_line *line, const struct eas_body *body, bool is_an
 	if (body == NULL)
 		return;
 	root = wbxml_tag_find(body->root >> 8, body->root & 0xff);
-	if (root != NULL)
-		log_text(line, is_answer ? "answer_document" : "document", root->name);
-	if (is_answer)
+	if (is_answer) {
+		log_word(line, "answer_document", root != NULL ? root->name : NULL);
 		note_answer(line, body);
-	else
+	} else {
+		log_word(line, "document", root != NULL ? root->name : NULL);
 		note_request(line, body);
+	}
 	note_collections(line, body, is_answer);
 	note_number(line, (struct key){"items", "answer_items"}, eas_body_items(body), is_answer);
 	note_number(line, (struct key){"attachments", "answer_attachments"}, body->attachment_count,

@@ -68,7 +68,7 @@ static void log_certificate(struct log_line *line, const struct credential *cred
 	log_text(line, "mailbox", credential->mailbox);
 	if (credential->link_count > 0)
 		serial_format(&credential->links[0].serial, serial);
-	log_text(line, "serial", serial);
+	log_word(line, "serial", serial);
 	log_text(line, "issuer", credential->issuer);
 }
 
@@ -76,8 +76,8 @@ static void log_request(struct log_line *line, const struct exchange *exchange)
 {
 	const struct eas_request *request = &exchange->request;
 
-	log_text(line, "method", http_method_name(exchange->method));
-	log_text(line, "command",
+	log_word(line, "method", http_method_name(exchange->method));
+	log_word(line, "command",
 		request->path == EAS_PATH_AUTODISCOVER ||
 				request->path == EAS_PATH_AUTODISCOVER_JSON
 			? "Autodiscover"
@@ -86,7 +86,7 @@ static void log_request(struct log_line *line, const struct exchange *exchange)
 	log_text(line, "device", request->device_id);
 	log_text(line, "device_type", request->device_type);
 	log_text(line, "user", request->user);
-	log_text(line, "version", eas_version_name(request->version));
+	log_word(line, "version", eas_version_name(request->version));
 }
 
 /* What was taken out of the answer. */
@@ -121,9 +121,9 @@ static void exchange_log(const struct exchange *exchange)
 	log_begin(&line, exchange->is_health_check ? CONFIG_LOG_DEBUG : CONFIG_LOG_INFO, "request");
 	if (!line.is_wanted)
 		return;
-	log_text(&line, "id", exchange->id);
+	log_word(&line, "id", exchange->id);
 	session_address(session, address);
-	log_text(&line, "client", address);
+	log_word(&line, "client", address);
 	log_certificate(&line, session->credential);
 	log_request(&line, exchange);
 	eas_body_log(&line, exchange->request_facts, false);
@@ -136,7 +136,7 @@ static void exchange_log(const struct exchange *exchange)
 		log_number(&line, "eas_status", exchange->own_eas_status);
 	log_changes(&line, exchange);
 	if (exchange->refusal != REFUSAL_NONE)
-		log_text(&line, "refusal", refusal_row(exchange->refusal)->name);
+		log_word(&line, "refusal", refusal_row(exchange->refusal)->name);
 	exchange_policy_log(&line, exchange);
 	log_text(&line, "reason", exchange->reason);
 	if (exchange->answer_is_malformed)
@@ -148,13 +148,13 @@ static void exchange_log(const struct exchange *exchange)
 	if (session->is_first_request)
 		log_number(&line, "auth_us", session->auth_us);
 	if (exchange->login_by != 0)
-		log_text(&line, "login", login_kind_name(exchange->login_by - 1U));
+		log_word(&line, "login", login_kind_name(exchange->login_by - 1U));
 	if (exchange->login_us != 0)
 		log_number(&line, "login_us", exchange->login_us);
 	log_span_of_time(&line, "upstream_us", exchange->sent_us, exchange->answered_us);
 	log_span_of_time(&line, "total_us", exchange->begun_us, clock_us());
-	log_text(&line, "tls", exchange->tls_version);
-	log_text(&line, "cipher", exchange->tls_cipher);
+	log_word(&line, "tls", exchange->tls_version);
+	log_word(&line, "cipher", exchange->tls_cipher);
 	log_text(&line, "server_name", tls_server_name(&session->tls));
 	log_end(&line);
 }

@@ -1,5 +1,6 @@
 #include "proxy/log.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -16,6 +17,16 @@
 enum {
 	VALUE_MAX = 512, /* bytes of a value before it is cut */
 	END_MAX = 16,    /* room that is kept for ,"cut":true} and the line's end */
+	START_MAX = 256, /* of a line, up to its event; a process's name is short and plain */
+	AROUND_MAX = 6,  /* ,"key":"value" has that much around its words */
+	NUMBER_MAX = 20, /* digits and sign of any int64_t */
+};
+
+/* How every line of one level begins within one second, but for the milliseconds. */
+struct line_start {
+	time_t second; /* 0: not made yet */
+	size_t len, ms_at;
+	char text[START_MAX];
 };
 
 /* One log per process, as there is one standard error. Before log_open() it is standard error. */
@@ -26,6 +37,8 @@ static struct {
 	bool may_block; /* a pipe, socket or terminal */
 	char process[24];
 	int slot;
+	struct line_start
+		starts[CONFIG_LOG_DEBUG + 1]; /* made anew with the first line of a second */
 	_Atomic uint64_t *dropped;
 	struct log_batch *batch; /* NULL: each line is written at once */
 	void (*due)(void *context);
@@ -60,6 +73,7 @@ void log_open(const struct config_log *config, int fd, const char *process, int 
 	opened.level = config->level;
 	snprintf(opened.process, sizeof(opened.process), "%s", process);
 	opened.slot = slot;
+	memset(opened.starts, 0, sizeof(opened.starts));
 	opened.dropped = dropped;
 	take_fd(fd);
 }
@@ -175,10 +189,6 @@ static bool add_quoted(struct log_line *line, struct span value)
 	size_t shown = value.len < VALUE_MAX ? value.len : VALUE_MAX;
 	size_t at = 0;
 
-	/* As nearly all are. */
-	if (value.len <= VALUE_MAX && plain_length(value.data, value.len) == value.len)
-		return add(line, "\"", 1) && add(line, (const char *)value.data, value.len) &&
-		       add(line, "\"", 1);
 	if (!add_text(line, "\""))
 		return false;
 	while (at < value.len) {
@@ -204,42 +214,95 @@ static bool add_quoted(struct log_line *line, struct span value)
 	return add_text(line, "\"");
 }
 
-/* Whether a logfmt value may stand without quotes. */
+/* Eight at a time. The top bit of an octet is set where it does not stand for itself between quotes, or where
+ * one below it in the word does not. What is compared has no top bit, or is one of those anyway. */
+static inline uint64_t not_plain(uint64_t octets)
+{
+	return octets | (octets - octets_each(' ')) | (octets + octets_each(1)) /* 0x7f */ |
+	       ((octets ^ octets_each('"')) - octets_each(1)) |
+	       ((octets ^ octets_each('\\')) - octets_each(1));
+}
+
+/* The same without quotes. */
+static inline uint64_t not_bare(uint64_t octets)
+{
+	return not_plain(octets) | (octets - octets_each('!')) |
+	       ((octets ^ octets_each('=')) - octets_each(1));
+}
+
+/* Fewer than eight octets as eight, some of them twice or more. */
+static uint64_t octets_of_few(const uint8_t *data, size_t len)
+{
+	uint32_t first, last;
+
+	if (len < sizeof(first)) /* the first, the middle and the last are all there are */
+		return (octets_each('a') << 24) | (uint64_t)data[len - 1] << 16 |
+		       (uint64_t)data[len / 2] << 8 | data[0];
+	memcpy(&first, data, sizeof(first));
+	memcpy(&last, data + len - sizeof(last), sizeof(last));
+	return (uint64_t)last << 32 | first;
+}
+
+/* Whether nothing in a value, which is not empty, is such. */
+static inline bool has_none(struct span value, uint64_t (*of)(uint64_t))
+{
+	uint64_t found;
+
+	if (value.len > VALUE_MAX)
+		return false;
+	if (value.len < sizeof(uint64_t))
+		return (of(octets_of_few(value.data, value.len)) & octets_each(0x80)) == 0;
+	/* The last eight may have some in common with the eight before them. */
+	found = of(octets_load(value.data + value.len - sizeof(uint64_t)));
+	for (size_t at = 0; at + sizeof(uint64_t) < value.len; at += sizeof(uint64_t))
+		found |= of(octets_load(value.data + at));
+	return (found & octets_each(0x80)) == 0;
+}
+
+/* Whether a value stands for itself in both formats but for JSON's quotes, as nearly all do. */
+static bool is_bare(struct span value)
+{
+	return has_none(value, not_bare);
+}
+
 static bool is_plain(struct span value)
 {
-	return value.len <= VALUE_MAX && plain_length(value.data, value.len) == value.len &&
-	       memchr(value.data, ' ', value.len) == NULL &&
-	       memchr(value.data, '=', value.len) == NULL;
+	return has_none(value, not_plain);
 }
 
-static bool add_key(struct log_line *line, const char *key)
+static size_t room_left(const struct log_line *line)
 {
-	struct span name = span_of_string(key);
-	bool is_json = opened.format == CONFIG_LOG_JSON;
+	return LOG_LINE_MAX - END_MAX - line->len;
+}
+
+/* Writes a key and what stands around it, for which there is room; returns where the value goes. */
+static inline char *key_write(struct log_line *line, struct span key)
+{
 	char *at = line->text + line->len;
 
-	if (name.len + 4 > LOG_LINE_MAX - END_MAX - line->len) /* with what stands around it */
-		return false;
-	if (is_json)
+	if (opened.format == CONFIG_LOG_JSON) {
 		*at++ = line->len == 0 ? '{' : ',';
-	else if (line->len > 0)
-		*at++ = ' ';
-	if (is_json)
 		*at++ = '"';
-	memcpy(at, name.data, name.len);
-	at += name.len;
-	if (is_json)
+		memcpy(at, key.data, key.len);
+		at += key.len;
 		*at++ = '"';
-	*at++ = is_json ? ':' : '=';
-	line->len = (size_t)(at - line->text);
-	return true;
+		*at++ = ':';
+	} else {
+		if (line->len > 0)
+			*at++ = ' ';
+		memcpy(at, key.data, key.len);
+		at += key.len;
+		*at++ = '=';
+	}
+	return at;
 }
 
-static bool add_value(struct log_line *line, struct span value)
+static bool add_key(struct log_line *line, struct span key)
 {
-	if (opened.format == CONFIG_LOG_LOGFMT && is_plain(value))
-		return add(line, (const char *)value.data, value.len);
-	return add_quoted(line, value);
+	if (key.len + 4 > room_left(line)) /* with what stands around it */
+		return false;
+	line->len = (size_t)(key_write(line, key) - line->text);
+	return true;
 }
 
 /* A field that does not fit is left out whole, and the line says that it was cut. */
@@ -251,38 +314,90 @@ static void field_end(struct log_line *line, size_t start, bool fits)
 	line->is_cut = true;
 }
 
-void log_span(struct log_line *line, const char *key, struct span value)
+/* Writes a field for which there is room, and whose value stands for itself. */
+static inline void field_write(
+	struct log_line *line, struct span key, struct span value, bool is_quoted)
 {
-	size_t start = line->len;
+	char *at = key_write(line, key);
 
-	if (line->is_wanted && value.data != NULL && value.len > 0)
-		field_end(line, start, add_key(line, key) && add_value(line, value));
+	if (is_quoted)
+		*at++ = '"';
+	memcpy(at, value.data, value.len);
+	at += value.len;
+	if (is_quoted)
+		*at++ = '"';
+	line->len = (size_t)(at - line->text);
 }
 
-void log_text(struct log_line *line, const char *key, const char *value)
+static inline bool has_room(const struct log_line *line, struct span key, struct span value)
 {
-	if (value != NULL)
-		log_span(line, key, span_of_string(value));
+	return key.len + value.len + AROUND_MAX <= room_left(line);
 }
 
-void log_number(struct log_line *line, const char *key, int64_t value)
+/* One that needs a closer look, or whose line is nearly full. Apart from log_field(), which is to stay
+ * small. */
+__attribute__((noinline)) static void field_add(
+	struct log_line *line, struct span key, struct span value)
 {
 	size_t start = line->len;
+	bool fits;
+
+	if (is_plain(value) && has_room(line, key, value)) {
+		field_write(line, key, value, true);
+		return;
+	}
+	fits = add_key(line, key);
+	if (opened.format == CONFIG_LOG_LOGFMT && is_bare(value))
+		fits = fits && add(line, (const char *)value.data, value.len);
+	else
+		fits = fits && add_quoted(line, value);
+	field_end(line, start, fits);
+}
+
+void log_field(struct log_line *line, struct span key, struct span value)
+{
+	if (!line->is_wanted || value.len == 0)
+		return;
+	if (has_room(line, key, value) && is_bare(value))
+		field_write(line, key, value, opened.format == CONFIG_LOG_JSON);
+	else
+		field_add(line, key, value);
+}
+
+void log_field_word(struct log_line *line, struct span key, struct span word)
+{
+	assert(word.len == 0 || is_bare(word)); /* it is ours */
+	if (!line->is_wanted || word.len == 0)
+		return;
+	if (has_room(line, key, word))
+		field_write(line, key, word, opened.format == CONFIG_LOG_JSON);
+	else
+		field_add(line, key, word);
+}
+
+void log_field_number(struct log_line *line, struct span key, int64_t value)
+{
 	uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-	char text[24];
-	size_t at = sizeof(text);
+	char text[NUMBER_MAX];
+	char *at = text + sizeof(text);
+	struct span number;
+	size_t start = line->len;
 
 	if (!line->is_wanted)
 		return;
 	do
-		text[--at] = (char)('0' + left % 10);
+		*--at = (char)('0' + left % 10);
 	while ((left /= 10) > 0);
 	if (value < 0)
-		text[--at] = '-';
-	field_end(line, start, add_key(line, key) && add(line, text + at, sizeof(text) - at));
+		*--at = '-';
+	number = span_of(at, (size_t)(text + sizeof(text) - at));
+	if (has_room(line, key, number))
+		field_write(line, key, number, false);
+	else
+		field_end(line, start, add_key(line, key) && add(line, at, number.len));
 }
 
-void log_bool(struct log_line *line, const char *key, bool value)
+void log_field_bool(struct log_line *line, struct span key, bool value)
 {
 	size_t start = line->len;
 
@@ -291,34 +406,32 @@ void log_bool(struct log_line *line, const char *key, bool value)
 			add_key(line, key) && add_text(line, value ? "true" : "false"));
 }
 
-/* RFC 3339, UTC, with milliseconds. */
-static void moment_write(char moment[static 40], const struct timespec *now)
+/* Begins a line, and keeps the beginning for the lines that follow it in this second. */
+static void start_make(struct log_line *line, enum config_log_level level, time_t second)
 {
-	/* Most lines are of the same second as the one before them. */
-	static time_t second = -1;
-	static char text[24];
-	static size_t len;
-	unsigned int ms = (unsigned int)(now->tv_nsec / 1000000);
+	struct line_start *start = &opened.starts[level];
+	char moment[40];
 	struct tm utc;
 
-	if (now->tv_sec != second) {
-		gmtime_r(&now->tv_sec, &utc);
-		len = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
-		second = now->tv_sec;
-	}
-	memcpy(moment, text, sizeof(text));
-	moment[len] = '.';
-	moment[len + 1] = (char)('0' + ms / 100);
-	moment[len + 2] = (char)('0' + ms / 10 % 10);
-	moment[len + 3] = (char)('0' + ms % 10);
-	moment[len + 4] = 'Z';
-	moment[len + 5] = '\0';
+	gmtime_r(&second, &utc);
+	strftime(moment, sizeof(moment), "%Y-%m-%dT%H:%M:%S.000Z", &utc);
+	log_text(line, "time", moment);
+	start->ms_at = (size_t)((const char *)memchr(line->text, '.', line->len) + 1 - line->text);
+	log_word(line, "level", level_names[level]);
+	log_text(line, "process", opened.process);
+	if (opened.slot >= 0)
+		log_number(line, "slot", opened.slot);
+	assert(line->len <= sizeof(start->text));
+	memcpy(start->text, line->text, line->len);
+	start->len = line->len;
+	start->second = second;
 }
 
 void log_begin(struct log_line *line, enum config_log_level level, const char *event)
 {
-	char moment[40];
+	const struct line_start *start = &opened.starts[level];
 	struct timespec now;
+	unsigned int ms;
 
 	line->is_wanted = level <= opened.level;
 	line->is_cut = false;
@@ -326,12 +439,17 @@ void log_begin(struct log_line *line, enum config_log_level level, const char *e
 	if (!line->is_wanted)
 		return;
 	clock_gettime(CLOCK_REALTIME, &now);
-	moment_write(moment, &now);
-	log_text(line, "time", moment);
-	log_text(line, "level", level_names[level]);
-	log_text(line, "process", opened.process);
-	if (opened.slot >= 0)
-		log_number(line, "slot", opened.slot);
+	if (start->second != now.tv_sec) {
+		start_make(line, level, now.tv_sec);
+	} else {
+		memcpy(line->text, start->text, start->len);
+		line->len = start->len;
+	}
+	/* RFC 3339: UTC, here with milliseconds. */
+	ms = (unsigned int)(now.tv_nsec / 1000000);
+	line->text[start->ms_at] = (char)('0' + ms / 100);
+	line->text[start->ms_at + 1] = (char)('0' + ms / 10 % 10);
+	line->text[start->ms_at + 2] = (char)('0' + ms % 10);
 	log_text(line, "event", event);
 }
 
@@ -435,16 +553,19 @@ void log_batch_take_over(struct log_batch *batch)
 void log_end(struct log_line *line)
 {
 	bool is_json = opened.format == CONFIG_LOG_JSON;
-	const char *end;
 
 	if (!line->is_wanted)
 		return;
-	if (line->is_cut)
-		end = is_json ? ",\"cut\":true}\n" : " cut=true\n";
-	else
-		end = is_json ? "}\n" : "\n";
-	memcpy(line->text + line->len, end, strlen(end));
-	line->len += strlen(end);
+	/* For which room was kept. */
+	if (line->is_cut) {
+		const char *end = is_json ? ",\"cut\":true" : " cut=true";
+
+		memcpy(line->text + line->len, end, strlen(end));
+		line->len += strlen(end);
+	}
+	if (is_json)
+		line->text[line->len++] = '}';
+	line->text[line->len++] = '\n';
 	if (opened.batch != NULL)
 		gather(opened.batch, line->text, line->len);
 	else if (!write_text(line->text, line->len))

@@ -68,11 +68,43 @@ void log_begin(struct log_line *line, enum config_log_level level, const char *e
 
 /* Fields. Text is escaped for the format; control characters and bytes that are not UTF-8 are
  * escaped too, so that no client can forge a line. Long values are cut at 512 bytes with "…".
- * Empty or NULL text is left out. */
-void log_text(struct log_line *line, const char *key, const char *value);
-void log_span(struct log_line *line, const char *key, struct span value);
-void log_number(struct log_line *line, const char *key, int64_t value);
-void log_bool(struct log_line *line, const char *key, bool value);
+ * An empty value is left out. */
+void log_field(struct log_line *line, struct span key, struct span value);
+/* A word of our own, which needs no quotes: a name out of a table, a number, an address. Never what somebody
+ * else has said, as it is not looked at. */
+void log_field_word(struct log_line *line, struct span key, struct span word);
+void log_field_number(struct log_line *line, struct span key, int64_t value);
+void log_field_bool(struct log_line *line, struct span key, bool value);
+
+/* The same with keys that are string constants, whose lengths are known where it is called. NULL as a
+ * text is left out, too. */
+static inline void log_span(struct log_line *line, const char *key, struct span value)
+{
+	log_field(line, span_of_string(key), value);
+}
+
+static inline void log_text(struct log_line *line, const char *key, const char *value)
+{
+	if (value != NULL)
+		log_field(line, span_of_string(key), span_of_string(value));
+}
+
+static inline void log_word(struct log_line *line, const char *key, const char *word)
+{
+	if (word != NULL)
+		log_field_word(line, span_of_string(key), span_of_string(word));
+}
+
+static inline void log_number(struct log_line *line, const char *key, int64_t value)
+{
+	log_field_number(line, span_of_string(key), value);
+}
+
+static inline void log_bool(struct log_line *line, const char *key, bool value)
+{
+	log_field_bool(line, span_of_string(key), value);
+}
+
 void log_end(struct log_line *line);
 
 /* A line with one field `message`. */

@@ -130,6 +130,78 @@ static void test_every_octet_gives_one_clean_line(void)
 		}
 }
 
+/* Whether c needs a backslash between quotes, as any control character of ASCII and any lone octet of more does. */
+static bool is_escaped(unsigned int c)
+{
+	return c < ' ' || c >= 0x7f || c == '"' || c == '\\';
+}
+
+/* Values are looked at in steps of eight octets: wherever in one an octet stands, it is seen. */
+static void test_an_octet_is_seen_wherever_it_stands(void)
+{
+	char value[20];
+
+	for (size_t len = 1; len <= sizeof(value); len++)
+		for (size_t at = 0; at < len; at++)
+			for (unsigned int octet = 0; octet < 256; octet++) {
+				bool needs_quotes =
+					is_escaped(octet) || octet == ' ' || octet == '=';
+				const char *field;
+
+				memset(value, 'x', sizeof(value));
+				value[at] = (char)octet;
+				field = field_of(CONFIG_LOG_LOGFMT, span_of(value, len));
+				CU_ASSERT_EQUAL(field[0] == '"', needs_quotes);
+				CU_ASSERT_EQUAL(strchr(field, '\\') != NULL, is_escaped(octet));
+				CU_ASSERT(is_escaped(octet) ||
+					  memcmp(field + needs_quotes, value, len) == 0);
+			}
+}
+
+static void test_a_word_is_written_as_it_is(void)
+{
+	int fd = log_on_memory(CONFIG_LOG_LOGFMT, CONFIG_LOG_INFO);
+	struct log_line line;
+
+	log_begin(&line, CONFIG_LOG_INFO, "x");
+	log_word(&line, "tls", "TLSv1.3");
+	log_word(&line, "none", NULL);
+	log_word(&line, "empty", "");
+	log_end(&line);
+	CU_ASSERT_STRING_EQUAL(strchr(logged(fd), 'Z'),
+		"Z level=info process=worker slot=3 event=x tls=TLSv1.3\n");
+	close(fd);
+	fd = log_on_memory(CONFIG_LOG_JSON, CONFIG_LOG_INFO);
+	log_begin(&line, CONFIG_LOG_INFO, "x");
+	log_word(&line, "tls", "TLSv1.3");
+	log_end(&line);
+	CU_ASSERT_PTR_NOT_NULL(strstr(logged(fd), ",\"event\":\"x\",\"tls\":\"TLSv1.3\"}\n"));
+	close(fd);
+}
+
+/* What is kept of a line's beginning is another's where the level or the process is. */
+static void test_each_line_begins_with_its_own_level_and_process(void)
+{
+	int fd = log_on_memory(CONFIG_LOG_LOGFMT, CONFIG_LOG_DEBUG);
+	struct config_log config = {.format = CONFIG_LOG_JSON, .level = CONFIG_LOG_INFO};
+	static const char *const wanted[] = {
+		"Z level=info process=worker slot=3 event=a ",
+		"Z level=debug process=worker slot=3 event=b ",
+		"Z level=info process=worker slot=3 event=c ",
+		"Z\",\"level\":\"info\",\"process\":\"control\",\"event\":\"d\",",
+	};
+
+	log_message(CONFIG_LOG_INFO, "a", "x");
+	log_message(CONFIG_LOG_DEBUG, "b", "x");
+	log_message(CONFIG_LOG_INFO, "c", "x");
+	log_open(&config, fd, "control", -1, NULL);
+	log_message(CONFIG_LOG_INFO, "d", "x");
+	logged(fd);
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+		CU_ASSERT_PTR_NOT_NULL(strstr(read_back, wanted[i]));
+	close(fd);
+}
+
 static void test_line_has_its_facts_in_order(void)
 {
 	int fd = log_on_memory(CONFIG_LOG_JSON, CONFIG_LOG_INFO);
@@ -406,6 +478,10 @@ int main(void)
 		{"values are escaped for their format", test_values_are_escaped},
 		{"no value forges a line", test_no_value_forges_a_line},
 		{"every octet gives one clean line", test_every_octet_gives_one_clean_line},
+		{"an octet is seen wherever it stands", test_an_octet_is_seen_wherever_it_stands},
+		{"a word is written as it is", test_a_word_is_written_as_it_is},
+		{"each line begins with its own level and process",
+			test_each_line_begins_with_its_own_level_and_process},
 		{"a line has its facts in order", test_line_has_its_facts_in_order},
 		{"lower levels are not written", test_lower_levels_are_not_written},
 		{"long values are cut between characters",
