@@ -13,58 +13,15 @@
 #include "proxy/exchange_sleep.h"
 #include "proxy/exchange_trace.h"
 #include "proxy/governor.h"
+#include "proxy/parcel.h"
 #include "proxy/rewrite.h"
 #include "proxy/room_autodiscover.h"
 
 enum { GUNZIP_MAX = 256 * 1024 * 1024 /* of one answer; beyond it is not looked into */ };
 
-enum { GATHER = 4 * 1024 };
-
-/* What is written to the phone in one go: a head and the content that came with it. */
-struct parcel {
-	struct exchange *exchange;
-	char *data; /* the worker's scratch */
-	size_t len, capacity;
-	bool has_head; /* it begins the answer, and nothing of it is sent yet */
-	size_t gathered_len;
-	uint8_t gathered[GATHER]; /* of changed content, which comes in small pieces */
-};
-
 static const struct config *config_of(const struct exchange *exchange)
 {
 	return exchange->session->worker->config;
-}
-
-/* What is gathered is not cleared. */
-static void parcel_begin(struct parcel *parcel, struct exchange *exchange)
-{
-	struct worker *worker = exchange->session->worker;
-
-	parcel->exchange = exchange;
-	parcel->data = (char *)worker->scratch;
-	parcel->capacity = sizeof(worker->scratch);
-	parcel->len = parcel->gathered_len = 0;
-	parcel->has_head = false;
-}
-
-static void parcel_send(struct parcel *parcel)
-{
-	if (parcel->len > 0)
-		session_write(parcel->exchange->session, parcel->data, parcel->len);
-	parcel->len = 0;
-	parcel->has_head = false;
-}
-
-static void parcel_add(struct parcel *parcel, const void *data, size_t len)
-{
-	if (len > parcel->capacity - parcel->len)
-		parcel_send(parcel);
-	if (len > parcel->capacity) {
-		session_write(parcel->exchange->session, data, len);
-		return;
-	}
-	memcpy(parcel->data + parcel->len, data, len);
-	parcel->len += len;
 }
 
 static bool is_over(const struct exchange *exchange)
@@ -163,26 +120,25 @@ static bool answer_is_last(const struct exchange *exchange)
 	return exchange->answer_closes || exchange->session->worker->is_draining;
 }
 
-static void parcel_content(struct parcel *parcel, struct span content)
+/* What is said of content that goes to the phone. */
+static void note_content(struct exchange *exchange, struct span content)
 {
-	struct exchange *exchange = parcel->exchange;
-	char head[20];
-
 	exchange->bytes_out += content.len;
 	exchange_trace_answer(exchange, content);
-	if (exchange->answer_is_chunked)
-		parcel_add(parcel, head, http_chunk_head(head, content.len));
-	parcel_add(parcel, content.data, content.len);
-	if (exchange->answer_is_chunked)
-		parcel_add(parcel, "\r\n", 2);
 }
 
 /* Changed content */
 
-static void parcel_send_gathered(struct parcel *parcel)
+static void add_content(struct exchange *exchange, struct parcel *parcel, struct span content)
+{
+	note_content(exchange, content);
+	parcel_add_content(parcel, content, exchange->answer_is_chunked);
+}
+
+static void send_gathered(struct exchange *exchange, struct parcel *parcel)
 {
 	if (parcel->gathered_len > 0)
-		parcel_content(parcel, span_of(parcel->gathered, parcel->gathered_len));
+		add_content(exchange, parcel, span_of(parcel->gathered, parcel->gathered_len));
 	parcel->gathered_len = 0;
 }
 
@@ -192,9 +148,9 @@ int exchange_answer_out(void *context, struct span bytes)
 	struct parcel *parcel = exchange->parcel;
 
 	if (bytes.len > sizeof(parcel->gathered) - parcel->gathered_len)
-		parcel_send_gathered(parcel);
+		send_gathered(exchange, parcel);
 	if (bytes.len > sizeof(parcel->gathered)) {
-		parcel_content(parcel, bytes);
+		add_content(exchange, parcel, bytes);
 		return 0;
 	}
 	memcpy(parcel->gathered + parcel->gathered_len, bytes.data, bytes.len);
@@ -221,7 +177,7 @@ static void change(struct exchange *exchange, struct parcel *parcel, struct span
 {
 	exchange->parcel = parcel;
 	if (look_into(exchange, content) == 0)
-		parcel_send_gathered(parcel);
+		send_gathered(exchange, parcel);
 	else
 		answer_cannot_change(exchange, parcel);
 }
@@ -256,7 +212,8 @@ static void pass_on(struct exchange *exchange, struct parcel *parcel, struct spa
 		return;
 	}
 	look_into(exchange, content);
-	parcel_content(parcel, content);
+	note_content(exchange, content);
+	parcel_pass_content(parcel, content, exchange->answer_is_chunked);
 }
 
 /* An XML answer is held until it is whole, then sent as the WBXML that it stands for. */
@@ -622,14 +579,20 @@ static void answer_cut(struct exchange *exchange, struct parcel *parcel, enum tl
 	}
 }
 
+/* Where in the worker's buffer bytes from the endpoint are put. */
+static uint8_t *received_at(const struct exchange *exchange)
+{
+	return exchange->session->worker->buffer + PARCEL_MARGIN;
+}
+
 static void answer_received(struct exchange *exchange, struct parcel *parcel, size_t len)
 {
-	struct worker *worker = exchange->session->worker;
+	const char *received = (const char *)received_at(exchange);
 	unsigned int attempts = exchange->attempts;
 	struct session_input *kept;
 
 	if (exchange->answer_head != NULL) {
-		keep_answer_head(exchange, (const char *)worker->buffer, len);
+		keep_answer_head(exchange, received, len);
 		if (is_over(exchange))
 			return;
 		kept = exchange->answer_head;
@@ -637,7 +600,7 @@ static void answer_received(struct exchange *exchange, struct parcel *parcel, si
 		answer_take(exchange, parcel, kept->data, kept->len);
 		free(kept);
 	} else {
-		answer_take(exchange, parcel, (const char *)worker->buffer, len);
+		answer_take(exchange, parcel, received, len);
 	}
 	if (!is_with(exchange, attempts))
 		return;
@@ -661,13 +624,13 @@ static void answer_read_on(struct exchange *exchange, unsigned int attempts)
 void exchange_link_readable(void *owner)
 {
 	struct exchange *exchange = owner;
-	struct worker *worker = exchange->session->worker;
 	struct parcel parcel;
 	unsigned int attempts = exchange->attempts;
 	size_t len = 0;
-	enum tls_result result = link_read(exchange->link, worker->buffer, WORKER_BUFFER, &len);
+	enum tls_result result = link_read(exchange->link, received_at(exchange),
+		WORKER_BUFFER - PARCEL_MARGIN - PARCEL_TAIL, &len);
 
-	parcel_begin(&parcel, exchange);
+	parcel_begin(&parcel, exchange->session);
 	if (result == TLS_WANTS_READ || result == TLS_WANTS_WRITE)
 		return;
 	if (result != TLS_DONE) {
@@ -683,7 +646,7 @@ void exchange_answer_go_on(struct exchange *exchange)
 	struct parcel parcel;
 	unsigned int attempts = exchange->attempts;
 
-	parcel_begin(&parcel, exchange);
+	parcel_begin(&parcel, exchange->session);
 	answer_received(exchange, &parcel, 0);
 	answer_read_on(exchange, attempts);
 }
