@@ -40,22 +40,31 @@ static struct span part_take(struct span *rest, char separator)
 /* No escapes, and nothing to refuse. */
 static bool is_as_it_is(struct span encoded)
 {
-	return encoded.len == 0 || (http_value_length(encoded) == encoded.len &&
-					   memchr(encoded.data, '%', encoded.len) == NULL &&
-					   memchr(encoded.data, '\t', encoded.len) == NULL);
+	size_t at = 0;
+
+	for (; encoded.len - at >= 8; at += 8) {
+		uint64_t octets = octets_load(encoded.data + at);
+
+		if ((octets_below(octets, ' ') | octets_equal(octets, 0x7f) |
+			    octets_equal(octets, '%')) != 0)
+			return false;
+	}
+	for (; at < encoded.len; at++)
+		if (encoded.data[at] < ' ' || encoded.data[at] == 0x7f || encoded.data[at] == '%')
+			return false;
+	return true;
 }
 
-/* Decodes into text[capacity]; NULL: only checks. Refuses broken escapes, control characters
- * (decoded or not) and what does not fit. "+" is no space here: a real one stands in addresses. */
-static bool percent_decode(struct span encoded, char *text, size_t capacity, size_t *len)
+/* Decodes into text[capacity], or gives what needs no decoding as it is; text NULL: only checks, any length.
+ * Refuses broken escapes, control characters (decoded or not) and what does not fit. "+" is no space
+ * here: a real one stands in addresses. */
+static bool percent_decode(struct span encoded, char *text, size_t capacity, struct span *decoded)
 {
-	if (is_as_it_is(encoded) && (text == NULL || encoded.len <= capacity)) {
-		*len = encoded.len;
-		if (text != NULL && encoded.len > 0)
-			memcpy(text, encoded.data, encoded.len);
-		return true;
-	}
-	*len = 0;
+	size_t len = 0;
+
+	*decoded = encoded;
+	if (is_as_it_is(encoded))
+		return text == NULL || encoded.len <= capacity;
 	for (size_t i = 0; i < encoded.len; i++) {
 		int byte = encoded.data[i];
 
@@ -63,46 +72,48 @@ static bool percent_decode(struct span encoded, char *text, size_t capacity, siz
 			byte = http_escape_value(span_of(encoded.data + i, encoded.len - i));
 			i += 2;
 		}
-		if (byte < ' ' || byte == 0x7f || (text != NULL && *len == capacity))
+		if (byte < ' ' || byte == 0x7f || (text != NULL && len == capacity))
 			return false;
 		if (text != NULL)
-			text[*len] = (char)byte;
-		++*len;
+			text[len++] = (char)byte;
 	}
+	*decoded = span_of(text, len);
 	return true;
 }
 
+/* Each has a length of its own. */
 static enum parameter parameter_find(struct span name)
 {
-	static const char *const names[PARAMETER_OTHER] = {[PARAMETER_CMD] = "Cmd",
-		[PARAMETER_USER] = "User",
-		[PARAMETER_DEVICE_ID] = "DeviceId",
-		[PARAMETER_DEVICE_TYPE] = "DeviceType"};
-
-	for (unsigned int i = 0; i < PARAMETER_OTHER; i++)
-		if (span_equal_nocase(name, names[i]))
-			return (enum parameter)i;
-	return PARAMETER_OTHER;
+	switch (name.len) {
+	case 3: return span_equal_nocase(name, "Cmd") ? PARAMETER_CMD : PARAMETER_OTHER;
+	case 4: return span_equal_nocase(name, "User") ? PARAMETER_USER : PARAMETER_OTHER;
+	case 8: return span_equal_nocase(name, "DeviceId") ? PARAMETER_DEVICE_ID : PARAMETER_OTHER;
+	case 10:
+		return span_equal_nocase(name, "DeviceType") ? PARAMETER_DEVICE_TYPE
+							     : PARAMETER_OTHER;
+	default: return PARAMETER_OTHER;
+	}
 }
 
-/* A name of letters, digits, "-", "_" and ".", so that no server can see another name in it. */
-static bool name_decode(struct span encoded, char name[NAME_MAX_LEN], size_t *len)
+/* A name of letters, digits, "-", "_" and ".", so that no server can see another name in it. text holds it
+ * where it had to be decoded. */
+static bool name_decode(struct span encoded, char text[NAME_MAX_LEN], struct span *name)
 {
-	return percent_decode(encoded, name, NAME_MAX_LEN, len) && *len > 0 &&
-	       http_chars_are(span_of(name, *len), HTTP_CHAR_HOST);
+	return percent_decode(encoded, text, NAME_MAX_LEN, name) && name->len > 0 &&
+	       http_chars_are(*name, HTTP_CHAR_HOST);
 }
 
 bool eas_query_is_plain(struct span query)
 {
-	char name[NAME_MAX_LEN];
-	size_t len;
+	char text[NAME_MAX_LEN];
+	struct span name;
 
 	while (query.len > 0) {
 		struct span parameter = part_take(&query, '&');
 
 		if (memchr(parameter.data, '=', parameter.len) != NULL &&
-			name_decode(part_take(&parameter, '='), name, &len) &&
-			parameter_find(span_of(name, len)) != PARAMETER_OTHER)
+			name_decode(part_take(&parameter, '='), text, &name) &&
+			parameter_find(name) != PARAMETER_OTHER)
 			return true;
 	}
 	return false;
@@ -156,22 +167,23 @@ static enum refusal parameter_set(
 static enum refusal parameter_read(
 	struct eas_request *request, struct span text, unsigned int *seen)
 {
-	char name[NAME_MAX_LEN], value[EAS_USER_MAX];
-	bool has_value = memchr(text.data, '=', text.len) != NULL;
-	struct span encoded_name = part_take(&text, '=');
+	char name_text[NAME_MAX_LEN], value_text[EAS_USER_MAX];
+	const uint8_t *start = text.data;
+	struct span encoded_name = part_take(&text, '='), name, value;
+	bool has_value = text.data != start + encoded_name.len;
 	enum parameter parameter;
-	size_t len;
 
-	if (!name_decode(encoded_name, name, &len))
+	if (!name_decode(encoded_name, name_text, &name))
 		return REFUSAL_QUERY_MALFORMED;
-	parameter = parameter_find(span_of(name, len));
+	parameter = parameter_find(name);
 	if (parameter == PARAMETER_OTHER)
-		return percent_decode(text, NULL, 0, &len) ? REFUSAL_NONE : REFUSAL_QUERY_MALFORMED;
+		return percent_decode(text, NULL, 0, &value) ? REFUSAL_NONE
+							     : REFUSAL_QUERY_MALFORMED;
 	if (!has_value || (*seen & 1u << parameter) != 0 ||
-		!percent_decode(text, value, sizeof(value), &len))
+		!percent_decode(text, value_text, sizeof(value_text), &value))
 		return REFUSAL_QUERY_MALFORMED;
 	*seen |= 1u << parameter;
-	return parameter_set(request, parameter, span_of(value, len));
+	return parameter_set(request, parameter, value);
 }
 
 enum refusal eas_query_read_plain(struct span query, struct eas_request *request)

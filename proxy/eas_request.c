@@ -13,6 +13,8 @@ static bool path_equals(struct span path, const char *text)
 {
 	size_t at = 0;
 
+	if (path.len > 0 && memchr(path.data, '%', path.len) == NULL)
+		return span_equal_nocase(path, text);
 	while (at < path.len && *text != '\0') {
 		int byte = path.data[at];
 

@@ -87,8 +87,9 @@ enum http_result http_request_parse(struct http_head *head, const char *data, si
 enum http_result http_answer_parse(
 	struct http_head *head, const char *data, size_t head_len, enum http_method request_method);
 
-/* Puts a field, of any bytes, behind the others of a head that has less than HTTP_FIELD_MAX. */
-void http_field_add(struct http_head *head, struct span name, struct span value);
+/* Puts a field, of any bytes, behind the others of a head that has less than HTTP_FIELD_MAX. Returns what its
+ * name is. */
+enum http_name http_field_add(struct http_head *head, struct span name, struct span value);
 
 /* Takes the fields of a set of names (HTTP_NAME_BIT()) out of a parsed head. */
 void http_fields_remove(struct http_head *head, uint64_t names);

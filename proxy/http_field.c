@@ -10,7 +10,7 @@ static bool spans_equal_nocase(struct span a, struct span b)
 	       strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0;
 }
 
-void http_field_add(struct http_head *head, struct span name, struct span value)
+enum http_name http_field_add(struct http_head *head, struct span name, struct span value)
 {
 	size_t place = head->field_count++;
 	enum http_name number = http_name_find(name);
@@ -26,6 +26,7 @@ void http_field_add(struct http_head *head, struct span name, struct span value)
 	}
 	head->fields[place] = (struct http_field){
 		.name = name, .value = value, .number = (uint8_t)number, .like = (uint8_t)like};
+	return number;
 }
 
 void http_fields_remove(struct http_head *head, uint64_t names)
@@ -158,10 +159,11 @@ void http_connection_read(struct http_head *head)
 			continue;
 		while (list.len > 0) {
 			struct span word = list_take(&list);
+			enum http_name number = http_name_find(word);
 
-			if (span_equal_nocase(word, "close"))
+			if (number == HTTP_NAME_CLOSE)
 				closes = true;
-			else if (span_equal_nocase(word, "keep-alive"))
+			else if (number == HTTP_NAME_KEEP_ALIVE)
 				keeps = true;
 			else if (word.len > 0)
 				head->connection_names = true;

@@ -51,17 +51,8 @@ struct span http_take(struct http_cursor *cursor, unsigned int classes)
 {
 	const uint8_t *start = cursor->at;
 
-	while (cursor->at < cursor->end && http_char_is(*cursor->at, classes))
-		cursor->at++;
+	cursor->at += http_class_length(span_of(start, (size_t)(cursor->end - start)), classes);
 	return span_of(start, (size_t)(cursor->at - start));
-}
-
-static bool take_byte(struct http_cursor *cursor, uint8_t byte)
-{
-	if (cursor->at == cursor->end || *cursor->at != byte)
-		return false;
-	cursor->at++;
-	return true;
 }
 
 static bool take_line_end(struct http_cursor *cursor)
@@ -78,16 +69,6 @@ struct span http_take_value(struct http_cursor *cursor)
 
 	cursor->at += http_value_length(span_of(start, (size_t)(cursor->end - start)));
 	return span_of(start, (size_t)(cursor->at - start));
-}
-
-bool http_take_text(struct http_cursor *cursor, const char *text)
-{
-	size_t len = strlen(text);
-
-	if ((size_t)(cursor->end - cursor->at) < len || memcmp(cursor->at, text, len) != 0)
-		return false;
-	cursor->at += len;
-	return true;
 }
 
 enum refusal http_take_version(struct http_cursor *cursor, unsigned int *minor_version)
@@ -109,20 +90,42 @@ enum refusal http_take_version(struct http_cursor *cursor, unsigned int *minor_v
 	return REFUSAL_NONE;
 }
 
+/* The rest up to the first ":", or all of it. */
+static struct span before_colon(const struct http_cursor *cursor)
+{
+	const uint8_t *at = cursor->at;
+
+	for (; cursor->end - at >= 8; at += 8) {
+		uint64_t colons = octets_equal(octets_load(at), ':');
+
+		if (colons != 0)
+			return span_of(
+				cursor->at, (size_t)(at - cursor->at) + octets_first(colons));
+	}
+	while (at < cursor->end && *at != ':')
+		at++;
+	return span_of(cursor->at, (size_t)(at - cursor->at));
+}
+
 /* field-line = field-name ":" OWS field-value OWS CRLF; a name starts the line, so obs-fold and
  * white space before the colon do not fit. */
 static bool field_take(struct http_cursor *cursor, struct http_head *head)
 {
-	struct span name = http_take(cursor, HTTP_CHAR_TOKEN), value;
+	struct span name = before_colon(cursor), value;
 
-	if (name.len == 0 || !take_byte(cursor, ':'))
+	cursor->at += name.len;
+	if (cursor->at == cursor->end)
 		return false;
+	cursor->at++;
 	while (cursor->at < cursor->end && http_char_is(*cursor->at, HTTP_CHAR_SPACE))
 		cursor->at++;
 	value = http_take_value(cursor);
 	while (value.len > 0 && http_char_is(value.data[value.len - 1], HTTP_CHAR_SPACE))
 		value.len--;
-	http_field_add(head, name, value);
+	/* A name that has a number is a token. */
+	if (http_field_add(head, name, value) == HTTP_NAME_OTHER &&
+		(name.len == 0 || !http_chars_are(name, HTTP_CHAR_TOKEN)))
+		return false;
 	return take_line_end(cursor);
 }
 

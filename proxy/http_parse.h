@@ -18,7 +18,15 @@ struct span http_take(struct http_cursor *cursor, unsigned int classes);
 struct span http_take_value(struct http_cursor *cursor);
 
 /* Takes exactly this text; false when something else stands there. */
-bool http_take_text(struct http_cursor *cursor, const char *text);
+static inline bool http_take_text(struct http_cursor *cursor, const char *text)
+{
+	size_t len = strlen(text);
+
+	if ((size_t)(cursor->end - cursor->at) < len || memcmp(cursor->at, text, len) != 0)
+		return false;
+	cursor->at += len;
+	return true;
+}
 
 /* "HTTP/1.1": NONE, HTTP_VERSION for another version, HTTP_MALFORMED for another text. */
 enum refusal http_take_version(struct http_cursor *cursor, unsigned int *minor_version);
