@@ -77,7 +77,12 @@ void eas_body_imei_masked(const struct eas_body *body, char masked[EAS_IMEI_MASK
 static void note_device(struct log_line *line, const struct eas_body *body)
 {
 	char imei[EAS_IMEI_MASKED_SIZE];
+	uint16_t places = 0;
 
+	for (size_t i = 0; i < EAS_INFO_COUNT; i++)
+		places |= body->device_info[i];
+	if (places == 0)
+		return;
 	eas_body_imei_masked(body, imei);
 	note_text(line, "device_model", eas_body_device_info(body, EAS_INFO_MODEL));
 	note_text(line, "device_os", eas_body_device_info(body, EAS_INFO_OS));

@@ -111,7 +111,7 @@ static void log_span_of_time(struct log_line *line, const char *key, uint64_t fr
 		log_number(line, key, (int64_t)(to - from));
 }
 
-static void exchange_log(const struct exchange *exchange)
+static void exchange_log(const struct exchange *exchange, uint64_t now_us)
 {
 	const struct session *session = exchange->session;
 	char address[INET6_ADDRSTRLEN];
@@ -152,7 +152,7 @@ static void exchange_log(const struct exchange *exchange)
 	if (exchange->login_us != 0)
 		log_number(&line, "login_us", exchange->login_us);
 	log_span_of_time(&line, "upstream_us", exchange->sent_us, exchange->answered_us);
-	log_span_of_time(&line, "total_us", exchange->begun_us, clock_us());
+	log_span_of_time(&line, "total_us", exchange->begun_us, now_us);
 	log_word(&line, "tls", exchange->tls_version);
 	log_word(&line, "cipher", exchange->tls_cipher);
 	log_text(&line, "server_name", tls_server_name(&session->tls));
@@ -163,9 +163,11 @@ void exchange_finish(struct exchange *exchange, bool is_last)
 {
 	struct session *session = exchange->session;
 	struct worker *worker = session->worker;
+	uint64_t now_us;
 
 	if (exchange->stage == EXCHANGE_OVER)
 		return;
+	now_us = clock_us();
 	if (exchange->is_poll)
 		shared_subtract(&worker->counters->polls_open, 1);
 	exchange->waits = false;
@@ -180,8 +182,8 @@ void exchange_finish(struct exchange *exchange, bool is_last)
 		shared_add(&worker->counters->refusals[exchange->refusal], 1);
 	shared_add(&worker->counters->bytes_from_phones, exchange->bytes_in);
 	shared_add(&worker->counters->bytes_to_phones, exchange->bytes_out);
-	exchange_log(exchange);
-	exchange_history_add(exchange);
+	exchange_log(exchange, now_us);
+	exchange_history_add(exchange, now_us);
 	exchange_trace_end(exchange);
 	exchange_gate_leave(exchange);
 	exchange->next_over = worker->over;

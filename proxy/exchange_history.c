@@ -3,8 +3,6 @@
 #include <arpa/inet.h>
 #include <sys/time.h>
 
-#include "config/clock.h"
-
 static uint8_t narrow8(uint64_t value)
 {
 	return value < UINT8_MAX ? (uint8_t)value : UINT8_MAX;
@@ -21,9 +19,10 @@ static uint32_t narrow32(uint64_t value)
 }
 
 /* When it began, by the clock on the wall, from how long ago that is. */
-static void fill_times(struct history_record *record, const struct exchange *exchange)
+static void fill_times(
+	struct history_record *record, const struct exchange *exchange, uint64_t now_us)
 {
-	uint64_t duration_us = clock_us() - exchange->begun_us, began_us;
+	uint64_t duration_us = now_us - exchange->begun_us, began_us;
 	struct timeval now;
 
 	gettimeofday(&now, NULL); /* without a system call on what we run on */
@@ -64,7 +63,7 @@ static void fill_flags(struct history_record *record, const struct exchange *exc
 		record->flags |= HISTORY_OWN;
 }
 
-static void fill(struct history_record *record, const struct exchange *exchange)
+static void fill(struct history_record *record, const struct exchange *exchange, uint64_t now_us)
 {
 	const uint8_t *digest = exchange->session->credential->leaf_sha256;
 
@@ -80,12 +79,12 @@ static void fill(struct history_record *record, const struct exchange *exchange)
 		.command = narrow8(exchange->request.command),
 		.version = narrow8(exchange->request.version),
 	};
-	fill_times(record, exchange);
+	fill_times(record, exchange, now_us);
 	fill_flags(record, exchange);
 	fill_documents(record, exchange);
 }
 
-void exchange_history_add(const struct exchange *exchange)
+void exchange_history_add(const struct exchange *exchange, uint64_t now_us)
 {
 	const struct session *session = exchange->session;
 	struct worker *worker = session->worker;
@@ -100,6 +99,6 @@ void exchange_history_add(const struct exchange *exchange)
 			worker->devices, session->credential->mailbox, exchange->request.device_id);
 	if (device == NULL)
 		return;
-	fill(&record, exchange);
+	fill(&record, exchange, now_us);
 	history_add(&device->history, worker->config->devices.history, &record);
 }

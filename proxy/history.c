@@ -47,7 +47,7 @@ void history_add(struct history **history, size_t max, const struct history_reco
 	if (ring == NULL)
 		return;
 	ring->records[ring->next] = *record;
-	ring->next = (uint16_t)((ring->next + 1) % ring->capacity);
+	ring->next = ring->next + 1 < ring->capacity ? (uint16_t)(ring->next + 1) : 0;
 	if (ring->count < ring->capacity)
 		ring->count++;
 }

@@ -91,6 +91,11 @@ void log_reopen(int fd)
 	take_fd(fd);
 }
 
+bool log_wants(enum config_log_level level)
+{
+	return level <= opened.level;
+}
+
 /* Adds bytes that need no escaping. A line that is full stays as it is: see field_end(). */
 static bool add(struct log_line *line, const char *bytes, size_t len)
 {
@@ -433,7 +438,7 @@ void log_begin(struct log_line *line, enum config_log_level level, const char *e
 	struct timespec now;
 	unsigned int ms;
 
-	line->is_wanted = level <= opened.level;
+	line->is_wanted = log_wants(level);
 	line->is_cut = false;
 	line->len = 0;
 	if (!line->is_wanted)
@@ -450,7 +455,7 @@ void log_begin(struct log_line *line, enum config_log_level level, const char *e
 	line->text[start->ms_at] = (char)('0' + ms / 100);
 	line->text[start->ms_at + 1] = (char)('0' + ms / 10 % 10);
 	line->text[start->ms_at + 2] = (char)('0' + ms % 10);
-	log_text(line, "event", event);
+	log_word(line, "event", event);
 }
 
 /* One write, or none: nobody waits for the log. */

@@ -63,7 +63,11 @@ void log_gather(struct log_batch *batch, void (*due)(void *context), void *conte
 /* Writes what has been gathered. */
 void log_flush(void);
 
-/* Starts a line with time (RFC 3339, UTC, milliseconds), level, process and event. */
+/* Whether lines of that level are written; for who would ask often, and is mostly told no. */
+bool log_wants(enum config_log_level level);
+
+/* Starts a line with time (RFC 3339, UTC, milliseconds), level, process and event,
+ * which is a word (log_word()). */
 void log_begin(struct log_line *line, enum config_log_level level, const char *event);
 
 /* Fields. Text is escaped for the format; control characters and bytes that are not UTF-8 are

@@ -30,15 +30,21 @@ static const char *const state_names[] = {
 	[SESSION_CLOSED] = "closed",
 };
 
-void session_enter(struct session *session, enum session_state state)
+static void log_state(const struct session *session, enum session_state state)
 {
 	struct log_line line;
 
 	log_begin(&line, CONFIG_LOG_DEBUG, "session");
-	log_text(&line, "from", state_names[session->state]);
-	log_text(&line, "to", state_names[state]);
+	log_word(&line, "from", state_names[session->state]);
+	log_word(&line, "to", state_names[state]);
 	log_number(&line, "port", ntohs(session->port));
 	log_end(&line);
+}
+
+void session_enter(struct session *session, enum session_state state)
+{
+	if (log_wants(CONFIG_LOG_DEBUG))
+		log_state(session, state);
 	session->state = state;
 }
 
