@@ -14,7 +14,8 @@ static const char no_such_part[] = "a Part that is not there";
 
 struct eas_body *eas_body_new(const struct eas_body_terms *terms)
 {
-	struct eas_body *body = calloc(1, sizeof(*body));
+	/* Not calloc(), which does not take from what this thread has freed last. */
+	struct eas_body *body = malloc(sizeof(*body));
 	struct eas_body_work *work = malloc(sizeof(*work));
 	struct wbxml_limits limits = terms->limits;
 
@@ -23,6 +24,7 @@ struct eas_body *eas_body_new(const struct eas_body_terms *terms)
 		free(work);
 		return NULL;
 	}
+	memset(body, 0, sizeof(*body));
 	body->work = work;
 	limits.lets_unknown_pass = !terms->needs_known_tags;
 	wbxml_reader_init(&work->reader, &limits);
@@ -34,6 +36,8 @@ struct eas_body *eas_body_new(const struct eas_body_terms *terms)
 	work->kind = (uint8_t)terms->kind;
 	work->collection = work->attachment = EAS_BODY_NONE_OPEN;
 	work->level_count = 0;
+	work->levels[0] = (struct eas_body_level){
+		.place = terms->is_answer ? EAS_PLACE_ANSWER : EAS_PLACE_REQUEST};
 	work->part_max = 0;
 	work->mime = NULL;
 	work->addresses = NULL;
@@ -95,48 +99,45 @@ static void refuse_structure(struct eas_body *body)
 /* Elements */
 
 static bool start_is_right(
-	struct eas_body_work *work, const struct wbxml_tag *tag, uint16_t parent, uint16_t place)
+	struct eas_body_work *work, struct eas_body_level *around, uint16_t parent, uint16_t place)
 {
-	uint16_t none = 0;
-	uint16_t *seen = &none;
+	const struct wbxml_tag *tag = work->reader.tag;
 
-	if (work->level_count > 0)
-		seen = &work->levels[work->level_count - 1].seen;
-	else if (work->reader.depth == 1 && !eas_structure_root(&work->structure, tag))
+	if (work->reader.depth == 1 && !eas_structure_root(&work->structure, tag))
 		return false;
-	return eas_structure_start(&work->structure, tag, parent, place, seen);
+	return eas_structure_start(&work->structure, tag, parent, place, &around->seen);
 }
 
 static void element_start(struct eas_body *body)
 {
 	struct eas_body_work *work = body->work;
-	const struct wbxml_tag *tag = work->reader.tag;
-	uint32_t depth = work->reader.depth;
+	struct eas_body_level *around = &work->levels[work->level_count];
 	uint16_t parent = EAS_PLACE_NONE;
 	uint16_t place;
 
-	if (depth == 1) {
-		body->root = tag->id;
-		parent = work->is_answer ? EAS_PLACE_ANSWER : EAS_PLACE_REQUEST;
-	} else if (depth == work->level_count + 1U) {
-		parent = work->levels[work->level_count - 1].place;
-	}
-	place = eas_place_below(parent, tag->id, work->is_answer);
-	if (!work->is_judged) {
-		work->structure.unknown_tags += tag->name == NULL;
-	} else if (!start_is_right(work, tag, parent, place)) {
+	if (work->reader.depth == 1)
+		body->root = work->reader.tag->id;
+	if (work->reader.depth == work->level_count + 1U)
+		parent = around->place;
+	place = eas_place_below(parent, work->reader.tag->id, work->is_answer);
+	if (work->is_judged && !start_is_right(work, around, parent, place)) {
 		refuse_structure(body);
 		return;
 	}
-	if (place == EAS_PLACE_NONE)
+	if (place == EAS_PLACE_NONE) {
+		/* Of what is in it nothing counts but which tags there are, if they are judged. */
+		wbxml_reader_skip(&work->reader, work->is_judged);
 		return;
+	}
 	/* An element that may be anywhere says all by being there. */
 	if (parent != EAS_PLACE_NONE && work->level_count < EAS_PLACE_DEPTH_MAX) {
-		work->levels[work->level_count++] = (struct eas_body_level){.place = place};
+		around[1] = (struct eas_body_level){.place = place};
+		work->level_count++;
 		work->text_len = 0;
 		work->capture_len = 0;
 	}
-	eas_body_note_start(body, (enum eas_what)eas_places[place].what);
+	if (eas_places[place].what != EAS_WHAT_NOTHING)
+		eas_body_note_start(body, (enum eas_what)eas_places[place].what);
 }
 
 static void capture(struct eas_body_work *work, struct span text)
@@ -157,7 +158,7 @@ static void element_text(struct eas_body *body)
 
 	if (work->reader.depth != work->level_count || text.len == 0)
 		return;
-	place = work->levels[work->level_count - 1].place;
+	place = work->levels[work->level_count].place;
 	work->text_len += text.len;
 	if (work->is_judged && !eas_structure_text(&work->structure, place, work->text_len)) {
 		refuse_structure(body);
@@ -175,17 +176,19 @@ static void element_text(struct eas_body *body)
 static void element_end(struct eas_body *body)
 {
 	struct eas_body_work *work = body->work;
-	const struct eas_body_level *level;
+	const struct eas_body_level *level = &work->levels[work->level_count];
+	const struct eas_place *here = &eas_places[level->place];
 
 	if (work->reader.depth + 1 != work->level_count)
 		return;
-	level = &work->levels[work->level_count - 1];
-	if (work->is_judged && !eas_structure_end(&work->structure, level->place, level->seen,
-				       span_of(work->capture, work->capture_len))) {
+	if (work->is_judged && eas_structure_asks(here) &&
+		!eas_structure_end(&work->structure, level->place, level->seen,
+			span_of(work->capture, work->capture_len))) {
 		refuse_structure(body);
 		return;
 	}
-	eas_body_note_end(body, (enum eas_what)eas_places[level->place].what);
+	if (here->what != EAS_WHAT_NOTHING)
+		eas_body_note_end(body, (enum eas_what)here->what);
 	work->level_count--;
 	/* What follows is not the text of the element around it that came before. */
 	work->capture_len = 0;
@@ -280,7 +283,7 @@ enum refusal eas_body_end(struct eas_body *body)
 	else if (body->refusal == REFUSAL_NONE && wbxml_reader_finish(&work->reader) != 0)
 		refuse_fault(body);
 	body->is_whole = body->refusal == REFUSAL_NONE;
-	body->unknown_tags = work->structure.unknown_tags;
+	body->unknown_tags = work->reader.unknown_tags;
 	body->later_tags = work->structure.later_tags;
 	work_free(body);
 	eas_body_texts_trim(body);

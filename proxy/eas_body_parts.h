@@ -30,7 +30,8 @@ struct eas_body_work {
 	uint8_t collection; /* the one that is open, its index; EAS_BODY_NONE_OPEN */
 	uint8_t attachment; /* the last one, its index; EAS_BODY_NONE_OPEN */
 	uint8_t level_count;
-	struct eas_body_level levels[EAS_PLACE_DEPTH_MAX];
+	/* From the document itself, which is none of the counted ones. */
+	struct eas_body_level levels[1 + EAS_PLACE_DEPTH_MAX];
 	/* The text of the innermost of them. */
 	uint64_t text_len;
 	uint16_t capture_len;

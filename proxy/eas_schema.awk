@@ -260,13 +260,15 @@ function print_demands(    s, d, count) {
 				print "\t" demand_row[d] ","
 				count++
 			}
+		if (first_demand[s] > 255)
+			fail("more demands than struct eas_place can name")
 		demand_count[s] = count - first_demand[s]
 	}
 	print "};\n"
 }
 
 function print_states(    s) {
-	print "const struct eas_place eas_places[] = {\n\t{0},"
+	print "const struct eas_place eas_places[] = {\n\t{.bit = EAS_PLACE_NO_BIT},"
 	for (s = 1; s <= states; s++)
 		printf "\t{EAS_WHAT_%s, EAS_HOLDS_%s, %d, %d, %d, %s, %s, %d, %d}, /* %s */\n",
 			means[s] == "-" ? "NOTHING" : toupper(means[s]), holds[s], text_max[s], since[s],

@@ -89,11 +89,11 @@ struct eas_place {
 	uint8_t holds;    /* enum eas_holds; for requests */
 	uint8_t text_max; /* bytes; 0: not bounded */
 	uint8_t since;    /* the first version that has it here; 0: as the tag's */
-	uint8_t bit;     /* among the children of its parent that are judged, or EAS_PLACE_NO_BIT */
-	bool is_single;  /* at most once in its parent */
-	bool is_counted; /* towards the command's limit of elements */
+	uint8_t bit; /* among the children of its parent that are judged, or EAS_PLACE_NO_BIT */
+	bool is_single : 1;  /* at most once in its parent */
+	bool is_counted : 1; /* towards the command's limit of elements */
 	uint8_t demand_count;
-	uint16_t demand_first; /* in eas_demands */
+	uint8_t demand_first; /* in eas_demands */
 };
 
 enum eas_demand_kind { EAS_DEMAND_ALL, EAS_DEMAND_ANY, EAS_DEMAND_NOT_BOTH };

@@ -55,8 +55,10 @@ static bool wrong(struct eas_structure *structure, const char *text, uint8_t sta
 void eas_structure_begin(struct eas_structure *structure, enum eas_command command,
 	unsigned int version, bool is_strict)
 {
-	*structure = (struct eas_structure){
-		.version = (uint8_t)version, .command = (uint8_t)command, .is_strict = is_strict};
+	*structure = (struct eas_structure){.version = (uint8_t)version,
+		.newest = version != 0 ? (uint8_t)version : UINT8_MAX,
+		.command = (uint8_t)command,
+		.is_strict = is_strict};
 }
 
 bool eas_structure_root(struct eas_structure *structure, const struct wbxml_tag *tag)
@@ -69,18 +71,11 @@ bool eas_structure_root(struct eas_structure *structure, const struct wbxml_tag 
 	return true;
 }
 
-/* How new the element is: within what is known, and within the request's version. */
-static bool start_version(
-	struct eas_structure *structure, const struct wbxml_tag *tag, const struct eas_place *place)
+/* An element that is newer than the request's version, or that nobody knows. */
+static bool start_odd(struct eas_structure *structure, const struct wbxml_tag *tag)
 {
-	unsigned int since = place->since > tag->version ? place->since : tag->version;
-
-	if (tag->name == NULL) {
-		structure->unknown_tags++;
+	if (tag->name == NULL)
 		return !structure->is_strict || wrong(structure, unknown_tag, 0);
-	}
-	if (structure->version == 0 || since <= structure->version)
-		return true;
 	structure->later_tags++;
 	return !structure->is_strict || wrong(structure, later_tag, 0);
 }
@@ -101,14 +96,14 @@ bool eas_structure_start(struct eas_structure *structure, const struct wbxml_tag
 	const struct eas_place *here = &eas_places[place];
 	uint16_t bit;
 
-	if (!start_version(structure, tag, here))
+	if ((tag->version > structure->newest || here->since > structure->newest ||
+		    tag->name == NULL) &&
+		!start_odd(structure, tag))
 		return false;
 	if (parent == EAS_PLACE_NONE)
 		return true;
 	if (eas_places[parent].holds >= EAS_HOLDS_TEXT)
 		return wrong(structure, element_in_text, 0);
-	if (place == EAS_PLACE_NONE)
-		return true;
 	if (here->is_counted && !start_count(structure))
 		return false;
 	if (here->bit == EAS_PLACE_NO_BIT)

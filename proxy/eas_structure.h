@@ -11,10 +11,11 @@
 
 struct eas_structure {
 	uint8_t version; /* of the request; 0: any */
+	uint8_t newest;  /* version of an element that it may have */
 	uint8_t command; /* enum eas_command; EAS_NO_COMMAND: any */
 	bool is_strict;
 	uint32_t counted; /* elements that count towards the command's limit */
-	uint32_t unknown_tags, later_tags;
+	uint32_t later_tags;
 	/* What is wrong. */
 	const char *text; /* static; NULL: nothing */
 	uint8_t status;   /* to be answered from 14.0; 0: the refusal's own */
@@ -23,7 +24,7 @@ struct eas_structure {
 void eas_structure_begin(struct eas_structure *structure, enum eas_command command,
 	unsigned int version, bool is_strict);
 
-/* An element begins. Root: NULL parent. `seen` has the bits of the parent's children; place may be
+/* An element begins; parent is EAS_PLACE_NONE where nobody knows. `seen` has the bits of the parent's children; place may be
  * EAS_PLACE_NONE. All of these return false when something is wrong. */
 bool eas_structure_root(struct eas_structure *structure, const struct wbxml_tag *tag);
 bool eas_structure_start(struct eas_structure *structure, const struct wbxml_tag *tag,
@@ -31,6 +32,12 @@ bool eas_structure_start(struct eas_structure *structure, const struct wbxml_tag
 
 /* So many bytes of text in it so far. */
 bool eas_structure_text(struct eas_structure *structure, uint16_t place, uint64_t len);
+
+/* Whether anything is asked of an element when it ends. */
+static inline bool eas_structure_asks(const struct eas_place *place)
+{
+	return place->demand_count > 0 || place->holds == EAS_HOLDS_NUMBER;
+}
 
 /* It ends; text is what it held, or as much of it as is kept. */
 bool eas_structure_end(

@@ -14,6 +14,7 @@ enum {
 enum reader_state {
 	READER_HEADER,
 	READER_CONTENT, /* a tag, or, inside the root, an END, a string, opaque data */
+	READER_EMPTY,   /* an empty element has begun: its END is due */
 	READER_PAGE,    /* the byte after SWITCH_PAGE */
 	READER_STRING,
 	READER_LENGTH,
@@ -58,7 +59,6 @@ static enum wbxml_event reader_fail(struct wbxml_reader *reader, enum wbxml_faul
 {
 	reader->fault = fault;
 	reader->state = READER_FAILED;
-	reader->end_is_due = false;
 	return WBXML_ERROR;
 }
 
@@ -97,17 +97,22 @@ static const struct wbxml_tag *reader_tag(struct wbxml_reader *reader, unsigned 
 	return &reader->unknown;
 }
 
+/* A tag that its page does not have. */
+static unsigned int reader_unknown(struct wbxml_reader *reader, uint8_t token)
+{
+	if (!reader->limits.lets_unknown_pass)
+		return 0;
+	return STACK_UNKNOWN | (unsigned int)reader->page << 8 | (token & TOKEN_CODE);
+}
+
 static enum wbxml_event reader_start(struct wbxml_reader *reader, uint8_t token)
 {
 	unsigned int element = wbxml_tag_index[reader->page][token & TOKEN_CODE];
 
 	if ((token & TOKEN_HAS_ATTRIBUTES) != 0)
 		return reader_fail(reader, WBXML_FAULT_ATTRIBUTES);
-	if (element == 0) {
-		if (!reader->limits.lets_unknown_pass)
-			return reader_fail(reader, WBXML_FAULT_TAG);
-		element = STACK_UNKNOWN | (unsigned int)reader->page << 8 | (token & TOKEN_CODE);
-	}
+	if (element == 0 && (element = reader_unknown(reader, token)) == 0)
+		return reader_fail(reader, WBXML_FAULT_TAG);
 	if (reader->depth >= reader->limits.depth)
 		return reader_fail(reader, WBXML_FAULT_DEPTH);
 	if (reader->elements_left == 0)
@@ -115,8 +120,10 @@ static enum wbxml_event reader_start(struct wbxml_reader *reader, uint8_t token)
 	reader->elements_left--;
 	reader->stack[reader->depth++] = (uint16_t)element;
 	reader->tag = reader_tag(reader, element);
+	reader->unknown_tags += reader->tag == &reader->unknown;
 	reader->is_empty = (token & TOKEN_HAS_CONTENT) == 0;
-	reader->end_is_due = reader->is_empty;
+	if (reader->is_empty)
+		reader->state = READER_EMPTY;
 	reader->switches = 0;
 	reader_take(reader, 1);
 	return WBXML_START;
@@ -125,9 +132,7 @@ static enum wbxml_event reader_start(struct wbxml_reader *reader, uint8_t token)
 static enum wbxml_event reader_end(struct wbxml_reader *reader)
 {
 	reader->tag = reader_tag(reader, reader->stack[--reader->depth]);
-	reader->end_is_due = false;
-	if (reader->depth == 0)
-		reader->state = READER_DONE;
+	reader->state = reader->depth > 0 ? READER_CONTENT : READER_DONE;
 	return WBXML_END;
 }
 
@@ -168,6 +173,14 @@ static enum wbxml_event reader_string(struct wbxml_reader *reader)
 	return reader_piece(reader, WBXML_TEXT, len, false);
 }
 
+/* Most strings are whole in the piece: without another turn through the states. */
+static enum wbxml_event reader_text(struct wbxml_reader *reader)
+{
+	if (reader_enter(reader, READER_STRING) == WBXML_ERROR)
+		return WBXML_ERROR;
+	return reader->at < reader->end ? reader_string(reader) : WBXML_MORE;
+}
+
 static enum wbxml_event reader_switch(struct wbxml_reader *reader)
 {
 	if (reader->switches >= SWITCHES_IN_A_ROW)
@@ -188,11 +201,7 @@ static enum wbxml_event reader_content(struct wbxml_reader *reader)
 		return reader_fail(reader, WBXML_FAULT_TOKEN);
 	switch (token) {
 	case TOKEN_END: reader_take(reader, 1); return reader_end(reader);
-	case TOKEN_STR_I:
-		/* Most strings are whole in the piece: without another turn through the states. */
-		if (reader_enter(reader, READER_STRING) == WBXML_ERROR)
-			return WBXML_ERROR;
-		return reader->at < reader->end ? reader_string(reader) : WBXML_MORE;
+	case TOKEN_STR_I: return reader_text(reader);
 	case TOKEN_OPAQUE:
 		reader->step = 0;
 		reader->opaque_left = 0;
@@ -240,27 +249,80 @@ static __attribute__((noinline)) enum wbxml_event reader_step(struct wbxml_reade
 {
 	switch ((enum reader_state)reader->state) {
 	case READER_HEADER: return reader_header(reader);
-	case READER_CONTENT: return reader_content(reader);
 	case READER_PAGE: return reader_page(reader);
 	case READER_STRING: return reader_string(reader);
 	case READER_LENGTH: return reader_length(reader);
 	case READER_OPAQUE: return reader_opaque(reader);
 	case READER_DONE: return reader_fail(reader, WBXML_FAULT_TRAILING);
+	case READER_CONTENT:
+	case READER_EMPTY:
 	case READER_FAILED: break;
 	}
 	return WBXML_ERROR;
 }
 
-enum wbxml_event wbxml_reader_next(struct wbxml_reader *reader)
+static __attribute__((noinline)) enum wbxml_event reader_any(struct wbxml_reader *reader)
 {
 	enum wbxml_event event = WBXML_MORE;
 
-	if (reader->end_is_due)
+	if (reader->state == READER_EMPTY)
 		return reader_end(reader);
 	while (event == WBXML_MORE && reader->at < reader->end)
 		event = reader->state == READER_CONTENT ? reader_content(reader)
 							: reader_step(reader);
 	return event == WBXML_MORE && reader->state == READER_FAILED ? WBXML_ERROR : event;
+}
+
+/* What most of a document is, tags, ends and strings, is dealt with at once. */
+static inline enum wbxml_event reader_event(struct wbxml_reader *reader)
+{
+	uint8_t token;
+
+	if (reader->state != READER_CONTENT || reader->at == reader->end)
+		return reader_any(reader);
+	token = *reader->at;
+	if ((token & TOKEN_CODE) >= TOKEN_FIRST_TAG)
+		return reader_start(reader, token);
+	if (reader->depth == 0 || reader->switches > 0)
+		return reader_any(reader);
+	if (token == TOKEN_END) {
+		reader_take(reader, 1);
+		return reader_end(reader);
+	}
+	return token == TOKEN_STR_I ? reader_text(reader) : reader_any(reader);
+}
+
+/* Whether the event lies within an element that is passed over. */
+static bool is_skipped(struct wbxml_reader *reader, enum wbxml_event event)
+{
+	if (event == WBXML_END && reader->depth < reader->skip_depth) {
+		reader->skip_depth = 0;
+		return true;
+	}
+	return event != WBXML_START || !reader->shows_starts;
+}
+
+static __attribute__((noinline)) enum wbxml_event reader_next_shown(struct wbxml_reader *reader)
+{
+	enum wbxml_event event;
+
+	do
+		event = reader_event(reader);
+	while (reader->skip_depth > 0 && event > WBXML_MORE && is_skipped(reader, event));
+	return event;
+}
+
+enum wbxml_event wbxml_reader_next(struct wbxml_reader *reader)
+{
+	return reader->skip_depth > 0 ? reader_next_shown(reader) : reader_event(reader);
+}
+
+void wbxml_reader_skip(struct wbxml_reader *reader, bool shows_starts)
+{
+	if (reader->skip_depth > 0)
+		return;
+	reader->skip_depth = reader->depth;
+	reader->shows_starts = shows_starts;
 }
 
 uint64_t wbxml_reader_offset(const struct wbxml_reader *reader)

@@ -77,10 +77,11 @@ struct wbxml_limits {
 struct wbxml_reader {
 	/* What the last event is about. */
 	const struct wbxml_tag *tag;
-	struct span text; /* borrowed from the piece that was fed */
-	bool is_last;     /* of the pieces of this string or opaque value */
-	bool is_empty;    /* the element has no content token (0x40 not set) */
-	uint32_t depth;   /* elements open around the present place; the root's START has 1 */
+	struct span text;      /* borrowed from the piece that was fed */
+	bool is_last;          /* of the pieces of this string or opaque value */
+	bool is_empty;         /* the element has no content token (0x40 not set) */
+	uint32_t depth;        /* elements open around the present place; the root's START has 1 */
+	uint32_t unknown_tags; /* elements so far with a tag that their page does not have */
 	enum wbxml_fault fault;
 
 	/* Private to reader.c. */
@@ -95,7 +96,8 @@ struct wbxml_reader {
 	uint8_t utf8; /* what the character that has begun still needs */
 	uint8_t page;
 	uint8_t switches;         /* page switches since the last tag, string or END */
-	bool end_is_due;          /* an empty element has begun */
+	bool shows_starts;        /* of what is passed over */
+	uint32_t skip_depth;      /* of the element that is passed over; 0: none is */
 	struct wbxml_tag unknown; /* the last tag, where it is none that we know */
 	uint16_t stack
 		[WBXML_DEPTH_MAX]; /* the open elements: rows of wbxml_tags, or STACK_UNKNOWN and
@@ -112,6 +114,10 @@ void wbxml_reader_init(struct wbxml_reader *reader, const struct wbxml_limits *l
 void wbxml_reader_feed(struct wbxml_reader *reader, const void *data, size_t len);
 
 enum wbxml_event wbxml_reader_next(struct wbxml_reader *reader);
+
+/* After a WBXML_START: the rest of that element, its END included, is checked like all else, but not
+ * handed out. With shows_starts the START of each element within it is; for these there is no more to skip. */
+void wbxml_reader_skip(struct wbxml_reader *reader, bool shows_starts);
 
 /* Of the byte looked at next, from the start of the document; after a fault, of the byte that was wrong. */
 uint64_t wbxml_reader_offset(const struct wbxml_reader *reader);

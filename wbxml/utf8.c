@@ -164,7 +164,8 @@ static const uint8_t *blocks_pass(const uint8_t *at, const uint8_t *end)
 	return at;
 }
 
-const uint8_t *utf8_scan(const uint8_t *at, const uint8_t *end, uint8_t *state)
+static __attribute__((noinline)) const uint8_t *long_scan(
+	const uint8_t *at, const uint8_t *end, uint8_t *state)
 {
 	uint8_t now = *state, next;
 
@@ -179,4 +180,20 @@ const uint8_t *utf8_scan(const uint8_t *at, const uint8_t *end, uint8_t *state)
 	}
 	*state = now;
 	return at;
+}
+
+const uint8_t *utf8_scan(const uint8_t *at, const uint8_t *end, uint8_t *state)
+{
+	/* Most texts are short and plain: all that the first block shows is their end. */
+	if (*state == UTF8_NONE && end - at >= BLOCK + BEYOND) {
+		uint64_t marks = block_marks(at);
+
+		if (marks == 0)
+			at += BLOCK;
+		else
+			at += __builtin_ctzll(marks);
+		if (*at == 0)
+			return at;
+	}
+	return long_scan(at, end, state);
 }

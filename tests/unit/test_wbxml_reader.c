@@ -66,6 +66,62 @@ static void test_events_come_in_document_order_with_tag_and_depth(void)
 	CU_ASSERT_EQUAL(wbxml_reader_finish(&reader), 0);
 }
 
+/* Sync (Collections (Collection (SyncKey "7", MoreAvailable, a tag that nobody knows)), Status "1") */
+static const uint8_t to_skip_in[] = {HEADER, 0x45, 0x5C, 0x4F, 0x4B, 0x03, '7', 0x00, 0x01, 0x14,
+	0x3F, 0x01, 0x01, 0x4E, 0x03, '1', 0x00, 0x01, 0x01};
+
+/* The tags of the events that come where Collections is skipped: letters for START, END and TEXT. */
+static void events_around_skipped(char *shown, bool shows_starts, size_t piece)
+{
+	static const struct wbxml_limits limits = {.lets_unknown_pass = true};
+	struct wbxml_reader reader;
+	enum wbxml_event event;
+
+	wbxml_reader_init(&reader, &limits);
+	for (size_t at = 0; at < sizeof(to_skip_in); at += piece) {
+		wbxml_reader_feed(&reader, to_skip_in + at,
+			sizeof(to_skip_in) - at < piece ? sizeof(to_skip_in) - at : piece);
+		while ((event = wbxml_reader_next(&reader)) > WBXML_MORE) {
+			if (event == WBXML_TEXT && reader.text.len == 0)
+				continue;
+			*shown++ = "?sto/"[event];
+			if (event == WBXML_START && reader.depth >= 2)
+				wbxml_reader_skip(&reader, shows_starts);
+		}
+	}
+	*shown = '\0';
+	CU_ASSERT_EQUAL(wbxml_reader_finish(&reader), 0);
+	CU_ASSERT_EQUAL(reader.unknown_tags, 1);
+}
+
+static void test_what_is_skipped_is_not_handed_out(void)
+{
+	char shown[64];
+
+	for (size_t piece = 1; piece <= sizeof(to_skip_in); piece++) {
+		/* Sync, Collections, Status, and the end of Sync. */
+		events_around_skipped(shown, false, piece);
+		CU_ASSERT_STRING_EQUAL(shown, "sss/");
+		/* And Collection, SyncKey, MoreAvailable, and the unknown one. */
+		events_around_skipped(shown, true, piece);
+		CU_ASSERT_STRING_EQUAL(shown, "sssssss/");
+	}
+}
+
+static void test_what_is_skipped_is_checked(void)
+{
+	static const uint8_t document[] = {HEADER, 0x45, 0x5C, 0x4F, 0x4B, 0x03, 0x02, 0x00};
+	struct wbxml_reader reader;
+
+	wbxml_reader_init(&reader, NULL);
+	wbxml_reader_feed(&reader, document, sizeof(document));
+	assert_event(&reader, WBXML_START, WBXML_AIRSYNC_SYNC, 1, NULL);
+	wbxml_reader_skip(&reader, false);
+	CU_ASSERT_EQUAL(wbxml_reader_next(&reader), WBXML_ERROR);
+	CU_ASSERT_EQUAL(reader.fault, WBXML_FAULT_TEXT);
+	CU_ASSERT_EQUAL(wbxml_reader_offset(&reader), 9);
+}
+
 static void test_a_text_in_pieces_ends_with_a_last_one(void)
 {
 	static const uint8_t first[] = {HEADER, 0x45, 0x03, 'a', 0xC3},
@@ -342,6 +398,8 @@ static const struct check checks[] = {
 	{"the reader is small", test_the_reader_is_small},
 	{"events come in document order with tag and depth",
 		test_events_come_in_document_order_with_tag_and_depth},
+	{"what is skipped is not handed out", test_what_is_skipped_is_not_handed_out},
+	{"what is skipped is checked", test_what_is_skipped_is_checked},
 	{"a text in pieces ends with a last one", test_a_text_in_pieces_ends_with_a_last_one},
 	{"a fault stays with the offset of the wrong byte",
 		test_a_fault_stays_with_the_offset_of_the_wrong_byte},
