@@ -37,22 +37,23 @@ static struct span part_take(struct span *rest, char separator)
 	return part;
 }
 
-/* No escapes, and nothing to refuse. */
-static bool is_as_it_is(struct span encoded)
+/* How many bytes at the start are themselves: no escapes, and nothing to refuse. */
+static size_t plain_length(struct span bytes)
 {
 	size_t at = 0;
 
-	for (; encoded.len - at >= 8; at += 8) {
-		uint64_t octets = octets_load(encoded.data + at);
+	for (; bytes.len - at >= 8; at += 8) {
+		uint64_t octets = octets_load(bytes.data + at);
+		uint64_t told = octets_below(octets, ' ') | octets_equal(octets, 0x7f) |
+				octets_equal(octets, '%');
 
-		if ((octets_below(octets, ' ') | octets_equal(octets, 0x7f) |
-			    octets_equal(octets, '%')) != 0)
-			return false;
+		if (told != 0)
+			return at + octets_first(told);
 	}
-	for (; at < encoded.len; at++)
-		if (encoded.data[at] < ' ' || encoded.data[at] == 0x7f || encoded.data[at] == '%')
-			return false;
-	return true;
+	while (at < bytes.len && bytes.data[at] >= ' ' && bytes.data[at] != 0x7f &&
+		bytes.data[at] != '%')
+		at++;
+	return at;
 }
 
 /* Decodes into text[capacity], or gives what needs no decoding as it is; text NULL: only checks, any length.
@@ -60,22 +61,32 @@ static bool is_as_it_is(struct span encoded)
  * here: a real one stands in addresses. */
 static bool percent_decode(struct span encoded, char *text, size_t capacity, struct span *decoded)
 {
-	size_t len = 0;
+	size_t plain = plain_length(encoded), len = 0;
 
 	*decoded = encoded;
-	if (is_as_it_is(encoded))
-		return text == NULL || encoded.len <= capacity;
-	for (size_t i = 0; i < encoded.len; i++) {
-		int byte = encoded.data[i];
+	if (plain == encoded.len)
+		return text == NULL || plain <= capacity;
+	while (plain < encoded.len) {
+		int byte = encoded.data[plain] == '%'
+				   ? http_escape_value(
+					     span_of(encoded.data + plain, encoded.len - plain))
+				   : -1;
 
-		if (byte == '%') {
-			byte = http_escape_value(span_of(encoded.data + i, encoded.len - i));
-			i += 2;
-		}
-		if (byte < ' ' || byte == 0x7f || (text != NULL && len == capacity))
+		if (byte < ' ' || byte == 0x7f || (text != NULL && plain >= capacity - len))
 			return false;
-		if (text != NULL)
-			text[len++] = (char)byte;
+		if (text != NULL) {
+			memcpy(text + len, encoded.data, plain);
+			text[len + plain] = (char)byte;
+			len += plain + 1;
+		}
+		encoded = span_of(encoded.data + plain + 3, encoded.len - plain - 3);
+		plain = plain_length(encoded);
+	}
+	if (text != NULL) {
+		if (plain > capacity - len)
+			return false;
+		memcpy(text + len, encoded.data, plain);
+		len += plain;
 	}
 	*decoded = span_of(text, len);
 	return true;
