@@ -101,7 +101,7 @@ enum tls_result tls_handshake(struct tls *tls)
 		return TLS_DONE;
 	wire = tls_wire_of(tls->ssl);
 	ERR_clear_error();
-	returned = SSL_do_handshake(tls->ssl);
+	returned = tls_takeover_step(tls->ssl, wire);
 	if (returned == 1)
 		return wire != NULL ? give_up_ssl(tls, wire) : TLS_DONE;
 	result = ssl_result(tls, returned);

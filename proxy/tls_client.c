@@ -56,7 +56,7 @@ struct tls_client *tls_client_new(const struct config_file *ca, bool sleeps_deep
 	SSL_CTX_set_session_cache_mode(client->ctx, SSL_SESS_CACHE_OFF);
 	client->sleeps_deep = sleeps_deep;
 	if (sleeps_deep)
-		tls_takeover_prepare(client->ctx);
+		tls_takeover_prepare(client->ctx, false);
 	else
 		SSL_CTX_set_read_ahead(client->ctx, 1); /* a record in one system call, not two */
 	SSL_CTX_set_verify(client->ctx, SSL_VERIFY_PEER, NULL);

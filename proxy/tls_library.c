@@ -1,13 +1,15 @@
 #include "proxy/tls_library.h"
 
 #include <openssl/core_dispatch.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/params.h>
 #include <openssl/provider.h>
 #include <stdbool.h>
 #include <string.h>
 #include <strings.h>
 
-enum { ALGORITHM_MAX = 8 };
+enum { ALGORITHM_MAX = 8, KDF_FUNCTION_MAX = 16 };
 
 /* What of an operation's algorithms is wanted, by OpenSSL's first name for each. */
 struct selection {
@@ -63,6 +65,47 @@ static bool is_wanted(const struct selection *selection, const OSSL_ALGORITHM *a
 	return false;
 }
 
+/* The default provider's TLS13-KDF, but whoever listens is told what it has derived. */
+static OSSL_DISPATCH kdf_functions[KDF_FUNCTION_MAX];
+static OSSL_FUNC_kdf_derive_fn *default_derive;
+static tls_library_on_secret *on_secret;
+
+static int on_derive(void *context, unsigned char *key, size_t len, const OSSL_PARAM params[])
+{
+	int status = default_derive(context, key, len, params);
+	const OSSL_PARAM *label;
+
+	if (status != 1 || on_secret == NULL)
+		return status;
+	label = OSSL_PARAM_locate_const(params, OSSL_KDF_PARAM_LABEL);
+	if (label != NULL && label->data != NULL)
+		on_secret(label->data, label->data_size, key, len);
+	return status;
+}
+
+/* Left as it is where its functions are not as expected: then nobody is told. */
+static void tell_what_is_derived(OSSL_ALGORITHM *algorithm)
+{
+	OSSL_FUNC_kdf_derive_fn *derive = NULL;
+	size_t count = 0;
+
+	for (const OSSL_DISPATCH *from = algorithm->implementation; from->function_id != 0;
+		from++) {
+		if (count == KDF_FUNCTION_MAX - 1)
+			return;
+		kdf_functions[count] = *from;
+		if (from->function_id == OSSL_FUNC_KDF_DERIVE) {
+			derive = OSSL_FUNC_kdf_derive(from);
+			kdf_functions[count].function = (void (*)(void))on_derive;
+		}
+		count++;
+	}
+	if (derive == NULL)
+		return;
+	default_derive = derive;
+	algorithm->implementation = kdf_functions;
+}
+
 static void select_algorithms(struct selection *selection)
 {
 	int no_store = 0;
@@ -71,8 +114,12 @@ static void select_algorithms(struct selection *selection)
 		OSSL_PROVIDER_query_operation(default_provider, selection->operation, &no_store);
 
 	for (; from != NULL && from->algorithm_names != NULL && count < ALGORITHM_MAX; from++)
-		if (is_wanted(selection, from))
-			selection->algorithms[count++] = *from;
+		if (is_wanted(selection, from)) {
+			selection->algorithms[count] = *from;
+			if (selection->operation == OSSL_OP_KDF && is_named(from, "TLS13-KDF"))
+				tell_what_is_derived(&selection->algorithms[count]);
+			count++;
+		}
 }
 
 static const OSSL_ALGORITHM *on_query(void *context, int operation, int *no_store)
@@ -151,4 +198,10 @@ OSSL_LIB_CTX *tls_library(void)
 		is_made = true;
 	}
 	return library;
+}
+
+bool tls_library_listen(tls_library_on_secret *listener)
+{
+	on_secret = listener;
+	return default_derive != NULL;
 }

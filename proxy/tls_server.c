@@ -230,7 +230,7 @@ static SSL_CTX *context_new(struct tls_server *server, const struct config_liste
 				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	if (server->sleeps_deep)
-		tls_takeover_prepare(ctx);
+		tls_takeover_prepare(ctx, server->library != NULL);
 	else
 		SSL_CTX_set_read_ahead(ctx, 1); /* a record in one system call, not two */
 	SSL_CTX_set_security_level(ctx, (int)trust->security_level);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/tls_library.h"
 #include "proxy/tls_stream.h"
 #include "proxy/tls_wire.h"
 
@@ -47,9 +48,35 @@ static void on_keys(const SSL *ssl, const char *line)
 				read_hex(secret + 1, wire->secret[side], TLS_SECRET_MAX);
 }
 
-void tls_takeover_prepare(SSL_CTX *ctx)
+static struct tls_wire *current; /* of the handshake that is taking a step; NULL: none */
+
+static void on_secret(const void *label, size_t label_len, const uint8_t *secret, size_t len)
 {
-	SSL_CTX_set_keylog_callback(ctx, on_keys);
+	static const char *const labels[] = {[CLIENT] = "c ap traffic", [SERVER] = "s ap traffic"};
+
+	for (int side = CLIENT; current != NULL && side <= SERVER; side++) {
+		if (label_len != strlen(labels[side]) || len > TLS_SECRET_MAX ||
+			memcmp(label, labels[side], label_len) != 0)
+			continue;
+		memcpy(current->secret[side], secret, len);
+		current->secret_len[side] = len;
+	}
+}
+
+void tls_takeover_prepare(SSL_CTX *ctx, bool is_in_library)
+{
+	if (!is_in_library || !tls_library_listen(on_secret))
+		SSL_CTX_set_keylog_callback(ctx, on_keys);
+}
+
+int tls_takeover_step(SSL *ssl, struct tls_wire *wire)
+{
+	int returned;
+
+	current = wire;
+	returned = SSL_do_handshake(ssl);
+	current = NULL;
+	return returned;
 }
 
 /* The server's name: phones nearly all ask for the same */

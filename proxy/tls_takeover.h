@@ -1,7 +1,8 @@
 /*
- * Takes a channel over from OpenSSL once its handshake is done: the keys by public interfaces (the
- * key-log callback, or master secret and randoms), the bytes that OpenSSL has not read from its wire
- * (tls_wire.h), and the numbers of the next records. The SSL object can go then. For tls*.c.
+ * Takes a channel over from OpenSSL once its handshake is done: the keys by public interfaces (what is
+ * derived in tls_library() or the key-log callback, or master secret and randoms), the bytes that OpenSSL has
+ * not read from its wire (tls_wire.h), and the numbers of the next records. The SSL object can go then.
+ * For tls*.c.
  */
 #ifndef PROXY_TLS_TAKEOVER_H
 #define PROXY_TLS_TAKEOVER_H
@@ -10,8 +11,14 @@
 
 #include "proxy/tls_records.h"
 
-/* Has handshakes of the context leave what a takeover needs. */
-void tls_takeover_prepare(SSL_CTX *ctx);
+struct tls_wire;
+
+/* Has handshakes of the context, which is one of tls_library() or of OpenSSL's own library context, leave what a
+ * takeover needs. */
+void tls_takeover_prepare(SSL_CTX *ctx, bool is_in_library);
+
+/* SSL_do_handshake(); what a takeover needs is left in the wire. */
+int tls_takeover_step(SSL *ssl, struct tls_wire *wire);
 
 /* A channel whose handshake is done, as records. NULL with *may_stay set: whether ssl can go on by
  * itself (its suite is none of ours, or something is under way in it), or memory ran out. ssl stays the

@@ -1,5 +1,10 @@
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
 #include <openssl/ssl.h>
+#include <string.h>
 
 #include "proxy/tls_library.h"
 #include "tests/unit/check.h"
@@ -73,12 +78,65 @@ static void test_there_is_a_context_of_its_own_where_nothing_else_is_configured(
 	CU_ASSERT_PTR_EQUAL(tls_library(), tls_library());
 }
 
+static uint8_t heard[64];
+static size_t heard_len;
+
+static void on_secret(const void *label, size_t label_len, const uint8_t *secret, size_t len)
+{
+	if (label_len != 12 || memcmp(label, "c ap traffic", 12) != 0 || len > sizeof(heard))
+		return;
+	memcpy(heard, secret, len);
+	heard_len = len;
+}
+
+/* HKDF-Expand-Label of RFC 8446 7.1, from a secret of zeros. */
+static void derive(const char *label, uint8_t out[32])
+{
+	uint8_t zeros[32] = {0};
+	int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
+	EVP_KDF *kdf = EVP_KDF_fetch(tls_library(), "TLS13-KDF", NULL);
+	EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(kdf);
+	const OSSL_PARAM params[] = {OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
+		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, zeros, sizeof(zeros)),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PREFIX, (char *)"tls13 ", 6),
+		OSSL_PARAM_construct_octet_string(
+			OSSL_KDF_PARAM_LABEL, (char *)label, strlen(label)),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_DATA, zeros, sizeof(zeros)),
+		OSSL_PARAM_construct_end()};
+
+	PKI_MUST(EVP_KDF_derive(ctx, out, 32, params) == 1);
+	EVP_KDF_CTX_free(ctx);
+	EVP_KDF_free(kdf);
+}
+
+static void test_who_listens_is_told_what_is_derived_with_its_label(void)
+{
+	uint8_t client[32], server[32];
+
+	CU_ASSERT(tls_library_listen(on_secret));
+	derive("c ap traffic", client);
+	CU_ASSERT_EQUAL(heard_len, sizeof(client));
+	CU_ASSERT_EQUAL(memcmp(heard, client, sizeof(client)), 0);
+	derive("s ap traffic", server);
+	CU_ASSERT_NOT_EQUAL(memcmp(client, server, sizeof(client)), 0);
+	CU_ASSERT_EQUAL(memcmp(heard, client, sizeof(client)), 0);
+
+	heard_len = 0;
+	tls_library_listen(NULL);
+	derive("c ap traffic", server);
+	CU_ASSERT_EQUAL(memcmp(client, server, sizeof(client)), 0);
+	CU_ASSERT_EQUAL(heard_len, 0);
+}
+
 static const struct check checks[] = {
 	{"there is a context of its own where nothing else is configured",
 		test_there_is_a_context_of_its_own_where_nothing_else_is_configured},
 	{"keys and signatures of every allowed kind are read",
 		test_keys_and_signatures_of_every_allowed_kind_are_read},
 	{"a key that cannot be read is none", test_a_key_that_cannot_be_read_is_none},
+	{"who listens is told what is derived, with its label",
+		test_who_listens_is_told_what_is_derived_with_its_label},
 };
 
 int main(void)
