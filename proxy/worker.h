@@ -26,7 +26,8 @@
 #include "proxy/worker_identity.h"
 
 enum {
-	WORKER_BUFFER = 32 * 1024, /* bytes taken from a socket at a time: two TLS records */
+	/* Bytes taken from a socket at a time: of an answer as many as are sealed at a time, four TLS records. */
+	WORKER_BUFFER = 64 * 1024,
 	WORKER_QUEUE_MAX =
 		64 * 1024 /* more than this queued for a peer, and its source is paused */
 };
