@@ -136,14 +136,29 @@ static bool is_of_a_name(uint8_t c)
 	return http_char_is(c, HTTP_CHAR_HOST) && c != '.';
 }
 
+/* How many bytes at the start are certainly not this letter in either case; eight at a time. */
+static size_t passed_over(struct span value, uint8_t letter)
+{
+	size_t at = 0;
+
+	while (value.len - at >= sizeof(uint64_t) &&
+		octets_equal(octets_load(value.data + at) | octets_each(0x20), letter) == 0)
+		at += sizeof(uint64_t);
+	return at;
+}
+
 static bool has_word(struct span value, const char *word)
 {
 	size_t len = strlen(word);
 	int first = word[0] | 0x20; /* a letter in lower case; digits stay as they are */
 
 	for (size_t at = 0; at + len <= value.len; at++) {
-		const uint8_t *found = value.data + at;
+		const uint8_t *found;
 
+		at += passed_over(span_of(value.data + at, value.len - at), (uint8_t)first);
+		if (at + len > value.len)
+			break;
+		found = value.data + at;
 		if ((found[0] | 0x20) != first ||
 			strncasecmp((const char *)found, word, len) != 0 ||
 			(at > 0 && is_of_a_name(found[-1])) ||

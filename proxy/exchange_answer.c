@@ -84,24 +84,37 @@ static struct eas_body *facts_new(const struct exchange *exchange, enum eas_body
 	return eas_body_new(&terms);
 }
 
-static void begin_looking(struct exchange *exchange, const struct http_head *head)
+/* What an answer's content is, as far as that matters. */
+enum media { MEDIA_OTHER, MEDIA_WBXML, MEDIA_MULTIPART, MEDIA_XML, MEDIA_HTML };
+
+static enum media media_of(const struct http_head *head)
 {
 	struct span type = {0};
-	struct span coding = {0};
-	enum eas_body_kind kind;
 
 	http_field_find(head, "content-type", &type);
-	http_field_find(head, "content-encoding", &coding);
 	if (http_media_type_is(type, "application/vnd.ms-sync.wbxml") ||
 		http_media_type_is(type, "application/vnd.ms-sync"))
-		kind = EAS_BODY_WBXML;
-	else if (http_media_type_is(type, "application/vnd.ms-sync.multipart"))
-		kind = EAS_BODY_MULTIPART;
-	else
+		return MEDIA_WBXML;
+	if (http_media_type_is(type, "application/vnd.ms-sync.multipart"))
+		return MEDIA_MULTIPART;
+	if (http_media_type_is(type, "text/xml") || http_media_type_is(type, "application/xml"))
+		return MEDIA_XML;
+	return http_media_type_is(type, "text/html") ? MEDIA_HTML : MEDIA_OTHER;
+}
+
+static bool has_content(const struct http_head *head)
+{
+	return head->framing != HTTP_NO_BODY &&
+	       !(head->framing == HTTP_LENGTH && head->content_length == 0);
+}
+
+static void begin_looking(struct exchange *exchange, const struct http_head *head, enum media media)
+{
+	struct span coding = {0};
+
+	if ((media != MEDIA_WBXML && media != MEDIA_MULTIPART) || !has_content(head))
 		return;
-	if (head->framing == HTTP_NO_BODY ||
-		(head->framing == HTTP_LENGTH && head->content_length == 0))
-		return;
+	http_field_find(head, "content-encoding", &coding);
 	if (span_equal_nocase(coding, "gzip")) {
 		exchange->gunzip = gunzip_new(GUNZIP_MAX);
 		if (exchange->gunzip == NULL)
@@ -110,7 +123,8 @@ static void begin_looking(struct exchange *exchange, const struct http_head *hea
 	} else if (coding.len > 0 && !span_equal_nocase(coding, "identity")) {
 		return;
 	}
-	exchange->answer_facts = facts_new(exchange, kind);
+	exchange->answer_facts =
+		facts_new(exchange, media == MEDIA_MULTIPART ? EAS_BODY_MULTIPART : EAS_BODY_WBXML);
 }
 
 /* On to the phone */
@@ -258,49 +272,31 @@ static void answer_from_xml(struct exchange *exchange, struct parcel *parcel)
 	answer_complete(exchange, parcel);
 }
 
-static bool is_xml_answer(const struct exchange *exchange, const struct http_head *head)
+static bool is_xml_answer(
+	const struct exchange *exchange, const struct http_head *head, enum media media)
 {
-	struct span type = {0};
-
-	http_field_find(head, "content-type", &type);
-	return exchange->collected != NULL && head->status == 200 &&
-	       head->framing != HTTP_NO_BODY &&
-	       !(head->framing == HTTP_LENGTH && head->content_length == 0) &&
-	       (http_media_type_is(type, "text/xml") ||
-		       http_media_type_is(type, "application/xml"));
-}
-
-static bool has_content(const struct http_head *head)
-{
-	return head->framing != HTTP_NO_BODY &&
-	       !(head->framing == HTTP_LENGTH && head->content_length == 0);
+	return exchange->collected != NULL && head->status == 200 && has_content(head) &&
+	       media == MEDIA_XML;
 }
 
 /* A page for people in place of an answer, such as one to sign in: the request did not get to ActiveSync.
  * An attachment may be one. */
-static bool is_page_for_answer(const struct exchange *exchange, const struct http_head *head)
+static bool is_page_for_answer(
+	const struct exchange *exchange, const struct http_head *head, enum media media)
 {
-	struct span type = {0};
-
-	http_field_find(head, "content-type", &type);
 	return head->status < 300 && has_content(head) &&
 	       exchange->request.command != EAS_GET_ATTACHMENT &&
-	       exchange->request.command != EAS_NO_COMMAND && http_media_type_is(type, "text/html");
+	       exchange->request.command != EAS_NO_COMMAND && media == MEDIA_HTML;
 }
 
 /* Pages that servers write for people name them, and their paths. A phone shows none. */
-static bool is_page(const struct http_head *head)
+static bool is_page(const struct http_head *head, enum media media)
 {
-	struct span type = {0};
-
-	http_field_find(head, "content-type", &type);
+	if (head->framing == HTTP_NO_BODY)
+		return false;
 	if (head->status < 300) /* of an answer to OPTIONS that has one */
-		return head->framing != HTTP_NO_BODY && http_media_type_is(type, "text/html") &&
-		       head->method == HTTP_OPTIONS;
-	return head->framing != HTTP_NO_BODY &&
-	       !http_media_type_is(type, "application/vnd.ms-sync.wbxml") &&
-	       !http_media_type_is(type, "application/vnd.ms-sync") &&
-	       !http_media_type_is(type, "application/vnd.ms-sync.multipart");
+		return media == MEDIA_HTML && head->method == HTTP_OPTIONS;
+	return media != MEDIA_WBXML && media != MEDIA_MULTIPART;
 }
 
 static enum rewrite_framing choose_framing(struct exchange *exchange, const struct http_head *head)
@@ -321,9 +317,8 @@ static void write_answer_head(struct exchange *exchange, struct parcel *parcel,
 	struct http_writer writer = {.data = parcel->data, .capacity = parcel->capacity};
 	struct rewrite_terms terms = {.status = status,
 		.location = location,
-		.retry_after_s = governor_retry_after(exchange)};
+		.retry_after_s = status == 503 ? governor_retry_after(exchange) : 0};
 
-	exchange->answer_is_dropped = is_page(head);
 	terms.framing = choose_framing(exchange, head);
 	terms.length = exchange->answer_is_dropped ? 0 : head->content_length;
 	/* What the phone still sends of a request that was answered early is not read. */
@@ -375,10 +370,12 @@ static void answer_redirects(struct exchange *exchange, struct parcel *parcel,
 	if (exchange_redirected(exchange, head))
 		return;
 	location = location_for_phone(exchange, text, sizeof(text));
-	if (location == NULL)
+	if (location == NULL) {
 		exchange_refuse(exchange, refusal, NULL);
-	else
-		write_answer_head(exchange, parcel, head, 451, location);
+		return;
+	}
+	exchange->answer_is_dropped = is_page(head, media_of(head));
+	write_answer_head(exchange, parcel, head, 451, location);
 }
 
 /* A whole head. */
@@ -387,6 +384,7 @@ static void answer_begin(struct exchange *exchange, struct parcel *parcel, struc
 	const struct answer_status_row *row = answer_status_find(head->status);
 	const char *reason = NULL;
 	enum refusal refusal;
+	enum media media;
 
 	exchange->answered_us = clock_us();
 	exchange->endpoint_status = head->status;
@@ -399,7 +397,9 @@ static void answer_begin(struct exchange *exchange, struct parcel *parcel, struc
 	case ANSWER_BECOMES: break;
 	}
 	exchange_forget_request(exchange);
-	if (is_xml_answer(exchange, head)) {
+	media = media_of(head);
+	exchange->answer_is_dropped = is_page(head, media);
+	if (is_xml_answer(exchange, head, media)) {
 		begin_xml(exchange, config_of(exchange)->limits.body_size);
 		return;
 	}
@@ -408,12 +408,12 @@ static void answer_begin(struct exchange *exchange, struct parcel *parcel, struc
 		begin_xml(exchange, AUTODISCOVER_SIZE_MAX);
 		return;
 	}
-	if (is_page_for_answer(exchange, head)) {
+	if (is_page_for_answer(exchange, head, media)) {
 		exchange_refuse(exchange, REFUSAL_UPSTREAM_MALFORMED,
 			"a page for people (text/html), and no answer of ActiveSync");
 		return;
 	}
-	begin_looking(exchange, head);
+	begin_looking(exchange, head, media);
 	refusal = exchange_filter_begin(exchange, head, &reason);
 	if (refusal != REFUSAL_NONE) {
 		exchange_refuse(exchange, refusal, reason);

@@ -108,11 +108,13 @@ void http_write_field_number(struct http_writer *writer, const char *name, uint6
 {
 	char digits[20];
 	size_t at = sizeof(digits);
+	struct http_field field = {.name = span_of_string(name)};
 
 	do
 		digits[--at] = (char)('0' + value % 10);
 	while ((value /= 10) > 0);
-	http_write_field(writer, span_of_string(name), span_of(digits + at, sizeof(digits) - at));
+	field.value = span_of(digits + at, sizeof(digits) - at);
+	http_write_field_again(writer, &field); /* the name is one of ours */
 }
 
 void http_write_end(struct http_writer *writer)
