@@ -439,6 +439,7 @@ int64_t revocation_set_next_change(const struct revocation_set *set, int64_t now
 
 		/* The last second of a certificate or a CRL is good; that of an exemption is over. */
 		take_earlier(&earliest, slot->exempt_until, now);
+		take_earlier(&earliest, slot->not_before, now);
 		take_earlier(&earliest, slot->not_after + 1, now);
 		for (size_t place = 0; place < CRL_LOCATION_MAX; place++) {
 			const struct revocation_facts *facts;

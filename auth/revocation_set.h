@@ -92,8 +92,8 @@ enum refusal revocation_set_check(const struct revocation_set *set,
 int64_t revocation_set_effective(const struct revocation_set *set, int authority, int64_t now);
 
 /* When time alone may next change an answer of revocation_set_check(): a CRL is past nextUpdate and grace, one
- * that was early is valid, an exemption ends, a certificate of the store expires. UNIX seconds, after
- * now; INT64_MAX: never. */
+ * that was early is valid, an exemption ends, a certificate of the store begins to be valid or expires. UNIX
+ * seconds, after now; INT64_MAX: never. */
 int64_t revocation_set_next_change(const struct revocation_set *set, int64_t now);
 
 #endif

@@ -66,7 +66,7 @@ static void greet_xml(struct exchange *exchange, const char *base)
 }
 
 /* Who is let in to be wiped gets nothing else. */
-static bool may_ask(const struct session *session)
+static bool may_ask(struct session *session)
 {
 	return !session->is_wipe_only && session_check(session) == REFUSAL_NONE;
 }

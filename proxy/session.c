@@ -573,7 +573,10 @@ void session_write(struct session *session, const void *data, size_t len)
 void session_exchange_over(struct session *session, bool is_last)
 {
 	session->exchange = NULL;
-	session->is_first_request = false;
+	if (session->is_first_request) {
+		session->is_first_request = false;
+		session->good_by = 0;
+	}
 	if (session->state == SESSION_CLOSED)
 		return;
 	if (!is_last && !session->worker->is_draining) {

@@ -65,9 +65,12 @@ struct session {
 	bool is_asking : 1;       /* it, in the background */
 	uint32_t scanned;         /* of a head under way, http_head_find_end() */
 	uint32_t identity_slot;   /* while is_asking or SESSION_IDENTIFY */
-	uint32_t handshake_us;    /* from the first byte to its end */
-	uint32_t auth_us;         /* from there until the mailbox was known */
-	uint64_t since_us;        /* when the present stage began */
+	union {
+		uint32_t handshake_us; /* while is_first_request: from the first byte to its end */
+		uint32_t good_by;      /* afterwards, worker_judge_again() */
+	};
+	uint32_t auth_us;  /* from there until the mailbox was known */
+	uint64_t since_us; /* when the present stage began */
 };
 
 /* The tls_judge of every listener (tls.h): owner is a session. */
@@ -107,7 +110,7 @@ void session_set_timer(struct session *session, uint32_t time_ms);
 void session_close(struct session *session);
 
 /* Whether its certificate may ask for something now, and whose mailbox it opens is known. */
-enum refusal session_check(const struct session *session);
+enum refusal session_check(struct session *session);
 
 /* A worker_identity_ask. */
 bool session_ask_again(struct session *session);

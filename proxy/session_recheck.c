@@ -114,17 +114,20 @@ void session_shut_out(struct session *session, enum refusal refusal, const char 
 }
 
 /* Of one that is only there to be wiped: not once it is good again, either. It comes back then. */
-static enum refusal judge_credential(const struct session *session)
+static enum refusal judge_credential(struct session *session)
 {
-	const struct verdict_links links = credential_links(session->credential);
+	struct worker *worker = session->worker;
+	struct verdict_links links;
 
+	if (!session->is_wipe_only && session->is_first_request)
+		return worker_judge_credential(worker, session->credential);
 	if (!session->is_wipe_only)
-		return worker_judge_credential(session->worker, session->credential);
-	return worker_may_be_wiped(session->worker, &links) ? REFUSAL_NONE
-							    : REFUSAL_CERTIFICATE_REVOKED;
+		return worker_judge_again(worker, session->credential, &session->good_by);
+	links = credential_links(session->credential);
+	return worker_may_be_wiped(worker, &links) ? REFUSAL_NONE : REFUSAL_CERTIFICATE_REVOKED;
 }
 
-enum refusal session_check(const struct session *session)
+enum refusal session_check(struct session *session)
 {
 	const struct credential *credential = session->credential;
 	enum refusal refusal;

@@ -181,6 +181,7 @@ static void worker_take_index(struct worker *worker, const struct message *messa
 		log_message(CONFIG_LOG_ERROR, "revocation-index", "%s", err.text);
 		return;
 	}
+	worker_judge_anew(worker);
 	worker_tidy_later(worker);
 	worker_expect_change(
 		worker, revocation_set_next_change(&worker->revocation, worker_now(worker)));
@@ -229,6 +230,7 @@ static void worker_take_trust(struct worker *worker, const struct message *messa
 
 	for (size_t i = 0; i < AUTHORITY_MAX / 64; i++)
 		worker->withdrawn[i] |= message->u.trust.withdrawn[i];
+	worker_judge_anew(worker);
 	world_changed(worker, RECHECK_TRUST, -1, NULL, since_us);
 }
 

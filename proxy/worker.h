@@ -28,8 +28,15 @@
 enum {
 	/* Bytes taken from a socket at a time: of an answer as many as are sealed at a time, four TLS records. */
 	WORKER_BUFFER = 64 * 1024,
+	WORKER_SPARES = 32,        /* exchanges that are kept for the next requests */
 	WORKER_QUEUE_MAX =
 		64 * 1024 /* more than this queued for a peer, and its source is paused */
+};
+
+/* By which version of the worker's world chains are judged, worker_judge.h. */
+struct worker_grounds {
+	uint32_t number;     /* goes up with each change; 0: none was judged yet */
+	int64_t from, until; /* time alone changes nothing in [from, until[; UNIX s */
 };
 
 struct worker {
@@ -42,7 +49,8 @@ struct worker {
 	struct verifier *verifier;
 	struct revocation_set revocation;
 	uint64_t withdrawn[AUTHORITY_MAX / 64]; /* bit n: authority n is not trusted any more */
-	struct user_index *users;               /* who is out; NULL until control has said */
+	struct worker_grounds grounds;
+	struct user_index *users; /* who is out; NULL until control has said */
 	struct verdict_cache *verdicts;
 	struct tls_server **tls_servers; /* one per config->listeners */
 	struct listener *listeners;      /* one per child->sockets */

@@ -40,16 +40,50 @@ enum refusal worker_judge_verdict(const struct worker *worker, const struct verd
 		verdict, worker->child->trust, &worker->revocation, worker_now(worker));
 }
 
-enum refusal worker_judge_credential(
-	const struct worker *worker, const struct credential *credential)
+static enum refusal judge_chain(
+	const struct worker *worker, const struct credential *credential, int64_t now)
 {
 	const struct verdict_links links = credential_links(credential);
-	enum refusal refusal;
 
 	if (is_withdrawn(worker, links.links, links.count))
 		return REFUSAL_CERTIFICATE_UNTRUSTED;
-	refusal = verdict_links_check(
-		&links, worker->child->trust, &worker->revocation, worker_now(worker));
+	return verdict_links_check(&links, worker->child->trust, &worker->revocation, now);
+}
+
+enum refusal worker_judge_credential(
+	const struct worker *worker, const struct credential *credential)
+{
+	enum refusal refusal = judge_chain(worker, credential, worker_now(worker));
+
+	if (refusal == REFUSAL_NONE && is_user_out(worker, credential))
+		refusal = REFUSAL_USER_REVOKED;
+	return refusal;
+}
+
+void worker_judge_anew(struct worker *worker)
+{
+	int64_t now = worker_now(worker);
+
+	worker->grounds = (struct worker_grounds){.number = worker->grounds.number + 1,
+		.from = now,
+		.until = revocation_set_next_change(&worker->revocation, now)};
+	if (worker->grounds.number == 0)
+		worker->grounds.number = 1;
+}
+
+enum refusal worker_judge_again(
+	struct worker *worker, const struct credential *credential, uint32_t *good_by)
+{
+	const struct worker_grounds *grounds = &worker->grounds;
+	int64_t now = worker_now(worker);
+	enum refusal refusal = REFUSAL_NONE;
+
+	if (now < grounds->from || now >= grounds->until)
+		worker_judge_anew(worker);
+	if (*good_by != grounds->number || now < credential->not_before ||
+		now > credential->not_after)
+		refusal = judge_chain(worker, credential, now);
+	*good_by = refusal == REFUSAL_NONE ? grounds->number : 0;
 	if (refusal == REFUSAL_NONE && is_user_out(worker, credential))
 		refusal = REFUSAL_USER_REVOKED;
 	return refusal;

@@ -3,10 +3,13 @@
  * this moment. Asked in the handshake, at the start and the end of every request, and of every open
  * session when something has changed. No heap, no system call. For workers.
  *
- * A request is judged anew, and not by an epoch that says whether something has changed: all that it
- * is judged by is the worker's own memory, taken over by the thread that judges, so that an epoch in
- * shared memory could only tell of what the worker does not have yet; and what it would save is a few
- * binary searches. With no verdict kept beside the session, none can be left standing by mistake.
+ * Every request is judged. All that it is judged by is the worker's own memory, changed by the thread
+ * that judges, in two functions of worker.c: so a session may remember under which number of the
+ * worker's grounds its chain was found good, and the indexes are not searched again while the number is
+ * the same. It goes up with every index and every list of withdrawn authorities that is taken over, and
+ * at each second at which a CRL or an authority's certificate begins or ends to count; a clock that is
+ * set back ends it, too. Only that all is well is remembered, and nothing but the chain: the
+ * certificate's own times, the users who are out and what OCSP says are asked each time.
  */
 #ifndef PROXY_WORKER_JUDGE_H
 #define PROXY_WORKER_JUDGE_H
@@ -22,6 +25,14 @@ enum refusal worker_judge_verdict(const struct worker *worker, const struct verd
 /* A session's certificate; once its mailbox is known, also whether its user is out. */
 enum refusal worker_judge_credential(
 	const struct worker *worker, const struct credential *credential);
+
+/* The same for one that asks again and again. good_by is kept beside it, and is 0 at first and whenever it is
+ * given another certificate. */
+enum refusal worker_judge_again(
+	struct worker *worker, const struct credential *credential, uint32_t *good_by);
+
+/* What chains are judged by has changed: nothing that was remembered holds any more. */
+void worker_judge_anew(struct worker *worker);
 
 /* Whether a certificate that is CERTIFICATE_REVOKED may come in to be told to wipe, and to nothing else
  * (trust/revoked-certificates): a CRL has it itself, with one of the reasons that are configured, and

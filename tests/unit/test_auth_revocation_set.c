@@ -627,6 +627,11 @@ static void test_changes_by_time_are_foretold(void)
 	next = revocation_set_next_change(&world.set, now + 60);
 	CU_ASSERT_TRUE(next >= now + 2000 && next <= now + 2005);
 
+	/* Or an authority that is not valid yet, and may have signed a CRL. */
+	world.set.slots[ca].not_before = now + 1000;
+	CU_ASSERT_EQUAL(revocation_set_next_change(&world.set, now + 60), now + 1000);
+	world.set.slots[ca].not_before = now - 1000;
+
 	/* Then only the authority itself is left to expire, and after that nothing. */
 	next = revocation_set_next_change(&world.set, now + 4000);
 	CU_ASSERT_EQUAL(next, world.set.slots[ca].not_after + 1);
