@@ -1,9 +1,82 @@
 #include "proxy/spool.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+static size_t memory_len(const struct spool *spool)
+{
+	return spool->memory_end - spool->memory_begin;
+}
+
+static void memory_free(struct spool *spool)
+{
+	free(spool->memory);
+	spool->memory = NULL;
+	spool->memory_begin = spool->memory_end = spool->memory_size = 0;
+}
+
+/* Elsewhere, and twice as large as a rule, so that however small the pieces are each byte moves but a few
+ * times. */
+static int memory_move(struct spool *spool, size_t len)
+{
+	enum { LEAST = 512 };
+	size_t held = memory_len(spool), size = 2 * spool->memory_size;
+	uint8_t *memory;
+
+	if (size > spool->memory_max)
+		size = (size_t)spool->memory_max;
+	if (size < LEAST)
+		size = LEAST;
+	if (size < held + len)
+		size = held + len;
+	memory = malloc(size);
+	if (memory == NULL)
+		return -1;
+	if (held > 0)
+		memcpy(memory, spool->memory + spool->memory_begin, held);
+	free(spool->memory);
+	spool->memory = memory;
+	spool->memory_size = size;
+	spool->memory_begin = 0;
+	spool->memory_end = held;
+	return 0;
+}
+
+static int memory_put(struct spool *spool, struct span bytes)
+{
+	size_t held = memory_len(spool);
+
+	if (spool->memory_size - spool->memory_end < bytes.len) {
+		/* To the front, where more has gone than has to be moved. */
+		if (spool->memory_begin >= held && spool->memory_size - held >= bytes.len &&
+			held > 0) {
+			memcpy(spool->memory, spool->memory + spool->memory_begin, held);
+			spool->memory_begin = 0;
+			spool->memory_end = held;
+		} else if (memory_move(spool, bytes.len) != 0) {
+			return -1;
+		}
+	}
+	memcpy(spool->memory + spool->memory_end, bytes.data, bytes.len);
+	spool->memory_end += bytes.len;
+	return 0;
+}
+
+static size_t memory_take(struct spool *spool, void *data, size_t len)
+{
+	size_t held = memory_len(spool);
+
+	if (len > held)
+		len = held;
+	memcpy(data, spool->memory + spool->memory_begin, len);
+	spool->memory_begin += len;
+	if (len == held)
+		memory_free(spool);
+	return len;
+}
 
 void spool_init(struct spool *spool, uint64_t memory_max, int directory)
 {
@@ -12,16 +85,10 @@ void spool_init(struct spool *spool, uint64_t memory_max, int directory)
 
 void spool_free(struct spool *spool)
 {
-	if (spool->memory != NULL)
-		evbuffer_free(spool->memory);
+	free(spool->memory);
 	if (spool->fd != -1)
 		close(spool->fd);
 	spool_init(spool, spool->memory_max, spool->directory);
-}
-
-static size_t memory_len(const struct spool *spool)
-{
-	return spool->memory != NULL ? evbuffer_get_length(spool->memory) : 0;
 }
 
 uint64_t spool_len(const struct spool *spool)
@@ -56,11 +123,7 @@ int spool_put(struct spool *spool, struct span bytes)
 	/* While something is in the file, everything goes behind it: the order must hold. */
 	if (spool->file_len > spool->file_read || memory_len(spool) + bytes.len > spool->memory_max)
 		return file_put(spool, bytes);
-	if (spool->memory == NULL)
-		spool->memory = evbuffer_new();
-	if (spool->memory == NULL)
-		return -1;
-	return evbuffer_add(spool->memory, bytes.data, bytes.len);
+	return memory_put(spool, bytes);
 }
 
 static void file_cut(struct spool *spool, uint64_t len)
@@ -70,28 +133,17 @@ static void file_cut(struct spool *spool, uint64_t len)
 		spool->file_len = spool->file_read = 0;
 }
 
-int spool_cut(struct spool *spool, uint64_t len)
+void spool_cut(struct spool *spool, uint64_t len)
 {
 	size_t in_memory = memory_len(spool);
-	struct evbuffer *kept;
 
 	if (len >= spool_len(spool))
-		return 0;
+		return;
 	file_cut(spool, len > in_memory ? len - in_memory : 0);
-	if (len >= in_memory)
-		return 0;
 	if (len == 0)
-		return evbuffer_drain(spool->memory, in_memory);
-	kept = evbuffer_new();
-	if (kept == NULL)
-		return -1;
-	if (evbuffer_remove_buffer(spool->memory, kept, (size_t)len) != (int)len) {
-		evbuffer_free(kept);
-		return -1;
-	}
-	evbuffer_free(spool->memory);
-	spool->memory = kept;
-	return 0;
+		memory_free(spool);
+	else if (len < in_memory)
+		spool->memory_end = spool->memory_begin + (size_t)len;
 }
 
 int64_t spool_take(struct spool *spool, void *data, size_t len)
@@ -99,7 +151,7 @@ int64_t spool_take(struct spool *spool, void *data, size_t len)
 	ssize_t n;
 
 	if (memory_len(spool) > 0)
-		return evbuffer_remove(spool->memory, data, len);
+		return (int64_t)memory_take(spool, data, len);
 	if (spool->file_read == spool->file_len)
 		return 0;
 	do

@@ -9,13 +9,12 @@
 
 #include "config/span.h"
 
-struct evbuffer;
-
 struct spool {
-	struct evbuffer *memory; /* NULL while nothing was put in */
-	uint64_t memory_max;     /* beyond it, what follows goes to the file */
-	int directory;           /* for the file; -1: memory_max is a hard limit */
-	int fd;                  /* of the file; -1 without one */
+	uint8_t *memory;                              /* NULL while nothing is in it, */
+	size_t memory_begin, memory_end, memory_size; /* between begin and end, that is */
+	uint64_t memory_max;                          /* beyond it, what follows goes to the file */
+	int directory; /* for the file; -1: memory_max is a hard limit */
+	int fd;        /* of the file; -1 without one */
 	uint64_t file_len, file_read;
 };
 
@@ -29,8 +28,8 @@ int spool_put(struct spool *spool, struct span bytes);
 /* Bytes in it. */
 uint64_t spool_len(const struct spool *spool);
 
-/* Keeps the first len of the bytes in it and forgets the rest. 0, or -1: out of memory. */
-int spool_cut(struct spool *spool, uint64_t len);
+/* Keeps the first len of the bytes in it and forgets the rest. */
+void spool_cut(struct spool *spool, uint64_t len);
 
 /* Takes up to len bytes out, into data. Returns how many; -1 where the file cannot be read. */
 int64_t spool_take(struct spool *spool, void *data, size_t len);

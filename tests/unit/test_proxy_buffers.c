@@ -61,7 +61,7 @@ static void test_spool_can_be_cut_anywhere(void)
 			spool_init(&spool, memory_max, directory);
 			for (const char *at = "012345678"; *at != '\0'; at++)
 				CU_ASSERT_EQUAL(spool_put(&spool, span_of(at, 1)), 0);
-			CU_ASSERT_EQUAL(spool_cut(&spool, len), 0);
+			spool_cut(&spool, len);
 			CU_ASSERT_EQUAL(spool_len(&spool), len < 9 ? len : 9);
 			CU_ASSERT_EQUAL(spool_put(&spool, span_of_string("ab")), 0);
 			memset(out, 0, sizeof(out));
