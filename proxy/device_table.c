@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "config/hash.h"
 #include "proxy/device_facts.h"
 #include "proxy/eas.h"
 
@@ -75,19 +76,9 @@ void device_table_free(struct device_table *table)
 	free(table);
 }
 
-static uint64_t hash_add(uint64_t hash, const char *text)
-{
-	for (; *text != '\0'; text++)
-		hash = (hash ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
-	hash ^= hash >> 32;
-	return (hash ^ 0x100) * UINT64_C(0xd6e8feb86659fd93); /* the end of a name */
-}
-
 static uint32_t hash_of(const struct device_table *table, const char *mailbox, const char *id)
 {
-	uint64_t hash = hash_add(hash_add(table->seed, mailbox), id);
-
-	return (uint32_t)(hash ^ hash >> 32);
+	return (uint32_t)hash_text(hash_text(table->seed, mailbox), id);
 }
 
 static struct device_entry *entry_find(

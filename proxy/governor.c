@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config/clock.h"
+#include "config/hash.h"
 #include "proxy/exchange_sleep.h"
 #include "proxy/governor_state.h"
 #include "proxy/log.h"
@@ -29,37 +30,14 @@ static uint32_t random_bits(void)
 	return (uint32_t)random() << 1;
 }
 
-/* FNV-1a. The seed keeps anybody from choosing ids that meet in one place. */
-static uint64_t hash_bytes(uint64_t hash, const void *data, size_t len)
-{
-	const uint8_t *at = data;
-
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
-	return hash;
-}
-
-static uint64_t hash_text(uint64_t hash, const char *text)
-{
-	return hash_bytes(hash, text, strlen(text) + 1);
-}
-
-/* The low bits of FNV depend on low bits alone. */
-static uint64_t hash_end(uint64_t hash)
-{
-	hash = (hash ^ hash >> 32) * UINT64_C(0xd6e8feb86659fd93);
-	return hash ^ hash >> 32;
-}
-
 static uint64_t hash_device(const struct exchange *exchange, enum poll_kind kind)
 {
 	const struct device_entry *device = exchange->device;
 	uint64_t hash = exchange->session->worker->child->shared->seed;
-	uint8_t number = (uint8_t)kind;
 
 	hash = hash_text(hash, device_entry_mailbox(device));
 	hash = hash_text(hash, device_entry_id(device));
-	return hash_end(hash_bytes(hash, &number, 1));
+	return hash_number(hash, kind);
 }
 
 /* Storms */
@@ -98,7 +76,7 @@ static uint32_t sync_key(const struct exchange *exchange)
 		hash = hash_text(hash, eas_body_collection_id(facts, i));
 		hash = hash_text(hash, eas_body_sync_key(facts, i));
 	}
-	return (uint32_t)hash_end(hash) | 1;
+	return (uint32_t)hash | 1;
 }
 
 void governor_note_outage(const struct exchange *exchange)
@@ -263,7 +241,7 @@ static void list_collections(const struct exchange *exchange, struct governor_co
 		return;
 	for (uint32_t i = 0; i < facts->collection_count; i++)
 		list->hashes[list->count++] =
-			(uint32_t)hash_end(hash_text(1, eas_body_collection_id(facts, i)));
+			(uint32_t)hash_text(1, eas_body_collection_id(facts, i));
 }
 
 static bool overlap(const struct governor_collections *one, const struct governor_collections *two)

@@ -1,0 +1,35 @@
+/*
+ * Texts as numbers, eight bytes at a time, for tables in memory. A secret seed keeps anybody from choosing
+ * texts that meet in one place. The numbers are not to be stored: another machine has others.
+ */
+#ifndef CONFIG_HASH_H
+#define CONFIG_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* No two hashes become one. Low bits of the number reach all bits, its high ones only with the next number. */
+static inline uint64_t hash_number(uint64_t hash, uint64_t number)
+{
+	hash = (hash ^ number) * UINT64_C(0xd6e8feb86659fd93);
+	return hash ^ hash >> 32;
+}
+
+/* Goes on with a text, and its length, so that "ab" "c" is another than "a" "bc". The first hash is the seed. */
+static inline uint64_t hash_text(uint64_t hash, const char *text)
+{
+	size_t len = strlen(text), left = len;
+	uint64_t word;
+
+	for (; left >= sizeof(word); text += sizeof(word), left -= sizeof(word)) {
+		memcpy(&word, text, sizeof(word));
+		hash = hash_number(hash, word);
+	}
+	word = 0;
+	for (size_t i = 0; i < left; i++)
+		word |= (uint64_t)(uint8_t)text[i] << (8 * i);
+	return hash_number(hash_number(hash, word), len);
+}
+
+#endif
