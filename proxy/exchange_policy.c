@@ -1,5 +1,6 @@
 #include "proxy/exchange_policy.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,14 @@ static void take_request(const struct exchange *exchange, struct policy_facts *f
 	/* Without one, as the last time. */
 	if (!facts->has_body && (request->command == EAS_SYNC || request->command == EAS_PING))
 		facts->classes = 1U << EAS_CLASS_UNSAID;
+}
+
+/* All that is known without the body. */
+static void take_head(const struct exchange *exchange, struct policy_facts *facts)
+{
+	memset(facts, 0, offsetof(struct policy_facts, attachments));
+	take_session(exchange, facts);
+	take_request(exchange, facts);
 }
 
 static void take_document(const struct exchange *exchange, struct policy_facts *facts)
@@ -180,13 +189,12 @@ enum refusal exchange_policy_head(
 {
 	struct exchange_policy *state = &exchange->policy;
 	struct policy *policy = policy_of(exchange);
-	struct policy_facts facts = {0};
+	struct policy_facts facts;
 
 	/* In these rooms nothing is served that a rule could be about. */
 	if (exchange->room == ROOM_WIPE || exchange->room == ROOM_QUARANTINE)
 		return REFUSAL_NONE;
-	take_session(exchange, &facts);
-	take_request(exchange, &facts);
+	take_head(exchange, &facts);
 	(void)http_field_find(head, "user-agent", &facts.user_agent);
 	if (is_postponed)
 		state->decision.wants_document = policy_asks_document(policy);
@@ -214,13 +222,12 @@ enum refusal exchange_policy_take(struct exchange *exchange, struct span content
 enum refusal exchange_policy_whole(struct exchange *exchange)
 {
 	struct exchange_policy *state = &exchange->policy;
-	struct policy_facts facts = {0};
+	struct policy_facts facts;
 
 	if (!state->is_open || exchange->room == ROOM_WIPE || exchange->room == ROOM_QUARANTINE)
 		return REFUSAL_NONE;
 	state->is_open = false;
-	take_session(exchange, &facts);
-	take_request(exchange, &facts);
+	take_head(exchange, &facts);
 	take_body(exchange, &facts);
 	if (state->user_agent != NULL)
 		facts.user_agent = span_of_string(state->user_agent);

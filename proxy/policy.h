@@ -82,10 +82,11 @@ struct policy_facts {
 	uint64_t attachment_largest;
 	size_t attachment_count, recipient_count;
 	bool attachments_are_cut, recipients_are_cut; /* there are more than these */
+	bool document_is_too_large;                   /* to be kept */
+	struct span document; /* WBXML, where policy_decision.wants_document */
+	/* Last: nobody looks beyond the counts, so that they need not be zero. */
 	struct policy_attachment attachments[POLICY_TEXTS_MAX];
 	struct span recipients[POLICY_TEXTS_MAX]; /* addresses, lower case */
-	struct span document;                     /* WBXML, where policy_decision.wants_document */
-	bool document_is_too_large;               /* to be kept */
 };
 
 enum policy_action { POLICY_ALLOW, POLICY_DENY, POLICY_QUARANTINE, POLICY_WIPE };
