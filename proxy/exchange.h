@@ -95,7 +95,7 @@ struct exchange {
 	struct link *link;
 	struct exchange_login *login; /* while one is got, or proven; NULL otherwise */
 	struct spool spool;
-	char *query;  /* of the target, "" without one */
+	char *query;  /* of the target, "" without one; NULL until it may pass */
 	char *fields; /* the head's fields but for Host and framing; NULL once sent */
 	size_t fields_len;
 	struct exchange_kept *kept; /* to be sent once more; NULL: it cannot be */
@@ -171,6 +171,10 @@ void exchange_end_poll_now(struct exchange *exchange, enum poll_end why);
 void exchange_free(struct exchange *exchange);
 
 /* Between its files. */
+
+/* All zero; NULL when memory runs out. Given back by exchange_free(), which keeps some for the next ones
+ * (worker->spare_exchanges). */
+struct exchange *exchange_make(struct worker *worker);
 
 /* All that it owns, but not the struct. */
 void exchange_free_content(struct exchange *exchange);

@@ -544,8 +544,8 @@ static void write_id(char id[static EXCHANGE_ID_SIZE], struct worker *worker)
 
 static struct exchange *exchange_new(struct session *session)
 {
-	struct exchange *exchange = calloc(1, sizeof(*exchange));
 	struct worker *worker = session->worker;
+	struct exchange *exchange = exchange_make(worker);
 
 	if (exchange == NULL)
 		return NULL;
@@ -557,7 +557,6 @@ static struct exchange *exchange_new(struct session *session)
 	exchange->method = HTTP_POST;
 	exchange->tls_version = tls_version(&session->tls);
 	exchange->tls_cipher = tls_cipher(&session->tls);
-	exchange->query = strdup("");
 	write_id(exchange->id, worker);
 	spool_init(&exchange->spool, UINT64_MAX, -1);
 	session->exchange = exchange;
@@ -605,10 +604,8 @@ static int keep_head(struct exchange *exchange, const struct http_head *head)
 	exchange->fields = malloc(writer.len + 1);
 	if (exchange->fields == NULL)
 		return -1;
-	if (head->query.len > 0) {
-		free(exchange->query);
-		exchange->query = strndup((const char *)head->query.data, head->query.len);
-	}
+	exchange->query =
+		strndup(head->query.len > 0 ? (const char *)head->query.data : "", head->query.len);
 	if (exchange->query == NULL)
 		return -1;
 	memcpy(exchange->fields, writer.data, writer.len);

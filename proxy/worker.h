@@ -59,6 +59,8 @@ struct worker {
 	struct session_list sessions;
 	struct session_list closed; /* freed at the end of this turn of the loop, with: */
 	struct exchange *over;
+	struct exchange *spare_exchanges[WORKER_SPARES]; /* the first spare_count of them */
+	uint32_t spare_count;
 	struct exchange_list drowsy; /* looked at then, too: exchange_sleep.h */
 	struct event *bury_event;
 	struct event *log_event; /* what was logged in this turn is written */
