@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "proxy/eas_body_parts.h"
+#include "proxy/spares.h"
 
 enum { HEARTBEAT_MAX_S = 3540 }; /* MS-ASCMD 2.2.3.88: the longest that Exchange grants */
 
@@ -12,20 +13,21 @@ static const char not_multipart[] =
 	"not a multipart body, or one with parts that overlap or are missing";
 static const char no_such_part[] = "a Part that is not there";
 
+static struct spares spare_bodies = {.size = sizeof(struct eas_body)};
+static struct spares spare_works = {.size = sizeof(struct eas_body_work)};
+
 struct eas_body *eas_body_new(const struct eas_body_terms *terms)
 {
-	/* Not calloc(), which does not take from what this thread has freed last. */
-	struct eas_body *body = malloc(sizeof(*body));
-	struct eas_body_work *work = malloc(sizeof(*work));
+	struct eas_body *body = spares_take(&spare_bodies);
+	struct eas_body_work *work = spares_take(&spare_works);
 	struct wbxml_limits limits = terms->limits;
 
 	if (body == NULL || work == NULL) {
-		free(body);
-		free(work);
+		spares_give(&spare_bodies, body);
+		spares_give(&spare_works, work);
 		return NULL;
 	}
-	memset(body, 0, sizeof(*body));
-	body->work = work;
+	*body = (struct eas_body){.work = work, .sends_mail = terms->kind == EAS_BODY_MIME};
 	limits.lets_unknown_pass = !terms->needs_known_tags;
 	wbxml_reader_init(&work->reader, &limits);
 	eas_structure_begin(&work->structure, terms->command, terms->version, terms->is_strict);
@@ -42,8 +44,6 @@ struct eas_body *eas_body_new(const struct eas_body_terms *terms)
 	work->mime = NULL;
 	work->addresses = NULL;
 	work->multipart = NULL;
-	if (terms->kind == EAS_BODY_MIME)
-		body->sends_mail = true;
 	return body;
 }
 
@@ -54,7 +54,7 @@ static void work_free(struct eas_body *body)
 	free(body->work->mime);
 	free(body->work->addresses);
 	free(body->work->multipart);
-	free(body->work);
+	spares_give(&spare_works, body->work);
 	body->work = NULL;
 }
 
@@ -64,7 +64,7 @@ void eas_body_free(struct eas_body *body)
 		return;
 	work_free(body);
 	free(body->texts);
-	free(body);
+	spares_give(&spare_bodies, body);
 }
 
 /* Refusals: the first one stays. */

@@ -1,7 +1,6 @@
 #include "proxy/exchange.h"
 
 #include <openssl/crypto.h>
-#include <sanitizer/asan_interface.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "proxy/exchange_trace.h"
 #include "proxy/governor.h"
 #include "proxy/log.h"
+#include "proxy/spares.h"
 
 struct wbxml_limits exchange_limits(const struct config *config)
 {
@@ -54,30 +54,21 @@ void exchange_free_content(struct exchange *exchange)
 	free(exchange->answer_xml);
 }
 
-struct exchange *exchange_make(struct worker *worker)
-{
-	struct exchange *exchange;
+static struct spares spares = {.size = sizeof(struct exchange)};
 
-	if (worker->spare_count == 0)
-		return calloc(1, sizeof(*exchange));
-	exchange = worker->spare_exchanges[--worker->spare_count];
-	ASAN_UNPOISON_MEMORY_REGION(exchange, sizeof(*exchange));
-	memset(exchange, 0, sizeof(*exchange));
+struct exchange *exchange_make(void)
+{
+	struct exchange *exchange = spares_take(&spares);
+
+	if (exchange != NULL)
+		*exchange = (struct exchange){0};
 	return exchange;
 }
 
 void exchange_free(struct exchange *exchange)
 {
-	struct worker *worker = exchange->session->worker;
-
 	exchange_free_content(exchange);
-	if (worker->spare_count == WORKER_SPARES) {
-		free(exchange);
-		return;
-	}
-	/* Nobody uses it meanwhile. */
-	ASAN_POISON_MEMORY_REGION(exchange, sizeof(*exchange));
-	worker->spare_exchanges[worker->spare_count++] = exchange;
+	spares_give(&spares, exchange);
 }
 
 static void log_certificate(struct log_line *line, const struct credential *credential)

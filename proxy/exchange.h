@@ -172,9 +172,8 @@ void exchange_free(struct exchange *exchange);
 
 /* Between its files. */
 
-/* All zero; NULL when memory runs out. Given back by exchange_free(), which keeps some for the next ones
- * (worker->spare_exchanges). */
-struct exchange *exchange_make(struct worker *worker);
+/* All zero; NULL when memory runs out. Given back by exchange_free(), which keeps some for the next ones. */
+struct exchange *exchange_make(void);
 
 /* All that it owns, but not the struct. */
 void exchange_free_content(struct exchange *exchange);

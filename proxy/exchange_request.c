@@ -545,7 +545,7 @@ static void write_id(char id[static EXCHANGE_ID_SIZE], struct worker *worker)
 static struct exchange *exchange_new(struct session *session)
 {
 	struct worker *worker = session->worker;
-	struct exchange *exchange = exchange_make(worker);
+	struct exchange *exchange = exchange_make();
 
 	if (exchange == NULL)
 		return NULL;

@@ -28,7 +28,6 @@
 enum {
 	/* Bytes taken from a socket at a time: of an answer as many as are sealed at a time, four TLS records. */
 	WORKER_BUFFER = 64 * 1024,
-	WORKER_SPARES = 32,        /* exchanges that are kept for the next requests */
 	WORKER_QUEUE_MAX =
 		64 * 1024 /* more than this queued for a peer, and its source is paused */
 };
@@ -59,8 +58,6 @@ struct worker {
 	struct session_list sessions;
 	struct session_list closed; /* freed at the end of this turn of the loop, with: */
 	struct exchange *over;
-	struct exchange *spare_exchanges[WORKER_SPARES]; /* the first spare_count of them */
-	uint32_t spare_count;
 	struct exchange_list drowsy; /* looked at then, too: exchange_sleep.h */
 	struct event *bury_event;
 	struct event *log_event; /* what was logged in this turn is written */
