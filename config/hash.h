@@ -19,16 +19,19 @@ static inline uint64_t hash_number(uint64_t hash, uint64_t number)
 /* Goes on with a text, and its length, so that "ab" "c" is another than "a" "bc". The first hash is the seed. */
 static inline uint64_t hash_text(uint64_t hash, const char *text)
 {
-	size_t len = strlen(text), left = len;
-	uint64_t word;
+	size_t len = strlen(text);
+	uint64_t word = 0;
 
-	for (; left >= sizeof(word); text += sizeof(word), left -= sizeof(word)) {
-		memcpy(&word, text, sizeof(word));
+	for (size_t at = 0; at + sizeof(word) < len; at += sizeof(word)) {
+		memcpy(&word, text + at, sizeof(word));
 		hash = hash_number(hash, word);
 	}
-	word = 0;
-	for (size_t i = 0; i < left; i++)
-		word |= (uint64_t)(uint8_t)text[i] << (8 * i);
+	/* The last eight may have some of those before them. */
+	if (len >= sizeof(word))
+		memcpy(&word, text + len - sizeof(word), sizeof(word));
+	else
+		for (size_t i = 0; i < len; i++)
+			word |= (uint64_t)(uint8_t)text[i] << (8 * i);
 	return hash_number(hash_number(hash, word), len);
 }
 
