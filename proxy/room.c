@@ -116,12 +116,24 @@ void room_answer(struct exchange *exchange)
 	}
 }
 
+/* A key or a folder that only quarantine gives out. */
+static bool names_ours(const struct eas_body *body)
+{
+	if (room_quarantine_is_ours(span_of_string(eas_body_text(body, body->folder_key))))
+		return true;
+	for (uint32_t i = 0; i < body->collection_count && i < EAS_COLLECTIONS_NAMED; i++)
+		if (room_quarantine_is_ours(span_of_string(eas_body_collection_id(body, i))) ||
+			room_quarantine_is_ours(span_of_string(eas_body_sync_key(body, i))))
+			return true;
+	return false;
+}
+
 bool room_release(struct exchange *exchange)
 {
 	struct room_question question;
 	struct room_reply reply = {0};
 
-	if (exchange->request_facts == NULL)
+	if (exchange->request_facts == NULL || !names_ours(exchange->request_facts))
 		return false;
 	question = room_question_of(&exchange->request, false, exchange->request_facts);
 	if (!room_quarantine_release(&question, &reply))
