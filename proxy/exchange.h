@@ -1,8 +1,9 @@
 /*
  * One request and its answer, from a parsed head to the log line. The request's way is in
- * exchange_request.c, the answer's in exchange_answer.c. The invariants are kept here: nothing is
- * sent to an endpoint without a mailbox, and the last bytes of a request are held back until its
- * document has been decoded to the end. For workers.
+ * exchange_begin.c (its head), exchange_request.c (its body) and exchange_send.c (out to the endpoint),
+ * the answer's in exchange_answer.c. The invariants are kept here: nothing is sent to an endpoint without
+ * a mailbox, and the last bytes of a request are held back until its document has been decoded to the
+ * end. For workers.
  */
 #ifndef PROXY_EXCHANGE_H
 #define PROXY_EXCHANGE_H
@@ -177,8 +178,21 @@ struct exchange *exchange_make(void);
 
 /* All that it owns, but not the struct. */
 void exchange_free_content(struct exchange *exchange);
-/* exchange_request.c: what a link tells an exchange that is awake. */
+
+/* exchange_request.c. How large the body may be. */
+uint64_t exchange_body_size_max(const struct exchange *exchange);
+/* The phone has sent all of it. Only what is whole and allowed is released. */
+void exchange_request_read(struct exchange *exchange);
+
+/* exchange_send.c. What a link tells an exchange that is awake. */
 extern const struct link_calls exchange_link_calls;
+/* To the endpoint of an earlier request of the device, or any. */
+void exchange_connect(struct exchange *exchange);
+/* Sends of the body what may go out now. */
+void exchange_send(struct exchange *exchange);
+/* Whether content, which was just read, may go out at once, but for its last bytes; and sends it so. */
+bool exchange_can_pass(const struct exchange *exchange, struct span content);
+void exchange_pass(struct exchange *exchange, struct span content);
 
 /* exchange_gate.c: whether it may pass, asked when the head is there. May choose a room, or wait. */
 enum refusal exchange_gate(struct exchange *exchange, const struct http_head *head);
@@ -230,7 +244,7 @@ void exchange_send_again(struct exchange *exchange, struct endpoint *endpoint);
 /* A long poll sleeps on: what was kept of it is let go of, unless the endpoint may yet say no. Whether that
  * was so. */
 bool exchange_sleeps_on(struct exchange *exchange);
-/* Sends the request, of which fields and body are there, to an endpoint; NULL: to any. */
+/* exchange_send.c. Sends the request, of which fields and body are there, to an endpoint; NULL: to any. */
 void exchange_connect_to(struct exchange *exchange, struct endpoint *endpoint);
 /* The link is there, or a login for it. */
 void exchange_link_ready(struct exchange *exchange);

@@ -1,7 +1,7 @@
 /*
  * The policy in the way of a request: what its rules look at is gathered from the session, the head and the
- * body, and what they decide is done. Between exchange_gate.c, exchange_request.c and exchange.c, for
- * workers.
+ * body, and what they decide is done. Between exchange_gate.c, exchange_begin.c, exchange_request.c and
+ * exchange.c, for workers.
  */
 #ifndef PROXY_EXCHANGE_POLICY_H
 #define PROXY_EXCHANGE_POLICY_H
