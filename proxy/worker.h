@@ -26,8 +26,7 @@
 #include "proxy/worker_identity.h"
 
 enum {
-	/* Bytes taken from a socket at a time: of an answer as many as are sealed at a time, four TLS records. */
-	WORKER_BUFFER = 64 * 1024,
+	WORKER_BUFFER = 32 * 1024, /* bytes taken from a socket at a time: two TLS records */
 	WORKER_QUEUE_MAX =
 		64 * 1024 /* more than this queued for a peer, and its source is paused */
 };
