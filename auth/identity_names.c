@@ -1,6 +1,5 @@
 #include "auth/identity_names.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "auth/binding.h"
@@ -54,18 +53,20 @@ int identity_names_add(struct identity_names *names, enum identity_kind kind, st
 }
 
 /* Of each name its kind, counted from 1, and its text with the NUL; at the end a 0. */
-uint8_t *identity_names_pack(const struct identity_names *names, uint32_t kinds)
+size_t identity_names_packed_size(const struct identity_names *names, uint32_t kinds)
 {
 	size_t size = 1;
-	uint8_t *packed, *at;
 
 	for (size_t i = 0; i < names->count; i++)
 		if ((kinds >> names->names[i].kind & 1) != 0)
 			size += 1 + strlen(identity_names_text(names, i)) + 1;
-	packed = malloc(size);
-	if (packed == NULL)
-		return NULL;
-	at = packed;
+	return size;
+}
+
+void identity_names_pack(const struct identity_names *names, uint32_t kinds, uint8_t *packed)
+{
+	uint8_t *at = packed;
+
 	for (size_t i = 0; i < names->count; i++) {
 		const char *text = identity_names_text(names, i);
 
@@ -76,7 +77,6 @@ uint8_t *identity_names_pack(const struct identity_names *names, uint32_t kinds)
 		at += strlen(text) + 1;
 	}
 	*at = 0;
-	return packed;
 }
 
 void identity_names_unpack(const uint8_t *packed, struct identity_names *names)

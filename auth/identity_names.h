@@ -64,8 +64,9 @@ const char *identity_names_first(const struct identity_names *names, enum identi
 int identity_names_add(struct identity_names *names, enum identity_kind kind, struct span value);
 
 /* A copy of those names whose kind's bit is set in kinds, no larger than they are, for
- * identity_names_unpack(); free() it. NULL when memory runs out. */
-uint8_t *identity_names_pack(const struct identity_names *names, uint32_t kinds);
+ * identity_names_unpack(); packed has room for identity_names_packed_size(). */
+size_t identity_names_packed_size(const struct identity_names *names, uint32_t kinds);
+void identity_names_pack(const struct identity_names *names, uint32_t kinds, uint8_t *packed);
 void identity_names_unpack(const uint8_t *packed, struct identity_names *names);
 
 /* Whether a value that came from another process is one: counts, places, kinds, ended texts. */

@@ -16,7 +16,7 @@ static bool is_checked_above(
 	const struct verdict_links *links, uint32_t link, const struct trust_store *store)
 {
 	for (uint32_t i = link + 1; i < links->count; i++)
-		if (is_checked(store, links->links[i].authority))
+		if (is_checked(store, verdict_link_at(links, i)->authority))
 			return true;
 	return false;
 }
@@ -25,7 +25,7 @@ static enum refusal check_link(const struct verdict_links *links, uint32_t i,
 	const struct trust_store *store, const struct revocation_set *revocation, int64_t now,
 	struct revocation_finding *finding)
 {
-	const struct verdict_link *link = &links->links[i];
+	const struct verdict_link *link = verdict_link_at(links, i);
 	const struct revocation_target target = {.authority = link->authority,
 		.serial = link->serial,
 		.is_ca = link->is_ca,
@@ -76,7 +76,8 @@ enum refusal verdict_links_check(const struct verdict_links *links, const struct
 
 struct verdict_links verdict_links_of(const struct verdict *verdict)
 {
-	return (struct verdict_links){.links = verdict->links,
+	return (struct verdict_links){.leaf = verdict->links,
+		.above = verdict->links + 1,
 		.points = verdict->points,
 		.count = verdict->link_count,
 		.point_count = verdict->point_count,

@@ -3,24 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "auth/verdict_packed.h"
-
-/* Behind it its two texts, each with its NUL. */
-struct kept_mailbox {
-	uint64_t groups;
-	int64_t valid_until;
-	uint32_t changes;
-	char texts[];
-};
-
 /*
  * Slots are numbered from 1, so that 0 means none and memory of zeros is an empty cache: large
  * arrays come from the kernel as zeros, and take up no memory before they are used.
  */
 struct slot {
-	struct verdict_packed *verdict; /* owned */
-	struct kept_mailbox *mailbox;   /* owned; NULL: none is known */
-	uint32_t next;                  /* in the same bucket */
+	struct accepted *accepted; /* a share */
+	struct owner *owner;       /* likewise; NULL: none is known */
+	uint32_t next;             /* in the same bucket */
 	uint32_t newer, older;
 };
 
@@ -50,10 +40,10 @@ static uint32_t *bucket_of(struct verdict_cache *cache, const uint8_t sha256[32]
 
 static void slot_empty(struct slot *slot)
 {
-	free(slot->verdict);
-	free(slot->mailbox);
-	slot->verdict = NULL;
-	slot->mailbox = NULL;
+	accepted_free(slot->accepted);
+	owner_free(slot->owner);
+	slot->accepted = NULL;
+	slot->owner = NULL;
 }
 
 struct verdict_cache *verdict_cache_new(size_t capacity)
@@ -90,7 +80,7 @@ void verdict_cache_free(struct verdict_cache *cache)
 
 static const uint8_t *sha256_of(const struct slot *slot)
 {
-	return verdict_packed_sha256(slot->verdict);
+	return slot->accepted->leaf_sha256;
 }
 
 static void unlink_by_age(struct verdict_cache *cache, struct slot *slot)
@@ -152,15 +142,11 @@ static struct slot *find_slot(struct verdict_cache *cache, const uint8_t sha256[
 	return slot_at(cache, number);
 }
 
-bool verdict_cache_find(
-	struct verdict_cache *cache, const uint8_t sha256[32], struct verdict *verdict)
+struct accepted *verdict_cache_find(struct verdict_cache *cache, const uint8_t sha256[32])
 {
 	const struct slot *slot = find_slot(cache, sha256);
 
-	if (slot == NULL)
-		return false;
-	verdict_unpack(slot->verdict, verdict);
-	return true;
+	return slot != NULL ? slot->accepted : NULL;
 }
 
 /* A slot that is in no list: a fresh one, or that of the least recently used verdict. */
@@ -188,67 +174,42 @@ static struct slot *add_slot(struct verdict_cache *cache, const uint8_t sha256[3
 	return slot_at(cache, number);
 }
 
-bool verdict_cache_insert(struct verdict_cache *cache, const struct verdict *verdict)
+void verdict_cache_insert(struct verdict_cache *cache, struct accepted *accepted)
 {
-	struct verdict_packed *packed;
 	struct slot *slot;
 
-	if (cache->capacity == 0 || verdict->refusal != REFUSAL_NONE)
-		return false;
-	packed = verdict_pack(verdict);
-	if (packed == NULL)
-		return false;
-	slot = find_slot(cache, verdict->leaf_sha256);
+	if (cache->capacity == 0)
+		return;
+	accepted_share(accepted); /* first: it may be the one that goes */
+	slot = find_slot(cache, accepted->leaf_sha256);
 	if (slot == NULL)
-		slot = add_slot(cache, verdict->leaf_sha256);
+		slot = add_slot(cache, accepted->leaf_sha256);
 	else
 		slot_empty(slot);
-	slot->verdict = packed;
-	return true;
+	slot->accepted = accepted;
 }
 
-bool verdict_cache_mailbox(
-	struct verdict_cache *cache, const uint8_t sha256[32], struct verdict_mailbox *mailbox)
+struct owner *verdict_cache_owner(struct verdict_cache *cache, const uint8_t sha256[32])
 {
 	const struct slot *slot = find_slot(cache, sha256);
-	const struct kept_mailbox *kept = slot != NULL ? slot->mailbox : NULL;
 
-	if (kept == NULL)
-		return false;
-	*mailbox = (struct verdict_mailbox){.mailbox = kept->texts,
-		.users = kept->texts + strlen(kept->texts) + 1,
-		.groups = kept->groups,
-		.valid_until = kept->valid_until,
-		.changes = kept->changes};
-	return true;
+	return slot != NULL ? slot->owner : NULL;
 }
 
-/* NULL when memory runs out: it will be asked for again. */
-static struct kept_mailbox *keep(const struct verdict_mailbox *mailbox)
-{
-	size_t mailbox_size = strlen(mailbox->mailbox) + 1;
-	size_t users_size = strlen(mailbox->users) + 1;
-	struct kept_mailbox *kept = malloc(sizeof(*kept) + mailbox_size + users_size);
-
-	if (kept == NULL)
-		return NULL;
-	kept->groups = mailbox->groups;
-	kept->valid_until = mailbox->valid_until;
-	kept->changes = mailbox->changes;
-	memcpy(kept->texts, mailbox->mailbox, mailbox_size);
-	memcpy(kept->texts + mailbox_size, mailbox->users, users_size);
-	return kept;
-}
-
-void verdict_cache_set_mailbox(struct verdict_cache *cache, const uint8_t sha256[32],
-	const struct verdict_mailbox *mailbox)
+struct owner *verdict_cache_told(
+	struct verdict_cache *cache, const uint8_t sha256[32], const struct owner_words *words)
 {
 	struct slot *slot = find_slot(cache, sha256);
+	struct owner *owner;
 
+	if (slot != NULL && slot->owner != NULL && owner_renew(slot->owner, words))
+		return owner_share(slot->owner);
+	owner = owner_new(words);
 	if (slot == NULL)
-		return;
-	free(slot->mailbox);
-	slot->mailbox = mailbox->mailbox[0] != '\0' ? keep(mailbox) : NULL;
+		return owner;
+	owner_free(slot->owner);
+	slot->owner = owner != NULL && words->mailbox[0] != '\0' ? owner_share(owner) : NULL;
+	return owner;
 }
 
 uint64_t verdict_cache_evictions(const struct verdict_cache *cache)

@@ -1,7 +1,11 @@
 /*
- * Verdicts by the SHA-256 of the leaf, bounded, the least recently used one replaced. One per
- * worker, and with it per trust store: a worker keeps the store that it was started with (a reload
- * starts new workers), so that the SHA-256 alone is key enough. Only paths that hold are kept.
+ * Certificates that were accepted, by the SHA-256 of the leaf, each with what the directory said of
+ * its owner; bounded, the least recently used one replaced. One per worker, and with it per trust
+ * store: a worker keeps the store that it was started with (a reload starts new workers), so that
+ * the SHA-256 alone is key enough.
+ *
+ * What it gives out is its own (accepted.h, owner.h): who keeps it takes a share, and so a session
+ * and the cache together need the memory of one.
  */
 #ifndef AUTH_VERDICT_CACHE_H
 #define AUTH_VERDICT_CACHE_H
@@ -10,16 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "auth/mailbox.h"
-#include "auth/verify.h"
-
-/* What the directory said of a certificate's owner. */
-struct verdict_mailbox {
-	const char *mailbox, *users; /* users: other names for its owner (directory.h) */
-	uint64_t groups;             /* likewise */
-	int64_t valid_until;         /* UNIX seconds */
-	uint32_t changes;            /* identity_client_changes() when it was found */
-};
+#include "auth/accepted.h"
+#include "auth/owner.h"
 
 struct verdict_cache; /* opaque */
 
@@ -27,24 +23,23 @@ struct verdict_cache; /* opaque */
 struct verdict_cache *verdict_cache_new(size_t capacity);
 void verdict_cache_free(struct verdict_cache *cache);
 
-/* Fills verdict, and marks it as used; false: there is none. */
-bool verdict_cache_find(
-	struct verdict_cache *cache, const uint8_t sha256[32], struct verdict *verdict);
+/* Marks it as used; borrowed. NULL: there is none. */
+struct accepted *verdict_cache_find(struct verdict_cache *cache, const uint8_t sha256[32]);
 
-/* Copies a verdict that is no refusal in, replacing the same leaf's, and its mailbox. False: it is a
- * refusal, nothing is kept, or memory ran out. */
-bool verdict_cache_insert(struct verdict_cache *cache, const struct verdict *verdict);
+/* Takes a share of it, in the place of the same leaf's and its owner. */
+void verdict_cache_insert(struct verdict_cache *cache, struct accepted *accepted);
 
-/* The mailbox of a verdict that is in the cache, which is marked as used. False: none is known. Its
- * texts are borrowed until the cache is changed. */
-bool verdict_cache_mailbox(
-	struct verdict_cache *cache, const uint8_t sha256[32], struct verdict_mailbox *mailbox);
+/* The owner of one that is in the cache, which is marked as used; borrowed until the cache is changed.
+ * NULL: none is known. */
+struct owner *verdict_cache_owner(struct verdict_cache *cache, const uint8_t sha256[32]);
 
-/* Keeps a copy with its verdict, if that is in the cache; mailbox "": none is known any more. */
-void verdict_cache_set_mailbox(struct verdict_cache *cache, const uint8_t sha256[32],
-	const struct verdict_mailbox *mailbox);
+/* The directory has answered: what stands in the cache from now on, if the leaf does, renewed where
+ * the words are the same. With mailbox "" none is known any more. The caller gets a share in any case;
+ * NULL when memory runs out. */
+struct owner *verdict_cache_told(
+	struct verdict_cache *cache, const uint8_t sha256[32], const struct owner_words *words);
 
-/* How many verdicts had to go, since the cache was made, for others that came. */
+/* How many had to go, since the cache was made, for others that came. */
 uint64_t verdict_cache_evictions(const struct verdict_cache *cache);
 
 #endif

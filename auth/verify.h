@@ -86,13 +86,20 @@ enum refusal verifier_run(struct verifier *verifier, X509 *leaf, STACK_OF(X509) 
 
 /* What of a verdict has to be looked at again and again; links and points are borrowed. */
 struct verdict_links {
-	const struct verdict_link *links;
+	const struct verdict_link *leaf, *above; /* above: the others, from the leaf's issuer on */
 	const struct revocation_point *points;
 	uint32_t count, point_count;
 	int64_t not_before, not_after; /* UNIX seconds */
 };
 
 struct verdict_links verdict_links_of(const struct verdict *verdict);
+
+/* Link i of the chain, 0 for the leaf. */
+static inline const struct verdict_link *verdict_link_at(
+	const struct verdict_links *links, uint32_t i)
+{
+	return i == 0 ? links->leaf : &links->above[i - 1];
+}
 
 /* Whether a path that held still holds now: times, then revocation of every link. A link whose
  * issuer has no CRL location in store passes; one whose issuer is not in the store at all passes

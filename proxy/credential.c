@@ -2,113 +2,19 @@
 
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/queue.h>
 
-_Static_assert(_Alignof(struct revocation_point) <= _Alignof(struct verdict_link) &&
-		       _Alignof(struct verdict_link) <= _Alignof(struct credential),
-	"a credential, its links and its points stand behind each other without gaps");
+/* Where nothing is known of the owner. */
+static const char nobody[] = "";
 
-/* Issuers: there are few of them, and many who hold one. */
-
-struct issuer {
-	LIST_ENTRY(issuer) entry;
-	uint32_t uses;
-	char text[];
-};
-
-static LIST_HEAD(, issuer) issuers[64];
-
-static unsigned int bucket_of(const char *text)
+struct credential *credential_new(struct accepted *accepted)
 {
-	uint32_t hash = 0;
-
-	for (; *text != '\0'; text++)
-		hash = hash * 31 + (uint8_t)*text;
-	return hash % (sizeof(issuers) / sizeof(issuers[0]));
-}
-
-/* NULL when memory runs out. For issuer_free(). */
-static const char *issuer_of(const char *text)
-{
-	unsigned int bucket = bucket_of(text);
-	size_t size = strlen(text) + 1;
-	struct issuer *issuer;
-
-	LIST_FOREACH(issuer, &issuers[bucket], entry) {
-		if (strcmp(issuer->text, text) == 0) {
-			issuer->uses++;
-			return issuer->text;
-		}
-	}
-	issuer = malloc(sizeof(*issuer) + size);
-	if (issuer == NULL)
-		return NULL;
-	issuer->uses = 1;
-	memcpy(issuer->text, text, size);
-	LIST_INSERT_HEAD(&issuers[bucket], issuer, entry);
-	return issuer->text;
-}
-
-static void issuer_free(const char *text)
-{
-	struct issuer *issuer;
-
-	if (text == NULL)
-		return;
-	LIST_FOREACH(issuer, &issuers[bucket_of(text)], entry)
-		if (issuer->text == text)
-			break;
-	if (issuer == NULL || --issuer->uses > 0)
-		return;
-	LIST_REMOVE(issuer, entry);
-	free(issuer);
-}
-
-static void copy_links(struct credential *credential, const struct verdict *verdict)
-{
-	credential->link_count = (uint8_t)verdict->link_count;
-	credential->point_count = (uint8_t)verdict->point_count;
-	memcpy(credential->links, verdict->links, verdict->link_count * sizeof(verdict->links[0]));
-	memcpy(credential->links + verdict->link_count, verdict->points,
-		verdict->point_count * sizeof(verdict->points[0]));
-}
-
-static void destroy(struct credential *credential)
-{
-	free(credential->mailbox);
-	free(credential->users);
-	issuer_free(credential->issuer);
-	free(credential->names);
-	free(credential);
-}
-
-struct credential *credential_new(const struct verdict *verdict, uint32_t kinds)
-{
-	struct credential *credential =
-		calloc(1, offsetof(struct credential, links) +
-				  verdict->link_count * sizeof(verdict->links[0]) +
-				  verdict->point_count * sizeof(verdict->points[0]));
+	struct credential *credential = calloc(1, sizeof(*credential));
 
 	if (credential == NULL)
 		return NULL;
-	memcpy(credential->leaf_sha256, verdict->leaf_sha256, sizeof(credential->leaf_sha256));
-	credential->not_before = verdict->not_before;
-	credential->not_after = verdict->not_after;
-	credential->leaf_not_before = verdict->leaf_not_before;
-	credential->refusal = verdict->names_refusal;
-	credential->has_usable_names = verdict->names_refusal == REFUSAL_NONE;
-	credential->valid_until = INT64_MIN;
-	credential->rules = verdict->rules;
-	copy_links(credential, verdict);
-	credential->mailbox = strdup("");
-	credential->issuer = issuer_of(verdict->issuer);
-	credential->names = identity_names_pack(&verdict->names, kinds);
-	if (credential->mailbox == NULL || credential->issuer == NULL ||
-		credential->names == NULL) {
-		destroy(credential);
-		return NULL;
-	}
+	credential->accepted = accepted_share(accepted);
+	credential->refusal = accepted->names_refusal;
+	credential->mailbox = nobody;
 	return credential;
 }
 
@@ -126,47 +32,60 @@ void credential_free(struct credential *credential)
 		credential->shares--;
 		return;
 	}
-	destroy(credential);
+	owner_free(credential_owner(credential));
+	accepted_free(credential->accepted);
+	free(credential);
 }
 
 bool credential_is_user(const struct credential *credential, struct span user)
 {
+	const struct owner *owner = credential_owner(credential);
+
 	return mailbox_is_user(credential->mailbox, user) ||
-	       (credential->users != NULL && mailbox_has_user(credential->users, user));
+	       (owner != NULL && mailbox_has_user(owner_users(owner), user));
 }
 
-int credential_set_users(struct credential *credential, const char *users)
+struct owner *credential_owner(const struct credential *credential)
 {
-	char *copy = NULL;
+	const char *mailbox = credential->mailbox;
 
-	if (users[0] != '\0') {
-		copy = strdup(users);
-		if (copy == NULL)
-			return -1;
-	}
-	free(credential->users);
-	credential->users = copy;
-	return 0;
+	return mailbox != nobody ? (struct owner *)(mailbox - offsetof(struct owner, mailbox))
+				 : NULL;
 }
 
-int credential_set_mailbox(struct credential *credential, const char *mailbox)
+void credential_set_owner(struct credential *credential, struct owner *owner)
 {
-	char *copy = strdup(mailbox);
+	struct owner *former = credential_owner(credential);
 
-	if (copy == NULL)
-		return -1;
-	free(credential->mailbox);
-	credential->mailbox = copy;
-	return 0;
+	credential->mailbox = owner_share(owner)->mailbox;
+	owner_free(former);
+}
+
+uint64_t credential_groups(const struct credential *credential)
+{
+	const struct owner *owner = credential_owner(credential);
+
+	return owner != NULL ? owner->groups : 0;
+}
+
+bool credential_has_usable_names(const struct credential *credential)
+{
+	return credential->accepted->names_refusal == REFUSAL_NONE;
 }
 
 struct verdict_links credential_links(const struct credential *credential)
 {
-	return (struct verdict_links){.links = credential->links,
-		.points = (const struct revocation_point *)(credential->links +
-							    credential->link_count),
-		.count = credential->link_count,
-		.point_count = credential->point_count,
-		.not_before = credential->not_before,
-		.not_after = credential->not_after};
+	return accepted_links(credential->accepted);
+}
+
+const char *credential_issuer(const struct credential *credential)
+{
+	return accepted_issuer(credential->accepted);
+}
+
+const struct serial *credential_serial(const struct credential *credential)
+{
+	const struct accepted *accepted = credential->accepted;
+
+	return accepted_links(accepted).count > 0 ? &accepted->leaf.serial : NULL;
 }

@@ -111,11 +111,11 @@ static void fill_facts(const struct exchange *exchange, struct device_facts *fac
 		snprintf(facts->language, sizeof(facts->language), "%.63s",
 			eas_body_device_info(body, EAS_INFO_OS_LANGUAGE));
 	facts->version = exchange->request.version;
-	snprintf(facts->issuer, sizeof(facts->issuer), "%.255s", credential->issuer);
-	if (credential->link_count > 0)
-		facts->serial = credential->links[0].serial;
-	memcpy(facts->leaf_sha256, credential->leaf_sha256, sizeof(facts->leaf_sha256));
-	facts->not_before = credential->leaf_not_before;
+	snprintf(facts->issuer, sizeof(facts->issuer), "%.255s", credential_issuer(credential));
+	if (credential_serial(credential) != NULL)
+		facts->serial = *credential_serial(credential);
+	memcpy(facts->leaf_sha256, credential->accepted->leaf_sha256, sizeof(facts->leaf_sha256));
+	facts->not_before = credential->accepted->leaf_not_before;
 }
 
 static bool has_changed(const struct exchange *exchange)
@@ -123,7 +123,7 @@ static bool has_changed(const struct exchange *exchange)
 	const struct device_entry *entry = exchange->device;
 
 	return entry->is_changed || entry->reported_version != exchange->request.version ||
-	       memcmp(entry->reported_sha256, credential_of(exchange)->leaf_sha256,
+	       memcmp(entry->reported_sha256, credential_of(exchange)->accepted->leaf_sha256,
 		       sizeof(entry->reported_sha256)) != 0;
 }
 
@@ -133,7 +133,7 @@ static void note_reported(const struct exchange *exchange)
 
 	entry->is_changed = false;
 	entry->reported_version = (uint8_t)exchange->request.version;
-	memcpy(entry->reported_sha256, credential_of(exchange)->leaf_sha256,
+	memcpy(entry->reported_sha256, credential_of(exchange)->accepted->leaf_sha256,
 		sizeof(entry->reported_sha256));
 }
 
@@ -268,7 +268,8 @@ static bool has_grant(const struct worker *worker, const struct device_entry *en
 	if (!entry->is_known || entry->version < device_index_grants(worker->device_index))
 		return false;
 	return worker->config->devices.binding == CONFIG_BINDING_OFF ||
-	       memcmp(entry->leaf_sha256, credential->leaf_sha256, sizeof(entry->leaf_sha256)) == 0;
+	       memcmp(entry->leaf_sha256, credential->accepted->leaf_sha256,
+		       sizeof(entry->leaf_sha256)) == 0;
 }
 
 static enum refusal last_refusal(const struct worker *worker, const struct exchange *exchange)
@@ -278,7 +279,7 @@ static enum refusal last_refusal(const struct worker *worker, const struct excha
 	if (question == NULL || question->refusal == REFUSAL_NONE ||
 		clock_us() - question->refused_us > REFUSED_US ||
 		question->refused_version < device_index_grants(worker->device_index) ||
-		memcmp(question->refused_sha256, credential_of(exchange)->leaf_sha256,
+		memcmp(question->refused_sha256, credential_of(exchange)->accepted->leaf_sha256,
 			sizeof(question->refused_sha256)) != 0)
 		return REFUSAL_NONE;
 	return question->refusal;
@@ -497,7 +498,7 @@ static void hold(struct exchange *exchange, enum device_state state, enum device
 	entry->wipe = (uint8_t)wipe;
 	entry->is_known = true;
 	entry->version = device_index_grants(exchange->session->worker->device_index);
-	memcpy(entry->leaf_sha256, credential_of(exchange)->leaf_sha256,
+	memcpy(entry->leaf_sha256, credential_of(exchange)->accepted->leaf_sha256,
 		sizeof(entry->leaf_sha256));
 }
 
@@ -547,11 +548,11 @@ static void tell_wipe(
 	wiped->status = status;
 	wiped->version = exchange->request.version;
 	wiped->at = worker_now(worker);
-	memcpy(wiped->leaf_sha256, credential->leaf_sha256, sizeof(wiped->leaf_sha256));
-	if (credential->link_count > 0)
-		wiped->serial = credential->links[0].serial;
-	snprintf(wiped->issuer, sizeof(wiped->issuer), "%.255s", credential->issuer);
-	wiped->not_before = credential->leaf_not_before;
+	memcpy(wiped->leaf_sha256, credential->accepted->leaf_sha256, sizeof(wiped->leaf_sha256));
+	if (credential_serial(credential) != NULL)
+		wiped->serial = *credential_serial(credential);
+	snprintf(wiped->issuer, sizeof(wiped->issuer), "%.255s", credential_issuer(credential));
+	wiped->not_before = credential->accepted->leaf_not_before;
 	note_send(client, note);
 	tick_soon(client);
 }

@@ -38,6 +38,7 @@ void exchange_free_content(struct exchange *exchange)
 	eas_body_free(exchange->answer_facts);
 	gunzip_free(exchange->gunzip);
 	answer_filter_free(exchange->filter);
+	owner_free(exchange->filter_owner);
 	free(exchange->answer_head);
 	if (exchange->fields != NULL)
 		OPENSSL_cleanse(exchange->fields, exchange->fields_len);
@@ -78,10 +79,10 @@ static void log_certificate(struct log_line *line, const struct credential *cred
 	if (credential == NULL)
 		return;
 	log_text(line, "mailbox", credential->mailbox);
-	if (credential->link_count > 0)
-		serial_format(&credential->links[0].serial, serial);
+	if (credential_serial(credential) != NULL)
+		serial_format(credential_serial(credential), serial);
 	log_word(line, "serial", serial);
-	log_text(line, "issuer", credential->issuer);
+	log_text(line, "issuer", credential_issuer(credential));
 }
 
 static void log_request(struct log_line *line, const struct exchange *exchange)

@@ -111,6 +111,7 @@ struct exchange {
 	struct answer_changes
 		changes; /* what is taken out of it; set before the request is released */
 	struct answer_filter *filter; /* NULL: nothing is taken out or learned */
+	struct owner *filter_owner;   /* whose answer it is; a share */
 	struct parcel *parcel;        /* while bytes of it are taken in */
 	bool link_is_reusable, answer_is_chunked, answer_closes, answer_is_malformed;
 	bool answer_is_dropped;   /* a page for people, which phones do not get */

@@ -136,6 +136,9 @@ int exchange_filter_make(struct exchange *exchange)
 	/* The server is trusted: what it says beyond what we know is the phone's to judge. */
 	terms.limits.lets_unknown_pass = true;
 	exchange->filter = answer_filter_new(&terms);
+	/* Its mailbox has to be there as long as the filter, whatever the directory says meanwhile. */
+	if (exchange->filter != NULL && credential_owner(session->credential) != NULL)
+		exchange->filter_owner = owner_share(credential_owner(session->credential));
 	exchange->answer_is_changed = is_changed;
 	return exchange->filter != NULL ? 0 : -1;
 }

@@ -65,7 +65,7 @@ static void fill_flags(struct history_record *record, const struct exchange *exc
 
 static void fill(struct history_record *record, const struct exchange *exchange, uint64_t now_us)
 {
-	const uint8_t *digest = exchange->session->credential->leaf_sha256;
+	const uint8_t *digest = exchange->session->credential->accepted->leaf_sha256;
 
 	*record = (struct history_record){
 		.bytes_in = narrow32(exchange->bytes_in),

@@ -24,9 +24,9 @@ static void take_session(const struct exchange *exchange, struct policy_facts *f
 	const struct credential *credential = session->credential;
 
 	facts->mailbox = credential->mailbox;
-	facts->issuer = credential->issuer;
-	facts->groups = credential->groups;
-	facts->oids = credential->policy_oids;
+	facts->issuer = credential_issuer(credential);
+	facts->groups = credential_groups(credential);
+	facts->oids = accepted_policy_oids(credential->accepted);
 	facts->source = session->address;
 	facts->now = worker_now(session->worker);
 }

@@ -405,8 +405,8 @@ void login_table_put_out(
 	struct login *login = login_table_find(table, credential->mailbox);
 
 	if (login != NULL && login->credential != NULL &&
-		memcmp(login->credential->leaf_sha256, credential->leaf_sha256,
-			sizeof(credential->leaf_sha256)) == 0)
+		memcmp(login->credential->accepted->leaf_sha256, credential->accepted->leaf_sha256,
+			sizeof(credential->accepted->leaf_sha256)) == 0)
 		put_out(login, refusal);
 }
 

@@ -128,9 +128,9 @@ static void entry_rest(struct ocsp_entry *entry)
 }
 
 /* Not idle: it has a session or a question soon. NULL when memory runs out. */
-static struct ocsp_entry *client_add(struct ocsp_client *client, const struct verdict *verdict)
+static struct ocsp_entry *client_add(struct ocsp_client *client, const struct accepted *accepted)
 {
-	const char *url = verdict->ocsp_url;
+	const char *url = accepted_ocsp_url(accepted);
 	struct ocsp_entry *entry = calloc(1, sizeof(*entry) + strlen(url) + 1);
 
 	if (entry == NULL)
@@ -138,9 +138,9 @@ static struct ocsp_entry *client_add(struct ocsp_client *client, const struct ve
 	LIST_INIT(&entry->seats);
 	entry->client = client;
 	entry->timer.kind = WHEEL_OCSP;
-	memcpy(entry->leaf_sha256, verdict->leaf_sha256, sizeof(entry->leaf_sha256));
-	entry->authority = (uint32_t)verdict->links[0].authority;
-	entry->serial = verdict->links[0].serial;
+	memcpy(entry->leaf_sha256, accepted->leaf_sha256, sizeof(entry->leaf_sha256));
+	entry->authority = (uint32_t)accepted->leaf.authority;
+	entry->serial = accepted->leaf.serial;
 	memcpy(entry->url, url, strlen(url) + 1);
 	LIST_INSERT_HEAD(&client->buckets[bucket_of(entry->leaf_sha256)], entry, bucket);
 	return entry;
@@ -419,22 +419,22 @@ void ocsp_client_free(struct ocsp_client *client)
 
 /* The authority whose responder is asked about the certificate; NULL: nobody is. */
 static const struct authority *asked_authority(
-	const struct ocsp_client *client, const struct verdict *verdict)
+	const struct ocsp_client *client, const struct accepted *accepted)
 {
 	const struct trust_store *trust = client->worker->child->trust;
-	int number = verdict->link_count > 0 ? verdict->links[0].authority : -1;
+	int number = accepted_links(accepted).count > 0 ? accepted->leaf.authority : -1;
 	const struct authority *authority;
 
 	if (number < 0 || (size_t)number >= trust->count)
 		return NULL;
 	authority = &trust->authorities[number];
-	return ocsp_judge_is_asked(authority, verdict->ocsp_url) ? authority : NULL;
+	return ocsp_judge_is_asked(authority, accepted_ocsp_url(accepted)) ? authority : NULL;
 }
 
 enum refusal ocsp_client_join(
-	struct ocsp_client *client, struct session *session, const struct verdict *verdict)
+	struct ocsp_client *client, struct session *session, const struct accepted *accepted)
 {
-	const struct authority *authority = asked_authority(client, verdict);
+	const struct authority *authority = asked_authority(client, accepted);
 	int64_t now = worker_now(client->worker);
 	struct ocsp_entry *entry;
 	struct ocsp_seat *seat;
@@ -442,9 +442,9 @@ enum refusal ocsp_client_join(
 	ocsp_client_leave(session);
 	if (authority == NULL)
 		return REFUSAL_NONE;
-	entry = client_find(client, verdict->leaf_sha256);
+	entry = client_find(client, accepted->leaf_sha256);
 	if (entry == NULL)
-		entry = client_add(client, verdict);
+		entry = client_add(client, accepted);
 	seat = entry != NULL ? malloc(sizeof(*seat)) : NULL;
 	if (seat == NULL)
 		return REFUSAL_INTERNAL;

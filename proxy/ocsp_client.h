@@ -13,7 +13,7 @@
 #ifndef PROXY_OCSP_CLIENT_H
 #define PROXY_OCSP_CLIENT_H
 
-#include "auth/verify.h"
+#include "auth/accepted.h"
 #include "proxy/worker.h"
 
 struct ocsp_client;
@@ -28,11 +28,11 @@ void ocsp_client_free(struct ocsp_client *client);
 /* Takes a channel over (closing an older one), and asks again what is unanswered. */
 void ocsp_client_attach(struct ocsp_client *client, int fd);
 
-/* A session comes in with a certificate whose verdict holds. Asks if need be. CERTIFICATE_REVOKED is
+/* A session comes in with a certificate that was accepted. Asks if need be. CERTIFICATE_REVOKED is
  * known already; NONE else, also where the authority of the certificate has no OCSP. INTERNAL: no
  * memory. */
 enum refusal ocsp_client_join(
-	struct ocsp_client *client, struct session *session, const struct verdict *verdict);
+	struct ocsp_client *client, struct session *session, const struct accepted *accepted);
 
 /* The session ends. */
 void ocsp_client_leave(struct session *session);

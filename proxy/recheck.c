@@ -58,13 +58,15 @@ static void walk_log(const struct recheck_walk *walk)
 static bool walk_concerns(const struct recheck_walk *walk, const struct session *session)
 {
 	const struct credential *credential = session->credential;
+	struct verdict_links links;
 
 	if (credential == NULL)
 		return false;
 	if (walk->concerns_all)
 		return true;
-	for (uint32_t i = 0; i < credential->link_count; i++) {
-		int authority = credential->links[i].authority;
+	links = credential_links(credential);
+	for (uint32_t i = 0; i < links.count; i++) {
+		int authority = verdict_link_at(&links, i)->authority;
 
 		if (authority >= 0 && authority < AUTHORITY_MAX &&
 			(walk->authorities[authority / 64] >> (authority % 64) & 1) != 0)

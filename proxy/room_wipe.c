@@ -56,8 +56,8 @@ static void log_acknowledgement(const struct exchange *exchange,
 	char serial[41] = "";
 	struct log_line line;
 
-	if (credential->link_count > 0)
-		serial_format(&credential->links[0].serial, serial);
+	if (credential_serial(credential) != NULL)
+		serial_format(credential_serial(credential), serial);
 	log_begin(&line, reply->is_wiped ? CONFIG_LOG_INFO : CONFIG_LOG_WARNING,
 		reply->is_wiped ? "wiped" : "wipe-failed");
 	log_text(&line, "id", exchange->id);
@@ -66,7 +66,7 @@ static void log_acknowledgement(const struct exchange *exchange,
 	log_text(&line, "kind", kind_name(question->acknowledged));
 	log_number(&line, "wipe_status", question->acknowledged_status);
 	log_text(&line, "serial", serial);
-	log_text(&line, "issuer", credential->issuer);
+	log_text(&line, "issuer", credential_issuer(credential));
 	log_bool(&line, "revoked", exchange->session->is_wipe_only);
 	log_end(&line);
 }

@@ -16,7 +16,7 @@ static void session_ocsp_answered(struct session *session)
 		session_identify(session);
 		return;
 	}
-	worker_seen(session->worker, session->credential->leaf_sha256, refusal, "",
+	worker_seen(session->worker, session->credential->accepted->leaf_sha256, refusal, "",
 		tls_peer(&session->tls), tls_peer_chain(&session->tls));
 	session_shut_out(session, refusal, "its authority's OCSP responder says so");
 }

@@ -63,8 +63,8 @@ static void log_whose(struct log_line *line, const struct session *session, enum
 	char address[INET6_ADDRSTRLEN], serial[41] = "";
 
 	session_address(session, address);
-	if (credential->link_count > 0)
-		serial_format(&credential->links[0].serial, serial);
+	if (credential_serial(credential) != NULL)
+		serial_format(credential_serial(credential), serial);
 	log_text(line, "client", address);
 	log_number(line, "port", ntohs(session->port));
 	if (refusal != REFUSAL_NONE)
@@ -72,7 +72,7 @@ static void log_whose(struct log_line *line, const struct session *session, enum
 	log_text(line, "reason", reason);
 	log_text(line, "mailbox", credential->mailbox);
 	log_text(line, "serial", serial);
-	log_text(line, "issuer", credential->issuer);
+	log_text(line, "issuer", credential_issuer(credential));
 }
 
 void session_log_no_mailbox(const struct session *session, enum refusal refusal, const char *reason)
@@ -158,7 +158,7 @@ bool session_recheck(struct session *session)
 		(refusal == REFUSAL_OCSP_UNAVAILABLE && session->sleeper == NULL &&
 			(session->exchange == NULL ||
 				session->exchange->refusal != REFUSAL_NONE))) {
-		worker_expect_change(session->worker, session->credential->not_after + 1);
+		worker_expect_change(session->worker, session->credential->accepted->not_after + 1);
 		return device_client_recheck(session);
 	}
 	session_shut_out(session, refusal, "the certificate may not come in any more");

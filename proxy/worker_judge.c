@@ -5,11 +5,10 @@
 #include "proxy/log.h"
 
 /* Links are certificates with their issuers, so that the root is among the issuers. */
-static bool is_withdrawn(
-	const struct worker *worker, const struct verdict_link *links, uint32_t count)
+static bool is_withdrawn(const struct worker *worker, const struct verdict_links *links)
 {
-	for (uint32_t i = 0; i < count; i++) {
-		int authority = links[i].authority;
+	for (uint32_t i = 0; i < links->count; i++) {
+		int authority = verdict_link_at(links, i)->authority;
 
 		if (authority >= 0 && authority < AUTHORITY_MAX &&
 			(worker->withdrawn[authority / 64] >> (authority % 64) & 1) != 0)
@@ -22,7 +21,7 @@ static bool is_withdrawn(
 static bool is_user_out(const struct worker *worker, const struct credential *credential)
 {
 	int64_t valid_from;
-	int issuer = credential->links[0].authority;
+	int issuer = credential->accepted->leaf.authority;
 
 	if (credential->mailbox[0] == '\0' ||
 		!user_index_find(worker->users, credential->mailbox, &valid_from))
@@ -31,13 +30,12 @@ static bool is_user_out(const struct worker *worker, const struct credential *cr
 				     &worker->revocation, issuer, worker_now(worker)) <= valid_from;
 }
 
-enum refusal worker_judge_verdict(const struct worker *worker, const struct verdict *verdict)
+enum refusal worker_judge_links(const struct worker *worker, const struct verdict_links *links)
 {
-	if (verdict->refusal == REFUSAL_NONE &&
-		is_withdrawn(worker, verdict->links, verdict->link_count))
+	if (is_withdrawn(worker, links))
 		return REFUSAL_CERTIFICATE_UNTRUSTED;
-	return verdict_check(
-		verdict, worker->child->trust, &worker->revocation, worker_now(worker));
+	return verdict_links_check(
+		links, worker->child->trust, &worker->revocation, worker_now(worker));
 }
 
 static enum refusal judge_chain(
@@ -45,7 +43,7 @@ static enum refusal judge_chain(
 {
 	const struct verdict_links links = credential_links(credential);
 
-	if (is_withdrawn(worker, links.links, links.count))
+	if (is_withdrawn(worker, &links))
 		return REFUSAL_CERTIFICATE_UNTRUSTED;
 	return verdict_links_check(&links, worker->child->trust, &worker->revocation, now);
 }
@@ -75,13 +73,13 @@ enum refusal worker_judge_again(
 	struct worker *worker, const struct credential *credential, uint32_t *good_by)
 {
 	const struct worker_grounds *grounds = &worker->grounds;
+	const struct verdict_links links = credential_links(credential);
 	int64_t now = worker_now(worker);
 	enum refusal refusal = REFUSAL_NONE;
 
 	if (now < grounds->from || now >= grounds->until)
 		worker_judge_anew(worker);
-	if (*good_by != grounds->number || now < credential->not_before ||
-		now > credential->not_after)
+	if (*good_by != grounds->number || now < links.not_before || now > links.not_after)
 		refusal = judge_chain(worker, credential, now);
 	*good_by = refusal == REFUSAL_NONE ? grounds->number : 0;
 	if (refusal == REFUSAL_NONE && is_user_out(worker, credential))
@@ -94,8 +92,7 @@ bool worker_may_be_wiped(const struct worker *worker, const struct verdict_links
 	const struct config_trust *trust = &worker->config->trust;
 	struct verdict_finding finding = {0};
 
-	if (trust->revoked_certificates != CONFIG_REVOKED_WIPE ||
-		is_withdrawn(worker, links->links, links->count))
+	if (trust->revoked_certificates != CONFIG_REVOKED_WIPE || is_withdrawn(worker, links))
 		return false;
 	/* The leaf is looked at last: a finding about it says that all above it is good. */
 	return verdict_links_explain(links, worker->child->trust, &worker->revocation,
@@ -134,7 +131,7 @@ void worker_log_grounds(const struct worker *worker, struct log_line *line, enum
 	if (verdict_links_explain(
 		    links, trust, &worker->revocation, worker_now(worker), &finding) != refusal)
 		return; /* OCSP's word, not a CRL's */
-	link = &links->links[finding.link];
+	link = verdict_link_at(links, finding.link);
 	if (link->authority >= 0 && (size_t)link->authority < trust->count)
 		log_text(line, "authority", trust->authorities[link->authority].issuer);
 	if (finding.link > 0) {

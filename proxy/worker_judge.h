@@ -19,8 +19,8 @@
 
 struct log_line;
 
-/* A verdict that was found or made in the handshake. */
-enum refusal worker_judge_verdict(const struct worker *worker, const struct verdict *verdict);
+/* A certificate that was accepted, in its handshake. */
+enum refusal worker_judge_links(const struct worker *worker, const struct verdict_links *links);
 
 /* A session's certificate; once its mailbox is known, also whether its user is out. */
 enum refusal worker_judge_credential(

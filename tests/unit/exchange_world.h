@@ -20,6 +20,7 @@
 #include "proxy/policy.h"
 #include "tests/unit/check.h"
 #include "tests/unit/config_fixture.h"
+#include "tests/unit/credential_maker.h"
 
 enum { WORLD_CONNECTIONS = 16, WORLD_MESSAGES = 64, WORLD_TEXT = 8192, WORLD_TURNS = 2000 };
 
@@ -73,8 +74,8 @@ static inline void world_must(bool is_good, const char *what, int line)
 static enum refusal world_judge(void *context, const struct credential *credential)
 {
 	(void)context;
-	return credential->not_after < (int64_t)time(NULL) ? REFUSAL_CERTIFICATE_REVOKED
-							   : REFUSAL_NONE;
+	return credential->accepted->not_after < (int64_t)time(NULL) ? REFUSAL_CERTIFICATE_REVOKED
+								     : REFUSAL_NONE;
 }
 
 static void world_drop(void *context, const char *mailbox)
@@ -440,7 +441,7 @@ static inline void phone_connect(struct phone *phone, const char *mailbox)
 	verdict->links[0].authority = -1;
 	snprintf((char *)verdict->leaf_sha256, sizeof(verdict->leaf_sha256), "%.31s", mailbox);
 	verdict->names_refusal = REFUSAL_NAME_INVALID; /* no directory is asked */
-	phone->credential = credential_new(verdict, UINT32_MAX);
+	phone->credential = credential_made(verdict, UINT32_MAX);
 	WORLD_MUST(credential_set_mailbox(phone->credential, mailbox) == 0);
 	phone->credential->refusal = REFUSAL_NONE;
 	phone->session->credential = credential_share(phone->credential);

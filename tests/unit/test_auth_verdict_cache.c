@@ -15,49 +15,59 @@ static struct verdict verdict_of(unsigned int first, unsigned int number)
 	return verdict;
 }
 
-static bool insert(struct verdict_cache *cache, unsigned int number)
+static void insert_verdict(struct verdict_cache *cache, const struct verdict *verdict)
+{
+	struct accepted *accepted = accepted_new(verdict, UINT32_MAX, 0);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(accepted);
+	verdict_cache_insert(cache, accepted);
+	accepted_free(accepted);
+}
+
+static void insert(struct verdict_cache *cache, unsigned int number)
 {
 	struct verdict verdict = verdict_of(number, number);
 
-	return verdict_cache_insert(cache, &verdict);
+	insert_verdict(cache, &verdict);
 }
 
 static bool find(struct verdict_cache *cache, unsigned int number)
 {
 	struct verdict verdict = verdict_of(number, number);
 
-	return verdict_cache_find(cache, verdict.leaf_sha256, &verdict);
+	return verdict_cache_find(cache, verdict.leaf_sha256) != NULL;
 }
 
 static void set_mailbox(struct verdict_cache *cache, unsigned int number, const char *mailbox)
 {
 	struct verdict verdict = verdict_of(number, number);
 
-	verdict_cache_set_mailbox(cache, verdict.leaf_sha256,
-		&(struct verdict_mailbox){.mailbox = mailbox,
+	owner_free(verdict_cache_told(cache, verdict.leaf_sha256,
+		&(struct owner_words){.mailbox = mailbox,
 			.users = "CONTOSO\\alice",
 			.valid_until = 7,
-			.changes = 3});
+			.changes = 3}));
 }
 
 /* NULL: none is known. */
-static const char *mailbox_of(struct verdict_cache *cache, unsigned int number)
+static struct owner *owner_of(struct verdict_cache *cache, unsigned int number)
 {
 	struct verdict verdict = verdict_of(number, number);
-	struct verdict_mailbox mailbox;
 
-	return verdict_cache_mailbox(cache, verdict.leaf_sha256, &mailbox) ? mailbox.mailbox : NULL;
+	return verdict_cache_owner(cache, verdict.leaf_sha256);
 }
 
 static void test_inserted_verdict_is_found(void)
 {
 	struct verdict_cache *cache = verdict_cache_new(4);
 	struct verdict verdict = verdict_of(1, 1);
+	const struct accepted *found;
 
 	CU_ASSERT_FALSE(find(cache, 1));
-	CU_ASSERT_TRUE_FATAL(insert(cache, 1));
-	CU_ASSERT_TRUE(verdict_cache_find(cache, verdict.leaf_sha256, &verdict));
-	CU_ASSERT_EQUAL(verdict.not_after, 1);
+	insert(cache, 1);
+	found = verdict_cache_find(cache, verdict.leaf_sha256);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(found);
+	CU_ASSERT_EQUAL(found->not_after, 1);
 	CU_ASSERT_FALSE(find(cache, 2));
 	verdict_cache_free(cache);
 }
@@ -65,22 +75,84 @@ static void test_inserted_verdict_is_found(void)
 static void test_a_mailbox_is_kept_beside_its_verdict(void)
 {
 	struct verdict_cache *cache = verdict_cache_new(4);
-	struct verdict verdict = verdict_of(1, 1);
-	struct verdict_mailbox mailbox;
+	const struct owner *owner;
 
 	insert(cache, 1);
-	CU_ASSERT_PTR_NULL(mailbox_of(cache, 1));
+	CU_ASSERT_PTR_NULL(owner_of(cache, 1));
 	set_mailbox(cache, 1, "alice@example.com");
 	set_mailbox(cache, 2, "bob@example.com");
-	CU_ASSERT_TRUE_FATAL(verdict_cache_mailbox(cache, verdict.leaf_sha256, &mailbox));
-	CU_ASSERT_STRING_EQUAL(mailbox.mailbox, "alice@example.com");
-	CU_ASSERT_STRING_EQUAL(mailbox.users, "CONTOSO\\alice");
-	CU_ASSERT_EQUAL(mailbox.valid_until, 7);
-	CU_ASSERT_EQUAL(mailbox.changes, 3);
-	CU_ASSERT_PTR_NULL(mailbox_of(cache, 2));
+	owner = owner_of(cache, 1);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(owner);
+	CU_ASSERT_STRING_EQUAL(owner->mailbox, "alice@example.com");
+	CU_ASSERT_STRING_EQUAL(owner_users(owner), "CONTOSO\\alice");
+	CU_ASSERT_EQUAL(owner->valid_until, 7);
+	CU_ASSERT_EQUAL(owner->changes, 3);
+	CU_ASSERT_PTR_NULL(owner_of(cache, 2));
 	set_mailbox(cache, 1, "");
-	CU_ASSERT_PTR_NULL(mailbox_of(cache, 1));
+	CU_ASSERT_PTR_NULL(owner_of(cache, 1));
 	verdict_cache_free(cache);
+}
+
+/* The owner that a session holds is not changed under its hands, but for how long it holds. */
+static void test_other_words_are_another_owner(void)
+{
+	struct verdict_cache *cache = verdict_cache_new(4);
+	struct owner *held;
+
+	insert(cache, 1);
+	set_mailbox(cache, 1, "alice@example.com");
+	held = owner_share(owner_of(cache, 1));
+	held->valid_until = 1;
+	set_mailbox(cache, 1, "alice@example.com");
+	CU_ASSERT_PTR_EQUAL(owner_of(cache, 1), held);
+	CU_ASSERT_EQUAL(held->valid_until, 7);
+	set_mailbox(cache, 1, "bob@example.com");
+	CU_ASSERT_STRING_EQUAL(owner_of(cache, 1)->mailbox, "bob@example.com");
+	CU_ASSERT_STRING_EQUAL(held->mailbox, "alice@example.com");
+	CU_ASSERT_EQUAL(held->uses, 1);
+	verdict_cache_free(cache);
+	owner_free(held);
+}
+
+static void test_what_somebody_holds_outlives_the_cache(void)
+{
+	struct verdict_cache *cache = verdict_cache_new(1);
+	struct verdict verdict = verdict_of(1, 1);
+	struct accepted *held;
+
+	strcpy(verdict.issuer, "CN=CA");
+	insert_verdict(cache, &verdict);
+	held = accepted_share(verdict_cache_find(cache, verdict.leaf_sha256));
+	insert(cache, 2);
+	CU_ASSERT_FALSE(find(cache, 1));
+	verdict_cache_free(cache);
+	CU_ASSERT_EQUAL(held->uses, 1);
+	CU_ASSERT_STRING_EQUAL(accepted_issuer(held), "CN=CA");
+	accepted_free(held);
+}
+
+/* What an authority's certificates have in common is there once, and what is different is not mixed up. */
+static void test_certificates_of_an_authority_share_what_they_have_in_common(void)
+{
+	struct verdict verdict = verdict_of(1, 1);
+	struct accepted *first, *second, *other;
+
+	strcpy(verdict.issuer, "CN=CA");
+	verdict.not_before = verdict.leaf_not_before = 10;
+	first = accepted_new(&verdict, 0, 5);
+	verdict.leaf_sha256[0] = 2;
+	verdict.not_before = verdict.leaf_not_before = 20;
+	second = accepted_new(&verdict, 0, 5);
+	other = accepted_new(&verdict, 0, 6);
+	CU_ASSERT_PTR_EQUAL(first->kind, second->kind);
+	CU_ASSERT_PTR_NOT_EQUAL(first->kind, other->kind);
+	accepted_free(first);
+	CU_ASSERT_STRING_EQUAL(accepted_issuer(second), "CN=CA");
+	CU_ASSERT_EQUAL(accepted_links(second).not_before, 20);
+	CU_ASSERT_EQUAL(accepted_policy_oids(second), 5);
+	CU_ASSERT_EQUAL(accepted_policy_oids(other), 6);
+	accepted_free(second);
+	accepted_free(other);
 }
 
 static void test_inserting_again_replaces(void)
@@ -91,10 +163,9 @@ static void test_inserting_again_replaces(void)
 	insert(cache, 1);
 	set_mailbox(cache, 1, "alice@example.com");
 	verdict.not_after = 99;
-	CU_ASSERT_TRUE(verdict_cache_insert(cache, &verdict));
-	CU_ASSERT_TRUE(verdict_cache_find(cache, verdict.leaf_sha256, &verdict));
-	CU_ASSERT_EQUAL(verdict.not_after, 99);
-	CU_ASSERT_PTR_NULL(mailbox_of(cache, 1));
+	insert_verdict(cache, &verdict);
+	CU_ASSERT_EQUAL(verdict_cache_find(cache, verdict.leaf_sha256)->not_after, 99);
+	CU_ASSERT_PTR_NULL(owner_of(cache, 1));
 	/* It took no second place. */
 	insert(cache, 2);
 	CU_ASSERT_TRUE(find(cache, 1));
@@ -109,38 +180,52 @@ static void fill(void *at, size_t len)
 		((uint8_t *)at)[i] = (uint8_t)(i % 251 + 1);
 }
 
+static void check_names(const struct accepted *accepted, const struct identity_names *wanted)
+{
+	struct identity_names names;
+
+	identity_names_unpack(accepted->names, &names);
+	CU_ASSERT_EQUAL_FATAL(names.count, wanted->count);
+	for (size_t i = 0; i < names.count; i++) {
+		CU_ASSERT_EQUAL(names.names[i].kind, wanted->names[i].kind);
+		CU_ASSERT_STRING_EQUAL(
+			identity_names_text(&names, i), identity_names_text(wanted, i));
+	}
+}
+
+/* The names by themselves, and the rest without what is not kept. */
 static void test_all_of_a_verdict_comes_back(void)
 {
 	static const struct {
-		uint32_t links, points;
-		uint16_t names, text;
+		uint32_t links, points, names;
 		size_t string;
-	} sizes[] = {{1, 0, 0, 0, 0}, {2, 3, 4, 100, 40},
-		{VERDICT_CHAIN_MAX, VERDICT_POINT_MAX, IDENTITY_COUNT_MAX, IDENTITY_TEXT_SIZE,
-			159}};
+	} sizes[] = {{1, 0, 0, 0}, {2, 3, 4, 40},
+		{VERDICT_CHAIN_MAX, VERDICT_POINT_MAX, IDENTITY_COUNT_MAX, 159}};
 	struct verdict_cache *cache = verdict_cache_new(2);
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		struct verdict verdict = verdict_of(1, (unsigned int)i), found;
+		char text[160] = "";
 
 		verdict.not_before = 1234567890123;
+		verdict.leaf_not_before = 1234567890;
 		verdict.rules = 0xaabbccdd;
 		verdict.names_refusal = REFUSAL_NAME_INVALID;
 		verdict.link_count = sizes[i].links;
 		fill(verdict.links, sizes[i].links * sizeof(verdict.links[0]));
 		verdict.point_count = sizes[i].points;
 		fill(verdict.points, sizes[i].points * sizeof(verdict.points[0]));
-		verdict.names.count = sizes[i].names;
-		verdict.names.used = sizes[i].text;
-		fill(verdict.names.names, sizes[i].names * sizeof(verdict.names.names[0]));
-		fill(verdict.names.text, sizes[i].text);
 		fill(verdict.ocsp_url, sizes[i].string * 3);
-		fill(verdict.subject, sizes[i].string);
 		fill(verdict.issuer, sizes[i].string + sizes[i].string / 2);
-		fill(verdict.reason, sizes[i].string);
-		CU_ASSERT_TRUE(verdict_cache_insert(cache, &verdict));
+		fill(text, sizes[i].string);
+		for (uint32_t n = 0; n < sizes[i].names; n++)
+			identity_names_add(
+				&verdict.names, n % IDENTITY_KIND_COUNT, span_of_string(text + n));
+		insert_verdict(cache, &verdict);
 		memset(&found, 0xff, sizeof(found));
-		CU_ASSERT_TRUE(verdict_cache_find(cache, verdict.leaf_sha256, &found));
+		check_names(verdict_cache_find(cache, verdict.leaf_sha256), &verdict.names);
+		accepted_unpack(verdict_cache_find(cache, verdict.leaf_sha256), &found);
+		memset(&verdict.names, 0, sizeof(verdict.names));
 		CU_ASSERT_TRUE(span_equal(
 			span_of(&found, sizeof(found)), span_of(&verdict, sizeof(verdict))));
 	}
@@ -174,7 +259,7 @@ static void test_a_cache_of_one_holds_the_newest(void)
 	struct verdict_cache *cache = verdict_cache_new(1);
 
 	for (unsigned int i = 1; i < 5; i++) {
-		CU_ASSERT_TRUE(insert(cache, i));
+		insert(cache, i);
 		CU_ASSERT_FALSE(find(cache, i - 1));
 		CU_ASSERT_TRUE(find(cache, i));
 	}
@@ -188,26 +273,15 @@ static void test_equal_beginnings_are_told_apart(void)
 	for (unsigned int i = 0; i < 20; i++) {
 		struct verdict verdict = verdict_of(7, i);
 
-		CU_ASSERT_TRUE(verdict_cache_insert(cache, &verdict));
+		insert_verdict(cache, &verdict);
 	}
 	for (unsigned int i = 0; i < 20; i++) {
 		struct verdict verdict = verdict_of(7, i);
-		bool is_found = verdict_cache_find(cache, verdict.leaf_sha256, &verdict);
+		const struct accepted *found = verdict_cache_find(cache, verdict.leaf_sha256);
 
-		CU_ASSERT_EQUAL(is_found, i >= 15);
-		CU_ASSERT_EQUAL(verdict.not_after, i);
+		CU_ASSERT_EQUAL(found != NULL, i >= 15);
+		CU_ASSERT_TRUE(found == NULL || found->not_after == i);
 	}
-	verdict_cache_free(cache);
-}
-
-static void test_a_refusal_is_not_kept(void)
-{
-	struct verdict_cache *cache = verdict_cache_new(4);
-	struct verdict verdict = verdict_of(1, 1);
-
-	verdict.refusal = REFUSAL_CERTIFICATE_UNTRUSTED;
-	CU_ASSERT_FALSE(verdict_cache_insert(cache, &verdict));
-	CU_ASSERT_FALSE(find(cache, 1));
 	verdict_cache_free(cache);
 }
 
@@ -216,7 +290,7 @@ static void test_no_capacity_finds_nothing(void)
 	struct verdict_cache *cache = verdict_cache_new(0);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(cache);
-	CU_ASSERT_FALSE(insert(cache, 1));
+	insert(cache, 1);
 	CU_ASSERT_FALSE(find(cache, 1));
 	verdict_cache_free(cache);
 	verdict_cache_free(NULL);
@@ -263,12 +337,15 @@ static void test_agrees_with_a_simple_model(void)
 static const struct check checks[] = {
 	{"an inserted verdict is found", test_inserted_verdict_is_found},
 	{"a mailbox is kept beside its verdict", test_a_mailbox_is_kept_beside_its_verdict},
+	{"other words are another owner", test_other_words_are_another_owner},
+	{"what somebody holds outlives the cache", test_what_somebody_holds_outlives_the_cache},
+	{"certificates of an authority share what they have in common",
+		test_certificates_of_an_authority_share_what_they_have_in_common},
 	{"all of a verdict comes back", test_all_of_a_verdict_comes_back},
 	{"inserting again replaces", test_inserting_again_replaces},
 	{"the least recently used gives way", test_least_recently_used_gives_way},
 	{"a cache of one holds the newest", test_a_cache_of_one_holds_the_newest},
 	{"equal beginnings are told apart", test_equal_beginnings_are_told_apart},
-	{"a refusal is not kept", test_a_refusal_is_not_kept},
 	{"no capacity finds nothing", test_no_capacity_finds_nothing},
 	{"agrees with a simple model", test_agrees_with_a_simple_model},
 };

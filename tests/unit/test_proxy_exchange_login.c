@@ -421,7 +421,7 @@ static void test_with_the_certificate_goes_the_login(void)
 	phone_leave(&phone);
 	/* Nobody is there, and the connection waits for somebody. */
 	CU_ASSERT_EQUAL(world_open(), 1);
-	phone.credential->not_after = 1;
+	phone.credential->accepted->not_after = 1;
 	login_table_recheck(world.worker->logins);
 	world_run();
 	CU_ASSERT_EQUAL(world_open(), 0);
@@ -435,7 +435,7 @@ static void test_with_the_certificate_goes_the_login(void)
 	world_give(2, "two", 0);
 	CU_ASSERT_EQUAL(phone_hear(&phone), 200);
 	CU_ASSERT_EQUAL(world_open(), 1);
-	phone.credential->not_after = 1;
+	phone.credential->accepted->not_after = 1;
 	CU_ASSERT_TRUE(session_recheck(phone.session));
 	world_run();
 	CU_ASSERT_EQUAL(world_open(), 0);

@@ -5,6 +5,7 @@
 
 #include "proxy/upstream.h"
 #include "tests/unit/check.h"
+#include "tests/unit/credential_maker.h"
 #include "tests/unit/test_pki.h"
 
 enum { MANY = 1000 };
@@ -99,7 +100,7 @@ static struct credential *credential_of(const char *mailbox, uint8_t leaf)
 
 	verdict->leaf_sha256[0] = leaf;
 	verdict->link_count = 1;
-	credential = credential_new(verdict, UINT32_MAX);
+	credential = credential_made(verdict, UINT32_MAX);
 	PKI_MUST(credential != NULL && credential_set_mailbox(credential, mailbox) == 0);
 	free(verdict);
 	return credential;

@@ -125,9 +125,18 @@ static void answer_status(enum ocsp_status status)
 		.status = status, .this_update = now - 60, .next_update = now + 3600});
 }
 
+static enum refusal join_as(struct session *session)
+{
+	struct accepted *accepted = accepted_new(&it.verdict, 0, 0);
+	enum refusal refusal = ocsp_client_join(it.worker->ocsp, session, accepted);
+
+	accepted_free(accepted);
+	return refusal;
+}
+
 static enum refusal join(size_t session)
 {
-	return ocsp_client_join(it.worker->ocsp, &it.sessions[session], &it.verdict);
+	return join_as(&it.sessions[session]);
 }
 
 static enum refusal check_first(void)
@@ -220,8 +229,7 @@ static void test_who_is_not_asked_about(void)
 	/* Soft, and neither store nor certificate names a responder. */
 	set_up(AUTHORITY_OCSP_SOFT);
 	it.authority.ocsp_url[0] = '\0';
-	CU_ASSERT_EQUAL(
-		ocsp_client_join(it.worker->ocsp, &it.sessions[0], &it.verdict), REFUSAL_NONE);
+	CU_ASSERT_EQUAL(join(0), REFUSAL_NONE);
 	CU_ASSERT_PTR_NULL(it.sessions[0].ocsp);
 	tear_down();
 }
@@ -232,7 +240,7 @@ static void test_url_of_the_certificate_is_sent(void)
 	it.authority.ocsp_url[0] = '\0';
 	snprintf(it.verdict.ocsp_url, sizeof(it.verdict.ocsp_url), "http://ocsp.contoso.test/");
 	connect_peer();
-	ocsp_client_join(it.worker->ocsp, &it.sessions[0], &it.verdict);
+	join(0);
 	run_until_queries(1);
 	CU_ASSERT_STRING_EQUAL(it.query.u.ocsp_query.url, "http://ocsp.contoso.test/");
 	tear_down();
@@ -414,7 +422,7 @@ static void test_full_channel_loses_no_question(void)
 	for (i = 0; i < QUESTIONS; i++) {
 		memcpy(it.verdict.leaf_sha256, &i, sizeof(i));
 		sessions[i] = (struct session){.worker = it.worker, .state = SESSION_HANDSHAKE};
-		ocsp_client_join(it.worker->ocsp, &sessions[i], &it.verdict);
+		join_as(&sessions[i]);
 	}
 	run_until_queries(QUESTIONS);
 	for (i = 0; i < QUESTIONS; i++)

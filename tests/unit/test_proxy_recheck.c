@@ -1,4 +1,5 @@
 #include "tests/unit/check.h"
+#include "tests/unit/credential_maker.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ static void leave(size_t number)
 {
 	recheck_forget(&f.recheck, f.made[number]);
 	TAILQ_REMOVE(&f.sessions, f.made[number], entry);
-	free(f.made[number]->credential);
+	credential_free(f.made[number]->credential);
 	free(f.made[number]);
 	f.made[number] = NULL;
 }
@@ -54,11 +55,12 @@ static size_t come_in(int authority)
 
 	session->identity_slot = (uint32_t)number;
 	if (authority >= -1) {
-		session->credential =
-			calloc(1, sizeof(*session->credential) + 2 * sizeof(struct verdict_link));
-		session->credential->links[0].authority = (int16_t)authority;
-		session->credential->links[1].authority = 0;
-		session->credential->link_count = 2;
+		struct verdict *verdict = calloc(1, sizeof(*verdict));
+
+		verdict->links[0].authority = (int16_t)authority;
+		verdict->link_count = 2;
+		session->credential = credential_made(verdict, 0);
+		free(verdict);
 	}
 	f.made[number] = session;
 	TAILQ_INSERT_HEAD(&f.sessions, session, entry);

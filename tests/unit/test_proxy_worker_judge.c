@@ -7,6 +7,7 @@
 #include "auth/user_index.h"
 #include "proxy/worker_judge.h"
 #include "tests/unit/check.h"
+#include "tests/unit/credential_maker.h"
 
 enum { AUTHORITY = 3 }; /* none has a CRL */
 
@@ -19,10 +20,25 @@ static struct fixture {
 	uint32_t good_by;
 } f;
 
-static void begin(void)
+/* A certificate whose path is valid between these moments, in seconds from now. */
+static struct credential *credential_of(int64_t from, int64_t until)
 {
 	struct verdict *verdict = calloc(1, sizeof(*verdict));
+	struct credential *credential;
 
+	CU_ASSERT_PTR_NOT_NULL_FATAL(verdict);
+	verdict->not_before = worker_now(&f.worker) + from;
+	verdict->not_after = worker_now(&f.worker) + until;
+	verdict->link_count = 1;
+	verdict->links[0].authority = AUTHORITY;
+	credential = credential_made(verdict, UINT32_MAX);
+	free(verdict);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(credential);
+	return credential;
+}
+
+static void begin(void)
+{
 	memset(&f, 0, sizeof(f));
 	f.trust = (struct trust_store){.authorities = f.authorities, .count = AUTHORITY + 1};
 	for (size_t i = 0; i < f.trust.count; i++)
@@ -30,14 +46,8 @@ static void begin(void)
 	f.child.trust = &f.trust;
 	f.worker.child = &f.child;
 	f.worker.base = event_base_new();
-	verdict->not_before = worker_now(&f.worker) - 100;
-	verdict->not_after = worker_now(&f.worker) + 100;
-	verdict->link_count = 1;
-	verdict->links[0].authority = AUTHORITY;
-	f.credential = credential_new(verdict, UINT32_MAX);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(f.credential);
+	f.credential = credential_of(-100, 100);
 	CU_ASSERT_EQUAL(credential_set_mailbox(f.credential, "alice@a.test"), 0);
-	free(verdict);
 }
 
 static void end(void)
@@ -111,9 +121,14 @@ static void test_the_certificates_own_times_are_looked_at_each_time(void)
 {
 	begin();
 	CU_ASSERT_EQUAL(ask(), REFUSAL_NONE);
-	f.credential->not_after = worker_now(&f.worker) - 1;
+	/* As good as the one before by all that the worker has been told. */
+	credential_free(f.credential);
+	f.credential = credential_of(-100, -1);
 	CU_ASSERT_EQUAL(ask(), REFUSAL_CERTIFICATE_EXPIRED);
-	f.credential->not_after = f.credential->not_before = worker_now(&f.worker) + 60;
+	CU_ASSERT_EQUAL(f.good_by, 0);
+	credential_free(f.credential);
+	f.credential = credential_of(60, 100);
+	f.good_by = f.worker.grounds.number;
 	CU_ASSERT_EQUAL(ask(), REFUSAL_CERTIFICATE_NOT_YET_VALID);
 	end();
 }
