@@ -28,7 +28,7 @@ static inline uint64_t hash_text(uint64_t hash, const char *text)
 	}
 	/* The last eight may have some of those before them. */
 	if (len >= sizeof(word))
-		memcpy(&word, text + len - sizeof(word), sizeof(word));
+		memcpy(&word, &text[len - sizeof(word)], sizeof(word));
 	else
 		for (size_t i = 0; i < len; i++)
 			word |= (uint64_t)(uint8_t)text[i] << (8 * i);
