@@ -38,20 +38,11 @@ enum refusal worker_judge_links(const struct worker *worker, const struct verdic
 		links, worker->child->trust, &worker->revocation, worker_now(worker));
 }
 
-static enum refusal judge_chain(
-	const struct worker *worker, const struct credential *credential, int64_t now)
-{
-	const struct verdict_links links = credential_links(credential);
-
-	if (is_withdrawn(worker, &links))
-		return REFUSAL_CERTIFICATE_UNTRUSTED;
-	return verdict_links_check(&links, worker->child->trust, &worker->revocation, now);
-}
-
 enum refusal worker_judge_credential(
 	const struct worker *worker, const struct credential *credential)
 {
-	enum refusal refusal = judge_chain(worker, credential, worker_now(worker));
+	const struct verdict_links links = credential_links(credential);
+	enum refusal refusal = worker_judge_links(worker, &links);
 
 	if (refusal == REFUSAL_NONE && is_user_out(worker, credential))
 		refusal = REFUSAL_USER_REVOKED;
@@ -80,7 +71,7 @@ enum refusal worker_judge_again(
 	if (now < grounds->from || now >= grounds->until)
 		worker_judge_anew(worker);
 	if (*good_by != grounds->number || now < links.not_before || now > links.not_after)
-		refusal = judge_chain(worker, credential, now);
+		refusal = worker_judge_links(worker, &links);
 	*good_by = refusal == REFUSAL_NONE ? grounds->number : 0;
 	if (refusal == REFUSAL_NONE && is_user_out(worker, credential))
 		refusal = REFUSAL_USER_REVOKED;
