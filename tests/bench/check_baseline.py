@@ -325,6 +325,9 @@ def sleeping_phone(ground):
         server.stop()
         for line in lines:
             line.close()
+    # Pages of libraries count by halves as soon as another program has them, too.
+    assert levels[1] > levels[0], "phones fell asleep, and memory fell from %d to %d bytes: is another easproxyd, or " \
+        "what uses its libraries, being started or ended on this machine?" % tuple(levels)
     return {"sleeping_phone": (levels[1] - levels[0]) / (PINGS_MANY - PINGS_FEW)}
 
 
