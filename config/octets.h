@@ -20,7 +20,8 @@ static inline uint64_t octets_load(const uint8_t *at)
 	return le64toh(octets);
 }
 
-/* One to seven bytes in some order: equal where the bytes and their count are. */
+/* One to seven bytes as eight, in some order, some of them twice, and zeros behind less than four. Of as many
+ * bytes the same number comes from the same bytes alone; of more or fewer it may come from others. */
 static inline uint64_t octets_few(const uint8_t *at, size_t len)
 {
 	uint32_t first, last;

@@ -11,7 +11,7 @@
 
 struct eas_structure {
 	uint8_t version; /* of the request; 0: any */
-	uint8_t newest;  /* version of an element that it may have */
+	uint8_t newest;  /* elements that are newer are odd: the version, or for 0 above all */
 	uint8_t command; /* enum eas_command; EAS_NO_COMMAND: any */
 	bool is_strict;
 	uint32_t counted; /* elements that count towards the command's limit */
@@ -24,8 +24,8 @@ struct eas_structure {
 void eas_structure_begin(struct eas_structure *structure, enum eas_command command,
 	unsigned int version, bool is_strict);
 
-/* An element begins; parent is EAS_PLACE_NONE where nobody knows. `seen` has the bits of the parent's children; place may be
- * EAS_PLACE_NONE. All of these return false when something is wrong. */
+/* An element begins. parent: EAS_PLACE_NONE where it is not known; place may be that, too. `seen` has the
+ * bits of the parent's children. These, _text() and _end() return false when something is wrong. */
 bool eas_structure_root(struct eas_structure *structure, const struct wbxml_tag *tag);
 bool eas_structure_start(struct eas_structure *structure, const struct wbxml_tag *tag,
 	uint16_t parent, uint16_t place, uint16_t *seen);

@@ -1,7 +1,9 @@
 /*
  * A request's head: is it allowed, what of it goes to the endpoint, and what its body has to be.
  */
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "config/clock.h"
 #include "proxy/exchange.h"
@@ -68,7 +70,7 @@ static int keep_head(struct exchange *exchange, const struct http_head *head)
 	const struct config *config = config_of(exchange);
 	struct session *session = exchange->session;
 	struct worker *worker = session->worker;
-	/* The request line and Host come in front of them, request_start(). */
+	/* The request line and Host come in front of them, write_head() of exchange_send.c. */
 	struct http_writer writer = {
 		.data = (char *)worker->scratch, .capacity = sizeof(worker->scratch) - TARGET_MAX};
 	const char *content_type = NULL;

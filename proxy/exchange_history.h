@@ -6,8 +6,8 @@
 
 #include "proxy/exchange.h"
 
-/* Adds it to the history of its device, at its end (now_us, clock_us()) and before exchange_gate_leave(). Where it was refused
- * before its device was looked for, only a device that is known already has one. */
+/* Adds it to the history of its device, at its end and before exchange_gate_leave(); now_us: clock_us().
+ * Where it was refused before its device was looked for, only a device that is known already has one. */
 void exchange_history_add(const struct exchange *exchange, uint64_t now_us);
 
 #endif

@@ -235,17 +235,12 @@ static inline uint64_t not_bare(uint64_t octets)
 	       ((octets ^ octets_each('=')) - octets_each(1));
 }
 
-/* Fewer than eight octets as eight, some of them twice or more. */
+/* Fewer than eight octets as eight, with letters for what octets_few() leaves zero. */
 static uint64_t octets_of_few(const uint8_t *data, size_t len)
 {
-	uint32_t first, last;
+	uint64_t octets = octets_few(data, len);
 
-	if (len < sizeof(first)) /* the first, the middle and the last are all there are */
-		return (octets_each('a') << 24) | (uint64_t)data[len - 1] << 16 |
-		       (uint64_t)data[len / 2] << 8 | data[0];
-	memcpy(&first, data, sizeof(first));
-	memcpy(&last, data + len - sizeof(last), sizeof(last));
-	return (uint64_t)last << 32 | first;
+	return len < 4 ? octets | octets_each('a') << 24 : octets;
 }
 
 /* Whether nothing in a value, which is not empty, is such. */

@@ -145,7 +145,6 @@ enum refusal session_judge(void *owner, X509 *leaf, STACK_OF(X509) * sent)
 static bool issuers_allow(const struct worker *worker, const struct credential *credential)
 {
 	const struct trust_store *trust = worker->child->trust;
-
 	const struct verdict_links links = credential_links(credential);
 
 	for (uint32_t i = 0; i < links.count; i++) {

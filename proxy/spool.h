@@ -10,11 +10,11 @@
 #include "config/span.h"
 
 struct spool {
-	uint8_t *memory;                              /* NULL while nothing is in it, */
-	size_t memory_begin, memory_end, memory_size; /* between begin and end, that is */
-	uint64_t memory_max;                          /* beyond it, what follows goes to the file */
-	int directory; /* for the file; -1: memory_max is a hard limit */
-	int fd;        /* of the file; -1 without one */
+	uint8_t *memory; /* what it holds stands between begin and end; NULL: nothing */
+	size_t memory_begin, memory_end, memory_size;
+	uint64_t memory_max; /* beyond it, what follows goes to the file */
+	int directory;       /* for the file; -1: memory_max is a hard limit */
+	int fd;              /* of the file; -1 without one */
 	uint64_t file_len, file_read;
 };
 

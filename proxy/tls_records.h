@@ -101,7 +101,7 @@ struct tls_fault {
 	const char *reason; /* static */
 };
 
-/* NULL when memory runs out or OpenSSL cannot. */
+/* NULL when memory runs out. */
 struct tls_records *tls_records_new(const struct tls_start *start);
 /* Wipes it. What it holds must be gone by then, but for a message. */
 void tls_records_free(struct tls_records *records);

@@ -134,9 +134,8 @@ static int send_unsent(struct tls_records *records, int fd)
 	/* Alerts and key updates are no content. */
 	if (unsent->gone > unsent->content_len)
 		unsent->gone = unsent->content_len;
-	if (unsent->at == unsent->len && unsent->content_len == 0) {
+	if (unsent->at == unsent->len && unsent->content_len == 0)
 		tls_records_drop(records, TLS_HELD_UNSENT);
-	}
 	return 0;
 }
 
@@ -148,9 +147,8 @@ static size_t tell_gone(struct tls_records *records, size_t offered)
 
 	unsent->gone -= told;
 	unsent->content_len -= told;
-	if (unsent->at == unsent->len && unsent->content_len == 0) {
+	if (unsent->at == unsent->len && unsent->content_len == 0)
 		tls_records_drop(records, TLS_HELD_UNSENT);
-	}
 	return told;
 }
 
@@ -321,9 +319,8 @@ static size_t give_content(struct tls_records *records, uint8_t *data, size_t ca
 	received->content_len -= given;
 	memmove(received->bytes, received->bytes + given,
 		received->content_len + received->wire_len);
-	if (received->content_len == 0 && received->wire_len == 0 && received->reason == NULL) {
+	if (received->content_len == 0 && received->wire_len == 0 && received->reason == NULL)
 		tls_records_drop(records, TLS_HELD_RECEIVED);
-	}
 	return given;
 }
 
