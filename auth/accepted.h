@@ -25,8 +25,9 @@ struct accepted {
 	uint8_t names[]; /* that a mailbox is looked for by; identity_names_unpack() */
 };
 
-/* Of a verdict that is no refusal; of its names those of kinds (mailbox_identity_kinds()). policy_oids:
- * of the certificate, bit n is policy_oid(…, n). NULL when memory runs out. */
+/* Of a verdict that is no refusal; of its names those of kinds (mailbox_identity_kinds()). policy_oids is
+ * kept with it: which certificate policies it asserts, in bits whose meaning is the caller's. NULL when
+ * memory runs out. */
 struct accepted *accepted_new(const struct verdict *verdict, uint32_t kinds, uint64_t policy_oids);
 /* Another holder of the same one, who lets go of it by accepted_free(), too. */
 struct accepted *accepted_share(struct accepted *accepted);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+enum { IMEI_SHOWN = 4, IMEI_MASKED_SIZE = 24 };
+
 /* The same fact of a request and of its answer. */
 struct key {
 	const char *request, *answer;
@@ -60,15 +62,16 @@ static void note_stores(struct log_line *line, const struct eas_body *body)
 	log_span(line, "stores", span_of(text, (size_t)(end - text)));
 }
 
-void eas_body_imei_masked(const struct eas_body *body, char masked[EAS_IMEI_MASKED_SIZE])
+/* All but its last four digits as "*"; "" without one. */
+static void imei_mask(const struct eas_body *body, char masked[IMEI_MASKED_SIZE])
 {
 	const char *imei = eas_body_device_info(body, EAS_INFO_IMEI);
 	size_t len = strlen(imei);
-	size_t shown = len > 2 * (size_t)EAS_IMEI_SHOWN ? EAS_IMEI_SHOWN : 0;
+	size_t shown = len > 2 * (size_t)IMEI_SHOWN ? IMEI_SHOWN : 0;
 	size_t hidden = len - shown;
 
-	if (hidden > EAS_IMEI_MASKED_SIZE - 1 - EAS_IMEI_SHOWN)
-		hidden = EAS_IMEI_MASKED_SIZE - 1 - EAS_IMEI_SHOWN;
+	if (hidden > IMEI_MASKED_SIZE - 1 - IMEI_SHOWN)
+		hidden = IMEI_MASKED_SIZE - 1 - IMEI_SHOWN;
 	memset(masked, '*', hidden);
 	memcpy(masked + hidden, imei + len - shown, shown);
 	masked[hidden + shown] = '\0';
@@ -76,14 +79,14 @@ void eas_body_imei_masked(const struct eas_body *body, char masked[EAS_IMEI_MASK
 
 static void note_device(struct log_line *line, const struct eas_body *body)
 {
-	char imei[EAS_IMEI_MASKED_SIZE];
+	char imei[IMEI_MASKED_SIZE];
 	uint16_t places = 0;
 
 	for (size_t i = 0; i < EAS_INFO_COUNT; i++)
 		places |= body->device_info[i];
 	if (places == 0)
 		return;
-	eas_body_imei_masked(body, imei);
+	imei_mask(body, imei);
 	note_text(line, "device_model", eas_body_device_info(body, EAS_INFO_MODEL));
 	note_text(line, "device_os", eas_body_device_info(body, EAS_INFO_OS));
 	note_text(line, "device_name", eas_body_device_info(body, EAS_INFO_FRIENDLY_NAME));

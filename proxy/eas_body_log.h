@@ -11,9 +11,4 @@
 /* body NULL: nothing. The fields of an answer have names of their own. */
 void eas_body_log(struct log_line *line, const struct eas_body *body, bool is_answer);
 
-enum { EAS_IMEI_SHOWN = 4, EAS_IMEI_MASKED_SIZE = 24 };
-
-/* All but its last four digits as "*"; "" without one. */
-void eas_body_imei_masked(const struct eas_body *body, char masked[EAS_IMEI_MASKED_SIZE]);
-
 #endif

@@ -62,8 +62,9 @@ static struct span domain_of(struct span address)
 	return span_of(at + 1, (size_t)(address.data + address.len - (at + 1)));
 }
 
-/* RFC 2253: the value ends at a comma or plus that is not escaped. */
-struct span policy_common_name(const char *dn)
+/* The common name in a DN of RFC 2253, empty where there is none: it ends at a comma or plus that is not
+ * escaped. */
+static struct span common_name(const char *dn)
 {
 	for (const char *p = dn; *p != '\0';) {
 		bool is_name = strncmp(p, "CN=", 3) == 0;
@@ -157,7 +158,7 @@ static void know_issuer(struct policy *policy, const char *issuer)
 
 	if (dn.len > 0 && strcmp(policy->issuer, issuer) == 0)
 		return;
-	name = policy_common_name(issuer);
+	name = common_name(issuer);
 	for (uint32_t i = 0; i < policy->rule_count; i++) {
 		bool holds = true;
 
@@ -682,11 +683,6 @@ int policy_config_check(const struct config *config, config_report *report, void
 }
 
 /* What is asked of it */
-
-const char *policy_oid(const struct policy *policy, size_t n)
-{
-	return n < policy->oid_count ? policy->oids[n] : NULL;
-}
 
 unsigned int policy_min_protocol(const struct policy *policy)
 {

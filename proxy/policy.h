@@ -61,7 +61,7 @@ struct policy_facts {
 	const char *mailbox;    /* lower case */
 	const char *issuer;     /* of the certificate, RFC 2253 */
 	uint64_t groups;        /* bit n: in config->policy.groups[n] */
-	uint64_t oids;          /* bit n: the certificate has policy_oid(policy, n) */
+	uint64_t oids;          /* of the certificate: policy_oids_of() */
 	struct in6_addr source; /* an IPv4 one is mapped */
 
 	/* Of the head. */
@@ -142,10 +142,6 @@ enum policy_outcome policy_evaluate(struct policy *policy, const struct policy_f
 bool policy_strips(const struct policy_strip *strip, struct span name, struct span content_type,
 	uint64_t size);
 
-/* The certificate policies that rules name, in dotted decimal: what the bits of policy_facts.oids
- * mean. NULL beyond the last. */
-const char *policy_oid(const struct policy *policy, size_t n);
-
 /* The lowest protocol version that phones of every kind may speak, by the set min-protocol in
  * policy/use: 0 without it, or in shadow. OPTIONS offers no lower one. */
 unsigned int policy_min_protocol(const struct policy *policy);
@@ -164,7 +160,7 @@ bool policy_asks_document(const struct policy *policy);
 bool policy_asks_user_agent(const struct policy *policy);
 bool policy_asks_class(const struct policy *policy);
 
-/* Which of the policies that rules name the certificate asserts: policy_facts.oids. */
+/* Which of the certificate policies that rules name it asserts, a bit for each: policy_facts.oids. */
 uint64_t policy_oids_of(const struct policy *policy, X509 *certificate);
 
 #endif

@@ -212,7 +212,4 @@ const char *policy_action_word(unsigned int action);
 /* The option that a test was made of: "user-agent". */
 const char *policy_fact_name(enum policy_fact fact);
 
-/* The common name in a DN of RFC 2253; empty where there is none. */
-struct span policy_common_name(const char *dn);
-
 #endif
