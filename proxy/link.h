@@ -6,6 +6,7 @@
 #ifndef PROXY_LINK_H
 #define PROXY_LINK_H
 
+#include <event2/buffer.h>
 #include <event2/event.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,7 +18,6 @@
 #include "proxy/wheel.h"
 
 struct endpoint;
-struct evbuffer;
 struct login;
 struct upstream;
 
@@ -91,7 +91,12 @@ int link_write(struct link *link, const void *data, size_t len);
 enum { LINK_PARTS_MAX = 4 };
 int link_write_parts(struct link *link, const struct span *parts, size_t count);
 bool link_is_plain(const struct link *link);
-size_t link_queued(const struct link *link);
+
+/* Bytes that wait to be written. */
+static inline size_t link_queued(const struct link *link)
+{
+	return link->queue != NULL ? evbuffer_get_length(link->queue) : 0;
+}
 
 /* As tls_read(). */
 enum tls_result link_read(struct link *link, void *data, size_t capacity, size_t *len);
