@@ -32,7 +32,9 @@ static enum refusal judge_fresh(struct session *session, X509 *leaf, STACK_OF(X5
 		policy_oids_of(worker->policy, leaf));
 	if (*accepted == NULL)
 		return REFUSAL_INTERNAL;
-	verdict_cache_insert(worker->verdicts, *accepted);
+	/* One that has expired has its path built each time, and takes nobody's place. */
+	if (worker_now(worker) <= (*accepted)->not_after)
+		verdict_cache_insert(worker->verdicts, *accepted);
 	shared_add(&worker->counters->verdict_evictions,
 		verdict_cache_evictions(worker->verdicts) - evictions);
 	return REFUSAL_NONE;
