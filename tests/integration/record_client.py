@@ -57,12 +57,16 @@ class Direction:
 class RecordClient:
     """Shakes hands with a context (TLS 1.3 alone) that is its own; from then on records are sent and read one by one."""
 
-    def __init__(self, port, context, directory):
+    def __init__(self, port, context, directory, receive_buffer=None):
         keys = os.path.join(directory, "keys-of-%d" % id(self))
         context.keylog_filename = keys
         received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(received, sent, server_hostname="localhost")
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.socket = socket.socket()
+        self.socket.settimeout(20)
+        if receive_buffer:  # before there is a connection, or its window is wider already
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.connect(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while True:
             try:
@@ -139,6 +143,16 @@ class RecordClient:
             if record[0] == CONTENT:
                 said += record[1]
         return said
+
+    def read_bytes(self, count):
+        """Content, at least so much."""
+        said = bytearray()
+        while len(said) < count:
+            record = self.read_record()
+            assert record is not None and record[0] in (HANDSHAKE, CONTENT), record
+            if record[0] == CONTENT:
+                said += record[1]
+        return bytes(said)
 
     def read_alert(self):
         """The description of the alert that ends the connection; None: it ends without."""
