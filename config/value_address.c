@@ -116,8 +116,7 @@ static bool is_unicast(const struct sockaddr_storage *address)
 	if (address->ss_family == AF_INET6) {
 		const struct in6_addr *in6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
 
-		return !IN6_IS_ADDR_UNSPECIFIED(in6) && !IN6_IS_ADDR_MULTICAST(in6) &&
-		       !IN6_IS_ADDR_V4MAPPED(in6);
+		return !IN6_IS_ADDR_UNSPECIFIED(in6) && !IN6_IS_ADDR_MULTICAST(in6);
 	}
 	if (address->ss_family == AF_INET) {
 		uint32_t in = ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr);
@@ -125,6 +124,15 @@ static bool is_unicast(const struct sockaddr_storage *address)
 		return in != INADDR_ANY && in != INADDR_BROADCAST && !IN_MULTICAST(in);
 	}
 	return false;
+}
+
+static int refuse_mapped(const char *text, const struct in6_addr *in6, struct error *err)
+{
+	char plain[INET_ADDRSTRLEN];
+
+	inet_ntop(AF_INET, &in6->s6_addr[12], plain, sizeof(plain));
+	return error_set(
+		err, "'%.100s' is an IPv4 address written as an IPv6 one; write %s", text, plain);
 }
 
 int value_read_local_address(const char *text, struct config_address *address, struct error *err)
@@ -145,6 +153,8 @@ int value_read_local_address(const char *text, struct config_address *address, s
 			"192.0.2.7 or 2001:db8::7",
 			text);
 	}
+	if (address->addr.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+		return refuse_mapped(text, &in6->sin6_addr, err);
 	if (!is_unicast(&address->addr))
 		return error_set(
 			err, "'%.100s' is no single address that a connection can come from", text);

@@ -534,6 +534,10 @@ static void test_source_addresses_are_checked(void)
 			SOURCES "'0.0.0.0' is no single address that a connection can come from\n"},
 		{17, "source-addresses = {\"ff02::1\"}",
 			SOURCES "'ff02::1' is no single address that a connection can come from\n"},
+		{17, "source-addresses = {\"::ffff:192.0.2.7\"}",
+			SOURCES
+			"'::ffff:192.0.2.7' is an IPv4 address written as an IPv6 one; write "
+			"192.0.2.7\n"},
 		{17, "source-addresses = {\"127.0.0.1\", \"127.0.0.1\"}",
 			SOURCES "'127.0.0.1' stands twice\n"},
 	};
