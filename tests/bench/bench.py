@@ -62,8 +62,16 @@ def footnote(facts):
         facts["cores"], facts["date"], facts["seconds"])
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+def can_be_written(path):
+    if os.path.exists(path):
+        return os.path.isfile(path) and os.access(path, os.W_OK)
+    return os.access(os.path.dirname(os.path.abspath(path)), os.W_OK)
+
+
+def options_of_run():
+    """All of it is looked at before anything is measured."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", allow_abbrev=False,
+                                     description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--quick", action="store_true", help="every kind of row with small counts")
     parser.add_argument("--rows", default=",".join(KINDS), help="some of: %s; or %s" % (", ".join(KINDS), ", ".join(ON_DEMAND)))
     parser.add_argument("--peers", default=",".join(kind.name for kind in peers.ALL[1:]), help="some of: %(default)s")
@@ -71,11 +79,22 @@ def main():
     parser.add_argument("--svg", metavar="FILE", help="draw them")
     parser.add_argument("--markdown", metavar="FILE", help="write the table there, between the marks of docs/performance.md")
     options = parser.parse_args()
-    wanted = options.rows.split(",")
-    named = [name.lower() for name in options.peers.split(",")]
-    if not set(wanted) <= set(KINDS + ON_DEMAND):
+    options.rows = options.rows.split(",")
+    if not set(options.rows) <= set(KINDS + ON_DEMAND):
         parser.error("--rows: there are %s" % ", ".join(KINDS + ON_DEMAND))
-    who = [kind for kind in peers.ALL if kind is peers.Easproxyd or kind.name.lower() in named]
+    options.peers = [name.lower() for name in options.peers.split(",")]
+    if not set(options.peers) <= {kind.name.lower() for kind in peers.ALL[1:]}:
+        parser.error("--peers: there are %s" % ", ".join(kind.name for kind in peers.ALL[1:]))
+    for option in ("json", "svg", "markdown"):
+        path = getattr(options, option)
+        if path and not can_be_written(path):
+            parser.error("--%s: %s cannot be written" % (option, path))
+    return options
+
+
+def main():
+    options = options_of_run()
+    who = [kind for kind in peers.ALL if kind is peers.Easproxyd or kind.name.lower() in options.peers]
     order = [kind.name for kind in who]
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is stopped then, too
@@ -83,7 +102,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="easproxy-bench-") as directory:
         bench = context.Bench(directory, options.quick, who)
         try:
-            for kind in (kind for kind in KINDS + ON_DEMAND if kind in wanted):
+            for kind in (kind for kind in KINDS + ON_DEMAND if kind in options.rows):
                 try:
                     rows.extend(measure(bench, kind))
                 except context.PROBLEMS as e:

@@ -365,7 +365,7 @@ def compare(old, new):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Holds what easproxyd takes against what it took before.")
+    parser = argparse.ArgumentParser(prog="scripts/bench --check", description="Holds what easproxyd takes against what it took before.")
     parser.add_argument("--update", action="store_true", help="write down what is measured")
     options = parser.parse_args()
     begun = time.monotonic()

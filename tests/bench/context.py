@@ -11,7 +11,7 @@ import peers
 import table
 
 
-PROBLEMS = (AssertionError, OSError, subprocess.SubprocessError)
+PROBLEMS = (AssertionError, OSError, RuntimeError, client.Closed, subprocess.SubprocessError)
 
 
 class Bench:
@@ -98,7 +98,7 @@ class Bench:
 
 
 def first_line(problem):
-    return str(problem).strip().splitlines()[0][:200]
+    return (str(problem).strip() or repr(problem)).splitlines()[0][:200]
 
 
 def stop(servers):

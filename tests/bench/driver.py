@@ -56,6 +56,7 @@ class Load:
     def __init__(self, bench, server, mode, *arguments, who=(), patience=120):
         self.bench, self.name, self.patience = bench, "eassim load %s at %s" % (mode, server.name), patience
         self.log = open(os.path.join(bench.directory, "load.log"), "ab")  # pylint: disable=consider-using-with
+        self.log_begin = self.log.tell()
         command = [harness.EASSIM, "load", "--connect", "127.0.0.1:%d" % server.port, "--ca", bench.material.ca,
                    "--sources", SOURCES, *who, mode, *(str(argument) for argument in arguments)]
         with accounting.pinned(accounting.OTHER_CORES):
@@ -81,7 +82,7 @@ class Load:
             data = os.read(self.process.stdout.fileno(), 65536) if ready else None
             if not data:
                 why = "says nothing for %.0f s" % (patience or self.patience) if data is None else "has ended"
-                raise Wrong("%s %s (see %s)" % (self.name, why, self.log.name))
+                raise Wrong("%s %s: %s" % (self.name, why, self.complaint()))
             self.buffer += data
         line, _, self.buffer = self.buffer.partition(b"\n")
         said = json.loads(line)
@@ -89,6 +90,12 @@ class Load:
             raise Wrong("%s: %d of %d answers are wrong: %s" % (
                 self.name, said["wrong"], said.get("count", 0), said.get("examples")))
         return said
+
+    def complaint(self):
+        """Its last line on standard error; the file goes with the folder of the run."""
+        with open(self.log.name, encoding="utf-8", errors="replace") as f:
+            f.seek(self.log_begin)
+            return (f.read().strip() or "without a word").splitlines()[-1]
 
     def stop(self):
         if self.process.poll() is None:
