@@ -1,6 +1,3 @@
-#include "tests/unit/check.h"
-
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -16,76 +13,9 @@
 #include "proxy/device_state.h"
 #include "proxy/state_devices.h"
 #include "proxy/state_users.h"
+#include "tests/unit/state_fixture.h"
 
 static const char bob[] = "bob@contoso.test", amy[] = "amy@contoso.test";
-
-static struct fixture {
-	char directory[64];
-	int fd;
-	struct state_store *store;
-} fixture;
-
-static void directory_open(void)
-{
-	strcpy(fixture.directory, "/tmp/easproxy-devices-XXXXXX");
-	if (mkdtemp(fixture.directory) == NULL)
-		abort();
-	fixture.fd = open(fixture.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	fixture.store = NULL;
-}
-
-static struct state_store *store_open(void)
-{
-	struct error err = {""};
-	struct state_store *store = state_store_open(fixture.fd, fixture.directory, &err);
-
-	if (store == NULL)
-		fprintf(stderr, "%s\n", err.text);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(store);
-	return store;
-}
-
-static void fixture_open(void)
-{
-	directory_open();
-	fixture.store = store_open();
-}
-
-static void fixture_close(void)
-{
-	DIR *listing = opendir(fixture.directory);
-	const struct dirent *entry;
-
-	state_store_close(fixture.store);
-	while ((entry = readdir(listing)) != NULL)
-		unlinkat(fixture.fd, entry->d_name, 0);
-	closedir(listing);
-	close(fixture.fd);
-	if (chdir("/") == -1 || rmdir(fixture.directory) == -1)
-		fprintf(stderr, "%s was left behind\n", fixture.directory);
-}
-
-static void reopen(void)
-{
-	state_store_close(fixture.store);
-	fixture.store = store_open();
-}
-
-/* What another program, or an earlier version of ours, does to the file. */
-static void tamper(const char *sql)
-{
-	sqlite3 *db;
-	char path[96], *fault = NULL;
-
-	snprintf(path, sizeof(path), "%s/state.db", fixture.directory);
-	if (sqlite3_open(path, &db) != SQLITE_OK)
-		abort();
-	if (sqlite3_exec(db, sql, NULL, NULL, &fault) != SQLITE_OK) {
-		fprintf(stderr, "%s: %s\n", sql, fault);
-		abort();
-	}
-	sqlite3_close(db);
-}
 
 /* A phone with the certificate whose SHA-256 is 32 times that octet; 0: without one. */
 static struct device_facts facts_of(const char *mailbox, const char *id, uint8_t certificate)

@@ -1,6 +1,5 @@
 /* May a certificate still come in: what is remembered of a judgement, and for how long. */
 #include <event2/event.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,16 +22,15 @@ static struct fixture {
 /* A certificate whose path is valid between these moments, in seconds from now. */
 static struct credential *credential_of(int64_t from, int64_t until)
 {
-	struct verdict *verdict = calloc(1, sizeof(*verdict));
+	static struct verdict verdict; /* large */
 	struct credential *credential;
 
-	CU_ASSERT_PTR_NOT_NULL_FATAL(verdict);
-	verdict->not_before = worker_now(&f.worker) + from;
-	verdict->not_after = worker_now(&f.worker) + until;
-	verdict->link_count = 1;
-	verdict->links[0].authority = AUTHORITY;
-	credential = credential_made(verdict, UINT32_MAX);
-	free(verdict);
+	memset(&verdict, 0, sizeof(verdict));
+	verdict.not_before = worker_now(&f.worker) + from;
+	verdict.not_after = worker_now(&f.worker) + until;
+	verdict.link_count = 1;
+	verdict.links[0].authority = AUTHORITY;
+	credential = credential_made(&verdict, UINT32_MAX);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(credential);
 	return credential;
 }
@@ -67,13 +65,19 @@ static void withdraw(void)
 	f.worker.withdrawn[0] = 1U << AUTHORITY;
 }
 
-/* What the worker does when it takes something over is all that ends it. */
-static void test_what_is_good_is_remembered_until_something_changes(void)
+/* The certificate was found good, and is not any more for who looks again. */
+static void begin_good_before(void)
 {
 	begin();
 	CU_ASSERT_EQUAL(ask(), REFUSAL_NONE);
 	CU_ASSERT_NOT_EQUAL(f.good_by, 0);
 	withdraw();
+}
+
+/* What the worker does when it takes something over is all that ends it. */
+static void test_what_is_good_is_remembered_until_something_changes(void)
+{
+	begin_good_before();
 	CU_ASSERT_EQUAL(ask(), REFUSAL_NONE);
 	worker_judge_anew(&f.worker);
 	CU_ASSERT_EQUAL(ask(), REFUSAL_CERTIFICATE_UNTRUSTED);
@@ -93,9 +97,7 @@ static void test_a_refusal_is_not_remembered(void)
 
 static void test_another_certificate_is_judged_anew(void)
 {
-	begin();
-	CU_ASSERT_EQUAL(ask(), REFUSAL_NONE);
-	withdraw();
+	begin_good_before();
 	f.good_by = 0;
 	CU_ASSERT_EQUAL(ask(), REFUSAL_CERTIFICATE_UNTRUSTED);
 	end();
@@ -104,9 +106,7 @@ static void test_another_certificate_is_judged_anew(void)
 /* A second that was foretold has come, or the clock was set back. */
 static void test_time_ends_it(void)
 {
-	begin();
-	CU_ASSERT_EQUAL(ask(), REFUSAL_NONE);
-	withdraw();
+	begin_good_before();
 	f.worker.grounds.until = worker_now(&f.worker);
 	CU_ASSERT_EQUAL(ask(), REFUSAL_CERTIFICATE_UNTRUSTED);
 	f.worker.withdrawn[0] = 0;
