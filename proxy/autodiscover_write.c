@@ -2,49 +2,20 @@
 #include "proxy/autodiscover.h"
 
 #include <jansson.h>
-#include <libxml/xmlwriter.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "proxy/autodiscover_xml.h"
+#include "proxy/xml_write.h"
 
 const char autodiscover_sync_path[] = "/Microsoft-Server-ActiveSync";
 const char autodiscover_xml_path[] = "/autodiscover/autodiscover.xml";
 
-/* Each write returns a negative number where memory runs out; one of them is enough to know. */
-struct writing {
-	xmlTextWriterPtr xml;
-	bool has_failed;
-};
-
-static void check(struct writing *writing, int written)
+/* Nothing where there is no text. */
+static void element(struct xml_writing *writing, const char *name, const char *text)
 {
-	writing->has_failed |= written < 0;
-}
-
-static void begin(struct writing *writing, const char *name)
-{
-	check(writing, xmlTextWriterStartElement(writing->xml, BAD_CAST name));
-}
-
-static void end(struct writing *writing)
-{
-	check(writing, xmlTextWriterEndElement(writing->xml));
-}
-
-static void attribute(struct writing *writing, const char *name, const char *value)
-{
-	check(writing, xmlTextWriterWriteAttribute(writing->xml, BAD_CAST name, BAD_CAST value));
-}
-
-static void element(struct writing *writing, const char *name, const char *text)
-{
-	if (text == NULL)
-		return;
-	begin(writing, name);
-	if (text[0] != '\0')
-		check(writing, xmlTextWriterWriteString(writing->xml, BAD_CAST text));
-	end(writing);
+	if (text != NULL)
+		xml_element(writing, name, text[0] != '\0' ? text : NULL);
 }
 
 static const char *fault_message(enum autodiscover_fault fault)
@@ -57,7 +28,7 @@ static const char *fault_message(enum autodiscover_fault fault)
 }
 
 /* MS-ASCMD 2.2.3.60.1: an error of the framework, which answers before any provider is asked. */
-static void write_frame_error(struct writing *writing, const struct autodiscover_answer *answer)
+static void write_frame_error(struct xml_writing *writing, const struct autodiscover_answer *answer)
 {
 	uint64_t of_day_ms = answer->now_us / 1000 % UINT64_C(86400000);
 	char time[16], number[16];
@@ -65,65 +36,65 @@ static void write_frame_error(struct writing *writing, const struct autodiscover
 	snprintf(time, sizeof(time), "%02u:%02u:%02u.%03u", (unsigned int)(of_day_ms / 3600000),
 		(unsigned int)(of_day_ms / 60000 % 60), (unsigned int)(of_day_ms / 1000 % 60),
 		(unsigned int)(of_day_ms % 1000));
-	begin(writing, "Error");
-	attribute(writing, "Time", time);
+	xml_element_begin(writing, "Error");
+	xml_attribute(writing, "Time", time);
 	snprintf(number, sizeof(number), "%u", (unsigned int)answer->id);
-	attribute(writing, "Id", number);
+	xml_attribute(writing, "Id", number);
 	snprintf(number, sizeof(number), "%u", (unsigned int)answer->fault);
 	element(writing, "ErrorCode", number);
 	element(writing, "Message", fault_message(answer->fault));
 	element(writing, "DebugData", "");
-	end(writing);
+	xml_element_end(writing);
 }
 
-static void write_user(struct writing *writing, const struct autodiscover_answer *answer)
+static void write_user(struct xml_writing *writing, const struct autodiscover_answer *answer)
 {
 	if (answer->address == NULL && answer->display_name == NULL)
 		return;
-	begin(writing, "User");
+	xml_element_begin(writing, "User");
 	element(writing, "DisplayName", answer->display_name);
 	element(writing, "EMailAddress", answer->address);
-	end(writing);
+	xml_element_end(writing);
 }
 
-static void write_server(struct writing *writing, const char *url)
+static void write_server(struct xml_writing *writing, const char *url)
 {
-	begin(writing, "Settings");
-	begin(writing, "Server");
+	xml_element_begin(writing, "Settings");
+	xml_element_begin(writing, "Server");
 	element(writing, "Type", "MobileSync");
 	element(writing, "Url", url);
 	element(writing, "Name", url);
-	end(writing);
-	end(writing);
+	xml_element_end(writing);
+	xml_element_end(writing);
 }
 
-static void write_action(struct writing *writing, const struct autodiscover_answer *answer)
+static void write_action(struct xml_writing *writing, const struct autodiscover_answer *answer)
 {
 	char number[16];
 
-	begin(writing, "Action");
+	xml_element_begin(writing, "Action");
 	if (answer->fault != AUTODISCOVER_NO_FAULT) {
-		begin(writing, "Error");
+		xml_element_begin(writing, "Error");
 		snprintf(number, sizeof(number), "%u", (unsigned int)answer->fault);
 		element(writing, "Status", number);
 		element(writing, "Message", fault_message(answer->fault));
 		element(writing, "DebugData", "");
-		end(writing);
+		xml_element_end(writing);
 	} else if (answer->redirect != NULL) {
 		element(writing, "Redirect", answer->redirect);
 	} else {
 		write_server(writing, answer->url);
 	}
-	end(writing);
+	xml_element_end(writing);
 }
 
-static void write_document(struct writing *writing, const struct autodiscover_answer *answer)
+static void write_document(struct xml_writing *writing, const struct autodiscover_answer *answer)
 {
-	check(writing, xmlTextWriterStartDocument(writing->xml, NULL, "UTF-8", NULL));
-	begin(writing, "Autodiscover");
-	attribute(writing, "xmlns", AUTODISCOVER_FRAME);
-	begin(writing, "Response");
-	attribute(writing, "xmlns", AUTODISCOVER_ANSWER);
+	xml_write_check(writing, xmlTextWriterStartDocument(writing->writer, NULL, "UTF-8", NULL));
+	xml_element_begin(writing, "Autodiscover");
+	xml_attribute(writing, "xmlns", AUTODISCOVER_FRAME);
+	xml_element_begin(writing, "Response");
+	xml_attribute(writing, "xmlns", AUTODISCOVER_ANSWER);
 	if (answer->fault == AUTODISCOVER_INVALID || answer->fault == AUTODISCOVER_PROVIDER) {
 		write_frame_error(writing, answer);
 	} else {
@@ -131,26 +102,16 @@ static void write_document(struct writing *writing, const struct autodiscover_an
 		write_user(writing, answer);
 		write_action(writing, answer);
 	}
-	check(writing, xmlTextWriterEndDocument(writing->xml));
+	xml_write_check(writing, xmlTextWriterEndDocument(writing->writer));
 }
 
 int autodiscover_write(const struct autodiscover_answer *answer, struct wbxml_buffer *out)
 {
-	xmlBufferPtr buffer = xmlBufferCreate();
-	struct writing writing = {.has_failed = buffer == NULL};
+	struct xml_writing writing;
 
-	if (buffer != NULL)
-		writing.xml = xmlNewTextWriterMemory(buffer, 0);
-	if (writing.xml == NULL)
-		writing.has_failed = true;
-	else
+	if (xml_write_begin(&writing))
 		write_document(&writing, answer);
-	if (writing.xml != NULL)
-		xmlFreeTextWriter(writing.xml); /* writes what it still has */
-	if (!writing.has_failed)
-		wbxml_buffer_append(out, xmlBufferContent(buffer), (size_t)xmlBufferLength(buffer));
-	xmlBufferFree(buffer);
-	return writing.has_failed || out->has_failed ? -1 : 0;
+	return xml_write_end(&writing, out);
 }
 
 /* The second version */

@@ -1,76 +1,53 @@
 #include "proxy/profile_write.h"
 
 #include <ctype.h>
-#include <libxml/xmlwriter.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/xml_write.h"
+
 enum { UUID_SIZE = 37, IDENTIFIER_MAX = 500 };
 
-/* Each write returns a negative number where memory runs out; one of them is enough to know. */
 struct writing {
-	xmlTextWriterPtr xml;
+	struct xml_writing xml;
 	const struct profile_content *content;
-	bool has_failed;
 };
-
-static void check(struct writing *writing, int written)
-{
-	writing->has_failed |= written < 0;
-}
-
-static void begin(struct writing *writing, const char *name)
-{
-	check(writing, xmlTextWriterStartElement(writing->xml, BAD_CAST name));
-}
-
-static void end(struct writing *writing)
-{
-	check(writing, xmlTextWriterEndElement(writing->xml));
-}
-
-static void element(struct writing *writing, const char *name, const char *text)
-{
-	begin(writing, name);
-	check(writing, xmlTextWriterWriteString(writing->xml, BAD_CAST text));
-	end(writing);
-}
 
 static void string(struct writing *writing, const char *key, const char *text)
 {
 	if (text == NULL)
 		return;
-	element(writing, "key", key);
-	element(writing, "string", text);
+	xml_element(&writing->xml, "key", key);
+	xml_element(&writing->xml, "string", text);
 }
 
 static void integer(struct writing *writing, const char *key, const char *digits)
 {
-	element(writing, "key", key);
-	element(writing, "integer", digits);
+	xml_element(&writing->xml, "key", key);
+	xml_element(&writing->xml, "integer", digits);
 }
 
 static void boolean(struct writing *writing, const char *key, bool value)
 {
-	element(writing, "key", key);
-	begin(writing, value ? "true" : "false");
-	end(writing);
+	xml_element(&writing->xml, "key", key);
+	xml_element_begin(&writing->xml, value ? "true" : "false");
+	xml_element_end(&writing->xml);
 }
 
 static void data(struct writing *writing, const char *key, struct span bytes)
 {
 	char *text = malloc(4 * ((bytes.len + 2) / 3) + 1);
 
-	element(writing, "key", key);
+	xml_element(&writing->xml, "key", key);
 	if (text == NULL) {
-		writing->has_failed = true;
+		writing->xml.has_failed = true;
 		return;
 	}
 	EVP_EncodeBlock((unsigned char *)text, bytes.data, (int)bytes.len);
-	element(writing, "data", text);
+	xml_element(&writing->xml, "data", text);
 	OPENSSL_cleanse(text, strlen(text));
 	free(text);
 }
@@ -120,7 +97,7 @@ static void common(struct writing *writing, const char *type, const char *part, 
 
 	make_identifier(writing->content, part, identifier);
 	if (make_uuid(writing->content, part, uuid) != 0)
-		writing->has_failed = true;
+		writing->xml.has_failed = true;
 	string(writing, "PayloadType", type);
 	integer(writing, "PayloadVersion", "1");
 	string(writing, "PayloadIdentifier", identifier);
@@ -131,12 +108,12 @@ static void common(struct writing *writing, const char *type, const char *part, 
 
 static void write_certificate(struct writing *writing)
 {
-	begin(writing, "dict");
+	xml_element_begin(&writing->xml, "dict");
 	common(writing, "com.apple.security.pkcs12", "certificate", writing->content->mailbox);
 	string(writing, "PayloadCertificateFileName", "certificate.p12");
 	string(writing, "Password", writing->content->password);
 	data(writing, "PayloadContent", writing->content->pkcs12);
-	end(writing);
+	xml_element_end(&writing->xml);
 }
 
 static void write_account(struct writing *writing)
@@ -144,15 +121,15 @@ static void write_account(struct writing *writing)
 	char uuid[UUID_SIZE] = "";
 
 	if (make_uuid(writing->content, "certificate", uuid) != 0)
-		writing->has_failed = true;
-	begin(writing, "dict");
+		writing->xml.has_failed = true;
+	xml_element_begin(&writing->xml, "dict");
 	common(writing, "com.apple.eas.account", "account", writing->content->mailbox);
 	string(writing, "EmailAddress", writing->content->mailbox);
 	string(writing, "UserName", writing->content->mailbox);
 	string(writing, "Host", writing->content->host);
 	boolean(writing, "SSL", true);
 	string(writing, "PayloadCertificateUUID", uuid);
-	end(writing);
+	xml_element_end(&writing->xml);
 }
 
 static void write_authority(struct writing *writing, size_t nth)
@@ -160,57 +137,49 @@ static void write_authority(struct writing *writing, size_t nth)
 	char part[32];
 
 	snprintf(part, sizeof(part), "authority-%zu", nth + 1);
-	begin(writing, "dict");
+	xml_element_begin(&writing->xml, "dict");
 	common(writing,
 		writing->content->authority_is_root[nth] ? "com.apple.security.root"
 							 : "com.apple.security.pkcs1",
 		part, "Certificate authority of the mail server");
 	data(writing, "PayloadContent", writing->content->authorities[nth]);
-	end(writing);
+	xml_element_end(&writing->xml);
 }
 
 static void write_document(struct writing *writing)
 {
-	check(writing, xmlTextWriterSetIndent(writing->xml, 1));
-	check(writing, xmlTextWriterSetIndentString(writing->xml, BAD_CAST "\t"));
-	check(writing, xmlTextWriterStartDocument(writing->xml, NULL, "UTF-8", NULL));
-	check(writing, xmlTextWriterWriteDTD(writing->xml, BAD_CAST "plist",
-			       BAD_CAST "-//Apple//DTD PLIST 1.0//EN",
-			       BAD_CAST "http://www.apple.com/DTDs/PropertyList-1.0.dtd", NULL));
-	begin(writing, "plist");
-	check(writing,
-		xmlTextWriterWriteAttribute(writing->xml, BAD_CAST "version", BAD_CAST "1.0"));
-	begin(writing, "dict");
+	xml_write_check(&writing->xml, xmlTextWriterSetIndent(writing->xml.writer, 1));
+	xml_write_check(
+		&writing->xml, xmlTextWriterSetIndentString(writing->xml.writer, BAD_CAST "\t"));
+	xml_write_check(&writing->xml,
+		xmlTextWriterStartDocument(writing->xml.writer, NULL, "UTF-8", NULL));
+	xml_write_check(&writing->xml,
+		xmlTextWriterWriteDTD(writing->xml.writer, BAD_CAST "plist",
+			BAD_CAST "-//Apple//DTD PLIST 1.0//EN",
+			BAD_CAST "http://www.apple.com/DTDs/PropertyList-1.0.dtd", NULL));
+	xml_element_begin(&writing->xml, "plist");
+	xml_attribute(&writing->xml, "version", "1.0");
+	xml_element_begin(&writing->xml, "dict");
 	common(writing, "Configuration", "", writing->content->mailbox);
 	string(writing, "PayloadDescription",
 		"Mail, calendar and contacts by Exchange ActiveSync with a certificate");
-	element(writing, "key", "PayloadContent");
-	begin(writing, "array");
+	xml_element(&writing->xml, "key", "PayloadContent");
+	xml_element_begin(&writing->xml, "array");
 	write_certificate(writing);
 	for (size_t i = 0; i < writing->content->authority_count; i++)
 		write_authority(writing, i);
 	write_account(writing);
-	check(writing, xmlTextWriterEndDocument(writing->xml));
+	xml_write_check(&writing->xml, xmlTextWriterEndDocument(writing->xml.writer));
 }
 
 int profile_write(
 	const struct profile_content *content, struct wbxml_buffer *out, struct error *err)
 {
-	xmlBufferPtr buffer = xmlBufferCreate();
-	struct writing writing = {.content = content, .has_failed = buffer == NULL};
+	struct writing writing = {.content = content};
 
-	if (buffer != NULL)
-		writing.xml = xmlNewTextWriterMemory(buffer, 0);
-	if (writing.xml == NULL)
-		writing.has_failed = true;
-	else
+	if (xml_write_begin(&writing.xml))
 		write_document(&writing);
-	if (writing.xml != NULL)
-		xmlFreeTextWriter(writing.xml); /* writes what it still has */
-	if (!writing.has_failed)
-		wbxml_buffer_append(out, xmlBufferContent(buffer), (size_t)xmlBufferLength(buffer));
-	xmlBufferFree(buffer);
-	if (writing.has_failed || out->has_failed)
+	if (xml_write_end(&writing.xml, out) != 0)
 		return error_set(err, "writing the profile: out of memory, or too large");
 	return 0;
 }
