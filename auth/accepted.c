@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "config/slab.h"
+
 /* All of it is compared, so that there is each kind once: what lies between fields is zero. */
 struct common {
 	int64_t not_before; /* of those above, where it is later than the leaf's; else INT64_MIN */
@@ -123,14 +125,14 @@ static void kind_free(struct accepted_kind *kind)
 struct accepted *accepted_new(const struct verdict *verdict, uint32_t kinds, uint64_t policy_oids)
 {
 	size_t names_size = identity_names_packed_size(&verdict->names, kinds);
-	struct accepted *accepted = malloc(offsetof(struct accepted, names) + names_size);
+	struct accepted *accepted = slab_new(offsetof(struct accepted, names) + names_size);
 
 	if (accepted == NULL)
 		return NULL;
 	memcpy(accepted->leaf_sha256, verdict->leaf_sha256, sizeof(accepted->leaf_sha256));
 	accepted->kind = kind_of(verdict, policy_oids);
 	if (accepted->kind == NULL) {
-		free(accepted);
+		slab_free(accepted);
 		return NULL;
 	}
 	accepted->not_after = verdict->not_after;
@@ -153,7 +155,7 @@ void accepted_free(struct accepted *accepted)
 	if (accepted == NULL || --accepted->uses > 0)
 		return;
 	kind_free(accepted->kind);
-	free(accepted);
+	slab_free(accepted);
 }
 
 struct verdict_links accepted_links(const struct accepted *accepted)

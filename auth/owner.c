@@ -1,14 +1,15 @@
 #include "auth/owner.h"
 
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "config/slab.h"
 
 struct owner *owner_new(const struct owner_words *words)
 {
 	size_t mailbox_size = strlen(words->mailbox) + 1;
 	size_t users_size = strlen(words->users) + 1;
-	struct owner *owner = malloc(offsetof(struct owner, mailbox) + mailbox_size + users_size);
+	struct owner *owner = slab_new(offsetof(struct owner, mailbox) + mailbox_size + users_size);
 
 	if (owner == NULL)
 		return NULL;
@@ -30,7 +31,7 @@ struct owner *owner_share(struct owner *owner)
 void owner_free(struct owner *owner)
 {
 	if (owner != NULL && --owner->uses == 0)
-		free(owner);
+		slab_free(owner);
 }
 
 const char *owner_users(const struct owner *owner)

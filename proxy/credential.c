@@ -1,14 +1,15 @@
 #include "proxy/credential.h"
 
 #include <stddef.h>
-#include <stdlib.h>
+
+#include "config/slab.h"
 
 /* Where nothing is known of the owner. */
 static const char nobody[] = "";
 
 struct credential *credential_new(struct accepted *accepted)
 {
-	struct credential *credential = calloc(1, sizeof(*credential));
+	struct credential *credential = slab_new(sizeof(*credential));
 
 	if (credential == NULL)
 		return NULL;
@@ -34,7 +35,7 @@ void credential_free(struct credential *credential)
 	}
 	owner_free(credential_owner(credential));
 	accepted_free(credential->accepted);
-	free(credential);
+	slab_free(credential);
 }
 
 bool credential_is_user(const struct credential *credential, struct span user)

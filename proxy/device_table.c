@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "config/hash.h"
+#include "config/slab.h"
 #include "proxy/device_facts.h"
 #include "proxy/eas.h"
 
@@ -22,10 +23,10 @@ struct device_table {
 static void entry_free(struct device_entry *entry)
 {
 	history_free(entry->history);
-	free(entry->rare);
-	free(entry->governor);
-	free(entry->texts);
-	free(entry);
+	slab_free(entry->rare);
+	slab_free(entry->governor);
+	slab_free(entry->texts);
+	slab_free(entry);
 }
 
 struct device_table *device_table_new(size_t max)
@@ -98,7 +99,7 @@ static struct device_entry *entry_new(
 {
 	size_t mailbox_len = strlen(mailbox), id_len = strlen(id);
 	struct device_entry *entry =
-		calloc(1, offsetof(struct device_entry, names) + mailbox_len + id_len + 2);
+		slab_new(offsetof(struct device_entry, names) + mailbox_len + id_len + 2);
 
 	if (entry == NULL)
 		return NULL;
@@ -192,12 +193,12 @@ void device_entry_set_governor(struct device_entry *entry, const struct governor
 	entry->asked = state->asked;
 	entry->leaked_s = state->leaked_s;
 	if (!has_syncs(state)) {
-		free(entry->governor);
+		slab_free(entry->governor);
 		entry->governor = NULL;
 		return;
 	}
 	if (entry->governor == NULL)
-		entry->governor = malloc(sizeof(*entry->governor));
+		entry->governor = slab_new(sizeof(*entry->governor));
 	if (entry->governor != NULL)
 		*entry->governor = *state;
 }
@@ -205,7 +206,7 @@ void device_entry_set_governor(struct device_entry *entry, const struct governor
 struct device_rare *device_entry_rare(struct device_entry *entry)
 {
 	if (entry->rare == NULL)
-		entry->rare = calloc(1, sizeof(*entry->rare));
+		entry->rare = slab_new(sizeof(*entry->rare));
 	return entry->rare;
 }
 
@@ -217,7 +218,7 @@ void device_entry_tidy(struct device_entry *entry)
 		!LIST_EMPTY(&rare->waiting) || rare->has_key || rare->has_buckets)
 		return;
 	entry->rare = NULL;
-	free(rare);
+	slab_free(rare);
 }
 
 const char *device_entry_text(const struct device_entry *entry, enum device_text which)
@@ -245,7 +246,7 @@ int device_entry_set_text(
 				     : strlen(device_entry_text(entry, (enum device_text)i));
 		size += lengths[i] + 1;
 	}
-	texts = at = malloc(size);
+	texts = at = slab_new(size);
 	if (texts == NULL)
 		return -1;
 	for (unsigned int i = 0; i < DEVICE_TEXT_COUNT; i++) {
@@ -256,7 +257,7 @@ int device_entry_set_text(
 		at[lengths[i]] = '\0';
 		at += lengths[i] + 1;
 	}
-	free(entry->texts);
+	slab_free(entry->texts);
 	entry->texts = texts;
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/slab.h"
 #include "proxy/exchange_login.h"
 #include "proxy/zero_run.h"
 
@@ -236,7 +237,7 @@ static void fall_asleep(struct exchange *exchange)
 
 	if (exchange->request_facts != NULL)
 		facts_len = eas_body_pack(exchange->request_facts, bytes + exchange_len);
-	sleeper = malloc(offsetof(struct sleeper, bytes) + exchange_len + facts_len);
+	sleeper = slab_new(offsetof(struct sleeper, bytes) + exchange_len + facts_len);
 	if (sleeper == NULL)
 		return; /* it stays awake */
 	sleeper->device = exchange->device;
@@ -253,6 +254,7 @@ static void fall_asleep(struct exchange *exchange)
 	spool_free(&exchange->spool);
 	free(exchange->query);
 	free(exchange);
+	worker_trim_note(&session->worker->trim);
 }
 
 void exchange_sleep_all(struct worker *worker)
@@ -291,7 +293,7 @@ static void end_asleep(struct session *session)
 	worker->over = exchange.next_over;
 	exchange.request_facts = NULL;
 	exchange_free_content(&exchange);
-	free(sleeper);
+	slab_free(sleeper);
 }
 
 static struct exchange *unpack(struct session *session)
@@ -322,7 +324,7 @@ struct exchange *exchange_wake(struct session *session)
 		end_asleep(session);
 		return NULL;
 	}
-	free(session->sleeper);
+	slab_free(session->sleeper);
 	session->sleeper = NULL;
 	session->exchange = exchange;
 	if (exchange->link != NULL)

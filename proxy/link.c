@@ -2,10 +2,10 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "config/slab.h"
 #include "proxy/link_parts.h"
 #include "proxy/log.h"
 #include "proxy/login_table.h"
@@ -60,7 +60,7 @@ void link_free(struct link *link)
 	}
 	if (link->login != NULL)
 		login_end_link(link->login, link);
-	free(link);
+	slab_free(link);
 }
 
 void link_fail(struct link *link, enum refusal refusal, const char *reason)
@@ -334,6 +334,7 @@ void link_release(struct link *link, bool is_reusable)
 		login_keep_link(login, link); /* and may let go of both */
 }
 
+#include "config/slab.h"
 bool link_take(
 	struct link *link, const struct login *login, const struct link_calls *calls, void *owner)
 {

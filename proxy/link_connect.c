@@ -4,11 +4,11 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "config/clock.h"
+#include "config/slab.h"
 #include "proxy/dial.h"
 #include "proxy/link_parts.h"
 #include "proxy/login_table.h"
@@ -251,7 +251,7 @@ void link_connect_timed_out(struct link *link)
 static struct link *link_new(
 	struct endpoint *endpoint, struct login *login, const struct link_calls *calls, void *owner)
 {
-	struct link *link = calloc(1, sizeof(*link));
+	struct link *link = slab_new(sizeof(*link));
 
 	if (link == NULL)
 		return NULL;

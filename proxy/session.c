@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "config/clock.h"
+#include "config/slab.h"
 #include "proxy/client_fields.h"
 #include "proxy/exchange_sleep.h"
 #include "proxy/identity_client.h"
@@ -114,7 +115,7 @@ static void session_run_soon(struct session *session)
 int session_open(struct worker *worker, size_t listener, int fd,
 	const struct sockaddr_storage *address, struct source *source)
 {
-	struct session *session = calloc(1, sizeof(*session));
+	struct session *session = slab_new(sizeof(*session));
 
 	if (session == NULL)
 		return -1;
@@ -140,7 +141,7 @@ int session_open(struct worker *worker, size_t listener, int fd,
 	session->watch = watch_of(WATCH_PHONE, fd);
 	session->timer.kind = WHEEL_PHONE;
 	if (watch_want(worker->watcher, &session->watch, WATCH_READ) != 0) {
-		free(session);
+		slab_free(session);
 		return -1;
 	}
 	TAILQ_INSERT_HEAD(&worker->sessions, session, entry);
@@ -186,7 +187,7 @@ void session_bury(struct session *session)
 	credential_free(session->credential);
 	free(session->client_fields);
 	free(session->input);
-	free(session);
+	slab_free(session);
 }
 
 void session_address(const struct session *session, char text[INET6_ADDRSTRLEN])
@@ -263,6 +264,7 @@ static void session_shake_hands(struct session *session)
 		 * be delayed, and a client with Nagle's algorithm on would wait for it. */
 		setsockopt(session->tls.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 		session_take_client_fields(session);
+		worker_trim_note(&worker->trim);
 		session_admit(session);
 		return;
 	case TLS_WANTS_READ: return;

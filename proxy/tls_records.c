@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/slab.h"
 #include "proxy/tls_aead.h"
 #include "proxy/tls_messages.h"
 
@@ -85,7 +86,7 @@ static void start_direction(
 
 struct tls_records *tls_records_new(const struct tls_start *start)
 {
-	struct tls_records *records = calloc(1, records_size(start->suite));
+	struct tls_records *records = slab_new(records_size(start->suite));
 
 	if (records == NULL)
 		return NULL;
@@ -106,7 +107,7 @@ void tls_records_free(struct tls_records *records)
 	tls_aead_forget(&records->place[TLS_IN]);
 	tls_aead_forget(&records->place[TLS_OUT]);
 	OPENSSL_cleanse(records, records_size(suite_of(records)));
-	free(records);
+	slab_free(records);
 }
 
 struct tls_held *tls_records_held(const struct tls_records *records, enum tls_held_kind kind)

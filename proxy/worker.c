@@ -402,6 +402,8 @@ static int worker_start_events(struct worker *worker, struct error *err)
 {
 	if (recheck_init(&worker->recheck, worker->base, &worker->sessions, session_recheck) != 0)
 		return error_set(err, "preparing to look at sessions again");
+	if (worker_trim_init(&worker->trim, worker->base) != 0)
+		return error_set(err, "out of memory");
 	if (worker_identity_init(
 		    &worker->reidentify, worker->base, &worker->sessions, session_ask_again) != 0)
 		return error_set(err, "preparing to ask the directory again");

@@ -24,6 +24,7 @@
 #include "proxy/watch.h"
 #include "proxy/wheel.h"
 #include "proxy/worker_identity.h"
+#include "proxy/worker_trim.h"
 
 enum {
 	WORKER_BUFFER = 32 * 1024, /* bytes taken from a socket at a time: two TLS records */
@@ -74,6 +75,7 @@ struct worker {
 	struct event *recheck_timer;
 	int64_t next_change;      /* what it is set for, if that is earlier than usual; UNIX s */
 	struct event *tidy_timer; /* memory of replaced indexes is given back */
+	struct worker_trim trim;
 	struct recheck recheck;
 	struct worker_identity reidentify;
 	LIST_HEAD(, upstream_test) upstream_tests; /* upstream_test.c */
