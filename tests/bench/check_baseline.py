@@ -8,7 +8,8 @@ not.
 
 Instructions are callgrind's, of one worker, which is told between two kinds of work to write down what it has counted;
 the load is one phone after the other, so that each run does the same. System calls are strace's, and bytes are PSS of all
-processes, of an easproxyd without valgrind: what two thousand further sleeping phones add.
+processes, of an easproxyd without valgrind: what two thousand further sleeping phones add, and what of it is still there
+when they have gone.
 """
 import argparse
 import glob
@@ -57,6 +58,7 @@ ROWS = {
     "policy_rule_50": ("instructions, rule of 50 that are gone through", 0.03, 0),
     "policy_rule_500": ("instructions, rule of 500 that are gone through", 0.03, 0),
     "sleeping_phone": ("bytes, sleeping phone, HTTP upstream", 0.1, 150),
+    "departed_phone": ("bytes, left behind by a phone that has slept and gone", 0.1, 150),
 }
 
 
@@ -291,7 +293,7 @@ def memory_bytes(pid):
 
 
 def sleeping_phone(ground):
-    """Bytes that one further phone takes while it sleeps."""
+    """Bytes that one further phone takes while it sleeps, and those that are still there when it has gone."""
     upstream = harness.free_port()
     server = harness.Program("eassim-serve", [harness.EASSIM, "serve", "--listen", "127.0.0.1:%d" % upstream, "--mails", "0",
                                               "--record", "0", "--quiet"], ground.directory)
@@ -310,25 +312,33 @@ def sleeping_phone(ground):
             def waiting():
                 with client.Connection(upstream) as connection:
                     return json.loads(connection.request("GET", "/eassim/stats").body)["polls_waiting"]
+
+            def level(count):
+                harness.wait_for("%d sleeping phones" % count, lambda: waiting() == count, None, proxy, server)
+                time.sleep(3)  # until what is given back a moment later has been
+                levels.append(memory_bytes(proxy.pid))
             for count in (PINGS_FEW, PINGS_MANY):
                 for number in range(len(lines), count):
                     line = dial(proxy, tls)
                     target = client.PATH + "?Cmd=Ping&User=bob%%40contoso.test&DeviceId=P%d&DeviceType=T" % number
                     line.send(client.request_bytes("POST", target, [WBXML, ("MS-ASProtocolVersion", "16.1")], body))
                     lines.append(line)
-                harness.wait_for("%d sleeping phones" % count, lambda count=count: waiting() >= count, None, proxy, server)
-                time.sleep(3)  # until what is given back a moment later has been
-                levels.append(memory_bytes(proxy.pid))
+                level(count)
+            while len(lines) > PINGS_FEW:
+                lines.pop().close()
+            level(PINGS_FEW)
         finally:
             proxy.stop()
     finally:
         server.stop()
         for line in lines:
             line.close()
+    few, many, few_again = levels
     # Pages of libraries count by halves as soon as another program has them, too.
-    assert levels[1] > levels[0], "phones fell asleep, and memory fell from %d to %d bytes: is another easproxyd, or " \
-        "what uses its libraries, being started or ended on this machine?" % tuple(levels)
-    return {"sleeping_phone": (levels[1] - levels[0]) / (PINGS_MANY - PINGS_FEW)}
+    assert many > few, "phones fell asleep, and memory fell from %d to %d bytes: is another easproxyd, or what uses " \
+        "its libraries, being started or ended on this machine?" % (few, many)
+    more = PINGS_MANY - PINGS_FEW
+    return {"sleeping_phone": (many - few) / more, "departed_phone": (few_again - few) / more}
 
 
 def measure():

@@ -154,16 +154,18 @@ static void free_twice(void)
 
 static void free_within(void)
 {
-	uint8_t *piece = slab_new(64);
+	uint8_t *volatile within = slab_new(64); /* else the compiler sees what is wrong */
 
-	slab_free(piece + 8);
+	within += 8;
+	slab_free(within);
 }
 
 static void free_head(void)
 {
-	uint8_t *piece = slab_new(64);
+	uint8_t *volatile head = slab_new(64);
 
-	slab_free(piece - (uintptr_t)piece % CHUNK);
+	head -= (uintptr_t)head % CHUNK;
+	slab_free(head);
 }
 
 static void free_after_chunk_went(void)

@@ -11,14 +11,26 @@ static unsigned int allocations_left = UINT32_MAX; /* before memory runs out */
 
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
+void *__real_slab_new(size_t size);
+void *__wrap_slab_new(size_t size);
+
+static bool is_there_memory(void)
+{
+	if (allocations_left == 0)
+		return false;
+	if (allocations_left != UINT32_MAX)
+		allocations_left--;
+	return true;
+}
 
 void *__wrap_malloc(size_t size)
 {
-	if (allocations_left == 0)
-		return NULL;
-	if (allocations_left != UINT32_MAX)
-		allocations_left--;
-	return __real_malloc(size);
+	return is_there_memory() ? __real_malloc(size) : NULL;
+}
+
+void *__wrap_slab_new(size_t size)
+{
+	return is_there_memory() ? __real_slab_new(size) : NULL;
 }
 
 static const char *answer_never(unsigned int nth, const struct world_request *request)
