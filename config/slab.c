@@ -23,15 +23,14 @@
 enum {
 	STEP = 8, /* sizes are rounded up to it */
 	LEAST = 24,
-	CHUNK = 16384,
-	WORDS = (CHUNK / LEAST + 63) / 64,
+	WORDS = (SLAB_CHUNK / LEAST + 63) / 64,
 	/* Addresses are set aside once, which takes no memory; they are made usable so many chunks at
 	 * a time. What does not fit comes from calloc(). */
 	CHUNKS = 262144,
 	CHUNKS_AT_A_TIME = 64,
 };
 
-/* The beginning of CHUNK bytes; the rest are its pieces. */
+/* The beginning of SLAB_CHUNK bytes; the rest are its pieces. */
 struct chunk {
 	LIST_ENTRY(chunk) link; /* while it has room, in rooms[] */
 	uint16_t size;          /* of a piece; 0: nobody's */
@@ -40,7 +39,7 @@ struct chunk {
 };
 
 static struct {
-	uint8_t *begin; /* aligned to CHUNK */
+	uint8_t *begin; /* aligned to SLAB_CHUNK */
 	bool is_refused;
 	uint32_t usable, taken;     /* chunks */
 	uint32_t lowest;            /* below it no chunk is free */
@@ -50,22 +49,22 @@ static struct {
 
 static void take_addresses(void)
 {
-	size_t size = (size_t)CHUNKS * CHUNK;
-	uint8_t *at = mmap(
-		NULL, size + CHUNK, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t size = (size_t)CHUNKS * SLAB_CHUNK;
+	uint8_t *at = mmap(NULL, size + SLAB_CHUNK, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (at == MAP_FAILED)
 		slab.is_refused = true;
 	else
-		slab.begin = at + (CHUNK - (uintptr_t)at % CHUNK) % CHUNK;
+		slab.begin = at + (SLAB_CHUNK - (uintptr_t)at % SLAB_CHUNK) % SLAB_CHUNK;
 }
 
 static bool make_usable(void)
 {
-	uint8_t *at = slab.begin + (size_t)slab.usable * CHUNK;
+	uint8_t *at = slab.begin + (size_t)slab.usable * SLAB_CHUNK;
 
 	if (slab.usable == CHUNKS ||
-		mprotect(at, (size_t)CHUNKS_AT_A_TIME * CHUNK, PROT_READ | PROT_WRITE) != 0)
+		mprotect(at, (size_t)CHUNKS_AT_A_TIME * SLAB_CHUNK, PROT_READ | PROT_WRITE) != 0)
 		return false;
 	slab.free[slab.usable / 64] = UINT64_MAX;
 	slab.usable += CHUNKS_AT_A_TIME;
@@ -89,16 +88,16 @@ static struct chunk *take_chunk(void)
 	bit = (uint32_t)__builtin_ctzll(slab.free[word]);
 	slab.free[word] &= ~(UINT64_C(1) << bit);
 	slab.taken++;
-	return (struct chunk *)(void *)(slab.begin + ((size_t)word * 64 + bit) * CHUNK);
+	return (struct chunk *)(void *)(slab.begin + ((size_t)word * 64 + bit) * SLAB_CHUNK);
 }
 
 static void give_chunk_back(struct chunk *chunk)
 {
-	uint32_t number = (uint32_t)((size_t)((uint8_t *)chunk - slab.begin) / CHUNK);
+	uint32_t number = (uint32_t)((size_t)((uint8_t *)chunk - slab.begin) / SLAB_CHUNK);
 
 	/* Where the system does not take its pages they stay, and are used again all the same. */
 	chunk->size = 0;
-	(void)madvise(chunk, CHUNK, MADV_DONTNEED);
+	(void)madvise(chunk, SLAB_CHUNK, MADV_DONTNEED);
 	slab.free[number / 64] |= UINT64_C(1) << number % 64;
 	slab.taken--;
 	if (number < slab.lowest)
@@ -112,7 +111,7 @@ static struct chunk *chunk_new(uint16_t size)
 	if (chunk == NULL)
 		return NULL;
 	chunk->size = size;
-	chunk->count = (uint16_t)((CHUNK - sizeof(*chunk)) / size);
+	chunk->count = (uint16_t)((SLAB_CHUNK - sizeof(*chunk)) / size);
 	chunk->used = 0;
 	memset(chunk->free, 0, sizeof(chunk->free));
 	for (unsigned int i = 0; i < chunk->count; i++)
@@ -175,14 +174,14 @@ void slab_free(void *piece)
 {
 	size_t offset = (size_t)((uintptr_t)piece - (uintptr_t)slab.begin);
 
-	if (SLAB_PLAIN || slab.begin == NULL || offset >= (size_t)CHUNKS * CHUNK)
+	if (SLAB_PLAIN || slab.begin == NULL || offset >= (size_t)CHUNKS * SLAB_CHUNK)
 		free(piece);
 	else
-		chunk_free_piece((struct chunk *)(void *)((uint8_t *)piece - offset % CHUNK),
-			offset % CHUNK);
+		chunk_free_piece((struct chunk *)(void *)((uint8_t *)piece - offset % SLAB_CHUNK),
+			offset % SLAB_CHUNK);
 }
 
 size_t slab_bytes(void)
 {
-	return (size_t)slab.taken * CHUNK;
+	return (size_t)slab.taken * SLAB_CHUNK;
 }

@@ -15,8 +15,10 @@
 
 #include <stddef.h>
 
-/* What is larger comes from calloc(). */
-#define SLAB_MAX 512
+enum {
+	SLAB_MAX = 512,    /* what is larger comes from calloc() */
+	SLAB_CHUNK = 16384 /* bytes */
+};
 
 /* Zeroed, and aligned to 8 bytes; NULL when memory runs out. Freed by slab_free(), by nothing else. */
 void *slab_new(size_t size);

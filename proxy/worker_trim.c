@@ -5,7 +5,8 @@
 
 static void look_later(struct worker_trim *trim)
 {
-	static const struct timeval wait = {TRIM_LOOK_MS / 1000, TRIM_LOOK_MS % 1000 * 1000};
+	static const struct timeval wait = {
+		TRIM_LOOK_MS / 1000, (suseconds_t)(TRIM_LOOK_MS % 1000) * 1000};
 
 	trim->seen = trim->noted;
 	trim->is_looking = evtimer_add(trim->timer, &wait) == 0;

@@ -1,8 +1,13 @@
-/* Small pieces that lie side by side, and go back to the system. What is tested is what builds without
- * AddressSanitizer have. */
-#define SLAB_PLAIN 0
-#include "config/slab.c"
+/* Small pieces that lie side by side, and go back to the system: also here, where AddressSanitizer is in. */
+#include "config/slab.h"
 
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -78,16 +83,16 @@ static void test_pieces_of_a_size_take_their_own_bytes_and_no_more(void)
 	for (size_t number = 0; number < MANY; number++)
 		take(number, 104);
 	/* A hundredth for what chunks say of themselves, and the rest of the last one. */
-	CU_ASSERT_TRUE(slab_bytes() - before <= MANY * 105 + (size_t)2 * CHUNK);
+	CU_ASSERT_TRUE(slab_bytes() - before <= (size_t)MANY * 105 + (size_t)2 * SLAB_CHUNK);
 	for (size_t number = 0; number < MANY; number++)
 		give(number);
 }
 
 static bool is_resident(const void *at)
 {
-	unsigned char pages[CHUNK / 4096];
+	unsigned char pages[SLAB_CHUNK / 4096];
 
-	return mincore((void *)((uintptr_t)at / CHUNK * CHUNK), CHUNK, pages) == 0 &&
+	return mincore((uint8_t *)at - (uintptr_t)at % SLAB_CHUNK, SLAB_CHUNK, pages) == 0 &&
 	       (pages[2] & 1) != 0;
 }
 
@@ -105,7 +110,7 @@ static void test_chunks_that_are_empty_go_back_to_the_system(void)
 		if (number != 7)
 			give(number);
 	/* One holds a piece, and one may stay. */
-	CU_ASSERT_TRUE(slab_bytes() - before <= (size_t)2 * CHUNK);
+	CU_ASSERT_TRUE(slab_bytes() - before <= (size_t)2 * SLAB_CHUNK);
 	CU_ASSERT_FALSE(is_resident(middle));
 	CU_ASSERT_TRUE(is_resident(first));
 	give(7);
@@ -114,7 +119,7 @@ static void test_chunks_that_are_empty_go_back_to_the_system(void)
 		take(number, 96);
 	for (size_t number = 0; number < MANY; number++)
 		give(number);
-	CU_ASSERT_TRUE(slab_bytes() - before <= (size_t)2 * CHUNK);
+	CU_ASSERT_TRUE(slab_bytes() - before <= (size_t)2 * SLAB_CHUNK);
 }
 
 static void test_a_size_that_comes_and_goes_keeps_its_last_chunk(void)
@@ -164,7 +169,7 @@ static void free_head(void)
 {
 	uint8_t *volatile head = slab_new(64);
 
-	head -= (uintptr_t)head % CHUNK;
+	head -= (uintptr_t)head % SLAB_CHUNK;
 	slab_free(head);
 }
 
@@ -190,45 +195,65 @@ static void test_what_is_not_there_cannot_be_freed(void)
 	}
 }
 
-/* With the heap behind it. */
+/* So many bytes more than what the process has of it now. */
+static void allow(__rlimit_resource_t resource, const char *field, rlim_t more)
+{
+	FILE *status = fopen("/proc/self/status", "r");
+	unsigned long now_kb = 0;
+	char line[256];
+
+	while (status != NULL && now_kb == 0 && fgets(line, sizeof(line), status) != NULL)
+		if (strncmp(line, field, strlen(field)) == 0)
+			now_kb = strtoul(line + strlen(field), NULL, 10);
+	if (now_kb == 0 ||
+		setrlimit(resource, &(struct rlimit){now_kb * 1024 + more, RLIM_INFINITY}) != 0)
+		_exit(2);
+}
+
 static void use_without_addresses(void)
 {
 	uint8_t *first, *second;
 
-	slab.begin = NULL;
-	slab.is_refused = true;
-	memset(slab.rooms, 0, sizeof(slab.rooms));
+	allow(RLIMIT_AS, "VmSize:", 1 << 30);
 	first = slab_new(100);
 	second = slab_new(100);
-	if (first == NULL || second == NULL || !is_all(second, 100, 0))
+	if (first == NULL || second == NULL || !is_all(second, 100, 0) || slab_bytes() != 0)
 		_exit(1);
 	slab_free(second);
 	slab_free(first);
 }
 
-static void use_up_addresses(void)
+/* The first pieces make a MB of addresses usable; what does not fit there is on the heap. */
+static void use_while_no_more_can_be_had(void)
 {
-	uint8_t *piece;
+	static uint8_t *those[2100];
 
-	slab.usable = CHUNKS;
-	memset(slab.free, 0, sizeof(slab.free));
-	memset(slab.rooms, 0, sizeof(slab.rooms));
-	piece = slab_new(100);
-	if (piece == NULL || ((uintptr_t)piece >= (uintptr_t)slab.begin &&
-				     piece < slab.begin + (size_t)CHUNKS * CHUNK))
-		_exit(1);
-	slab_free(piece);
+	those[0] = slab_new(512);
+	allow(RLIMIT_DATA, "VmData:", (1 << 20) - 4096);
+	for (unsigned int i = 1; i < 2100; i++) {
+		those[i] = slab_new(512);
+		if (those[i] == NULL || !is_all(those[i], 512, 0))
+			_exit(1);
+	}
+	if (slab_bytes() > 1 << 20)
+		_exit(3);
+	for (unsigned int i = 0; i < 2100; i++)
+		slab_free(those[i]);
 }
 
 static void test_without_addresses_pieces_come_from_the_heap(void)
 {
+	/* They are children of a process that has none yet. */
+	CU_ASSERT_EQUAL_FATAL(slab_bytes(), 0);
 	CU_ASSERT_EQUAL(status_of(use_without_addresses), 0);
-	CU_ASSERT_EQUAL(status_of(use_up_addresses), 0);
+	CU_ASSERT_EQUAL(status_of(use_while_no_more_can_be_had), 0);
 }
 
 int main(void)
 {
 	static const struct check checks[] = {
+		{"without addresses pieces come from the heap",
+			test_without_addresses_pieces_come_from_the_heap},
 		{"every size has its own bytes", test_every_size_has_its_own_bytes},
 		{"pieces come and go in any order", test_pieces_come_and_go_in_any_order},
 		{"pieces of a size take their own bytes and no more",
@@ -238,8 +263,6 @@ int main(void)
 		{"a size that comes and goes keeps its last chunk",
 			test_a_size_that_comes_and_goes_keeps_its_last_chunk},
 		{"what is not there cannot be freed", test_what_is_not_there_cannot_be_freed},
-		{"without addresses pieces come from the heap",
-			test_without_addresses_pieces_come_from_the_heap},
 	};
 
 	return check_run("config/slab", checks, sizeof(checks) / sizeof(checks[0]));
