@@ -2,6 +2,7 @@
 
 #include <grp.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -255,6 +256,13 @@ static bool is_of_this_machine(const struct config_address *address)
 	return is_ours;
 }
 
+/* Without the name of its interface, which cannot be written, it binds nowhere. */
+static bool is_link_local(const struct config_address *address)
+{
+	return address->addr.ss_family == AF_INET6 &&
+	       IN6_IS_ADDR_LINKLOCAL(&((const struct sockaddr_in6 *)&address->addr)->sin6_addr);
+}
+
 static void check_sources(const struct check *check)
 {
 	const struct config_upstream *upstream = &check->config->upstream;
@@ -271,8 +279,13 @@ static void check_sources(const struct check *check)
 					source->text);
 				break;
 			}
+		if (is_link_local(source))
+			fault_warn(check->faults, source->place.line,
+				"option 'source-addresses' in upstream: no connection comes from "
+				"'%s', which is link-local",
+				source->text);
 		/* It may be one that moves from machine to machine. */
-		if (!is_of_this_machine(source))
+		else if (!is_of_this_machine(source))
 			fault_warn(check->faults, source->place.line,
 				"option 'source-addresses' in upstream: '%s' is not an address of "
 				"this machine now",

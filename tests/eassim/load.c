@@ -118,7 +118,7 @@ static int key_type_read(const char *text, bool *is_rsa, struct error *err)
 	*is_rsa = strcmp(text, "rsa") == 0;
 	return *is_rsa || strcmp(text, "ec") == 0
 		       ? 0
-		       : error_set(err, "--key-type %s: ec or rsa", text);
+		       : error_set(err, "%s is neither ec nor rsa", text);
 }
 
 static int tls_read_version(const char *text, uint32_t *version, struct error *err)
@@ -126,7 +126,7 @@ static int tls_read_version(const char *text, uint32_t *version, struct error *e
 	*version = strcmp(text, "1.2") == 0   ? CONFIG_TLS_1_2
 		   : strcmp(text, "1.3") == 0 ? CONFIG_TLS_1_3
 					      : 0;
-	return *version != 0 ? 0 : error_set(err, "--tls %s: 1.2 or 1.3", text);
+	return *version != 0 ? 0 : error_set(err, "%s is neither 1.2 nor 1.3", text);
 }
 
 static int kind_read(const char *text, enum bench_kind *kind, struct error *err)
@@ -134,7 +134,7 @@ static int kind_read(const char *text, enum bench_kind *kind, struct error *err)
 	*kind = bench_kind_find(span_of_string(text));
 	if (*kind != BENCH_KIND_COUNT && *kind != BENCH_OPTIONS && *kind != BENCH_PING)
 		return 0;
-	return error_set(err, "--kind %s: sync200, answer100k, foldersync or sendmail5m", text);
+	return error_set(err, "%s is none of sync200, answer100k, foldersync and sendmail5m", text);
 }
 
 static int option_take(struct load_options *options, int option, struct error *err)
@@ -168,6 +168,14 @@ static int option_take(struct load_options *options, int option, struct error *e
 	case OPTION_ASSERT_HEADER: options->assert_header = optarg; return 0;
 	default: return error_set(err, "see eassim load --help");
 	}
+}
+
+/* Says which option's value it is that err is about. Returns -1. */
+static int option_blame(const char *name, struct error *err)
+{
+	const struct error why = *err;
+
+	return error_set(err, "--%s: %.400s", name, why.text);
 }
 
 static int mode_take(struct load_options *options, const char *text, struct error *err)
@@ -271,10 +279,10 @@ static int identities_open(struct load *load, struct error *err)
 
 static int load_open(struct load *load, struct error *err)
 {
-
+	if (source_range_read(
+		    load->options.sources, &load->source_first, &load->source_count, err) != 0)
+		return option_blame("sources", err);
 	if (identities_open(load, err) != 0 || address_find(load, err) != 0 ||
-		source_range_read(load->options.sources, &load->source_first, &load->source_count,
-			err) != 0 ||
 		tls_open(load, err) != 0 || poller_open(&load->poller, err) != 0)
 		return -1;
 	return bench_content_make(&load->content, err);
@@ -358,7 +366,7 @@ int load_main(int argc, char **argv)
 {
 	struct load *load = calloc(1, sizeof(*load));
 	struct error err = {""};
-	int option, status = 2;
+	int option, place = 0, status = 2;
 	bool has_mode = false;
 
 	if (load == NULL)
@@ -368,14 +376,17 @@ int load_main(int argc, char **argv)
 		.timeout_s = 60,
 		.kind = BENCH_SYNC200,
 		.mint = {.phones = 1000, .domain = "contoso.test"}};
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "", long_options, &place)) != -1) {
 		if (option == OPTION_HELP) {
 			fputs(usage, stdout);
 			free(load);
 			return 0;
 		}
-		if (option_take(&load->options, option, &err) != 0)
+		if (option_take(&load->options, option, &err) != 0) {
+			if (option != '?') /* of those getopt_long() has spoken */
+				option_blame(long_options[place].name, &err);
 			goto refused;
+		}
 	}
 	for (; optind < argc; optind++) {
 		if (has_mode)

@@ -120,6 +120,19 @@ class TestRounds(BenchCase):
             self.assertEqual((done.returncode, done.stdout), (2, b""), options)
             self.assertIn(b"eassim load: ", done.stderr)
 
+    def test_what_is_said_of_a_wrong_value_names_its_option(self):
+        proxy = self.proxy_before()
+        for option, value, said in (("--count", "many", "many is not a number from 1 to 1000000000"),
+                                    ("--warm-up", "-1", "-1 is not a number from 0 to 1000000000"),
+                                    ("--tls", "1.1", "1.1 is neither 1.2 nor 1.3"),
+                                    ("--key-type", "dsa", "dsa is neither ec nor rsa"),
+                                    ("--kind", "ping", "ping is none of sync200, answer100k, foldersync and sendmail5m"),
+                                    ("--sources", "::1", "::1: not addresses, as 127.0.0.2-127.0.0.20")):
+            done = subprocess.run(self.arguments(proxy, *self.bob(), "requests", option, value), stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, check=False)
+            self.assertEqual((done.returncode, done.stdout, done.stderr.decode()),
+                             (2, b"", "eassim load: %s: %s\n" % (option, said)))
+
 
 class TestNotices(BenchCase):
     """Each fault of the upstream's, once, among right answers."""

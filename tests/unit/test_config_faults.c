@@ -545,11 +545,15 @@ static void test_source_addresses_are_checked(void)
 		"c:17: warning: option 'source-addresses' in upstream: '192.0.2.7' is not an "
 		"address of "
 		"this machine now\n"};
+	static const struct faulty link_local = {17, "source-addresses = {\"fe80::7\"}",
+		"c:17: warning: option 'source-addresses' in upstream: no connection comes from "
+		"'fe80::7', which is link-local\n"};
 #undef SOURCES
 
 	CHECK_CASES(cases, false);
 	/* One that may come later, from another machine, is said and no more. */
 	check_case(&elsewhere, true);
+	check_case(&link_local, true);
 }
 
 static void test_endpoints_are_checked(void)
