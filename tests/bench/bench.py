@@ -74,7 +74,7 @@ def options_of_run():
                                      description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--quick", action="store_true", help="every kind of row with small counts")
     parser.add_argument("--rows", default=",".join(KINDS), help="some of: %s; or %s" % (", ".join(KINDS), ", ".join(ON_DEMAND)))
-    parser.add_argument("--peers", default=",".join(kind.name for kind in peers.ALL[1:]), help="some of: %(default)s")
+    parser.add_argument("--peers", default=",".join(kind.name for kind in peers.ALL[1:]), help="some of: %(default)s; or none")
     parser.add_argument("--json", metavar="FILE", help="write all figures there, each round")
     parser.add_argument("--svg", metavar="FILE", help="draw them")
     parser.add_argument("--markdown", metavar="FILE", help="write the table there, between the marks of docs/performance.md")
@@ -82,9 +82,9 @@ def options_of_run():
     options.rows = options.rows.split(",")
     if not set(options.rows) <= set(KINDS + ON_DEMAND):
         parser.error("--rows: there are %s" % ", ".join(KINDS + ON_DEMAND))
-    options.peers = [name.lower() for name in options.peers.split(",")]
+    options.peers = [name.lower() for name in options.peers.split(",") if name != "none"]
     if not set(options.peers) <= {kind.name.lower() for kind in peers.ALL[1:]}:
-        parser.error("--peers: there are %s" % ", ".join(kind.name for kind in peers.ALL[1:]))
+        parser.error("--peers: there are %s; or none" % ", ".join(kind.name for kind in peers.ALL[1:]))
     for option in ("json", "svg", "markdown"):
         path = getattr(options, option)
         if path and not can_be_written(path):
