@@ -7,7 +7,9 @@
 #include "proxy/ocsp_client.h"
 #include "proxy/policy.h"
 #include "proxy/session.h"
+#include "proxy/worker_judge.h"
 #include "tests/unit/check.h"
+#include "tests/unit/credential_maker.h"
 #include "tests/unit/test_pki.h"
 
 enum { ROOT, AUTHORITY_COUNT };
@@ -186,12 +188,33 @@ static void test_what_is_remembered_lets_nobody_in(void)
 	end();
 }
 
+/* Both stand in the same place (session.h), one after the other. */
+static void test_how_long_a_handshake_took_is_no_judgement(void)
+{
+	begin();
+	CU_ASSERT_EQUAL(judge(&phone, &intermediate), REFUSAL_NONE);
+	CU_ASSERT_EQUAL(credential_set_mailbox(f.session.credential, "alice@a.test"), 0);
+	worker_judge_anew(f.worker);
+	f.session.is_first_request = true;
+	f.session.handshake_us = f.worker->grounds.number;
+	CU_ASSERT_EQUAL(session_check(&f.session), REFUSAL_NONE);
+	f.worker->withdrawn[0] = 1U << ROOT;
+	CU_ASSERT_EQUAL(session_check(&f.session), REFUSAL_CERTIFICATE_UNTRUSTED);
+	f.session.state = SESSION_CLOSED;
+	session_exchange_over(&f.session, true);
+	CU_ASSERT_FALSE(f.session.is_first_request);
+	CU_ASSERT_EQUAL(session_check(&f.session), REFUSAL_CERTIFICATE_UNTRUSTED);
+	end();
+}
+
 static const struct check checks[] = {
 	{"who was refused for a chain gets in with another",
 		test_who_was_refused_for_a_chain_gets_in_with_another},
 	{"a refusal takes no place among those who came in",
 		test_a_refusal_takes_no_place_among_those_who_came_in},
 	{"what is remembered lets nobody in", test_what_is_remembered_lets_nobody_in},
+	{"how long a handshake took is no judgement",
+		test_how_long_a_handshake_took_is_no_judgement},
 };
 
 int main(void)
