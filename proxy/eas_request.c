@@ -193,15 +193,13 @@ enum refusal eas_request_body_kind(
 	const struct eas_request *request, const struct http_head *head, enum eas_body_kind *kind)
 {
 	enum eas_body_kind wanted = kind_wanted(request, head->method == HTTP_OPTIONS);
-	bool has_body = head->framing == HTTP_CHUNKED ||
-			(head->framing == HTTP_LENGTH && head->content_length > 0);
 	struct span value;
 	size_t codings = field_count(head, HTTP_NAME_CONTENT_ENCODING, &value);
 
 	*kind = EAS_BODY_NONE;
 	if (codings > 1 || (codings == 1 && !span_equal_nocase(value, "identity")))
 		return REFUSAL_MEDIA_TYPE;
-	if (!has_body)
+	if (!http_has_content(head))
 		return may_be_empty(request, wanted) ? REFUSAL_NONE : REFUSAL_MEDIA_TYPE;
 	if (field_count(head, HTTP_NAME_CONTENT_TYPE, &value) != 1 ||
 		!media_type_fits(value, wanted))

@@ -102,17 +102,11 @@ static enum media media_of(const struct http_head *head)
 	return http_media_type_is(type, "text/html") ? MEDIA_HTML : MEDIA_OTHER;
 }
 
-static bool has_content(const struct http_head *head)
-{
-	return head->framing != HTTP_NO_BODY &&
-	       !(head->framing == HTTP_LENGTH && head->content_length == 0);
-}
-
 static void begin_looking(struct exchange *exchange, const struct http_head *head, enum media media)
 {
 	struct span coding = {0};
 
-	if ((media != MEDIA_WBXML && media != MEDIA_MULTIPART) || !has_content(head))
+	if ((media != MEDIA_WBXML && media != MEDIA_MULTIPART) || !http_has_content(head))
 		return;
 	http_field_find(head, "content-encoding", &coding);
 	if (span_equal_nocase(coding, "gzip")) {
@@ -275,7 +269,7 @@ static void answer_from_xml(struct exchange *exchange, struct parcel *parcel)
 static bool is_xml_answer(
 	const struct exchange *exchange, const struct http_head *head, enum media media)
 {
-	return exchange->collected != NULL && head->status == 200 && has_content(head) &&
+	return exchange->collected != NULL && head->status == 200 && http_has_content(head) &&
 	       media == MEDIA_XML;
 }
 
@@ -284,7 +278,7 @@ static bool is_xml_answer(
 static bool is_page_for_answer(
 	const struct exchange *exchange, const struct http_head *head, enum media media)
 {
-	return head->status < 300 && has_content(head) &&
+	return head->status < 300 && http_has_content(head) &&
 	       exchange->request.command != EAS_GET_ATTACHMENT &&
 	       exchange->request.command != EAS_NO_COMMAND && media == MEDIA_HTML;
 }

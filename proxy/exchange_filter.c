@@ -92,12 +92,6 @@ void exchange_narrow_request(struct exchange *exchange, struct http_writer *writ
 
 /* The answer */
 
-static bool has_content(const struct http_head *head)
-{
-	return head->framing != HTTP_NO_BODY &&
-	       !(head->framing == HTTP_LENGTH && head->content_length == 0);
-}
-
 static bool is_wbxml(const struct http_head *head)
 {
 	struct span type = {0};
@@ -250,7 +244,7 @@ static enum refusal document_begin(
 enum refusal exchange_filter_begin(
 	struct exchange *exchange, struct http_head *head, const char **reason)
 {
-	if (!has_content(head))
+	if (!http_has_content(head))
 		return REFUSAL_NONE;
 	if (!exchange_changes_answer(exchange)) {
 		/* What is not learned now is asked for later, also after a reload that brings the

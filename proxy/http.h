@@ -87,6 +87,13 @@ enum http_result http_request_parse(struct http_head *head, const char *data, si
 enum http_result http_answer_parse(
 	struct http_head *head, const char *data, size_t head_len, enum http_method request_method);
 
+/* Whether content follows a parsed head, as far as that can say. */
+static inline bool http_has_content(const struct http_head *head)
+{
+	return head->framing != HTTP_NO_BODY &&
+	       !(head->framing == HTTP_LENGTH && head->content_length == 0);
+}
+
 /* Puts a field, of any bytes, behind the others of a head that has less than HTTP_FIELD_MAX. Returns what its
  * name is. */
 enum http_name http_field_add(struct http_head *head, struct span name, struct span value);

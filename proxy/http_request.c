@@ -168,15 +168,13 @@ static enum refusal expect_read(struct http_head *head)
 {
 	struct span expectation;
 	size_t count = http_field_get(head, HTTP_NAME_EXPECT, &expectation);
-	bool has_content = head->framing == HTTP_CHUNKED ||
-			   (head->framing == HTTP_LENGTH && head->content_length > 0);
 
 	if (count == 0)
 		return REFUSAL_NONE;
 	if (count > 1 || !span_equal_nocase(expectation, "100-continue"))
 		return REFUSAL_EXPECTATION;
 	/* RFC 9110 10.1.1: not for HTTP/1.0, and without content there is nothing to wait for. */
-	head->expects_continue = head->minor_version == 1 && has_content;
+	head->expects_continue = head->minor_version == 1 && http_has_content(head);
 	return REFUSAL_NONE;
 }
 
