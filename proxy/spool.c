@@ -154,6 +154,9 @@ int64_t spool_take(struct spool *spool, void *data, size_t len)
 		return (int64_t)memory_take(spool, data, len);
 	if (spool->file_read == spool->file_len)
 		return 0;
+	/* What was cut off is still in the file. */
+	if (len > spool->file_len - spool->file_read)
+		len = (size_t)(spool->file_len - spool->file_read);
 	do
 		n = pread(spool->fd, data, len, (off_t)spool->file_read);
 	while (n == -1 && errno == EINTR);

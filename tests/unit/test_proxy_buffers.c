@@ -77,6 +77,36 @@ static void test_spool_can_be_cut_anywhere(void)
 	close(directory);
 }
 
+/* Also where there is room for more: its bytes are still in the file, behind what counts. */
+static void test_what_was_cut_off_a_spool_is_not_given_out(void)
+{
+	int directory = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char out[32];
+
+	for (uint64_t memory_max = 0; memory_max < 12; memory_max += 3) {
+		for (size_t len = 0; len <= 9; len++) {
+			struct spool spool;
+			size_t taken = 0;
+
+			spool_init(&spool, memory_max, directory);
+			CU_ASSERT_EQUAL(spool_put(&spool, span_of_string("012")), 0);
+			CU_ASSERT_EQUAL(spool_put(&spool, span_of_string("345678")), 0);
+			spool_cut(&spool, len);
+			while (spool_len(&spool) > 0 && taken <= len) {
+				int64_t n = spool_take(&spool, out + taken, 16);
+
+				CU_ASSERT_FATAL(n > 0);
+				taken += (size_t)n;
+			}
+			CU_ASSERT_EQUAL(taken, len);
+			CU_ASSERT_EQUAL(memcmp(out, "012345678", len), 0);
+			CU_ASSERT_EQUAL(spool_take(&spool, out, 16), 0);
+			spool_free(&spool);
+		}
+	}
+	close(directory);
+}
+
 static void test_spool_past_its_memory_goes_to_a_file(void)
 {
 	int directory = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -232,6 +262,8 @@ static void test_gunzip_refuses_what_is_not_gzip(void)
 static const struct check checks[] = {
 	{"spool in memory", test_spool_in_memory},
 	{"spool can be cut anywhere", test_spool_can_be_cut_anywhere},
+	{"what was cut off a spool is not given out",
+		test_what_was_cut_off_a_spool_is_not_given_out},
 	{"spool past its memory goes to a file", test_spool_past_its_memory_goes_to_a_file},
 	{"spool without a file has a hard limit", test_spool_without_a_file_has_a_hard_limit},
 	{"a source has a limit of its own", test_a_source_has_a_limit_of_its_own},
