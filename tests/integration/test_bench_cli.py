@@ -1,4 +1,7 @@
 """scripts/bench before it measures anything: what it is asked for is looked at first, as a run takes twenty minutes."""
+import contextlib
+import io
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +14,7 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)),
 BENCH = os.path.join(ROOT, "tests", "bench")
 sys.path.insert(0, BENCH)
 
+import check_baseline  # noqa: E402 pylint: disable=wrong-import-position
 import context  # noqa: E402 pylint: disable=wrong-import-position
 import driver  # noqa: E402 pylint: disable=wrong-import-position
 
@@ -65,6 +69,43 @@ class BenchCommandTest(harness.Case):
     def test_a_problem_without_words_has_a_name(self):
         self.assertEqual(context.first_line(AssertionError()), "AssertionError()")
         self.assertEqual(context.first_line(OSError(2, "not there\nat all")), "[Errno 2] not there")
+
+
+class BaselineTest(unittest.TestCase):
+    ROWS = {"a": ("instructions, a", 0.05, 0), "b": ("bytes, b", 0.1, 150)}
+
+    def compare(self, old, new):
+        """What is not as it was, and what is said of it."""
+        said = io.StringIO()
+        rows, check_baseline.ROWS = check_baseline.ROWS, self.ROWS
+        try:
+            with contextlib.redirect_stdout(said):
+                return check_baseline.compare(old, new), said.getvalue()
+        finally:
+            check_baseline.ROWS = rows
+
+    def test_all_that_is_measured_is_written_down(self):
+        with open(check_baseline.BASELINE, encoding="ascii") as f:
+            self.assertEqual(list(json.load(f)), list(check_baseline.ROWS))
+
+    def test_what_stays_within_its_tolerance_passes(self):
+        self.assertEqual(self.compare({"a": 100, "b": 1000}, {"a": 104, "b": 1149})[0], [])
+
+    def test_what_has_grown_is_named(self):
+        names, said = self.compare({"a": 100, "b": 1000}, {"a": 106, "b": 1151})
+        self.assertEqual(names, ["a", "b"])
+        self.assertEqual(said.count("GROWN"), 2)
+
+    def test_nothing_may_become_little(self):
+        for was in (0.0, -20.0):
+            self.assertEqual(self.compare({"a": 100, "b": was}, {"a": 100, "b": 120.0})[0], [])
+            self.assertEqual(self.compare({"a": 100, "b": was}, {"a": 100, "b": 151.0})[0], ["b"])
+
+    def test_a_row_that_is_not_written_down_is_no_growth_but_fails(self):
+        names, said = self.compare({"a": 100}, {"a": 100, "b": 5.0})
+        self.assertEqual(names, ["b"])
+        self.assertIn("NOT WRITTEN DOWN", said)
+        self.assertNotIn("GROWN", said)
 
 
 if __name__ == "__main__":
