@@ -334,7 +334,6 @@ void link_release(struct link *link, bool is_reusable)
 		login_keep_link(login, link); /* and may let go of both */
 }
 
-#include "config/slab.h"
 bool link_take(
 	struct link *link, const struct login *login, const struct link_calls *calls, void *owner)
 {
