@@ -1,8 +1,8 @@
 /*
  * The compiled revocation index of one CRL: a sorted, fixed-width, checksummed file of revoked
- * serials, mapped read-only. Made by revocation_compile.h and revocation_merge.h in the revocation
- * process, looked up by workers; a look-up touches no heap and makes no system call. What the
- * indexes of an authority say together is the business of revocation_set.h.
+ * serials, mapped read-only. Made by revocation_compile.h, of a base or of a base and a delta, in the
+ * revocation process, looked up by workers; a look-up touches no heap and makes no system call. What
+ * the indexes of an authority say together is the business of revocation_set.h.
  */
 #ifndef AUTH_REVOCATION_INDEX_H
 #define AUTH_REVOCATION_INDEX_H

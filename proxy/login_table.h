@@ -117,7 +117,7 @@ bool login_needs_identity(const struct login *login);
 /* NULL: there is none now. */
 const struct tls_identity *login_identity(const struct login *login);
 
-/* For link.c: the life of a connection that stands for it. Those in use pin it. */
+/* For links: the life of a connection that stands for it. Those in use pin it. */
 void login_begin_link(struct login *login, struct link *link);
 void login_keep_link(struct login *login, struct link *link); /* may free both */
 void login_take_link(struct login *login, struct link *link);

@@ -166,7 +166,7 @@ struct message_device_wiped {
 	char mailbox[MAILBOX_MAX + 1];
 	char device_id[EAS_DEVICE_ID_MAX + 1]; /* lower case */
 	uint32_t is_sent;    /* 1: it was sent to the device, which has not answered yet */
-	uint32_t is_revoked; /* 1: by a revoked certificate, see control_devices.c */
+	uint32_t is_revoked; /* 1: by a revoked certificate, see control_device_wipe.c */
 	uint32_t kind;       /* DEVICE_WIPE_ACCOUNT or DEVICE_WIPE_ALL */
 	uint32_t status;     /* MS-ASPROV 2.2.2.54.1: 1 done, 2 failed */
 	uint32_t version;    /* of the protocol */

@@ -94,17 +94,17 @@ struct link *upstream_open_at(struct upstream *upstream, struct endpoint *endpoi
 struct endpoint *upstream_find(struct upstream *upstream, struct span url);
 size_t upstream_index(const struct endpoint *endpoint);
 
-/* For link.c. The next endpoint to try after `failed`, or NULL. */
+/* For link_connect.c. The next endpoint to try after `failed`, or NULL. */
 struct endpoint *upstream_other(struct upstream *upstream, const struct endpoint *failed);
 /* What the endpoint is called in SNI and in its certificate: upstream/host, or its own name. */
 void endpoint_tls_name(const struct endpoint *endpoint, char name[ENDPOINT_NAME_MAX]);
 
-/* For link.c. Connections that stand for users cannot be shared: where the endpoint has as many as it may,
- * those that have been idle longest are closed for another one. */
+/* For links that connect. Those that stand for users cannot be shared: where the endpoint has as many as it
+ * may, those that have been idle longest are closed for another one. */
 void endpoint_make_room(struct endpoint *endpoint);
-/* For link.c. One connection more or less is in use. */
+/* For links. One connection more or less is in use. */
 void endpoint_count_busy(struct endpoint *endpoint, int change);
-/* For link.c. What became of a connection. reason is for the log. */
+/* For links. What became of a connection. reason is for the log. */
 void endpoint_succeeded(struct endpoint *endpoint);
 void endpoint_failed(struct endpoint *endpoint, const char *reason);
 

@@ -78,7 +78,7 @@ struct worker {
 	struct worker_trim trim;
 	struct recheck recheck;
 	struct worker_identity reidentify;
-	LIST_HEAD(, upstream_test) upstream_tests; /* upstream_test.c */
+	LIST_HEAD(, upstream_test) upstream_tests; /* upstream_test_parts.h */
 	struct login_table *test_logins;           /* theirs; NULL until there was one */
 	struct traces *traces;                     /* NULL: nobody is followed (worker_trace.h) */
 	int control_fd; /* the channel to control; -1: none now (worker_control.h) */
