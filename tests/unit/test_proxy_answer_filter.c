@@ -363,6 +363,55 @@ static void test_what_is_held_goes_to_a_file_beyond_a_bound(void)
 	wbxml_buffer_free(&document);
 }
 
+static void append_text(struct wbxml_buffer *xml, const char *text, size_t times)
+{
+	for (size_t i = 0; i < times; i++)
+		wbxml_buffer_append(xml, text, strlen(text));
+}
+
+static void append_long_name(struct wbxml_buffer *xml, const char *status)
+{
+	append_text(xml, status, 1);
+	append_text(xml, "<FileReference xmlns=\"AirSyncBase\">", 1);
+	append_text(xml, "5:aaaaaa", 1000);
+	append_text(xml, "</FileReference>", 1);
+}
+
+/* The name of a download stands in front of what is withheld; it is the phone's own, and as long as it likes. */
+static void test_what_is_withheld_is_not_read_from_the_file_again(void)
+{
+	static const char begin[] =
+		"<ItemOperations xmlns=\"ItemOperations\"><Status>1</Status><Response><Fetch>";
+	static const char end[] = "</Fetch></Response></ItemOperations>";
+	struct wbxml_buffer xml = {.limit = 1 << 20}, expected = {.limit = 1 << 20},
+			    out = {.limit = 1 << 20}, document;
+	struct answer_filter_terms terms = terms_of(&no_images, &out);
+
+	append_text(&xml, begin, 1);
+	append_long_name(&xml, "<Status>1</Status>");
+	append_text(
+		&xml, "<Properties><ContentType xmlns=\"AirSyncBase\">image/png</ContentType>", 1);
+	append_text(&xml, "<Data>", 1);
+	append_text(&xml, "QUJD", 4000);
+	append_text(&xml, "</Data></Properties>", 1);
+	wbxml_buffer_append(&xml, end, sizeof(end));
+	append_text(&expected, begin, 1);
+	append_long_name(&expected, "<Status>16</Status>");
+	wbxml_buffer_append(&expected, end, sizeof(end));
+	document = from_xml((const char *)xml.data);
+	terms.memory_max = 10;
+	terms.directory = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CU_ASSERT_EQUAL(assert_terms(&terms, span_of(document.data, document.len),
+				(const char *)expected.data)
+				.downloads,
+		1);
+	close(terms.directory);
+	wbxml_buffer_free(&xml);
+	wbxml_buffer_free(&expected);
+	wbxml_buffer_free(&out);
+	wbxml_buffer_free(&document);
+}
+
 /* Messages in MIME */
 
 #define MIME_HEAD                                                                                  \
@@ -684,6 +733,8 @@ static const struct check checks[] = {
 		test_a_download_larger_than_what_may_be_held_is_withheld},
 	{"what is held goes to a file beyond a bound",
 		test_what_is_held_goes_to_a_file_beyond_a_bound},
+	{"what is withheld is not read from the file again",
+		test_what_is_withheld_is_not_read_from_the_file_again},
 	{"a message in MIME with such a file loses its text",
 		test_a_message_in_mime_with_such_a_file_loses_its_text},
 	{"a message in MIME without such a file stays",
