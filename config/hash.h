@@ -9,11 +9,13 @@
 #include <stdint.h>
 #include <string.h>
 
-/* No two hashes become one. Low bits of the number reach all bits, its high ones only with the next number. */
+/* Both halves of the product, so that every bit of the number reaches all bits, the highest, too. */
 static inline uint64_t hash_number(uint64_t hash, uint64_t number)
 {
-	hash = (hash ^ number) * UINT64_C(0xd6e8feb86659fd93);
-	return hash ^ hash >> 32;
+	unsigned __int128 product =
+		(unsigned __int128)(hash ^ number) * UINT64_C(0xd6e8feb86659fd93);
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 /* Goes on with a text, and its length, so that "ab" "c" is another than "a" "bc". The first hash is the seed. */

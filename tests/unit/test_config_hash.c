@@ -47,7 +47,24 @@ static void test_texts_that_differ_little_lie_apart(void)
 			check_spread(len, at);
 }
 
+/* Whatever the seed is: the highest bits of one word do not make up for those of the next. */
+static void test_highest_bits_of_words_reach_all_others(void)
+{
+	static const uint64_t highest = UINT64_C(1) << 63;
+
+	for (uint64_t seed = 1; seed <= 1000; seed++) {
+		uint64_t hash = hash_number(hash_number(seed, 1), 2);
+
+		CU_ASSERT_NOT_EQUAL(hash,
+			hash_number(hash_number(seed, 1 ^ highest), 2 ^ highest ^ highest >> 32));
+		CU_ASSERT_NOT_EQUAL(hash, hash_number(hash_number(seed, 1 ^ highest), 2 ^ highest));
+		CU_ASSERT_NOT_EQUAL(
+			hash, hash_number(hash_number(seed, 1 ^ highest), 2 ^ highest >> 32));
+	}
+}
+
 static const struct check checks[] = {
+	{"highest bits of words reach all others", test_highest_bits_of_words_reach_all_others},
 	{"where a text ends matters", test_where_a_text_ends_matters},
 	{"texts that differ little lie apart", test_texts_that_differ_little_lie_apart},
 };
