@@ -2,6 +2,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import accounting
 import client
@@ -11,6 +12,7 @@ import peers
 import table
 
 
+WARM_S = 1.5  # a span of time in which nothing happens, not a wait for something
 PROBLEMS = (AssertionError, OSError, RuntimeError, client.Closed, subprocess.SubprocessError)
 
 
@@ -71,18 +73,24 @@ class Bench:
                     notes[kind.name] = "does not start: %s" % first_line(e)
         return started
 
-    def compare(self, servers, rounds, measure, notes=None):
+    def compare(self, servers, rounds, measure, notes=None, warm_ups=0):
         """{name: [measure(server) of each round]}, one round of each after the other, each round beginning with
-        another. A peer that fails is left out from then on, and notes say why; easproxyd may not fail."""
+        another. warm_ups: so many rounds before them do not count, and a pause follows, in which idle connections to the
+        upstream show that they stay. A peer that fails is left out from then on, and notes say why; easproxyd may not
+        fail."""
         values = {server.name: [] for server in servers}
         failed = set()
-        for turn in range(rounds):
+        for turn in range(-warm_ups, rounds):
+            if warm_ups and turn == 0:
+                time.sleep(WARM_S)
             first = turn % len(servers)
             for server in servers[first:] + servers[:first]:
                 if server.name in failed:
                     continue
                 try:
-                    values[server.name].append(measure(server))
+                    value = measure(server)
+                    if turn >= 0:
+                        values[server.name].append(value)
                 except PROBLEMS as e:
                     if server.name == table.OURS:
                         raise

@@ -52,7 +52,7 @@ def measure(bench):
             bench.say("requests: %s" % kind.title)
             notes = dict(startup)
             yield Row(GROUP, kind.title, kind.unit(), bench.compare(
-                servers, bench.scaled(7, 2), lambda server, kind=kind: kind.measure(bench, server, who), notes),
+                servers, bench.scaled(7, 2), lambda server, kind=kind: kind.measure(bench, server, who), notes, warm_ups=1),
                 Target(kind.limit), notes)
         for kind in KINDS:
             bench.say("system calls: %s" % kind.title)
