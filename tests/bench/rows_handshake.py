@@ -66,13 +66,13 @@ def compared(bench, crls, cases, rounds, counts, suffix="", **options):
 def measure(bench):
     """All rows of this kind."""
     material = bench.material
-    count, rounds = bench.scaled(200, 40), bench.scaled(5, 2)
+    count, rounds = bench.scaled(200, 40), bench.scaled(9, 2)
     few = material.crls(10)
     yield from compared(bench, few, bench.scaled(P256, P256[:2]), rounds, {None: count})
     yield from compared(bench, few, bench.scaled(RSA, RSA[:1]), bench.scaled(5, 1), {None: count // 2}, is_rsa=True)
     for entries, slow in bench.scaled(((100000, 100), (1000000, 20)), ((100000, 10),)):
         case = Case("TLS 1.3, P-256, seen", limit=0.015 if entries == 1000000 else None)
-        yield from compared(bench, material.crls(entries), [case], bench.scaled(3, 1), {None: slow, "easproxyd": count},
+        yield from compared(bench, material.crls(entries), [case], bench.scaled(5, 1), {None: slow, "easproxyd": count},
                             ", CRL of %s entries" % format(entries, ","))
     if not bench.is_quick:
         yield as_with_few(bench, count)

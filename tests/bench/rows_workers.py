@@ -39,7 +39,7 @@ def measure(bench):
                 (seen.title, lambda server: handshakes(bench, server, bench.scaled(600, 60)))):
             bench.say("workers: %s" % title)
             # Each worker learns for itself which phones there are and that the upstream keeps its connections.
-            values = bench.compare(servers, bench.scaled(6, 2), cost, warm_ups=2)
+            values = bench.compare(servers, bench.scaled(12, 2), cost, warm_ups=2)
             yield Row(GROUP, title, "\u00b5s", values)
             one, two = values["1 worker"], values["2 workers"]
             # Which round of the one meets which of the other is chance: the lowest are compared, and the medians.
