@@ -6,8 +6,8 @@ from xml.sax.saxutils import escape
 
 from table import OURS
 
-LEFT, RIGHT, TOP, LINE, BOTTOM = 420, 30, 74, 24, 40
-WIDTH = 1100
+LEFT, RIGHT, TOP, LINE, BOTTOM = 570, 30, 74, 24, 40
+WIDTH = 1240
 # Told apart by people who see colours differently, and by shape.
 MARKS = {OURS: ("#0b6e4f", "circle"), "nginx": ("#1f6feb", "square"), "HAProxy": ("#b35900", "diamond"),
          "Apache": ("#8a1c7c", "triangle")}
