@@ -81,33 +81,41 @@ static void lower_ascii(char *text, size_t len)
 			text[i] |= 0x20; /* the bit that makes an ASCII capital a small letter */
 }
 
+/* In place. Lower case comes first: some marks go with a small letter and not with its capital (U+01F0,
+ * U+1E96), and what is folded again has to stay as it is. */
+static int normalize(char *text, size_t len, size_t size)
+{
+	uint8_t *normal;
+	size_t normal_len = 0;
+	int result = -1;
+
+	if (u8_check((const uint8_t *)text, len) != NULL)
+		return -1;
+	lower_ascii(text, len);
+	normal = u8_normalize(UNINORM_NFC, (const uint8_t *)text, len, NULL, &normal_len);
+	if (normal != NULL && normal_len < size) {
+		memcpy(text, normal, normal_len);
+		result = (int)normal_len;
+	}
+	free(normal);
+	return result;
+}
+
 int unicode_fold(struct span text, char *out, size_t size)
 {
-	uint8_t *folded;
-	size_t len = size;
+	int len = (int)text.len;
 
 	if (size == 0 || text.len >= size)
 		return -1;
-	if (unicode_is_ascii(text)) {
-		if (text.len > 0)
-			memcpy(out, text.data, text.len);
-		len = text.len;
-	} else {
-		if (u8_check(text.data, text.len) != NULL)
-			return -1;
-		folded = u8_normalize(UNINORM_NFC, text.data, text.len, (uint8_t *)out, &len);
-		if (folded == NULL)
-			return -1;
-		if (folded != (uint8_t *)out) { /* it had no room */
-			free(folded);
-			return -1;
-		}
-		if (len >= size)
-			return -1;
-	}
+	if (text.len > 0)
+		memcpy(out, text.data, text.len);
+	if (!unicode_is_ascii(text))
+		len = normalize(out, text.len, size);
+	if (len == -1)
+		return -1;
 	out[len] = '\0';
-	lower_ascii(out, len);
-	return (int)len;
+	lower_ascii(out, (size_t)len); /* U+212A became a capital */
+	return len;
 }
 
 static bool is_label(const char *label, size_t len)

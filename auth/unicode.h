@@ -26,7 +26,8 @@ bool unicode_hides_ascii(struct span text);
 bool unicode_is_ascii(struct span text);
 
 /* The text in Normalization Form C, NUL-terminated, with ASCII letters in lower case and all others as
- * they are. Returns its length, or -1 where it is not UTF-8 or does not fit. */
+ * they are; folded again, it stays as it is. Returns its length, or -1 where it is not UTF-8 or does not
+ * fit (what out has then means nothing). */
 int unicode_fold(struct span text, char *out, size_t size);
 
 /* A domain name of labels as registered (letters, digits and hyphens; U-labels and A-labels of

@@ -4,27 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "auth/address.h"
 #include "auth/unicode.h"
 #include "proxy/control_process.h"
-
-/* In the form in which mailboxes are compared: lower case, Normalization Form C, a domain of
- * A-labels. False when it is no address. */
-static bool fold_address(const char *address, char mailbox[MAILBOX_MAX + 1])
-{
-	enum { LOCAL_PART_MAX = 64 };
-	const char *at = strchr(address, '@');
-	char local[LOCAL_PART_MAX + 1], domain[UNICODE_DOMAIN_MAX + 1];
-	struct span first;
-
-	if (at == NULL || at == address)
-		return false;
-	first = span_of(address, (size_t)(at - address));
-	if (!unicode_is_plain(first, false) || unicode_fold(first, local, sizeof(local)) < 1 ||
-		unicode_domain(span_of_string(at + 1), domain) < 1)
-		return false;
-	snprintf(mailbox, MAILBOX_MAX + 1, "%s@%s", local, domain);
-	return true;
-}
 
 bool control_read_mailbox(const struct control *control, struct control_client *client,
 	const struct control_request *request, char mailbox[MAILBOX_MAX + 1])
@@ -32,7 +14,7 @@ bool control_read_mailbox(const struct control *control, struct control_client *
 	const struct config_mailbox *config = &control->child->config->mailbox;
 	const char *name = control_argument(request, "mailbox");
 
-	if (name != NULL && fold_address(name, mailbox))
+	if (name != NULL && address_fold(span_of_string(name), mailbox) == 0)
 		return true;
 	if (name != NULL && name[0] != '\0' && strchr(name, '@') == NULL &&
 		config->domain_count > 0)
