@@ -9,6 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proxy/tls_ec_key.h"
+
 enum { ALGORITHM_MAX = 8, KDF_FUNCTION_MAX = 16 };
 
 /* What of an operation's algorithms is wanted, by OpenSSL's first name for each. */
@@ -122,6 +124,27 @@ static void select_algorithms(struct selection *selection)
 		}
 }
 
+static OSSL_ALGORITHM *selected(int operation, const char *name)
+{
+	for (size_t i = 0; i < SELECTION_COUNT; i++)
+		if (selections[i].operation == operation)
+			for (OSSL_ALGORITHM *algorithm = selections[i].algorithms;
+				algorithm->algorithm_names != NULL; algorithm++)
+				if (is_named(algorithm, name))
+					return algorithm;
+	return NULL;
+}
+
+static void read_keys_on_known_curves(void)
+{
+	OSSL_ALGORITHM *key_management = selected(OSSL_OP_KEYMGMT, "EC");
+	OSSL_ALGORITHM *decoder = selected(OSSL_OP_DECODER, "EC");
+
+	if (key_management != NULL && decoder != NULL)
+		tls_ec_key_use(
+			key_management, decoder, OSSL_PROVIDER_get0_provider_ctx(default_provider));
+}
+
 static const OSSL_ALGORITHM *on_query(void *context, int operation, int *no_store)
 {
 	(void)context;
@@ -149,7 +172,7 @@ static int on_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
 	};
 
 	(void)handle;
-	(void)in;
+	tls_ec_key_begin(in);
 	*out = functions;
 	/* What its algorithms are handed. It remains the default provider's, so nothing tears it down. */
 	*context = OSSL_PROVIDER_get0_provider_ctx(default_provider);
@@ -178,6 +201,7 @@ static OSSL_LIB_CTX *library_new(void)
 		return NULL;
 	for (size_t i = 0; i < SELECTION_COUNT; i++)
 		select_algorithms(&selections[i]);
+	read_keys_on_known_curves();
 	library = OSSL_LIB_CTX_new();
 	if (library != NULL && OSSL_PROVIDER_add_builtin(library, "handshake", on_init) == 1 &&
 		OSSL_PROVIDER_load(library, "handshake") != NULL)

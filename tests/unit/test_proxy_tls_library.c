@@ -72,6 +72,89 @@ static void test_a_key_that_cannot_be_read_is_none(void)
 	pki_free(&made);
 }
 
+/* As that of a certificate is read in a handshake; NULL: it is none. */
+static EVP_PKEY *read_key(const unsigned char *der, int len)
+{
+	X509_PUBKEY *read = X509_PUBKEY_new_ex(tls_library(), NULL);
+	EVP_PKEY *key = NULL;
+
+	if (d2i_X509_PUBKEY(&read, &der, len) != NULL)
+		key = X509_PUBKEY_get(read);
+	X509_PUBKEY_free(read);
+	ERR_clear_error();
+	return key;
+}
+
+static void check_form(const char *curve, const char *form, const char *encoding)
+{
+	EVP_PKEY *made = EVP_PKEY_Q_keygen(NULL, NULL, "EC", curve), *key;
+	unsigned char *der = NULL;
+	char group[32] = "", point_form[32] = "";
+	int len;
+
+	PKI_MUST(made != NULL);
+	PKI_MUST(EVP_PKEY_set_utf8_string_param(
+			 made, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, form) == 1);
+	PKI_MUST(EVP_PKEY_set_utf8_string_param(made, OSSL_PKEY_PARAM_EC_ENCODING, encoding) == 1);
+	PKI_MUST((len = i2d_PUBKEY(made, &der)) > 0);
+	key = read_key(der, len);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(key);
+	CU_ASSERT_EQUAL(EVP_PKEY_eq(key, made), 1);
+	CU_ASSERT_EQUAL(
+		EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+			point_form, sizeof(point_form), NULL),
+		1);
+	CU_ASSERT_STRING_EQUAL(point_form, form);
+	CU_ASSERT_EQUAL(EVP_PKEY_get_group_name(key, group, sizeof(group), NULL), 1);
+	EVP_PKEY_free(key);
+	der[len - 1] ^= 1;
+	key = read_key(der, len);
+	/* Another x is on the curve at every other time; another y never is. */
+	CU_ASSERT(strcmp(form, "compressed") == 0 || key == NULL);
+	EVP_PKEY_free(key);
+	der[len - 1] ^= 1;
+	der[1 + (der[1] > 0x80)]--;
+	CU_ASSERT_PTR_NULL(read_key(der, len - 1));
+	OPENSSL_free(der);
+	EVP_PKEY_free(made);
+}
+
+static void test_keys_are_read_in_every_form_and_only_whole(void)
+{
+	static const char *const curves[] = {"P-256", "P-384", "P-521", "secp256k1"};
+	static const char *const forms[] = {"uncompressed", "compressed", "hybrid"};
+
+	for (size_t i = 0; i < 4; i++)
+		for (size_t k = 0; k < 3; k++) {
+			check_form(curves[i], forms[k], OSSL_PKEY_EC_ENCODING_GROUP);
+			check_form(curves[i], forms[k], OSSL_PKEY_EC_ENCODING_EXPLICIT);
+		}
+}
+
+/* What is done to one says nothing of the next. */
+static void test_keys_on_one_curve_are_apart(void)
+{
+	EVP_PKEY *made[2], *read[2];
+
+	for (size_t i = 0; i < 2; i++) {
+		unsigned char *der = NULL;
+		int len = -1;
+
+		made[i] = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+		PKI_MUST(made[i] != NULL && (len = i2d_PUBKEY(made[i], &der)) > 0);
+		read[i] = read_key(der, len);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(read[i]);
+		OPENSSL_free(der);
+	}
+	CU_ASSERT_EQUAL(EVP_PKEY_eq(read[0], made[0]), 1);
+	CU_ASSERT_EQUAL(EVP_PKEY_eq(read[0], read[1]), 0);
+	EVP_PKEY_free(read[0]);
+	CU_ASSERT_EQUAL(EVP_PKEY_eq(read[1], made[1]), 1);
+	EVP_PKEY_free(read[1]);
+	EVP_PKEY_free(made[0]);
+	EVP_PKEY_free(made[1]);
+}
+
 static void test_there_is_a_context_of_its_own_where_nothing_else_is_configured(void)
 {
 	CU_ASSERT_PTR_NOT_NULL(tls_library());
@@ -135,6 +218,9 @@ static const struct check checks[] = {
 	{"keys and signatures of every allowed kind are read",
 		test_keys_and_signatures_of_every_allowed_kind_are_read},
 	{"a key that cannot be read is none", test_a_key_that_cannot_be_read_is_none},
+	{"keys are read in every form, and only whole",
+		test_keys_are_read_in_every_form_and_only_whole},
+	{"keys on one curve are apart", test_keys_on_one_curve_are_apart},
 	{"who listens is told what is derived, with its label",
 		test_who_listens_is_told_what_is_derived_with_its_label},
 };
