@@ -38,9 +38,12 @@ def is_dead(pid):
 
 
 def name_of(pid):
-    """What a process calls itself, without a worker's number: easproxyd, eas-worker, eas-identity."""
-    with open("/proc/%d/comm" % pid, encoding="ascii") as f:
-        return re.sub(r"-\d+$", "", f.read().strip())
+    """What a process calls itself, without a worker's number: easproxyd, eas-worker, eas-identity; "": it has gone."""
+    try:
+        with open("/proc/%d/comm" % pid, encoding="ascii") as f:
+            return re.sub(r"-\d+$", "", f.read().strip())
+    except OSError:
+        return ""
 
 
 def areas(pid):
