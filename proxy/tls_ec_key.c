@@ -104,24 +104,32 @@ static int on_decode(void *context, OSSL_CORE_BIO *in, int selection, OSSL_CALLB
 	return defaults.decode(context, in, selection, take, arg, passphrase, passphrase_arg);
 }
 
+static void *key_on(const struct curve *curve, const uint8_t *point)
+{
+	const OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_octet_string(
+			OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, (void *)point, curve->point_len),
+		OSSL_PARAM_construct_end(),
+	};
+	void *key = defaults.copy(curve->empty, OSSL_KEYMGMT_SELECT_ALL);
+
+	if (key == NULL || defaults.set(key, params) == 1)
+		return key;
+	defaults.free(key);
+	return NULL;
+}
+
 /* References of the default provider's own are pointers, and so never of our size. */
 static void *on_load(const void *from, size_t size)
 {
 	const struct reference *reference = from;
-	OSSL_PARAM params[] = {OSSL_PARAM_construct_end(), OSSL_PARAM_construct_end()};
 	void *key;
 
-	if (size != sizeof(*reference))
-		return defaults.load(from, size);
-	key = defaults.copy(reference->curve->empty, OSSL_KEYMGMT_SELECT_ALL);
-	if (key == NULL)
-		return NULL;
-	params[0] = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY,
-		(void *)reference->point, reference->curve->point_len);
-	if (defaults.set(key, params) == 1)
-		return key;
-	defaults.free(key);
-	return NULL;
+	if (size == sizeof(*reference))
+		key = key_on(reference->curve, reference->point);
+	else
+		key = defaults.load(from, size);
+	return key;
 }
 
 static const OSSL_DISPATCH *function_find(const OSSL_DISPATCH *functions, int id)
