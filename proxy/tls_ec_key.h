@@ -1,7 +1,7 @@
 /*
  * Public keys on P-256, P-384 and P-521, as nearly all certificates have them, read without setting the curve
- * up anew. To read one, OpenSSL 3.0 sets its curve up twice, which takes as long as a signature; here it
- * is set up once in a process, and each key begins as a copy of it.
+ * up anew. OpenSSL 3.0 sets the curve up for each key that it reads, which takes half as long as a signature;
+ * here that is done once in a process, and each key begins as a copy of it.
  *
  * Two of the default provider's algorithms are changed for that: the decoder of SubjectPublicKeyInfo
  * (RFC 5480 2) knows such a key by its first bytes and hands the rest, the point, to the key management,

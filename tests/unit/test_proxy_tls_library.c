@@ -89,7 +89,7 @@ static void check_form(const char *curve, const char *form, const char *encoding
 {
 	EVP_PKEY *made = EVP_PKEY_Q_keygen(NULL, NULL, "EC", curve), *key;
 	unsigned char *der = NULL;
-	char group[32] = "", point_form[32] = "";
+	char group[32] = "", made_group[32] = "", point_form[32] = "";
 	int len;
 
 	PKI_MUST(made != NULL);
@@ -106,6 +106,8 @@ static void check_form(const char *curve, const char *form, const char *encoding
 		1);
 	CU_ASSERT_STRING_EQUAL(point_form, form);
 	CU_ASSERT_EQUAL(EVP_PKEY_get_group_name(key, group, sizeof(group), NULL), 1);
+	PKI_MUST(EVP_PKEY_get_group_name(made, made_group, sizeof(made_group), NULL) == 1);
+	CU_ASSERT_STRING_EQUAL(group, made_group);
 	EVP_PKEY_free(key);
 	der[len - 1] ^= 1;
 	key = read_key(der, len);
@@ -113,7 +115,7 @@ static void check_form(const char *curve, const char *form, const char *encoding
 	CU_ASSERT(strcmp(form, "compressed") == 0 || key == NULL);
 	EVP_PKEY_free(key);
 	der[len - 1] ^= 1;
-	der[1 + (der[1] > 0x80)]--;
+	der[der[1] > 0x80 ? 1 + (der[1] & 0x7f) : 1]--; /* the last octet of its length */
 	CU_ASSERT_PTR_NULL(read_key(der, len - 1));
 	OPENSSL_free(der);
 	EVP_PKEY_free(made);
